@@ -1,0 +1,261 @@
+"""EspoCRM as the sync sees it: lists that are whole, records with their items, one PUT at a time (espocrm-api.md)."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Self, Unpack
+from urllib.parse import quote
+
+import httpx
+
+from etl.clients.ask import Ask, Habits, Surroundings, World, header_safe, web_address
+from etl.clients.espocrm_payload import (
+    ARRAYS,
+    EspoServer,
+    EspoUser,
+    field_names,
+    has_arrays,
+    read_page,
+    read_record,
+    read_server,
+    read_user,
+    selected,
+)
+from etl.clients.http import Border
+from etl.clients.listing import Filter, Order, Page, Question, walk
+from etl.errors import ConfigError, Gone, PersonError, Refused, RunEnds, UnknownOutcome
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    from pydantic import SecretStr
+
+    from etl.clients.answers import Answer
+    from etl.records import Channel, EspoRecord, Listing
+
+SYSTEM = "EspoCRM"
+BEGINNING = "1970-01-01 00:00:00"
+LARGEST_PAGE = 200  # 201 → 403 (espocrm-api.md, Reading)
+BETNR_A_FILTER = 100  # an ``in`` filter of 300 ids overflows an 8 kB URL (ibid.)
+
+HABITS = Habits(
+    SYSTEM,
+    "check espocrm.api_key, that its API user is active and has a role; after failed logins wait a minute",
+    bare_403_is_login=True,
+    html_404_is_outage=True,
+)
+
+
+class ApiKey(httpx.Auth):
+    """Puts the key on each request, so that no client object carries it in a header that could be printed."""
+
+    def __init__(self, key: SecretStr) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """One request, with the key."""
+        request.headers["X-Api-Key"] = self._key.get_secret_value()
+        yield request
+
+
+class EspoCrm:
+    """One EspoCRM and one entity in it. Reads may overlap; raises what ``etl.clients.http`` says.
+
+    ``fields`` maps our names of the custom fields to EspoCRM's (``espocrm_payload.FIELDS`` holds both).
+    """
+
+    def __init__(  # noqa: PLR0913 - the section ``espocrm`` of config.yaml and the world around it
+        self,
+        *,
+        url: str,
+        api_key: SecretStr,
+        entity: str = "CBeteiligte",
+        fields: Mapping[str, str] | None = None,
+        page_size: int = LARGEST_PAGE,
+        timeout_seconds: float = 30,
+        outage_after: int = 3,
+        **world: Unpack[World],
+    ) -> None:
+        self.entity = entity
+        self.fields = field_names(fields)
+        self._page_size = min(page_size, LARGEST_PAGE)
+        self._root = web_address(url, "espocrm.url").removesuffix("/api/v1") + "/api/v1"
+        key = header_safe(api_key, "espocrm.api_key")
+        self.border = Border(
+            HABITS,
+            timeout_seconds=timeout_seconds,
+            outage_after=outage_after,
+            world=Surroundings(**world),
+            auth=ApiKey(key),
+            secrets=lambda: (key,),
+        )
+
+    def __repr__(self) -> str:
+        return f"EspoCrm({self._root!r}, {self.entity!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.border.close()
+
+    @property
+    def calls(self) -> Counter[str]:
+        """Requests so far by method, repetitions included."""
+        return self.border.calls
+
+    # What EspoCRM is ---------------------------------------------------------------------------------------------
+
+    def user(self) -> EspoUser:
+        """Who the key belongs to; ``CredentialsRefused`` when nobody."""
+        return read_user(self._look("App/user"))
+
+    def server(self) -> EspoServer:
+        """Version, phone rules, limits and maintenance."""
+        return read_server(self._look("Settings"))
+
+    def field_defs(self) -> dict[str, Any]:
+        """The entity's fields by EspoCRM's name; the only place where a missing custom field shows."""
+        answer = self._look("Metadata", {"key": f"entityDefs.{self.entity}.fields"})
+        if not isinstance(answer.payload, dict):
+            raise ConfigError(f"espocrm.entity: EspoCRM knows no entity {self.entity}")
+        return answer.payload
+
+    # Lists -------------------------------------------------------------------------------------------------------
+
+    def modified_since(self, cursor: str | None) -> Iterator[Page]:
+        """All records modified at or after ``cursor`` (UTC text; ``None``: all), oldest first, page by page.
+
+        Complete only when the iterator ends without an exception. A record saved during the walk comes twice; the
+        later one counts. Records that never got a ``modifiedAt`` come in ``everyone`` only.
+        """
+        start = [_compare("greaterThanOrEquals", "modifiedAt", cursor or BEGINNING)]
+        return self.walk([], start=start, order=Order.MODIFIED)
+
+    def due(self, now: str, syncing_before: str) -> list[Listing]:
+        """Records whose status asks for a look (rules.md §1, Candidates), complete.
+
+        ``pending_sync`` and ``dirty``; ``failed`` whose retry, ``permanently_failed`` whose reset time is ``now`` or
+        past; ``syncing`` and not modified after ``syncing_before``. Both times are UTC text.
+        """
+        status = self.fields["sync_status"]
+        waiting = [
+            ("failed",             self.fields["next_retry"], now),
+            ("permanently_failed", self.fields["auto_reset"], now),
+            ("syncing",            "modifiedAt",              syncing_before),
+        ]
+        cases = [_compare("in", status, ["pending_sync", "dirty"])]
+        for name, moment, until in waiting:
+            both = [_compare("equals", status, name), _compare("lessThanOrEquals", moment, until)]
+            cases.append({"type": "and", "value": both})
+        return _all(self.walk([{"type": "or", "value": cases}]))
+
+    def linked(self, after_id: str | None, limit: int) -> Page:
+        """The next ``limit`` records with a ``betnr`` behind ``after_id``, by id: one chunk of a sweep.
+
+        Fewer than ``limit`` means the end. ``answered_at`` is the ``Date`` of its first page.
+        """
+        start = [_compare("greaterThan", "id", after_id)] if after_id else []
+        has_betnr: Filter = {"type": "isNotNull", "attribute": self.fields["betnr"]}
+        pages = list(self.walk([has_betnr], start=start, limit=limit))
+        return Page(tuple(listing for page in pages for listing in page.listings), pages[0].answered_at)
+
+    def everyone(self) -> Iterator[Page]:
+        """All records, linked or not, by id, page by page; complete only when the iterator ends by itself."""
+        return self.walk([])
+
+    def with_betnr(self, betnrs: Sequence[int]) -> list[Listing]:
+        """The records linked to any of ``betnrs``, complete; several may share one."""
+        chunks = (betnrs[at : at + BETNR_A_FILTER] for at in range(0, len(betnrs), BETNR_A_FILTER))
+        name = self.fields["betnr"]
+        return [listing for chunk in chunks for listing in _all(self.walk([_compare("in", name, list(chunk))]))]
+
+    def walk(
+        self,
+        where: Sequence[Filter],
+        *,
+        start: Sequence[Filter] = (),
+        order: Order = Order.ID,
+        limit: int | None = None,
+    ) -> Iterator[Page]:
+        """The records under EspoCRM's own filters ``where``; see ``etl.clients.listing.walk``."""
+        return walk(self._page, where, start=start, order=order, page_size=self._page_size, limit=limit)
+
+    # Records -----------------------------------------------------------------------------------------------------
+
+    def fetch(self, entity_id: str) -> EspoRecord:
+        """One record with its items; ``Gone`` when deleted, ``Malformed`` when it lacks what it must have."""
+        ask = Ask("GET", self._url(self.entity, entity_id), missing=Gone(SYSTEM, entity_id))
+        return read_record(self.border.send(ask), self.fields, entity_id)
+
+    def write(
+        self,
+        entity_id: str,
+        values: Mapping[str, object],
+        items: Mapping[Channel, Sequence[Mapping[str, object]]] | None = None,
+        version: int | None = None,
+    ) -> EspoRecord:
+        """PUT ``values`` (our names, times as UTC text) and whole arrays of ``items``; the record as answered.
+
+        A channel left out of ``items`` stays as it is; an empty one is cleared. Without ``items`` the answer's arrays
+        are those stored now, with ``items`` merely an echo (espocrm-api.md, fact 11). ``Moved`` when ``version`` is
+        outdated; ``Refused`` and ``Gone`` mean that nothing was written.
+        """
+        body = {self.fields[name]: value for name, value in values.items()}
+        body |= {ARRAYS[channel][0]: list(of_channel) for channel, of_channel in (items or {}).items()}
+        headers = {} if version is None else {"X-Version-Number": str(version)}
+        url, missing = self._url(self.entity, entity_id), Gone(SYSTEM, entity_id)
+        answer = self.border.send(Ask("PUT", url, body=body, headers=headers, missing=missing))
+        try:
+            return read_record(answer, self.fields, entity_id) if has_arrays(answer.payload) else self.fetch(entity_id)
+        except (PersonError, RunEnds) as error:
+            raise UnknownOutcome(SYSTEM, f"the answer to a PUT of {entity_id} cannot be read: {error}") from error
+
+    def note(self, entity_id: str, text: str) -> None:
+        """Post ``text`` to the record's stream."""
+        body = {"type": "Post", "parentType": self.entity, "parentId": entity_id, "post": text}
+        self.border.send(Ask("POST", self._url("Note"), body=body, missing=Gone(SYSTEM, entity_id)))
+
+    # How it is asked ---------------------------------------------------------------------------------------------
+
+    def _url(self, *path: str) -> str:
+        return "/".join([self._root, *(quote(part, safe="") for part in path)])
+
+    def _look(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+        nothing_there = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")
+        return self.border.send(Ask("GET", f"{self._root}/{path}", params, missing=nothing_there))
+
+    def _page(self, question: Question) -> Page:
+        headers = {} if question.counted else {"X-No-Total": "true"}
+        params = {"searchParams": json.dumps(self._search(question), ensure_ascii=False, separators=(",", ":"))}
+        unknown = ConfigError(f"espocrm.entity: EspoCRM knows no entity {self.entity}")
+        try:
+            answer = self.border.send(Ask("GET", self._url(self.entity), params, headers=headers, missing=unknown))
+        except Refused as refusal:  # a list is no person: nobody fails, the settings are wrong
+            why = f"({refusal.status}: {refusal.reason}); run `advosync check` for fields and permissions"
+            raise ConfigError(f"EspoCRM refuses to list {self.entity} {why}") from refusal
+        return read_page(answer, self.fields)
+
+    def _search(self, question: Question) -> dict[str, object]:
+        if question.size == 0:
+            return {"where": question.where, "maxSize": 0}
+        return {
+            "where": question.where,
+            "select": selected(self.fields),
+            "orderBy": question.order,
+            "order": "asc",
+            "maxSize": question.size,
+        }
+
+
+def _compare(kind: str, attribute: str, value: object) -> Filter:
+    return {"type": kind, "attribute": attribute, "value": value}
+
+
+def _all(pages: Iterator[Page]) -> list[Listing]:
+    return [listing for page in pages for listing in page.listings]

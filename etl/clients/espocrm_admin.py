@@ -1,0 +1,102 @@
+"""What ``setup-espocrm`` does as an administrator: missing fields, optimistic concurrency (espocrm-api.md)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, Unpack
+from urllib.parse import quote
+
+import httpx
+
+from etl.clients.ask import Ask, Habits, Surroundings, World, web_address
+from etl.clients.espocrm_payload import field_names
+from etl.clients.http import CONFLICT, Border
+from etl.errors import ConfigError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import SecretStr
+
+STATUSES = [
+    "pending_sync", "dirty", "syncing", "clean", "failed", "permanently_failed", "conflict", "deleted_in_advoware",
+]
+
+WANTED: Mapping[str, Mapping[str, Any]] = {
+    "betnr":       {"type": "int"},
+    "sync_status": {"type": "enum", "options": STATUSES, "default": "pending_sync"},
+    "last_sync":   {"type": "datetime"},
+    "fingerprint": {"type": "varchar", "maxLength": 64},
+    "error":       {"type": "text"},
+    "retry_count": {"type": "int", "default": 0},
+    "next_retry":  {"type": "datetime"},
+    "auto_reset":  {"type": "datetime"},
+}
+"""Our name of each custom field and what EspoCRM must make it."""
+
+HABITS = Habits(
+    "EspoCRM", "check the administrator's name and password", bare_403_is_login=True, html_404_is_outage=True
+)
+
+
+class EspoAdmin:
+    """An administrator's hands on one entity; everything it does can be done twice."""
+
+    def __init__(  # noqa: PLR0913 - whose hands, where, and the world
+        self,
+        *,
+        url: str,
+        user: str,
+        password: SecretStr,
+        entity: str = "CBeteiligte",
+        fields: Mapping[str, str] | None = None,
+        timeout_seconds: float = 30,
+        **world: Unpack[World],
+    ) -> None:
+        self.entity = entity
+        self.fields = field_names(fields)
+        self._root = web_address(url, "espocrm.url").removesuffix("/api/v1") + "/api/v1"
+        self.border = Border(
+            HABITS,
+            timeout_seconds=timeout_seconds,
+            outage_after=1,
+            world=Surroundings(**world),
+            auth=httpx.BasicAuth(user, password.get_secret_value()),
+            secrets=lambda: (password,),
+        )
+
+    def __repr__(self) -> str:
+        return f"EspoAdmin({self._root!r}, {self.entity!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.border.close()
+
+    def create_field(self, field: str) -> bool:
+        """Create the custom field of our name ``field``; ``False`` when it is there already. No rebuild is needed."""
+        name = self.fields[field]
+        return self.define({"name": name, "label": name, **WANTED[field]})
+
+    def define(self, definition: Mapping[str, object]) -> bool:
+        """Create a field from EspoCRM's own ``definition``; ``False`` when one of that name is there already."""
+        try:
+            self._post(f"Admin/fieldManager/{quote(self.entity, safe='')}", definition)
+        except Refused as refusal:
+            if refusal.status == CONFLICT:
+                return False
+            raise
+        return True
+
+    def has_concurrency_control(self) -> bool:
+        """Whether EspoCRM refuses stale writes to the entity (409 ``modified``)."""
+        params = {"key": f"entityDefs.{self.entity}.optimisticConcurrencyControl"}
+        return self.border.send(Ask("GET", f"{self._root}/Metadata", params)).payload is True
+
+    def switch_on_concurrency_control(self) -> None:
+        """Make EspoCRM refuse stale writes to the entity. Read in EspoCRM's source, not measured: ask it afterwards."""
+        self._post("EntityManager/action/updateEntity", {"name": self.entity, "optimisticConcurrencyControl": True})
+
+    def _post(self, path: str, body: Mapping[str, object]) -> None:
+        nothing_there = ConfigError(f"espocrm: nothing answers at {self._root}/{path}; check url and entity")
+        self.border.send(Ask("POST", f"{self._root}/{path}", body=body, missing=nothing_there))

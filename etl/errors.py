@@ -1,0 +1,106 @@
+"""Every error advosync raises, a class for a reason.
+
+The tree says who is affected; the pipeline and the exit code follow from the class alone (rules.md §6)::
+
+    AdvosyncError
+    ├── ConfigError          wrong usage or configuration: nothing was started          exit 64
+    ├── StoreError           the state store cannot be opened, read or written          exit 64
+    ├── LockHeld             another run holds the lease                                exit 5
+    ├── RunEnds              this run cannot go on; no person's retry count moves
+    │   ├── Outage           a system does not answer, or not completely                exit 4
+    │   ├── CredentialsRefused   a login was refused: stop at the first refusal         exit 4
+    │   └── Stopped          SIGTERM or Ctrl-C                                          exit 6
+    ├── UnknownOutcome       a write whose effect must be settled by reading
+    └── PersonError          this person only; all others go on
+        ├── Malformed        a payload lacks a field it must have
+        ├── Refused          a system refused what was sent (400, 409 duplicate, 413, 422)
+        ├── Gone             404: the person is not there (any more)
+        ├── Moved            changed meanwhile (409 modified, 404 on a row): plan again
+        └── Unverified       what was read back is not what was written
+"""
+
+from __future__ import annotations
+
+
+class AdvosyncError(Exception):
+    """The message is one plain sentence: what, which record, what to do. It never holds a secret."""
+
+
+class ConfigError(AdvosyncError):
+    """Wrong usage or configuration; nothing was started."""
+
+
+class StoreError(AdvosyncError):
+    """The state store cannot be opened, read or written."""
+
+
+class LockHeld(AdvosyncError):
+    """Another writing run holds the lease of this state store."""
+
+
+class RunEnds(AdvosyncError):
+    """This run cannot go on; what is left stays due and no person is to blame."""
+
+
+class Outage(RunEnds):
+    """A system does not answer, answers nonsense, or answers incompletely."""
+
+    def __init__(self, system: str, reason: str) -> None:
+        super().__init__(f"{system} is out: {reason}")
+        self.system = system
+
+
+class CredentialsRefused(RunEnds):
+    """A login was refused. Trying again would lock the address (espocrm-api.md, fact 12)."""
+
+    def __init__(self, system: str, reason: str) -> None:
+        super().__init__(f"{system} refuses the login: {reason}")
+        self.system = system
+
+
+class Stopped(RunEnds):
+    """A signal asked the run to end; the request under way was finished and recorded."""
+
+
+class UnknownOutcome(AdvosyncError):
+    """A write may or may not have arrived (timeout, connection lost, 5xx): settle by reading, never repeat."""
+
+    def __init__(self, system: str, reason: str) -> None:
+        super().__init__(f"{system} did not confirm a write: {reason}")
+        self.system = system
+
+
+class PersonError(AdvosyncError):
+    """One person cannot be synced now; all others go on."""
+
+
+class Malformed(PersonError):
+    """A payload lacks a field it must have, or has it with the wrong type. The message names the field."""
+
+
+class Refused(PersonError):
+    """A system refused what was sent. ``field`` is EspoCRM's field name when it says one, ``type`` its rule."""
+
+    def __init__(self, system: str, status: int, reason: str, *, field: str | None = None, type: str | None = None) -> None:
+        super().__init__(f"{system} refused the write ({status}): {reason}")
+        self.system = system
+        self.status = status
+        self.reason = reason
+        self.field = field
+        self.type = type
+
+
+class Gone(PersonError):
+    """404: this person does not exist in that system (any more)."""
+
+    def __init__(self, system: str, key: str) -> None:
+        super().__init__(f"{system} has no person {key} (any more)")
+        self.system = system
+
+
+class Moved(PersonError):
+    """The record changed between our read and our write: nothing was written, plan again."""
+
+
+class Unverified(PersonError):
+    """What was read back is not what was written."""

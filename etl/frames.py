@@ -1,0 +1,140 @@
+"""The schemas of all frames that cross a border: column to dtype, nullable throughout, also when a frame is empty.
+
+The grain of each input frame, as the store loads it:
+
+* ``PERSONS``     one row a person, key ``entity_id``
+* ``ITEMS``       one row an entry in EspoCRM, key ``entity_id, channel, position``
+* ``ROWS``        one row a Kommunikation of a person, key ``ENTRY``; a row of a shared betnr appears once a person
+* ``BASELINE``    one row an agreed pair, key ``ENTRY``; ``betnr`` is the one agreed with, maybe not the present one
+* ``LEFT_ALONE``  one row an entry nothing is done about, key ``id``
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Schema = dict[str, str]
+
+TEXT: Final = "string[pyarrow]"
+WHOLE: Final = "Int64"
+FACT: Final = "boolean"
+
+PERSON: Final = ["entity_id", "betnr"]
+"""Key of a link: one person in both systems."""
+
+ENTRY: Final = ["entity_id", "betnr", "komm_id"]
+"""Key of an agreed pair, and of a row as one person's."""
+
+PERSONS: Final = {
+    "entity_id": TEXT,
+    "betnr": WHOLE,
+    "name": TEXT,
+    "status": TEXT,
+    "due_since": TEXT,
+    "due_reason": TEXT,
+    "last_sync_at": TEXT,
+    "fingerprint": TEXT,
+    "retry_count": WHOLE,
+    "next_retry_at": TEXT,
+    "auto_reset_at": TEXT,
+    "error": TEXT,
+    "espo_modified_at": TEXT,
+    "espo_seen_at": TEXT,
+    "advo_seen_at": TEXT,
+    "espo_status": TEXT,
+    "espo_fingerprint": TEXT,
+    "espo_modified_by": TEXT,
+    "espo_version": WHOLE,
+    "own_modified_at": TEXT,
+    "edited_by_other": FACT,
+    "espo_changed_at": TEXT,
+    "advo_changed_at": TEXT,
+    "status_written": TEXT,
+    "fingerprint_written": TEXT,
+    "foreign_writes": WHOLE,
+    "waiting_side": TEXT,
+    "advo_fields": TEXT,
+    "advo_fingerprint": TEXT,
+    "gone_at": TEXT,
+}
+
+ITEMS: Final = {
+    "entity_id": TEXT,
+    "betnr": WHOLE,
+    "channel": TEXT,
+    "position": WHOLE,
+    "value": TEXT,
+    "canonical": TEXT,
+    "type": TEXT,
+    "is_primary": FACT,
+    "opt_out": FACT,
+    "invalid": FACT,
+    "raw": TEXT,
+}
+
+ROWS: Final = {
+    "entity_id": TEXT,
+    "betnr": WHOLE,
+    "komm_id": WHOLE,
+    "row_id": TEXT,
+    "value": TEXT,
+    "canonical": TEXT,
+    "remark": TEXT,
+    "own_text": TEXT,
+    "marker_kind": TEXT,
+    "marker_value": TEXT,
+    "marker_canonical": TEXT,
+    "marker_komm_kz": WHOLE,
+    "is_slot": FACT,
+    "komm_kz": WHOLE,
+    "field_komm_kz": WHOLE,
+    "channel": TEXT,
+    "online": FACT,
+    "mobile": FACT,
+}
+
+BASELINE: Final = {
+    "entity_id": TEXT,
+    "betnr": WHOLE,
+    "komm_id": WHOLE,
+    "channel": TEXT,
+    "espo_value": TEXT,
+    "espo_canonical": TEXT,
+    "espo_type": TEXT,
+    "advo_value": TEXT,
+    "advo_canonical": TEXT,
+    "komm_kz": WHOLE,
+    "row_id": TEXT,
+    "remark": TEXT,
+    "unmarked": FACT,
+    "other_row": WHOLE,
+    "agreed_at": TEXT,
+}
+
+LEFT_ALONE: Final = {
+    "id": WHOLE,
+    "entity_id": TEXT,
+    "betnr": WHOLE,
+    "side": TEXT,
+    "komm_id": WHOLE,
+    "channel": TEXT,
+    "value": TEXT,
+    "reason": TEXT,
+    "direction": TEXT,
+    "detail": TEXT,
+    "since": TEXT,
+}
+
+
+def conform(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Return the frame with exactly the schema's columns, in its order and dtypes, and a fresh index.
+
+    Further columns are left out; a missing one, or a value that does not fit, is an error.
+    """
+    missing = [column for column in schema if column not in frame.columns]
+    if missing:
+        raise KeyError(f"the frame lacks {', '.join(missing)}")
+    return frame[list(schema)].astype(schema).reset_index(drop=True)

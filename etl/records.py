@@ -1,0 +1,117 @@
+"""What the two systems answered, as frozen values: the only shapes clients, stages and store exchange.
+
+Times are UTC text ``YYYY-MM-DD HH:MM:SS`` throughout, as EspoCRM writes them and as the state store keeps them.
+Values are kept as written; nothing here is canonical.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    """Where an entry lives."""
+
+    ESPO = "espo"
+    ADVO = "advo"
+
+
+class Channel(StrEnum):
+    """What kind of address an entry is."""
+
+    PHONE = "phone"
+    MAIL = "mail"
+
+
+class Direction(StrEnum):
+    """Which side may be written with the other side's changes."""
+
+    BOTH = "both"
+    TO_ADVOWARE = "to_advoware"
+    TO_ESPOCRM = "to_espocrm"
+
+
+class Scope(StrEnum):
+    """How far a conflict reaches."""
+
+    PERSON = "person"
+    ENTRY = "entry"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An entry in EspoCRM. ``raw`` is the whole item as read, JSON text with sorted keys, for echoing every key."""
+
+    channel: Channel
+    value: str
+    type: str | None = None
+    primary: bool = False
+    opt_out: bool = False
+    invalid: bool = False
+    raw: str = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A CBeteiligte as a list shows it: without its arrays (espocrm-api.md, fact 1)."""
+
+    entity_id: str
+    betnr: int | None
+    name: str | None
+    status: str | None
+    fingerprint: str | None
+    modified_at: str | None
+    modified_by: str | None
+    next_retry_at: str | None = None
+    auto_reset_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EspoRecord:
+    """A CBeteiligte with its items, as a single GET or a PUT answers. ``answered_at`` is the server's own ``Date``."""
+
+    entity_id: str
+    betnr: int | None
+    name: str | None
+    status: str | None
+    fingerprint: str | None
+    modified_at: str | None
+    modified_by: str | None
+    answered_at: str
+    items: tuple[Item, ...] = ()
+    version: int | None = None
+    retry_count: int = 0
+    next_retry_at: str | None = None
+    auto_reset_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A Kommunikation in Advoware, as read."""
+
+    komm_id: int
+    row_id: str
+    value: str | None
+    remark: str | None
+    komm_kz: int = 0
+    online: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowDraft:
+    """What is written to a Kommunikation: always all writable fields (merge or replace on PUT is not known)."""
+
+    value: str
+    remark: str
+    online: bool = False
+    komm_kz: int | None = None  # creation only; read-only afterwards
+
+
+@dataclass(frozen=True, slots=True)
+class AdvoPerson:
+    """A Beteiligter with all its Kommunikationen. ``fields`` are its top-level contact fields, name to value."""
+
+    betnr: int
+    rows: tuple[Row, ...] = ()
+    fields: dict[str, str] = field(default_factory=dict)

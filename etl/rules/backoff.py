@@ -1,0 +1,38 @@
+"""When a failing person is tried again (rules.md §6 "Failing person"). Times are UTC text ``YYYY-MM-DD HH:MM:SS``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a failed person's record is to say: syncStatus, syncRetryCount and the two times."""
+
+    status: str
+    retry_count: int
+    next_retry_at: str | None
+    auto_reset_at: str | None
+
+
+def after_failure(
+    retry_count: int, now: str, *, backoff_minutes: Sequence[int], max_failures: int, auto_reset_hours: float
+) -> Failure:
+    """Return the state after one more failure of a person that had failed ``retry_count`` times in a row.
+
+    The last waiting time repeats when ``max_failures`` is raised; the ``max_failures``-th failure waits for its reset.
+    """
+    count = retry_count + 1
+    if count >= max_failures:
+        return Failure("permanently_failed", count, None, _later(now, timedelta(hours=auto_reset_hours)))
+    minutes = backoff_minutes[min(count, len(backoff_minutes)) - 1]
+    return Failure("failed", count, _later(now, timedelta(minutes=minutes)), None)
+
+
+def _later(now: str, span: timedelta) -> str:
+    return f"{datetime.fromisoformat(now) + span:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,179 @@
+"""One entry and what is decided about it, as frozen values: what the joins hand to the per-person rules.
+
+``key`` fields are the integers of ``etl.rules.matching``: equal keys mean the same person, channel and canonical value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from etl.records import Channel, Direction, Item, Scope, Side
+from etl.rules.conflicts import Verdict
+from etl.rules.kommkz import KommKzTable
+from etl.rules.marker import MarkerKind
+from etl.rules.matching import NONE
+from etl.rules.variants import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a run may do: configuration, and what EspoCRM's settings say."""
+
+    direction: Direction
+    scope: Scope
+    region: str
+    table: KommKzTable
+    international: bool = True
+    max_items: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSeen:
+    """An item, with its key and the kommKz its type stands for."""
+
+    item: Item
+    canonical: str
+    key: int
+    komm_kz: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowSeen:
+    """A row, with its remark taken apart."""
+
+    komm_id: int
+    row_id: str
+    value: str
+    canonical: str | None
+    key: int
+    remark: str | None
+    own_text: str
+    marker_kind: MarkerKind
+    marker_key: int
+    marker_komm_kz: int | None
+    channel: Channel | None
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """A baseline row: what both sides last agreed on. ``pseudo``: read off a marker by a recovery."""
+
+    komm_id: int
+    espo_value: str
+    espo_canonical: str
+    espo_type: str | None
+    advo_value: str
+    advo_canonical: str
+    komm_kz: int
+    espo_key: int
+    advo_key: int
+    unmarked: bool = False
+    remark: str | None = None
+    pseudo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One phone, fax or mail value of a person, with what each side and the baseline say of it."""
+
+    channel: Channel
+    variant: Variant
+    komm_kz: int
+    marked: bool
+    type_edit: bool = False
+    base: Agreed | None = None
+    row: RowSeen | None = None
+    item: ItemSeen | None = None
+
+    @property
+    def row_key(self) -> int:
+        """Key of the value Advoware holds, ``NONE`` without one."""
+        return self.row.key if self.row is not None and self.row.value else NONE
+
+    @property
+    def item_key(self) -> int:
+        """Key of the value EspoCRM holds, ``NONE`` without one."""
+        return self.item.key if self.item is not None else NONE
+
+    @property
+    def was_pair(self) -> bool:
+        """Whether the row was the pair of the very value it still holds."""
+        return self.base is not None and self.row_key not in (NONE,) and self.row_key == self.base.advo_key
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Why nothing is done about an entry; ``reason`` is unsyncable, held_back or duplicate."""
+
+    side: Side
+    reason: str
+    detail: str
+    value: str
+    komm_id: int | None = None
+    direction: Direction | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write of one entry. ``item`` is what EspoCRM ends with, ``was`` what it had; rows carry all writable fields."""
+
+    side: Side
+    action: str
+    channel: Channel
+    komm_id: int | None = None
+    komm_kz: int | None = None
+    old_value: str | None = None
+    new_value: str | None = None
+    old_remark: str | None = None
+    new_remark: str | None = None
+    online: bool = False
+    was: Item | None = None
+    item: Item | None = None
+    old_row_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The baseline row a decision ends with; ``komm_id`` is None while Advoware has still to give it."""
+
+    komm_id: int | None
+    channel: Channel
+    espo_value: str
+    espo_type: str | None
+    advo_value: str
+    komm_kz: int
+    unmarked: bool = False
+    remark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of one entry. ``keeps``: its baseline row stays as it is; else ``drops`` end and ``pair`` is set."""
+
+    entry: Entry
+    variant: Variant
+    verdict: Verdict
+    reason: str
+    steps: tuple[Step, ...] = ()
+    keeps: bool = False
+    pair: Pair | None = None
+    drops: tuple[int, ...] = ()
+    left: Left | None = None
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFacts:
+    """A person as a whole: what the entries alone cannot tell."""
+
+    entity_id: str
+    betnr: int
+    first_sync: bool
+    recovery: bool = False
+    trusted: bool = False
+    waits_for: Side | None = None
+    items: tuple[Item, ...] = ()
+    slots: tuple[RowSeen, ...] = ()
+    left: tuple[Left, ...] = field(default=())
+    twins: tuple[ItemSeen, ...] = ()

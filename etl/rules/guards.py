@@ -1,0 +1,35 @@
+"""Which persons a too destructive plan keeps back (rules.md §6 "Guards")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COUNTED_ACTIONS: Final = frozenset({"remove", "replace", "empty", "update", "revert", "leftover"})
+"""The actions that take or overwrite a value.
+
+In EspoCRM remove and replace; in Advoware empty, update, revert and leftover (a second row of ours becomes a slot).
+Creating, filling a slot and writing a marker (add, create, fill, mark) destroy nothing and are not counted.
+"""
+
+_SMALL_FIRM = 10  # up to here the share does not bite: a firm of 12 entries may change two
+
+
+def held(
+    counted: Mapping[str, int], *, baseline_rows: int, rows_seen: int, max_removals: int, max_removal_share: float
+) -> frozenset[str]:
+    """Return the entity ids to hold: every person with counted steps when there are too many in all, else nobody.
+
+    ``counted`` gives the number of steps whose action is in ``COUNTED_ACTIONS``, by entity id. Too many are more than
+    ``max_removals``, or more than 10 that are also more than that share of the baseline's rows or the rows seen,
+    whichever is more.
+    """
+    total = sum(counted.values())
+    known = max(baseline_rows, rows_seen)
+    # Dividing, not multiplying: 29 of 100 must not count as more than 0.29 for a rounding error.
+    over_share = total > _SMALL_FIRM and (known == 0 or total / known > max_removal_share)
+    if total <= max_removals and not over_share:
+        return frozenset()
+    return frozenset(entity_id for entity_id, steps in counted.items() if steps)

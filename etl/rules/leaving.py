@@ -1,0 +1,117 @@
+"""Which entries nothing is done about, and why (rules.md §3: unsyncable, held back, duplicate).
+
+What is left alone is a change of nobody: no direction and no conflict empties it (rules.md §4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from etl.records import Side
+from etl.rules.entry import Entry, Left, PersonFacts, Policy
+from etl.rules.items import can_hold
+from etl.rules.marker import MarkerKind
+from etl.rules.matching import NONE
+from etl.rules.variants import Variant
+
+SENT_TO_ESPO = frozenset({Variant.VAR4, Variant.VAR6})
+SENT_TO_ADVO = frozenset({Variant.VAR1, Variant.VAR5, Variant.RETYPE})
+
+
+def leave(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list[tuple[Entry, Left | None]]:
+    """Pair each entry with the reason it is left alone, ``None`` where it is not; our own leftovers become LEFTOVER."""
+    held = [(entry, duplicate(person, entry, entries) or unsyncable(person, entry, policy)) for entry in entries]
+    held = [our_leftover(person, entry, left, entries) for entry, left in held]
+    return beyond_maximum(person, held, policy)
+
+
+def duplicate(person: PersonFacts, entry: Entry, entries: Sequence[Entry]) -> Left | None:
+    """A second row or item with a value the person has already."""
+    if entry.variant is Variant.VAR4 and entry.row is not None:
+        if pair_of_value(entry, entries) is not None or remembered(person, entry, "duplicate"):
+            return Left(Side.ADVO, "duplicate", "another row of this person holds the same value", entry.row.value, entry.row.komm_id)
+    if entry.variant is Variant.VAR1 and entry.item is not None and remembered(person, entry, "duplicate"):
+        return Left(Side.ESPO, "duplicate", "it was the second item with this value", entry.item.item.value)
+    return None
+
+
+def pair_of_value(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
+    """The entry whose row was, or becomes, the pair of the value this unlinked row holds."""
+    same = [other for other in entries if other is not entry and other.row_key == entry.row_key != NONE]
+    for other in same:
+        earlier = other.variant is Variant.VAR4 and row_number(other) < row_number(entry)
+        if other.was_pair or other.variant in (Variant.LINK, Variant.REPAIR) or earlier:
+            return other
+    return None
+
+
+def our_leftover(
+    person: PersonFacts, entry: Entry, left: Left | None, entries: Sequence[Entry]
+) -> tuple[Entry, Left | None]:
+    """A duplicate that carries our marker and nobody's text is ours: it becomes a slot, but never in a first sync."""
+    if left is None or left.reason != "duplicate" or entry.row is None or person.first_sync:
+        return entry, left
+    twin = pair_of_value(entry, entries)
+    ours = entry.row.marker_kind is MarkerKind.MARKER and entry.row.marker_key == entry.row.key and not entry.row.own_text
+    same_marker = twin is not None and twin.row is not None and twin.row.marker_key == entry.row.marker_key
+    return (replace(entry, variant=Variant.LEFTOVER), None) if ours and same_marker else (entry, left)
+
+
+def unsyncable(person: PersonFacts, entry: Entry, policy: Policy) -> Left | None:
+    """What a system refused or stored otherwise before, or what EspoCRM cannot hold."""
+    if entry.variant in SENT_TO_ADVO and entry.item is not None and remembered(person, entry, "unsyncable"):
+        return Left(Side.ESPO, "unsyncable", "Advoware did not take this value", entry.item.item.value, row_number(entry) or None)
+    if entry.variant not in SENT_TO_ESPO or entry.row is None:
+        return None
+    if remembered(person, entry, "unsyncable"):
+        return Left(Side.ADVO, "unsyncable", "EspoCRM did not take this value", entry.row.value, entry.row.komm_id)
+    moved = entry.row.channel is not entry.channel
+    why = "the row now holds something of another kind" if moved else None
+    why = why or can_hold(entry.channel, entry.row.value, policy.region, international=policy.international)
+    return Left(Side.ADVO, "unsyncable", why, entry.row.value, entry.row.komm_id) if why else None
+
+
+def beyond_maximum(
+    person: PersonFacts, held: list[tuple[Entry, Left | None]], policy: Policy
+) -> list[tuple[Entry, Left | None]]:
+    """The 11th item of a channel cannot be added (espocrm-api.md, fact 10): the highest rows stay in Advoware only."""
+    result = []
+    room = {
+        channel: policy.max_items
+        - sum(item.channel is channel for item in person.items)
+        + sum(entry.variant is Variant.VAR3 and entry.channel is channel and left is None for entry, left in held)
+        for channel in {entry.channel for entry, _ in held}
+    }
+    for entry, left in sorted(held, key=lambda pair: row_number(pair[0])):
+        if entry.variant is Variant.VAR4 and left is None and entry.row is not None:
+            room[entry.channel] -= 1
+            if room[entry.channel] < 0:
+                left = Left(
+                    Side.ADVO, "unsyncable", f"EspoCRM holds at most {policy.max_items} of a kind", entry.row.value, entry.row.komm_id
+                )
+        result.append((entry, left))
+    return result
+
+
+def remembered(person: PersonFacts, entry: Entry, reason: str) -> Left | None:
+    """The note of an earlier run about this entry, as long as nobody edited it since."""
+    for left in person.left:
+        if left.reason == reason and (is_row(left, entry) or is_item(left, entry)):
+            return left
+    return None
+
+
+def is_row(left: Left, entry: Entry) -> bool:
+    """Whether the note speaks of this row with this very value."""
+    return left.side is Side.ADVO and entry.row is not None and (left.komm_id, left.value) == (entry.row.komm_id, entry.row.value)
+
+
+def is_item(left: Left, entry: Entry) -> bool:
+    """Whether the note speaks of this item with this very value."""
+    return left.side is Side.ESPO and entry.item is not None and left.value == entry.item.item.value
+
+
+def row_number(entry: Entry) -> int:
+    """The row's komm_id; 0 without a row."""
+    return entry.row.komm_id if entry.row is not None else 0

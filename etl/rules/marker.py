@@ -1,0 +1,104 @@
+"""The marker and the slot at the start of a remark (rules.md §0).
+
+Their form is::
+
+    [ESPOCRM:<standard padded base64 of EspoCRM's value>:<kommKz 1 to 12>] own text
+    [ESPOCRM-SLOT:<kommKz>] own text
+
+A marker carries what Advoware does not tell: the value as EspoCRM has it, and the kommKz, which GET returns as 0
+(advoware-api.md §2). People edit remarks, so decoding never fails and the own text survives byte for byte.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+_KOMM_KZ = r"(?P<komm_kz>[1-9]|1[0-2])"
+_MARKER = re.compile(rf"\[ESPOCRM:(?P<base64>[A-Za-z0-9+/]+={{0,2}}):{_KOMM_KZ}\]")
+_SLOT = re.compile(rf"\[ESPOCRM-SLOT:{_KOMM_KZ}\]")
+# A bracket that runs over a line end or another bracket was not written by us: as own text it destroys nothing.
+_BRACKET = re.compile(r"\[ESPOCRM[^\[\]\r\n]*\]")
+_HIGHEST_KOMM_KZ = 12
+
+
+class MarkerKind(StrEnum):
+    """What stands at the start of a remark."""
+
+    NONE = "none"
+    MARKER = "marker"
+    SLOT = "slot"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A remark taken apart; a marker has ``value`` and ``komm_kz``, a slot ``komm_kz``; own text is the person's."""
+
+    kind: MarkerKind
+    value: str | None
+    komm_kz: int | None
+    own_text: str
+
+
+def decode(remark: str | None) -> Remark:
+    """Take a remark apart; never fails. Without a bracket of ours the whole remark is own text, as it is.
+
+    White space before the bracket and a missing blank after it are forgiven; exactly one blank after it is ours.
+    """
+    text = remark or ""
+    start = len(text) - len(text.lstrip())
+    bracket = _BRACKET.match(text, start)
+    if bracket is None:
+        return Remark(MarkerKind.NONE, None, None, text)
+    own_text = text[bracket.end() :].removeprefix(" ")
+    damaged = Remark(MarkerKind.DAMAGED, None, None, own_text)
+    return _slot(bracket[0], own_text) or _marker(bracket[0], own_text) or damaged
+
+
+def encode(value: str, komm_kz: int, own_text: str) -> str:
+    """Write the remark of a row whose value EspoCRM holds as ``value``; ValueError for what would not decode again."""
+    if not value:
+        msg = "A marker needs a value; an emptied row gets a slot."
+        raise ValueError(msg)
+    encoded = base64.b64encode(value.encode()).decode("ascii")
+    return _with_own_text(f"[ESPOCRM:{encoded}:{_checked(komm_kz)}]", own_text)
+
+
+def encode_slot(komm_kz: int, own_text: str) -> str:
+    """Write the remark of an emptied row, which waits for the next new entry of this kommKz."""
+    return _with_own_text(f"[ESPOCRM-SLOT:{_checked(komm_kz)}]", own_text)
+
+
+def _slot(bracket: str, own_text: str) -> Remark | None:
+    match = _SLOT.fullmatch(bracket)
+    return Remark(MarkerKind.SLOT, None, int(match["komm_kz"]), own_text) if match else None
+
+
+def _marker(bracket: str, own_text: str) -> Remark | None:
+    match = _MARKER.fullmatch(bracket)
+    value = _decoded(match["base64"]) if match else None
+    return Remark(MarkerKind.MARKER, value, int(match["komm_kz"]), own_text) if match and value else None
+
+
+def _decoded(encoded: str) -> str | None:
+    """Read base64 only as we write it, so that each value has one marker and a typing error is seen as damage."""
+    try:
+        decoded = base64.b64decode(encoded, validate=True)
+        return decoded.decode() if base64.b64encode(decoded).decode("ascii") == encoded else None
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _checked(komm_kz: int) -> int:
+    if not 1 <= komm_kz <= _HIGHEST_KOMM_KZ:
+        msg = f"kommKz {komm_kz} does not exist; a marker or slot names one of 1 to {_HIGHEST_KOMM_KZ}."
+        raise ValueError(msg)
+    return komm_kz
+
+
+def _with_own_text(bracket: str, own_text: str) -> str:
+    return f"{bracket} {own_text}" if own_text else bracket

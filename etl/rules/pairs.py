@@ -1,0 +1,129 @@
+"""One value, one pair (rules.md §3): where two decisions end at one value, one row and one item remain of them.
+
+The row that already holds the value is the pair; of several the one that was its pair before, else the lowest komm_id.
+Nothing is created or written a second time, and the other pair ends. The rules are written as a rewriting of the
+decided entries: what ends is a VAR2 (its row becomes a slot), a VAR3 (its item is removed) or a FORGET, and what
+remains is a LINK.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from etl.records import Side
+from etl.rules.conflicts import Verdict
+from etl.rules.entry import Entry, Left
+from etl.rules.matching import NONE
+from etl.rules.variants import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """An entry on its way through the per-person rules."""
+
+    entry: Entry
+    verdict: Verdict
+    left: Left | None = None
+    again: bool = False
+    because: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it is carried out; what is left alone or held back ends nothing."""
+        return self.left is None and self.verdict is not Verdict.HOLD
+
+    @property
+    def final_key(self) -> int:
+        """Key of the value both sides are to end at, ``NONE`` where the entry ends."""
+        entry, variant = self.entry, self.entry.variant
+        if variant in (Variant.VAR2, Variant.FORGET, Variant.LEFTOVER):
+            return NONE
+        if variant in (Variant.VAR4, Variant.VAR6):
+            return entry.item_key if self.verdict is Verdict.REVERT else entry.row_key
+        if variant is Variant.VAR3:
+            return entry.item_key if self.verdict is Verdict.REVERT else NONE
+        return entry.item_key
+
+
+def one_pair_a_value(decided: Sequence[Decided]) -> list[Decided]:
+    """Rewrite the decisions of a person so that no value is made or written twice."""
+    groups: dict[int, list[Decided]] = defaultdict(list)
+    for one in decided:
+        if one.active and one.final_key != NONE:
+            groups[one.final_key].append(one)
+    meeting = {id(one): group for group in groups.values() if len(group) > 1 for one in group}
+    result = [one for one in decided if id(one) not in meeting]
+    for group in groups.values():
+        if len(group) > 1:
+            result += merged(group)
+    return [held_if_twice(one, result) for one in result]
+
+
+def merged(group: Sequence[Decided]) -> list[Decided]:
+    """What remains of the decisions that end at one value."""
+    key = group[0].final_key
+    holders = [one for one in group if one.entry.row_key == key]
+    if not holders:
+        return list(group)
+    winner = min(holders, key=lambda one: (not one.entry.was_pair, one.entry.row.komm_id if one.entry.row else 0))
+    owner = next((one for one in group if one.entry.item_key == key), None)
+    result = [winner] if owner is winner or owner is None else taken_over(winner, owner)
+    for one in group:
+        if one is not winner and one is not owner:
+            result += ended(one)
+    return result
+
+
+def taken_over(winner: Decided, owner: Decided) -> list[Decided]:
+    """The winner's row becomes the pair of the owner's item; the winner's own item and the owner's row end."""
+    because = "both sides moved to one value; the row that held it already is the pair"
+    assert owner.entry.item is not None  # noqa: S101 -- an owner is defined by its item
+    pair = replace(winner.entry, variant=Variant.LINK, item=owner.entry.item, marked=False)
+    return [
+        Decided(pair, Verdict.GO, because=because),
+        *item_removed(winner.entry, because, drops=False),
+        *row_ended(owner.entry, because),
+    ]
+
+
+def item_removed(entry: Entry, because: str, *, drops: bool) -> list[Decided]:
+    """Advoware left this item's value: the item goes. ``drops``: its baseline row ends with it."""
+    if entry.item is None:
+        return []
+    gone = replace(entry, variant=Variant.VAR3, row=None, base=entry.base if drops else None)
+    return [Decided(gone, Verdict.GO, because=because)]
+
+
+def row_ended(entry: Entry, because: str) -> list[Decided]:
+    """EspoCRM left this row's value: an untouched row becomes a slot, a row a person typed into is left for the next plan."""
+    if entry.base is None:
+        return []
+    if entry.was_pair:
+        return [Decided(replace(entry, variant=Variant.VAR2, item=None), Verdict.GO, because=because)]
+    typed = entry.row is not None and bool(entry.row.value)
+    forgotten = replace(entry, variant=Variant.FORGET, item=None, row=None if typed else entry.row)
+    return [Decided(forgotten, Verdict.GO, because=because, again=typed)]
+
+
+def ended(one: Decided) -> list[Decided]:
+    """A row a person gave a value that is another pair's: the row stays, its old item goes."""
+    because = "the person has this value already in another row"
+    row = one.entry.row
+    if row is None:
+        return []
+    note = Left(Side.ADVO, "duplicate", because, row.value, row.komm_id)
+    alone = replace(one.entry, variant=Variant.VAR4, base=None, item=None)
+    return [Decided(alone, Verdict.HOLD, left=note), *item_removed(one.entry, because, drops=True)]
+
+
+def held_if_twice(one: Decided, everything: Sequence[Decided]) -> Decided:
+    """EspoCRM holds no value twice: what would bring in one that a held entry still has waits for that entry."""
+    if not one.active or one.entry.variant not in (Variant.VAR4, Variant.VAR6) or one.verdict is Verdict.REVERT:
+        return one
+    there = any(other is not one and not other.active and other.entry.item_key == one.final_key for other in everything)
+    if not there or one.entry.row is None:
+        return one
+    note = Left(Side.ADVO, "held_back", "EspoCRM has this value in an entry that is held back", one.entry.row.value, one.entry.row.komm_id)
+    return replace(one, verdict=Verdict.HOLD, left=note)

@@ -1,0 +1,26 @@
+"""Which slot a new value may reuse (rules.md §3, Var1): same kommKz, no own text, each once, none made in this run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from etl.rules.entry import RowSeen
+from etl.rules.marker import MarkerKind
+
+
+class Slots:
+    """The free slots of one person, given out lowest komm_id first."""
+
+    def __init__(self, rows: Iterable[RowSeen]) -> None:
+        self._free = sorted(
+            (row for row in rows if row.marker_kind is MarkerKind.SLOT and not row.value and not row.own_text),
+            key=lambda row: row.komm_id,
+        )
+
+    def take(self, komm_kz: int) -> RowSeen | None:
+        """Return a free slot of this kommKz and keep it from being given again."""
+        for row in self._free:
+            if row.marker_komm_kz == komm_kz:
+                self._free.remove(row)
+                return row
+        return None

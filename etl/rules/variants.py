@@ -1,0 +1,103 @@
+"""The decision table (rules.md §3): which variant an entry is, from seven facts, and nothing else.
+
+Facts, all booleans, one row of the entries frame each:
+
+* ``known``      in the baseline, or on a marker that a recovery trusts
+* ``in_espo``    EspoCRM has an item for it
+* ``in_advo``    Advoware has a row with a value for it
+* ``espo_edit``  EspoCRM's value is not the agreed one, and the sides differ
+* ``advo_edit``  Advoware's value is not the agreed one, and the sides differ
+* ``type_edit``  somebody gave this very record's item a type of another kommKz
+* ``marked``     the row's marker says what it should
+
+Both sides edited to the *same* value is an agreement: neither side counts as edited.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+import pandas as pd
+
+
+class Variant(StrEnum):
+    """What happened to one entry; the business's words."""
+
+    VAR1 = "var1"
+    VAR2 = "var2"
+    VAR3 = "var3"
+    VAR4 = "var4"
+    VAR5 = "var5"
+    VAR6 = "var6"
+    RETYPE = "retype"
+    LINK = "link"
+    REPAIR = "repair"
+    CLASH = "clash"
+    FORGET = "forget"
+    LEFTOVER = "leftover"
+    LEAVE = "leave"
+    SAME = "same"
+
+
+ESPO_CHANGES = frozenset({Variant.VAR1, Variant.VAR2, Variant.VAR5, Variant.RETYPE, Variant.CLASH})
+"""Variants that say: EspoCRM changed (rules.md §4)."""
+
+ADVO_CHANGES = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.CLASH})
+"""Variants that say: Advoware changed (rules.md §4)."""
+
+FACTS = ["known", "in_espo", "in_advo", "espo_edit", "advo_edit", "type_edit", "marked"]
+
+
+class Rule(NamedTuple):
+    """One line of the table; ``None`` matches both."""
+
+    known: bool | None
+    in_espo: bool | None
+    in_advo: bool | None
+    espo_edit: bool | None
+    advo_edit: bool | None
+    type_edit: bool | None
+    marked: bool | None
+    variant: Variant
+
+
+Y, N, X = True, False, None
+
+RULES = (
+    #    known in_espo in_advo espo_edit advo_edit type_edit marked
+    Rule(N,    Y,      N,      X,        X,        X,        X,    Variant.VAR1),    # new in EspoCRM
+    Rule(N,    N,      Y,      X,        X,        X,        X,    Variant.VAR4),    # new in Advoware
+    Rule(N,    Y,      Y,      X,        X,        X,        X,    Variant.LINK),    # the same value on both, not linked yet
+    Rule(N,    N,      N,      X,        X,        X,        X,    Variant.SAME),    # nothing anywhere
+    Rule(Y,    N,      Y,      X,        N,        X,        X,    Variant.VAR2),    # deleted in EspoCRM
+    Rule(Y,    N,      Y,      X,        Y,        X,        X,    Variant.CLASH),   # deleted in EspoCRM, edited in Advoware
+    Rule(Y,    Y,      N,      N,        X,        X,        X,    Variant.VAR3),    # deleted in Advoware
+    Rule(Y,    Y,      N,      Y,        X,        X,        X,    Variant.VAR1),    # edited in EspoCRM, gone in Advoware: made new there
+    Rule(Y,    N,      N,      X,        X,        X,        X,    Variant.FORGET),  # gone on both
+    Rule(Y,    Y,      Y,      Y,        N,        N,        X,    Variant.VAR5),    # edited in EspoCRM
+    Rule(Y,    Y,      Y,      N,        Y,        X,        X,    Variant.VAR6),    # edited in Advoware; a new type waits for the next plan
+    Rule(Y,    Y,      Y,      Y,        Y,        X,        X,    Variant.CLASH),   # edited to different values
+    Rule(Y,    Y,      Y,      X,        N,        Y,        X,    Variant.RETYPE),  # another kommKz: the row must be another one
+    Rule(Y,    Y,      Y,      N,        N,        N,        N,    Variant.REPAIR),  # the values agree, the marker does not
+    Rule(Y,    Y,      Y,      N,        N,        N,        Y,    Variant.SAME),    # nothing to do
+)  # fmt: skip
+
+
+@cache
+def decision_table() -> pd.DataFrame:
+    """Every combination of ``FACTS`` with its ``variant``: 128 rows, key ``FACTS``."""
+    rows = [
+        (*facts, rule.variant.value)
+        for facts in product((False, True), repeat=len(FACTS))
+        for rule in RULES
+        if matches(rule, facts)
+    ]
+    return pd.DataFrame(rows, columns=[*FACTS, "variant"])
+
+
+def matches(rule: Rule, facts: tuple[bool, ...]) -> bool:
+    """Whether a line of the table speaks of this combination."""
+    return all(want is None or want == fact for want, fact in zip(rule[:-1], facts, strict=True))

@@ -1,0 +1,263 @@
+"""From a decided entry to its writes and to the baseline row it is to end with (rules.md §3 and §5).
+
+Steps of one entry stand in the order they are written: EspoCRM first, then Advoware, a new row before the old one is emptied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+from etl.records import Channel, Direction, Item, Side
+from etl.rules.conflicts import Verdict
+from etl.rules.entry import Agreed, Decision, Entry, Left, Pair, PersonFacts, Policy, RowSeen, Step
+from etl.rules.items import new_item, replaced
+from etl.rules.marker import MarkerKind, encode, encode_slot
+from etl.rules.pairs import Decided
+from etl.rules.slots import Slots
+from etl.rules.variants import Variant
+
+T = TypeVar("T")
+
+REASONS = {
+    Variant.VAR1: "new in EspoCRM",
+    Variant.VAR2: "deleted in EspoCRM",
+    Variant.VAR3: "deleted in Advoware",
+    Variant.VAR4: "new in Advoware",
+    Variant.VAR5: "changed in EspoCRM",
+    Variant.VAR6: "changed in Advoware",
+    Variant.RETYPE: "type changed in EspoCRM",
+    Variant.LINK: "the same value on both sides, not linked yet",
+    Variant.REPAIR: "the values agree, the marker did not",
+    Variant.CLASH: "edited on both sides: EspoCRM wins",
+    Variant.FORGET: "gone on both sides",
+    Variant.LEFTOVER: "a second row of ours with the same value",
+    Variant.SAME: "nothing to do",
+}
+
+
+def decision(one: Decided, person: PersonFacts, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """Turn one decided entry into its decision, steps included. ``types``: what stored EspoCRM items call a number."""
+    entry = one.entry
+    if one.left is not None or one.verdict is Verdict.HOLD:
+        return left_alone(one, policy)
+    reason = one.because or REASONS[entry.variant]
+    if one.verdict is Verdict.REVERT:
+        return replace(WRITERS_REVERT[entry.variant](entry, slots, policy), reason=f"{reason}; EspoCRM wins")
+    made = WRITERS[entry.variant](entry, slots, policy, types)
+    return replace(made, reason=reason + remark_kept(made))
+
+
+def left_alone(one: Decided, policy: Policy) -> Decision:
+    """Nothing is written and the baseline row stays."""
+    entry = one.entry
+    left = one.left
+    if left is None:
+        side = Side.ESPO if entry.item is not None and entry.variant is not Variant.VAR4 else Side.ADVO
+        value = entry.item.item.value if side is Side.ESPO and entry.item else entry.row.value if entry.row else ""
+        komm_id = entry.row.komm_id if entry.row else entry.base.komm_id if entry.base else None
+        left = Left(side, "held_back", f"{REASONS[entry.variant]}; direction {policy.direction} holds it back", value, komm_id, policy.direction)
+    return Decision(entry, Variant.LEAVE, Verdict.HOLD, f"{REASONS[entry.variant]}: {left.detail}", keeps=True, left=left)
+
+
+def var1(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """Reuse a slot of the same kommKz without own text, else create."""
+    item = need(entry.item)
+    step = new_row(entry, item.item.value, item.komm_kz, "", slots)
+    return Decision(entry, entry.variant, Verdict.GO, "", (step,), pair=pair_of(entry, step, item.item), drops=known(entry))
+
+
+def var2(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """Empty the row to a slot; the own text stays."""
+    return Decision(entry, entry.variant, Verdict.GO, "", (emptied(entry),), drops=known(entry))
+
+
+def var3(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """Remove the item; a row that still stands empty becomes a slot."""
+    item = need(entry.item).item
+    remove = Step(Side.ESPO, "remove", entry.channel, komm_id_of(entry), entry.komm_kz, old_value=item.value, was=item)
+    return Decision(entry, entry.variant, Verdict.GO, "", (remove, *slot_marked(entry, policy)), drops=known(entry))
+
+
+def var4(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """Add an item, then the marker."""
+    row = need(entry.row)
+    kind = None
+    if entry.channel is Channel.PHONE:
+        kind = types.get(row.canonical or "") or policy.table.espo_type(entry.komm_kz)
+    item = new_item(entry.channel, row.value, kind, policy.region)
+    add = Step(Side.ESPO, "add", entry.channel, row.komm_id, entry.komm_kz, new_value=item.value, item=item)
+    return with_marker(entry, item, (add,))
+
+
+def var5(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """EspoCRM's value and the marker, on the same row."""
+    return overwritten(entry, "update")
+
+
+def var6(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """Replace the item's value, keep the rest of it; then the marker. The baseline keeps the old type."""
+    was = need(entry.item).item
+    item = replaced(was, need(entry.row).value, policy.region)
+    step = Step(Side.ESPO, "replace", entry.channel, komm_id_of(entry), entry.komm_kz, was.value, item.value, was=was, item=item)
+    made = with_marker(entry, item, (step,))
+    kept = entry.base.espo_type if entry.base is not None and entry.type_edit else item.type
+    return replace(made, pair=replace(need(made.pair), espo_type=kept))
+
+
+def retype(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """Another row takes value, marker and own text; then the old one becomes a slot without own text."""
+    item, row = need(entry.item), need(entry.row)
+    step = new_row(entry, item.item.value, item.komm_kz, row.own_text, slots)
+    old = replace(emptied(entry), new_remark=encode_slot(entry.komm_kz, ""))
+    return Decision(entry, entry.variant, Verdict.GO, "", (step, old), pair=pair_of(entry, step, item.item), drops=known(entry))
+
+
+def link(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """Marker only; the value goes back byte-identical."""
+    return with_marker(entry, need(entry.item).item, ())
+
+
+def same(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """Nothing to write; the baseline follows the spelling, the type and the row id."""
+    return replace(with_marker(replace(entry, marked=True), need(entry.item).item, ()), drops=())
+
+
+def clash(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """EspoCRM wins: its value, or its deletion, overwrites the row; what Advoware had is kept in ``conflicts``."""
+    lost = need(entry.row).value
+    if entry.item is None:
+        return Decision(entry, entry.variant, Verdict.GO, "", (emptied(entry),), drops=known(entry), lost=lost)
+    return replace(overwritten(entry, "update"), lost=lost)
+
+
+def forget(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """The baseline row ends; a row that still stands empty becomes a slot."""
+    steps = () if policy.direction is Direction.TO_ESPOCRM else slot_marked(entry, policy)
+    return Decision(entry, entry.variant, Verdict.GO, "", steps, drops=known(entry))
+
+
+def leftover(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+    """Our own second row becomes a slot."""
+    return Decision(entry, entry.variant, Verdict.GO, "", (replace(emptied(entry), action="leftover"),))
+
+
+def revert_var3(entry: Entry, slots: Slots, policy: Policy) -> Decision:
+    """Create again what vanished from Advoware; an emptied row is filled again."""
+    item = need(entry.item).item
+    if entry.row is not None:
+        return overwritten(entry, "revert")
+    step = new_row(entry, item.value, entry.komm_kz, "", slots)
+    return Decision(entry, entry.variant, Verdict.REVERT, "", (step,), pair=pair_of(entry, step, item), drops=known(entry))
+
+
+def revert_var4(entry: Entry, slots: Slots, policy: Policy) -> Decision:
+    """The row a person added becomes a slot; its value is kept in ``conflicts``, its text in the remark."""
+    return Decision(entry, entry.variant, Verdict.REVERT, "", (emptied(entry),), drops=known(entry), lost=need(entry.row).value)
+
+
+def revert_var6(entry: Entry, slots: Slots, policy: Policy) -> Decision:
+    """EspoCRM's value comes back; what Advoware had is kept in ``conflicts``."""
+    return replace(overwritten(entry, "revert"), verdict=Verdict.REVERT, lost=need(entry.row).value)
+
+
+WRITERS = {
+    Variant.VAR1: var1,
+    Variant.VAR2: var2,
+    Variant.VAR3: var3,
+    Variant.VAR4: var4,
+    Variant.VAR5: var5,
+    Variant.VAR6: var6,
+    Variant.RETYPE: retype,
+    Variant.LINK: link,
+    Variant.REPAIR: link,
+    Variant.SAME: same,
+    Variant.CLASH: clash,
+    Variant.FORGET: forget,
+    Variant.LEFTOVER: leftover,
+}
+
+WRITERS_REVERT = {Variant.VAR3: revert_var3, Variant.VAR4: revert_var4, Variant.VAR6: revert_var6}
+
+
+def new_row(entry: Entry, value: str, komm_kz: int, own_text: str, slots: Slots) -> Step:
+    """Fill a slot, or create a row, with value, marker and own text."""
+    slot = slots.take(komm_kz)
+    remark = encode(value, komm_kz, own_text)
+    if slot is None:
+        return Step(Side.ADVO, "create", entry.channel, None, komm_kz, new_value=value, new_remark=remark)
+    return row_step("fill", entry.channel, slot, komm_kz, value, remark)
+
+
+def overwritten(entry: Entry, action: str) -> Decision:
+    """EspoCRM's value and marker on the same row, own text kept."""
+    item, row = need(entry.item).item, need(entry.row)
+    remark = encode(item.value, entry.komm_kz, row.own_text)
+    step = row_step(action, entry.channel, row, entry.komm_kz, item.value, remark)
+    return Decision(entry, entry.variant, Verdict.GO, "", (step,), pair=pair_of(entry, step, item), drops=known(entry))
+
+
+def emptied(entry: Entry) -> Step:
+    """An empty value and the slot marker, own text kept."""
+    row = need(entry.row)
+    return row_step("empty", entry.channel, row, entry.komm_kz, "", encode_slot(entry.komm_kz, row.own_text))
+
+
+def slot_marked(entry: Entry, policy: Policy) -> tuple[Step, ...]:
+    """The slot marker for a row that stands empty without it."""
+    row = entry.row
+    if row is None or row.value or (row.marker_kind is MarkerKind.SLOT and row.marker_komm_kz == entry.komm_kz):
+        return ()
+    return (row_step("mark", entry.channel, row, entry.komm_kz, row.value, encode_slot(entry.komm_kz, row.own_text)),)
+
+
+def with_marker(entry: Entry, item: Item, steps: tuple[Step, ...]) -> Decision:
+    """A decision that ends with the row as the pair of ``item``; its marker is written only where it is not right yet."""
+    row = need(entry.row)
+    unmarked = entry.base is not None and entry.base.unmarked and entry.marked
+    pair = Pair(row.komm_id, entry.channel, item.value, item.type, row.value, entry.komm_kz, unmarked, row.remark)
+    if entry.marked and entry.variant is not Variant.VAR6:
+        return Decision(entry, entry.variant, Verdict.GO, "", steps, pair=pair, drops=known(entry))
+    remark = encode(item.value, entry.komm_kz, row.own_text)
+    mark = row_step("mark", entry.channel, row, entry.komm_kz, row.value, remark)
+    marked = replace(pair, unmarked=False, remark=remark)
+    return Decision(entry, entry.variant, Verdict.GO, "", (*steps, mark), pair=marked, drops=known(entry))
+
+
+def row_step(action: str, channel: Channel, row: RowSeen, komm_kz: int, value: str, remark: str) -> Step:
+    """One PUT to a row that stands."""
+    return Step(
+        Side.ADVO, action, channel, row.komm_id, komm_kz, row.value, value, row.remark, remark, row.online, old_row_id=row.row_id
+    )
+
+
+def pair_of(entry: Entry, step: Step, item: Item) -> Pair:
+    """The agreed pair after a write that brings EspoCRM's value to Advoware."""
+    return Pair(step.komm_id, entry.channel, item.value, item.type, step.new_value or "", step.komm_kz or 0, remark=step.new_remark)
+
+
+def known(entry: Entry) -> tuple[int, ...]:
+    """The baseline row that ends, or is replaced, with this decision."""
+    return (entry.base.komm_id,) if entry.base is not None and not entry.base.pseudo else ()
+
+
+def komm_id_of(entry: Entry) -> int | None:
+    """The row this entry is about, gone or not."""
+    if entry.row is not None:
+        return entry.row.komm_id
+    return entry.base.komm_id if entry.base is not None else None
+
+
+def remark_kept(made: Decision) -> str:
+    """Name a remark that stays with a row whose number changes, so that a person can look (rules.md §2, step 6)."""
+    row = made.entry.row
+    changes = made.variant in (Variant.VAR5, Variant.CLASH, Variant.RETYPE) and made.entry.item is not None
+    return f'; the remark "{row.own_text}" is kept' if changes and row is not None and row.own_text else ""
+
+
+def need(thing: T | None) -> T:
+    """The decision table promised this part of the entry; its absence is a bug, not a state of the world."""
+    if thing is None:
+        message = "the decision table promised a side that is not there"
+        raise AssertionError(message)
+    return thing

@@ -1,0 +1,98 @@
+"""One run: what every stage is given, and what the run has seen and counted so far."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from etl.clients.advoware import Advoware
+from etl.clients.espocrm import EspoCrm
+from etl.records import AdvoPerson, EspoRecord, Item, Row
+from etl.rules.entry import Policy
+from etl.store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The numbers of ``config.yaml`` the stages go by (interface.md); seconds, minutes and persons as their names say."""
+
+    overlap_seconds: int = 120
+    persons_per_run: int = 1000
+    max_staleness_seconds: float = 2
+    settle_seconds: int = 5
+    poll_budget: int = 500
+    espo_readers: int = 2
+    advo_readers: int = 4
+    outage_after: int = 3
+    max_removals: int = 50
+    max_removal_share: float = 0.10
+    backoff_minutes: tuple[int, ...] = (1, 5, 15, 60, 240)
+    max_failures: int = 5
+    auto_reset_hours: float = 24
+    note_conflicts: bool = True
+    language: str = "de"
+    only: tuple[str, ...] = ()
+    config_digest: str = ""
+
+
+@dataclass(slots=True)
+class Look:
+    """The latest reads of one person in this run, with the moments (monotonic seconds) they were answered at."""
+
+    espo: EspoRecord
+    espo_at: float
+    advo: AdvoPerson
+    advo_at: float
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """What EspoCRM showed."""
+        return self.espo.items
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """What Advoware showed."""
+        return self.advo.rows
+
+
+@dataclass
+class Tally:
+    """What the report counts; each person once."""
+
+    seen: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    clean: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
+    skipped: set[str] = field(default_factory=set)
+    left_alone: int = 0
+    conflicts: int = 0
+    writes: Counter[str] = field(default_factory=Counter)
+    variants: Counter[str] = field(default_factory=Counter)
+    newly_held: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Run:
+    """Store, clients, policy, clock and counters of one run. One thread writes the store; readers only answer."""
+
+    id: int
+    store: Store
+    espo: EspoCrm
+    advoware: Advoware
+    policy: Policy
+    limits: Limits
+    user_id: str
+    utcnow: Callable[[], str]
+    monotonic: Callable[[], float]
+    log: Any
+    write: bool = True
+    before_write: Callable[[], None] = lambda: None
+    looks: dict[str, Look] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
+    failed_writes: int = 0
+    approved: Collection[str] = frozenset()
+    progress: Callable[[str, int, int], None] = lambda what, done, of: None

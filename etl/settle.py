@@ -1,0 +1,136 @@
+"""What an unfinished run did counts first (rules.md §5): before a person is planned, its open writes enter the baseline.
+
+*done* counts as it is; *started* and *unknown* are settled by reading: a PUT arrived when its row carries the marker or
+slot it was to get, a POST when a row that did not exist carries its marker, an array PUT when an item it was to add is
+there and the one it was to replace or remove is not. Nothing is ever repeated on suspicion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from etl.records import AdvoPerson, Channel, EspoRecord
+from etl.rules.canonical import canonical
+from etl.rules.items import espo_key
+from etl.rules.marker import decode
+from etl.rules.variants import Variant
+from etl.run import Run
+from etl.store.baseline import drop_baseline, save_baseline
+from etl.store.journal import open_changes, open_decisions, set_change_state, settle
+from etl.store.states import ChangeState
+
+WITH_THE_ARRAY = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.LINK, Variant.REPAIR, Variant.SAME})
+"""Once EspoCRM's arrays stand (or needed nothing) both sides held these values, markers or not."""
+
+Change = Mapping[str, Any]
+
+
+def settle_person(run: Run, entity_id: str, espo: EspoRecord, advo: AdvoPerson) -> None:
+    """Take what was done for this person into the baseline and close its old plans. Call inside a transaction."""
+    changes = open_changes(run.store, [entity_id])
+    if not changes:
+        settle(run.store, entity_id)
+        return
+    arrived = [decided_by_reading(run, change, espo, advo) for change in changes]
+    done = [change for change in arrived if change["state"] == ChangeState.DONE]
+    if done:
+        for decision in open_decisions(run.store, [entity_id]):
+            take_in(run, decision, done, advo)
+    settle(run.store, entity_id)
+
+
+def decided_by_reading(run: Run, change: Change, espo: EspoRecord, advo: AdvoPerson) -> Change:
+    """The change with a state that is *done* or *failed*, read off the two systems where the answer never came."""
+    if change["state"] == ChangeState.DONE:
+        return change
+    if change["side"] == "espo":
+        there, komm_id = array_arrived(change, espo), None
+    else:
+        there, komm_id = row_arrived(change, advo)
+    state = ChangeState.DONE if there else ChangeState.FAILED
+    set_change_state(run.store, [change["id"]], state, now=run.utcnow(), error=None if there else "did not arrive", komm_id=komm_id)
+    return {**change, "state": state, "komm_id": komm_id or change["komm_id"]}
+
+
+def array_arrived(change: Change, espo: EspoRecord) -> bool:
+    """Whether this item's part of an array PUT is there."""
+    channel = Channel(change["channel"])
+    keys = {espo_key(channel, item.value) for item in espo.items if item.channel is channel}
+    came = change["new_value"] is None or espo_key(channel, change["new_value"]) in keys
+    went = change["old_value"] is None or espo_key(channel, change["old_value"]) not in keys
+    return came and went
+
+
+def row_arrived(change: Change, advo: AdvoPerson) -> tuple[bool, int | None]:
+    """Whether the row carries the marker or slot it was to get; for a creation, which new row does."""
+    wanted = decode(change["new_remark"])
+    if change["action"] != "create":
+        rows = [row for row in advo.rows if row.komm_id == change["komm_id"]]
+        return any(same_marker(row.remark, change["new_remark"]) for row in rows), None
+    there_before = set((change["before"] or {}).get("komm_ids", ()))
+    found = [
+        row.komm_id
+        for row in advo.rows
+        if row.komm_id not in there_before and (decode(row.remark).value, decode(row.remark).komm_kz) == (wanted.value, wanted.komm_kz)
+    ]
+    return bool(found), min(found, default=None)
+
+
+def same_marker(found: str | None, sent: str | None) -> bool:
+    """Whether a remark begins with the marker that was sent; without one, whether it is what was sent."""
+    ours, theirs = decode(sent), decode(found)
+    if ours.value is None and ours.komm_kz is None:
+        return (found or "") == (sent or "")
+    return (ours.kind, ours.value, ours.komm_kz) == (theirs.kind, theirs.value, theirs.komm_kz)
+
+
+def take_in(run: Run, decision: Change, done: Sequence[Change], advo: AdvoPerson) -> None:
+    """Move the baseline of one decided entry to what its done writes left on both sides."""
+    own = [change for change in done if change["decision_id"] == decision["id"]]
+    if not counts_as_done(decision, own, [change for change in done if change["run_id"] == decision["run_id"]]):
+        return
+    retyped = half_retyped(run, decision, own, advo)
+    if retyped is not None:
+        save_baseline(run.store, [retyped], run.utcnow())
+        return
+    drop_baseline(run.store, decision["entity_id"], decision["drops"])
+    if decision["foreseen"] is not None:
+        komm_id = decision["foreseen"]["komm_id"] or next((change["komm_id"] for change in own if change["komm_id"]), None)
+        save_baseline(run.store, [{**decision["foreseen"], "komm_id": komm_id}], run.utcnow())
+
+
+def counts_as_done(decision: Change, own: Sequence[Change], of_run: Sequence[Change]) -> bool:
+    """Whether both sides are to be believed to hold what the decision foresaw; ``facts`` were written with the plan."""
+    facts = decision["facts"] or {}
+    if Variant(decision["variant"]) not in WITH_THE_ARRAY or reverting(decision):
+        return bool(own)
+    if facts.get("writes_espo"):
+        return any(change["side"] == "espo" for change in own)
+    return any(change["side"] == "espo" for change in of_run) if facts.get("array") else bool(of_run)
+
+
+def reverting(decision: Change) -> bool:
+    """Whether the decision put Advoware back instead of carrying the variant out."""
+    return bool((decision["facts"] or {}).get("verdict") == "revert")
+
+
+def half_retyped(run: Run, decision: Change, own: Sequence[Change], advo: AdvoPerson) -> dict[str, Any] | None:
+    """The baseline row of a retype whose old row is not a slot yet.
+
+    The new row is the pair and the old one is still to become a slot (``other_row``), unless the old one was given
+    another value meanwhile: then it stays the pair and the new one is to become the slot.
+    """
+    if decision["variant"] != Variant.RETYPE or any(change["action"] == "empty" for change in own):
+        return None
+    made = next((change["komm_id"] for change in own if change["action"] in ("create", "fill")), None)
+    old = next((row for row in advo.rows if decision["drops"] and row.komm_id == decision["drops"][0]), None)
+    if made is None or old is None or not old.value:
+        return None
+    foreseen = decision["foreseen"]
+    drop_baseline(run.store, decision["entity_id"], decision["drops"])
+    channel = Channel(foreseen["channel"])
+    if canonical(channel, old.value, run.policy.region) == foreseen["advo_canonical"]:
+        return {**foreseen, "komm_id": made, "other_row": old.komm_id}
+    kept = {"komm_id": old.komm_id, "other_row": made, "komm_kz": (decision["facts"] or {}).get("old_komm_kz"), "row_id": None}
+    return {**foreseen, **kept}

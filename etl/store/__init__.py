@@ -1,0 +1,1 @@
+"""What the sync remembers: one SQLite file, and the only SQL of the product."""

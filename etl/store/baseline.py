@@ -1,0 +1,119 @@
+"""The last agreed state of each pair, and the entries nothing is done about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.store.writing import insert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from etl.store.database import Store
+
+BASELINE_KEY: Final = ("entity_id", "betnr", "komm_id")
+
+BASELINE_COLUMNS: Final = (
+    "channel",
+    "espo_value",
+    "espo_canonical",
+    "espo_type",
+    "advo_value",
+    "advo_canonical",
+    "komm_kz",
+    "row_id",
+    "remark",
+    "unmarked",
+    "other_row",
+    "agreed_at",
+)
+
+LEFT_ALONE_KEY: Final = ("entity_id", "side", "komm_id", "channel", "value", "reason")
+
+LEFT_ALONE_COLUMNS: Final = (*LEFT_ALONE_KEY, "betnr", "direction", "detail", "since")
+
+
+def save_baseline(store: Store, records: Iterable[Mapping[str, Any]], now: str) -> None:
+    """Set the agreed state of these pairs, key ``BASELINE_KEY``; ``agreed_at`` moves only with one of them."""
+    columns = [*BASELINE_KEY, *BASELINE_COLUMNS]
+    agreed = [column for column in BASELINE_COLUMNS if column != "agreed_at"]
+    moved = " or ".join(f"excluded.{column} is not baseline.{column}" for column in agreed)
+    assignments = ", ".join(f"{column} = excluded.{column}" for column in BASELINE_COLUMNS)
+    store.execute_many(
+        f"""
+        {insert("baseline", columns)}
+        on conflict ({", ".join(BASELINE_KEY)}) do update
+        set {assignments}
+        where {moved}
+        """,
+        ({**dict.fromkeys(columns), "unmarked": False, **record, "agreed_at": now} for record in records),
+    )
+
+
+def drop_baseline(store: Store, entity_id: str, komm_ids: Iterable[int]) -> None:
+    """End the pairs of one person on these rows, whatever betnr they were agreed with."""
+    store.execute(
+        """
+        delete from baseline
+        where entity_id = :entity_id
+            and komm_id in (select value from json_each(:komm_ids))
+        """,
+        {"entity_id": entity_id, "komm_ids": list(komm_ids)},
+    )
+
+
+def end_baseline(store: Store, entity_ids: Iterable[str], *, keep_betnr: int | None = None) -> None:
+    """End all pairs of these persons (gone, deleted, shared); with ``keep_betnr`` only those of any other betnr."""
+    store.execute(
+        """
+        delete from baseline
+        where entity_id in (select value from json_each(:entity_ids))
+            and betnr is not :keep_betnr
+        """,
+        {"entity_ids": list(entity_ids), "keep_betnr": keep_betnr},
+    )
+
+
+def save_left_alone(store: Store, entity_id: str, records: Sequence[Mapping[str, Any]], now: str) -> None:
+    """Replace what is left alone of one person; an entry that was listed before keeps its ``id`` and ``since``."""
+    whole = [
+        {**dict.fromkeys(LEFT_ALONE_COLUMNS), **record, "entity_id": entity_id, "since": now} for record in records
+    ]
+    with store.transaction():
+        forget_left_alone(store, entity_id, whole)
+        store.execute_many(
+            f"""
+            {insert("left_alone", LEFT_ALONE_COLUMNS)}
+            on conflict do update
+            set
+                betnr = excluded.betnr,
+                direction = excluded.direction,
+                detail = excluded.detail
+            """,
+            whole,
+        )
+
+
+def add_left_alone(store: Store, entity_id: str, record: Mapping[str, Any], now: str) -> None:
+    """Note one more entry nothing is done about; noting it again changes nothing."""
+    store.execute(
+        f"{insert('left_alone', LEFT_ALONE_COLUMNS)} on conflict do nothing",
+        {**dict.fromkeys(LEFT_ALONE_COLUMNS), **record, "entity_id": entity_id, "since": now},
+    )
+
+
+def forget_left_alone(store: Store, entity_id: str, kept: Sequence[Mapping[str, Any]]) -> None:
+    """Take from one person's list what is not among ``kept``, by ``LEFT_ALONE_KEY``."""
+    same = " and ".join(f"json_extract(kept.value, '$.{column}') is left_alone.{column}" for column in LEFT_ALONE_KEY)
+    store.execute(
+        f"""
+        delete from left_alone
+        where entity_id = :entity_id
+            and not exists (
+                select 1
+                from json_each(:kept) as kept
+                where {same}
+            )
+        """,
+        {"entity_id": entity_id, "kept": [{column: record[column] for column in LEFT_ALONE_KEY} for record in kept]},
+    )

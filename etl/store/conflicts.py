@@ -1,0 +1,98 @@
+"""Values that lost, kept until somebody saw or restored them (rules.md §4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.store.writing import save
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from etl.store.database import Store
+
+CONFLICT_COLUMNS: Final = (
+    "run_id",
+    "change_id",
+    "entity_id",
+    "betnr",
+    "variant",
+    "komm_id",
+    "channel",
+    "espo_value",
+    "advo_value",
+    "kept",
+    "reason",
+    "created_at",
+)
+
+
+def save_conflicts(store: Store, records: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Keep values that are about to lose (``CONFLICT_COLUMNS``) and return their ids in order.
+
+    Called in the transaction that marks the overwriting change *started*.
+    """
+    return save(store, "conflicts", CONFLICT_COLUMNS, {"kept": "espo"}, records)
+
+
+def load_conflict(store: Store, conflict_id: int) -> dict[str, Any] | None:
+    """Return one conflict, None when there is none with this number."""
+    found = store.rows("select * from conflicts where id = :id", {"id": conflict_id})
+    return found[0] if found else None
+
+
+def list_conflicts(store: Store, *, everything: bool = False, run_id: int | None = None) -> list[dict[str, Any]]:
+    """Return the conflicts nobody saw or restored yet, or ``everything``; of one run, or of all."""
+    return store.rows(
+        """
+        select *
+        from conflicts
+        where (:everything or (seen_at is null and restored_at is null))
+            and (:run_id is null or run_id = :run_id)
+        order by id
+        """,
+        {"everything": everything, "run_id": run_id},
+    )
+
+
+def conflicts_to_note(store: Store, entity_id: str) -> list[dict[str, Any]]:
+    """Return the person's conflicts whose overwriting write was carried out and whose note is not in EspoCRM yet."""
+    return store.rows(
+        """
+        select conflicts.*
+        from conflicts
+        left join changes on changes.id = conflicts.change_id
+        where conflicts.entity_id = :entity_id
+            and conflicts.noted_at is null
+            and (conflicts.change_id is null or changes.state = 'done')
+        order by conflicts.id
+        """,
+        {"entity_id": entity_id},
+    )
+
+
+def mark_noted(store: Store, conflict_ids: Iterable[int], now: str) -> None:
+    """Record that the note stands in the record's stream; an earlier time stays."""
+    mark(store, "noted_at", conflict_ids, now)
+
+
+def mark_seen(store: Store, conflict_ids: Iterable[int], now: str) -> None:
+    """Record that a person saw these conflicts; an earlier time stays."""
+    mark(store, "seen_at", conflict_ids, now)
+
+
+def mark_restored(store: Store, conflict_ids: Iterable[int], now: str) -> None:
+    """Record that the values that lost were put back; an earlier time stays."""
+    mark(store, "restored_at", conflict_ids, now)
+
+
+def mark(store: Store, column: str, conflict_ids: Iterable[int], now: str) -> None:
+    """Set one time of these conflicts where it is not set."""
+    store.execute(
+        f"""
+        update conflicts
+        set {column} = ifnull({column}, :now)
+        where id in (select value from json_each(:conflict_ids))
+        """,
+        {"conflict_ids": list(conflict_ids), "now": now},
+    )

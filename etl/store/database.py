@@ -1,0 +1,200 @@
+"""The state store: one SQLite file (WAL, mode 0600), opened by ``Store.open``.
+
+Transactions are ours alone. sqlite-utils commits a write by itself only while no transaction is open, and joins an
+open one with savepoints; the connection has no ``isolation_level``, so the driver opens and commits nothing either.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlite_utils import Database
+
+from etl.errors import StoreError
+from etl.store.migrate import copy, migrate, refuse_foreign, refuse_outdated
+from etl.store.plain import plain_record
+from etl.store.schema import MIGRATIONS
+from etl.store.trouble import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+# Intent is journalled before its effect (rules.md §5), so a commit must survive a power loss. In WAL mode `normal` may
+# lose the latest commits, `full` does not. Measured: 0.7 ms a commit against 0.04 ms, beside 20 ms for each write to
+# a system.
+DURABLE = "full"
+FLEETING = "off"
+
+
+class Store:
+    """An open state store. One thread's; a second thread opens its own."""
+
+    def __init__(self, path: Path, db: Database) -> None:
+        self.path = path
+        self.db = db
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        now: str,
+        read_only: bool = False,
+        durable: bool = True,
+        patience: float = 10.0,
+        migrations: tuple[str, ...] = MIGRATIONS,
+    ) -> Self:
+        """Open the store at ``path``, creating or migrating it unless ``read_only``; StoreError when that fails.
+
+        ``now`` names the copy made before a migration. ``patience`` is how many seconds a locked file is waited for.
+        Without ``durable`` (sandbox, tests) a commit may not survive a power loss.
+        """
+        path = Path(path)
+        prepare_reading(path) if read_only else prepare_writing(path)
+        with translated(path):
+            db = connect(path, read_only=read_only, patience=patience)
+            try:
+                refuse_foreign(db, path, len(migrations))
+                if read_only:
+                    refuse_outdated(db, path, len(migrations))
+                else:
+                    db.conn.execute("pragma journal_mode = wal")
+                    db.conn.execute(f"pragma synchronous = {DURABLE if durable else FLEETING}")
+                    migrate(db, path, now, migrations)
+            except BaseException:
+                db.close()
+                raise
+        return cls(path, db)
+
+    def close(self) -> None:
+        """Close the file; what was not committed is gone."""
+        self.db.close()
+
+    def __enter__(self) -> Self:
+        """Give the open store to a ``with`` block, which closes it."""
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        """Close the store, whatever happened in the block."""
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit the block as a whole, or nothing of it. Inside another transaction it joins that one.
+
+        A nested block that fails undoes only itself, so an outer one that survives the failure commits no halves.
+        """
+        with translated(self.path):
+            if self.db.conn.in_transaction:
+                with self.db.atomic():
+                    yield
+                return
+            self.db.conn.execute("begin immediate")
+            try:
+                yield
+                self.db.conn.execute("commit")
+            except BaseException:
+                self.db.rollback()
+                raise
+
+    @contextmanager
+    def one_moment(self) -> Iterator[None]:
+        """Let all queries of the block see the same moment, whatever others commit meanwhile; writes nothing."""
+        with translated(self.path):
+            if self.db.conn.in_transaction:
+                yield
+                return
+            self.db.conn.execute("begin")
+            try:
+                yield
+            finally:
+                self.db.rollback()
+
+    def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> int:
+        """Run one statement and return how many rows it changed; committed at once outside a transaction."""
+        with translated(self.path):
+            return self.db.execute(sql, plain_record(params or {})).rowcount
+
+    def execute_many(self, sql: str, records: Iterable[Mapping[str, Any]]) -> None:
+        """Run one statement for each record, all of them or none."""
+        with self.transaction():
+            self.db.conn.executemany(sql, [plain_record(record) for record in records])
+
+    def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return what a query answers, one dict a row."""
+        with translated(self.path):
+            return list(self.db.query(sql, plain_record(params or {})))
+
+    def value(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Return the first column of the first row, None when there is none."""
+        return next((next(iter(row.values())) for row in self.rows(sql, params)), None)
+
+    def setting(self, key: str) -> str | None:
+        """Return what was remembered under ``key``, None when nothing was."""
+        value: str | None = self.value("select value from settings where key = :key", {"key": key})
+        return value
+
+    def set_setting(self, key: str, value: str | None) -> None:
+        """Remember ``value`` under ``key``; None forgets it."""
+        if value is None:
+            self.execute("delete from settings where key = :key", {"key": key})
+        else:
+            self.execute(
+                """
+                insert into settings (key, value)
+                values (:key, :value)
+                on conflict (key) do update set value = excluded.value
+                """,
+                {"key": key, "value": value},
+            )
+
+    def backup(self, path: str | Path) -> None:
+        """Write a consistent copy to ``path`` (mode 0600), also while others write; copying it back restores it."""
+        path = Path(path)
+        try:
+            with translated(path):
+                copy(self.db, path)
+        except OSError as error:
+            raise StoreError(f"The backup {path} cannot be written ({error.strerror}); check the folder.") from error
+
+
+def prepare_reading(path: Path) -> None:
+    """Raise StoreError when there is nothing to read yet."""
+    if not path.is_file():
+        raise StoreError(f"There is no state store {path} yet; check state.path, or run `advosync sync` first.")
+
+
+def prepare_writing(path: Path) -> None:
+    """Create folder and empty file where missing; the file is its owner's alone, as it holds personal data."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            make_private(path.with_name(name))
+    except OSError as error:
+        raise StoreError(
+            f"The state store {path} cannot be opened for writing ({error.strerror}); "
+            "check path, owner and mode of the file and of its folder."
+        ) from error
+
+
+def make_private(path: Path) -> None:
+    """Set mode 0600 where the file exists, is ours and is more open: a restored copy may have come with any mode."""
+    if path.exists() and path.stat().st_mode & 0o077 and path.stat().st_uid == os.getuid():
+        path.chmod(0o600)
+
+
+def connect(path: Path, *, read_only: bool, patience: float) -> Database:
+    """Open the file without touching its contents; no driver and no plugin changes anything unasked."""
+    connection = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}",
+        uri=True,
+        timeout=patience,
+        isolation_level=None,
+    )
+    connection.execute("pragma foreign_keys = on")
+    return Database(connection, execute_plugins=False)

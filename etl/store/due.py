@@ -1,0 +1,221 @@
+"""Whose turn is next: due marks, the sweep, and the looks into Advoware, all on the table ``persons``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from etl.store.database import Store
+
+Key = str | int
+"""How people name a person: EspoCRM ID or betnr."""
+
+LINKED: Final = """
+    persons.betnr is not null
+    and persons.gone_at is null
+    and not exists (
+        select 1
+        from persons as other
+        where other.betnr = persons.betnr
+            and other.entity_id <> persons.entity_id
+            and other.gone_at is null
+    )
+"""
+"""A person that can be synced: linked, not gone, and the only record with its betnr (rules.md §6)."""
+
+ONLY: Final = """
+    (
+        :only = '[]'
+        or persons.entity_id in (select value from json_each(:only))
+        or cast(persons.betnr as text) in (select value from json_each(:only))
+    )
+"""
+"""Restricts to a pilot group or to what an operator named, IDs and betnr mixed; an empty list means everybody."""
+
+NOT_EXCLUDED: Final = "persons.entity_id not in (select value from json_each(:excluding))"
+
+LATEST_CHANGE: Final = "max(ifnull(persons.espo_changed_at, ''), ifnull(persons.advo_changed_at, ''))"
+
+
+def mark_due(
+    store: Store,
+    entity_ids: Iterable[str],
+    reason: str,
+    now: str,
+    *,
+    edited_by_other: bool = False,
+) -> None:
+    """Make these persons due; whoever is due already keeps the earlier time and its reason.
+
+    ``edited_by_other`` says that this very record was modified by somebody else; it is kept until the mark is cleared.
+    """
+    store.execute(
+        """
+        update persons
+        set
+            due_since = ifnull(due_since, :now),
+            due_reason = iif(due_since is null, :reason, due_reason),
+            edited_by_other = max(edited_by_other, :edited_by_other)
+        where entity_id in (select value from json_each(:entity_ids))
+        """,
+        {"entity_ids": list(entity_ids), "reason": reason, "now": now, "edited_by_other": edited_by_other},
+    )
+
+
+def clear_due(store: Store, entity_ids: Iterable[str]) -> None:
+    """Take the due mark from these persons, and with it that somebody else edited the record."""
+    store.execute(
+        """
+        update persons
+        set
+            due_since = null,
+            due_reason = null,
+            edited_by_other = 0
+        where entity_id in (select value from json_each(:entity_ids))
+        """,
+        {"entity_ids": list(entity_ids)},
+    )
+
+
+def due_persons(
+    store: Store,
+    now: str,
+    limit: int,
+    only: Collection[Key] = (),
+    *,
+    asked: bool = False,
+    excluding: Collection[str] = (),
+) -> list[dict[str, Any]]:
+    """Return up to ``limit`` due persons that may be synced now, longest waiting first.
+
+    Left out: records that are not linked, gone, or share a betnr; persons a guard holds; and, unless an operator
+    ``asked``, those whose retry or auto-reset time lies ahead.
+    """
+    return store.rows(
+        f"""
+        select *
+        from persons
+        where due_since is not null
+            and {LINKED}
+            and {ONLY}
+            and {NOT_EXCLUDED}
+            and (:asked or next_retry_at is null or next_retry_at <= :now)
+            and (
+                :asked
+                or status is not 'permanently_failed'
+                or auto_reset_at is null
+                or auto_reset_at <= :now
+            )
+            and not exists (
+                select 1
+                from holds
+                where holds.entity_id = persons.entity_id
+                    and holds.released_at is null
+            )
+        order by due_since, entity_id
+        limit :limit
+        """,
+        {"now": now, "limit": limit, "asked": asked, **restriction(only, excluding)},
+    )
+
+
+def next_of_sweep(
+    store: Store,
+    after: str,
+    limit: int,
+    only: Collection[Key] = (),
+) -> list[dict[str, Any]]:
+    """Return the next chunk of a sweep: linked persons with an ID greater than ``after`` ("" to begin), by ID."""
+    return store.rows(
+        f"""
+        select *
+        from persons
+        where entity_id > :after
+            and {LINKED}
+            and {ONLY}
+        order by entity_id
+        limit :limit
+        """,
+        {"after": after, "limit": limit, **restriction(only)},
+    )
+
+
+def oldest_looks(
+    store: Store,
+    limit: int,
+    excluding: Collection[str] = (),
+    only: Collection[Key] = (),
+) -> list[dict[str, Any]]:
+    """Return the persons to look at in Advoware whose last look is longest ago, never looked at first.
+
+    Those deleted in Advoware are left to the sweep.
+    """
+    return store.rows(
+        f"""
+        select *
+        from persons
+        where {LINKED}
+            and {ONLY}
+            and {NOT_EXCLUDED}
+            and status is not 'deleted_in_advoware'
+        order by advo_seen_at, entity_id
+        limit :limit
+        """,
+        {"limit": limit, **restriction(only, excluding)},
+    )
+
+
+def hot_persons(
+    store: Store,
+    limit: int,
+    excluding: Collection[str] = (),
+    only: Collection[Key] = (),
+) -> list[dict[str, Any]]:
+    """Return the persons to look at in Advoware that changed most recently on either side; never changed ones not."""
+    return store.rows(
+        f"""
+        select *
+        from persons
+        where {LINKED}
+            and {ONLY}
+            and {NOT_EXCLUDED}
+            and status is not 'deleted_in_advoware'
+            and (espo_changed_at is not null or advo_changed_at is not null)
+        order by {LATEST_CHANGE} desc, entity_id
+        limit :limit
+        """,
+        {"limit": limit, **restriction(only, excluding)},
+    )
+
+
+def shared_betnrs(store: Store) -> list[tuple[int, list[str]]]:
+    """Return each betnr that several records carry, with the IDs of these records: neither is synced."""
+    found = store.rows(
+        """
+        select
+            persons.betnr,
+            persons.entity_id
+        from persons
+        join (
+            select betnr
+            from persons
+            where betnr is not null
+                and gone_at is null
+            group by betnr
+            having count(*) > 1
+        ) as shared on shared.betnr = persons.betnr
+        where persons.gone_at is null
+        order by persons.betnr, persons.entity_id
+        """
+    )
+    records: dict[int, list[str]] = {}
+    for row in found:
+        records.setdefault(row["betnr"], []).append(row["entity_id"])
+    return list(records.items())
+
+
+def restriction(only: Collection[Key], excluding: Collection[str] = ()) -> dict[str, list[str]]:
+    """Return the parameters of ``ONLY`` and ``NOT_EXCLUDED``."""
+    return {"only": [str(key) for key in only], "excluding": list(excluding)}

@@ -1,0 +1,248 @@
+"""The journal: what was decided for each entry, and each write's way from *planned* to *done* (rules.md §5).
+
+A decision carries what the baseline is to become; its changes are the writes that lead there. A change is open until
+the person's baseline took it in (*settled*), so whoever comes after a crash finds what still counts.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.store.states import ChangeState
+from etl.store.writing import save
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from etl.store.database import Store
+
+DECISION_COLUMNS: Final = (
+    "run_id",
+    "entity_id",
+    "betnr",
+    "variant",
+    "reason",
+    "komm_id",
+    "channel",
+    "foreseen",
+    "drops",
+    "facts",
+    "state",
+    "created_at",
+)
+
+CHANGE_COLUMNS: Final = (
+    "run_id",
+    "decision_id",
+    "seq",
+    "entity_id",
+    "betnr",
+    "variant",
+    "reason",
+    "side",
+    "action",
+    "komm_id",
+    "komm_kz",
+    "channel",
+    "old_value",
+    "new_value",
+    "old_remark",
+    "new_remark",
+    "before",
+    "after",
+    "state",
+)
+
+JSON_COLUMNS: Final = frozenset({"foreseen", "drops", "facts", "before", "after"})
+
+DECISION_DEFAULTS: Final = {"drops": [], "state": "planned"}
+
+CHANGE_DEFAULTS: Final = {"seq": 0, "state": "planned"}
+
+
+def save_decisions(store: Store, records: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Store decided entries (``DECISION_COLUMNS``) and return their ids in order; dicts and lists become JSON."""
+    return save(store, "decisions", DECISION_COLUMNS, DECISION_DEFAULTS, records)
+
+
+def save_changes(store: Store, records: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Store planned writes (``CHANGE_COLUMNS``) and return their ids in order; dicts and lists become JSON."""
+    return save(store, "changes", CHANGE_COLUMNS, CHANGE_DEFAULTS, records)
+
+
+def set_change_state(
+    store: Store,
+    change_ids: Iterable[int],
+    state: str,
+    *,
+    now: str,
+    error: str | None = None,
+    answered_row_id: str | None = None,
+    komm_id: int | None = None,
+) -> None:
+    """Record how far these writes have come: *started* sets ``started_at``, every end sets ``finished_at``.
+
+    ``komm_id`` is the row a creation was answered with, ``answered_row_id`` the rowId of that answer; what is not
+    given stays.
+    """
+    store.execute(
+        """
+        update changes
+        set
+            state = :state,
+            started_at = iif(:state = 'started', :now, started_at),
+            finished_at = iif(:state in ('done', 'failed', 'unknown', 'dropped'), :now, finished_at),
+            error = ifnull(:error, error),
+            answered_row_id = ifnull(:answered_row_id, answered_row_id),
+            komm_id = ifnull(:komm_id, komm_id)
+        where id in (select value from json_each(:change_ids))
+        """,
+        {
+            "change_ids": list(change_ids),
+            "state": state,
+            "now": now,
+            "error": error,
+            "answered_row_id": answered_row_id,
+            "komm_id": komm_id,
+        },
+    )
+
+
+def set_decision_state(store: Store, decision_ids: Iterable[int], state: str) -> None:
+    """Record how far these decided entries have come."""
+    store.execute(
+        """
+        update decisions
+        set state = :state
+        where id in (select value from json_each(:decision_ids))
+        """,
+        {"decision_ids": list(decision_ids), "state": state},
+    )
+
+
+def open_changes(store: Store, entity_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return the writes that were begun and that no baseline took in yet, of these persons or of everybody.
+
+    In the order they were made; with ``decision_variant``, ``decision_state``, ``foreseen``, ``drops`` and ``facts``
+    of their decision. JSON comes decoded.
+    """
+    found = store.rows(
+        """
+        select
+            changes.*,
+            decisions.variant as decision_variant,
+            decisions.state as decision_state,
+            decisions.foreseen,
+            decisions.drops,
+            decisions.facts
+        from changes
+        left join decisions on decisions.id = changes.decision_id
+        where changes.settled = 0
+            and changes.state in ('started', 'done', 'unknown')
+            and (
+                :entity_ids is null
+                or changes.entity_id in (select value from json_each(:entity_ids))
+            )
+        order by changes.entity_id, changes.run_id, changes.seq, changes.id
+        """,
+        {"entity_ids": None if entity_ids is None else list(entity_ids)},
+    )
+    return [decoded(row) for row in found]
+
+
+def open_decisions(store: Store, entity_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the decided entries of these persons that are neither settled nor superseded, JSON decoded."""
+    found = store.rows(
+        """
+        select *
+        from decisions
+        where entity_id in (select value from json_each(:entity_ids))
+            and state in ('planned', 'done', 'held', 'failed')
+        order by entity_id, id
+        """,
+        {"entity_ids": list(entity_ids)},
+    )
+    return [decoded(row) for row in found]
+
+
+def settle(store: Store, entity_id: str) -> None:
+    """Close the person's plans: the baseline took in what was done, and what was not begun is dropped.
+
+    Called in the transaction that moves the baseline, and before a person is planned again.
+    """
+    params = {"entity_id": entity_id}
+    with store.transaction():
+        store.execute(
+            """
+            update decisions
+            set state = iif(state = 'done', 'settled', 'superseded')
+            where entity_id = :entity_id
+                and state in ('planned', 'done', 'held', 'failed')
+            """,
+            params,
+        )
+        store.execute(
+            """
+            update changes
+            set
+                settled = 1,
+                state = iif(state in ('planned', 'held'), 'dropped', state)
+            where entity_id = :entity_id
+                and settled = 0
+            """,
+            params,
+        )
+
+
+def changes_of_run(store: Store, run_id: int, *, state: str = ChangeState.DONE) -> list[dict[str, Any]]:
+    """Return what a run wrote, in order, with the before-images decoded: what ``undo`` puts back."""
+    found = store.rows(
+        """
+        select *
+        from changes
+        where run_id = :run_id
+            and state = :state
+        order by id
+        """,
+        {"run_id": run_id, "state": state},
+    )
+    return [decoded(row) for row in found]
+
+
+def history(store: Store, entity_id: str) -> list[dict[str, Any]]:
+    """Return all that was decided and written for one person, by run, latest last: what ``explain`` shows."""
+    return store.rows(
+        """
+        select
+            decisions.run_id,
+            runs.trigger,
+            decisions.created_at as decided_at,
+            decisions.variant,
+            decisions.reason,
+            decisions.channel,
+            decisions.state as decision_state,
+            changes.side,
+            changes.action,
+            ifnull(changes.komm_id, decisions.komm_id) as komm_id,
+            changes.old_value,
+            changes.new_value,
+            changes.state,
+            changes.error,
+            changes.finished_at
+        from decisions
+        join runs on runs.id = decisions.run_id
+        left join changes on changes.decision_id = decisions.id
+        where decisions.entity_id = :entity_id
+        order by decisions.id, changes.seq, changes.id
+        """,
+        {"entity_id": entity_id},
+    )
+
+
+def decoded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row with its JSON columns as Python values."""
+    return {
+        column: json.loads(value) if column in JSON_COLUMNS and value is not None else value
+        for column, value in row.items()
+    }

@@ -1,0 +1,66 @@
+"""The table ``lease``: at most one row, the writing run of this store. What it means is ``jobs/lock.py``'s."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.store.writing import insert
+
+if TYPE_CHECKING:
+    from etl.store.database import Store
+
+LEASE_COLUMNS: Final = ("id", "host", "pid", "born", "token", "run", "acquired_at", "heartbeat_at", "expires_at")
+
+
+def load_lease(store: Store) -> dict[str, Any] | None:
+    """Return who holds the store, None when nobody does."""
+    found = store.rows("select * from lease")
+    return found[0] if found else None
+
+
+def save_lease(
+    store: Store,
+    *,
+    token: str,
+    host: str,
+    pid: int,
+    born: str | None,
+    run: str | None,
+    now: str,
+    expires_at: str,
+) -> None:
+    """Make this the holder, whoever was before: the caller decided, in the same transaction, that it may."""
+    record = {
+        "id": 1,
+        "token": token,
+        "host": host,
+        "pid": pid,
+        "born": born,
+        "run": run,
+        "acquired_at": now,
+        "heartbeat_at": now,
+        "expires_at": expires_at,
+    }
+    with store.transaction():
+        store.execute("delete from lease")
+        store.execute(insert("lease", LEASE_COLUMNS), record)
+
+
+def renew_lease(store: Store, token: str, *, now: str, expires_at: str) -> bool:
+    """Prolong the lease with this token; False when it is no longer there."""
+    changed = store.execute(
+        """
+        update lease
+        set
+            heartbeat_at = :now,
+            expires_at = :expires_at
+        where token = :token
+        """,
+        {"token": token, "now": now, "expires_at": expires_at},
+    )
+    return changed == 1
+
+
+def end_lease(store: Store, token: str) -> bool:
+    """Take away the lease with this token; False when it is no longer there, and then nothing is touched."""
+    return store.execute("delete from lease where token = :token", {"token": token}) == 1

@@ -1,0 +1,120 @@
+"""The table ``runs``: who started what when, and how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.store.states import Outcome
+from etl.store.writing import insert
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.store.database import Store
+
+START_COLUMNS: Final = (
+    "version",
+    "trigger",
+    "operator",
+    "reason",
+    "host",
+    "pid",
+    "direction",
+    "scope",
+    "started_at",
+)
+
+
+def start_run(
+    store: Store,
+    *,
+    now: str,
+    version: str,
+    trigger: str,
+    direction: str | None = None,
+    scope: str | None = None,
+    operator: str | None = None,
+    reason: str | None = None,
+    host: str | None = None,
+    pid: int | None = None,
+) -> int:
+    """Record that a run begins, and return its number; numbers are never used twice."""
+    record = {
+        "version": version,
+        "trigger": trigger,
+        "operator": operator,
+        "reason": reason,
+        "host": host,
+        "pid": pid,
+        "direction": direction,
+        "scope": scope,
+        "started_at": now,
+    }
+    return int(store.value(f"{insert('runs', START_COLUMNS)} returning id", record))
+
+
+def finish_run(
+    store: Store,
+    run_id: int,
+    *,
+    now: str,
+    outcome: str,
+    counts: Mapping[str, int] | None = None,
+    error: str | None = None,
+    calls: Mapping[str, Any] | None = None,
+    report: Mapping[str, Any] | None = None,
+) -> None:
+    """Record how a run ended. ``counts`` has any of persons_seen, -_changed, -_failed, espo_reads … advo_writes."""
+    columns = {
+        "finished_at": now,
+        "outcome": outcome,
+        "error": error,
+        "calls": calls,
+        "report": report,
+        **(counts or {}),
+    }
+    assignments = ", ".join(f"{column} = :{column}" for column in columns)
+    store.execute(f"update runs set {assignments} where id = :run_id", {**columns, "run_id": run_id})
+
+
+def abandon_runs(store: Store, now: str, *, but: int | None = None) -> list[int]:
+    """End the runs that never said how they ended, and return their numbers; only the holder of the lease may.
+
+    ``but`` is the run that is under way.
+    """
+    found = store.rows(
+        """
+        update runs
+        set
+            finished_at = :now,
+            outcome = :abandoned,
+            error = 'The process ended without a word; the next run recovers what it left open.'
+        where finished_at is null
+            and id is not :but
+        returning id
+        """,
+        {"now": now, "but": but, "abandoned": Outcome.ABANDONED},
+    )
+    return [row["id"] for row in found]
+
+
+def load_run(store: Store, run_id: int) -> dict[str, Any] | None:
+    """Return one run, None when there is none with this number."""
+    found = store.rows("select * from runs where id = :run_id", {"run_id": run_id})
+    return found[0] if found else None
+
+
+def latest_run(store: Store, *, outcome: str | None = None) -> dict[str, Any] | None:
+    """Return the latest run, or the latest with this outcome; None when there is none."""
+    found = store.rows(
+        """
+        select *
+        from runs
+        where :outcome is null
+            or outcome = :outcome
+        order by id desc
+        limit 1
+        """,
+        {"outcome": outcome},
+    )
+    return found[0] if found else None

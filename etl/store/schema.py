@@ -1,0 +1,274 @@
+"""The tables of the state store, as numbered migrations; ``state/README.md`` says what each column means.
+
+A migration runs once, in a transaction of its own, and is never edited after a release: a change is a new one at the
+end. Snapshots and the baseline carry no foreign keys, because two persons may share a betnr and either side may be
+stored first; the journal does, because a step without its run would say nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PERSONS: Final = """
+create table persons (
+    entity_id text primary key not null,
+    betnr integer,
+    name text,
+    status text check (
+        status in (
+            'pending_sync', 'dirty', 'syncing', 'clean',
+            'failed', 'permanently_failed', 'conflict', 'deleted_in_advoware'
+        )
+    ),
+    due_since text,
+    due_reason text,
+    last_sync_at text,
+    fingerprint text,
+    retry_count integer not null default 0,
+    next_retry_at text,
+    auto_reset_at text,
+    error text,
+    espo_modified_at text,
+    espo_seen_at text,
+    advo_seen_at text,
+    espo_status text,
+    espo_fingerprint text,
+    espo_modified_by text,
+    espo_version integer,
+    own_modified_at text,
+    edited_by_other integer not null default 0 check (edited_by_other in (0, 1)),
+    espo_changed_at text,
+    advo_changed_at text,
+    status_written text,
+    fingerprint_written text,
+    foreign_writes integer not null default 0,
+    waiting_side text check (waiting_side in ('espo', 'advo')),
+    advo_fields text,
+    advo_fingerprint text,
+    gone_at text
+) strict;
+create index persons_by_betnr on persons (betnr);
+create index persons_due on persons (due_since) where due_since is not null;
+create index persons_by_advo_look on persons (advo_seen_at);
+create index persons_by_retry on persons (next_retry_at) where next_retry_at is not null;
+create index persons_by_auto_reset on persons (auto_reset_at) where auto_reset_at is not null;
+"""
+
+SNAPSHOTS: Final = """
+create table espo_entries (
+    entity_id text not null,
+    channel text not null check (channel in ('phone', 'mail')),
+    position integer not null,
+    value text not null,
+    canonical text not null,
+    type text,
+    is_primary integer not null default 0 check (is_primary in (0, 1)),
+    opt_out integer not null default 0 check (opt_out in (0, 1)),
+    invalid integer not null default 0 check (invalid in (0, 1)),
+    raw text not null,
+    primary key (entity_id, channel, position)
+) strict;
+create index espo_entries_by_canonical on espo_entries (canonical);
+
+create table advo_entries (
+    betnr integer not null,
+    komm_id integer not null,
+    row_id text not null,
+    value text,
+    canonical text,
+    remark text,
+    own_text text,
+    marker_kind text not null default 'none' check (marker_kind in ('none', 'marker', 'slot', 'damaged')),
+    marker_value text,
+    marker_canonical text,
+    marker_komm_kz integer,
+    is_slot integer not null default 0 check (is_slot in (0, 1)),
+    komm_kz integer not null default 0,
+    field_komm_kz integer,
+    channel text check (channel in ('phone', 'mail')),
+    online integer not null default 0 check (online in (0, 1)),
+    mobile integer not null default 0 check (mobile in (0, 1)),
+    primary key (betnr, komm_id)
+) strict;
+"""
+
+AGREED: Final = """
+create table baseline (
+    entity_id text not null,
+    betnr integer not null,
+    komm_id integer not null,
+    channel text not null check (channel in ('phone', 'mail')),
+    espo_value text,
+    espo_canonical text,
+    espo_type text,
+    advo_value text,
+    advo_canonical text,
+    komm_kz integer,
+    row_id text,
+    remark text,
+    unmarked integer not null default 0 check (unmarked in (0, 1)),
+    other_row integer,
+    agreed_at text not null,
+    primary key (entity_id, betnr, komm_id)
+) strict;
+
+create table left_alone (
+    id integer primary key,
+    entity_id text not null,
+    betnr integer,
+    side text not null check (side in ('espo', 'advo')),
+    komm_id integer,
+    channel text check (channel in ('phone', 'mail')),
+    value text,
+    reason text not null check (reason in ('unsyncable', 'held_back', 'duplicate')),
+    direction text check (direction in ('both', 'to_advoware', 'to_espocrm')),
+    detail text,
+    since text not null
+) strict;
+create unique index left_alone_once on left_alone (
+    entity_id, side, ifnull(komm_id, -1), ifnull(channel, ''), ifnull(value, ''), reason
+);
+"""
+
+JOURNAL: Final = """
+create table runs (
+    id integer primary key autoincrement,
+    version text,
+    trigger text not null,
+    operator text,
+    reason text,
+    host text,
+    pid integer,
+    direction text check (direction in ('both', 'to_advoware', 'to_espocrm')),
+    scope text check (scope in ('person', 'entry')),
+    started_at text not null,
+    finished_at text,
+    outcome text check (
+        outcome in ('done', 'failed_persons', 'held', 'outage', 'locked', 'stopped', 'abandoned')
+    ),
+    persons_seen integer not null default 0,
+    persons_changed integer not null default 0,
+    persons_failed integer not null default 0,
+    espo_reads integer not null default 0,
+    espo_writes integer not null default 0,
+    advo_reads integer not null default 0,
+    advo_writes integer not null default 0,
+    error text,
+    calls text,
+    report text
+) strict;
+
+create table decisions (
+    id integer primary key,
+    run_id integer not null references runs (id),
+    entity_id text not null,
+    betnr integer,
+    variant text not null,
+    reason text,
+    komm_id integer,
+    channel text check (channel in ('phone', 'mail')),
+    foreseen text,
+    drops text not null default '[]',
+    facts text,
+    state text not null default 'planned' check (
+        state in ('planned', 'done', 'settled', 'superseded', 'held', 'failed')
+    ),
+    created_at text not null
+) strict;
+create index decisions_by_run on decisions (run_id);
+create index decisions_by_person on decisions (entity_id);
+
+create table changes (
+    id integer primary key,
+    run_id integer not null references runs (id),
+    decision_id integer references decisions (id),
+    seq integer not null default 0,
+    entity_id text not null,
+    betnr integer,
+    variant text not null,
+    reason text,
+    side text not null check (side in ('espo', 'advo')),
+    action text not null,
+    komm_id integer,
+    komm_kz integer,
+    channel text check (channel in ('phone', 'mail')),
+    old_value text,
+    new_value text,
+    old_remark text,
+    new_remark text,
+    before text,
+    after text,
+    answered_row_id text,
+    state text not null default 'planned' check (
+        state in ('planned', 'started', 'done', 'failed', 'unknown', 'held', 'dropped')
+    ),
+    settled integer not null default 0 check (settled in (0, 1)),
+    error text,
+    started_at text,
+    finished_at text
+) strict;
+create index changes_open on changes (entity_id) where settled = 0 and state in ('started', 'done', 'unknown');
+create index changes_by_run on changes (run_id);
+create index changes_by_person on changes (entity_id);
+create index changes_by_decision on changes (decision_id);
+
+create table conflicts (
+    id integer primary key autoincrement,
+    run_id integer not null references runs (id),
+    change_id integer references changes (id) on delete set null,
+    entity_id text not null,
+    betnr integer,
+    variant text not null,
+    komm_id integer,
+    channel text check (channel in ('phone', 'mail')),
+    espo_value text,
+    advo_value text,
+    kept text not null check (kept in ('espo', 'advo')),
+    reason text,
+    created_at text not null,
+    noted_at text,
+    seen_at text,
+    restored_at text
+) strict;
+create index conflicts_by_person on conflicts (entity_id);
+create index conflicts_by_change on conflicts (change_id);
+
+create table holds (
+    id integer primary key autoincrement,
+    run_id integer not null references runs (id),
+    entity_id text not null,
+    betnr integer,
+    kind text not null check (kind in ('removals', 'configuration', 'recovery', 'second_writer')),
+    reason text,
+    digest text,
+    held_at text not null,
+    released_at text,
+    released_by text
+) strict;
+create unique index holds_open on holds (entity_id, kind) where released_at is null;
+create index holds_by_run on holds (run_id);
+"""
+
+PROGRAM: Final = """
+create table settings (
+    key text primary key not null,
+    value text
+) strict;
+
+create table lease (
+    id integer primary key check (id = 1),
+    host text not null,
+    pid integer not null,
+    born text,
+    token text not null,
+    run text,
+    acquired_at text not null,
+    heartbeat_at text not null,
+    expires_at text not null
+) strict;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
+)
+"""Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

@@ -1,0 +1,167 @@
+"""What the two systems showed at the last look: saved person by person, loaded as frames for many."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from etl import frames
+from etl.store.writing import insert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+    from etl.store.database import Store
+
+ITEM_COLUMNS: Final = ("value", "canonical", "type", "is_primary", "opt_out", "invalid", "raw")
+
+ROW_COLUMNS: Final = (
+    "komm_id",
+    "row_id",
+    "value",
+    "canonical",
+    "remark",
+    "own_text",
+    "marker_kind",
+    "marker_value",
+    "marker_canonical",
+    "marker_komm_kz",
+    "is_slot",
+    "komm_kz",
+    "field_komm_kz",
+    "channel",
+    "online",
+    "mobile",
+)
+
+EVERYBODY: Final = "select entity_id, betnr from persons"
+
+CHOSEN: Final = f"{EVERYBODY} where entity_id in (select value from json_each(:entity_ids))"
+
+FRAMES: Final[dict[str, str]] = {
+    "persons": """
+        select persons.*
+        from chosen
+        join persons using (entity_id)
+        order by entity_id
+    """,
+    "items": """
+        select
+            espo_entries.*,
+            chosen.betnr
+        from chosen
+        join espo_entries using (entity_id)
+        order by entity_id, channel, position
+    """,
+    "rows": """
+        select
+            advo_entries.*,
+            chosen.entity_id
+        from chosen
+        join advo_entries using (betnr)
+        order by entity_id, komm_id
+    """,
+    "baseline": """
+        select baseline.*
+        from chosen
+        join baseline using (entity_id)
+        order by entity_id, baseline.betnr, komm_id
+    """,
+    "left_alone": """
+        select left_alone.*
+        from chosen
+        join left_alone using (entity_id)
+        order by id
+    """,
+}
+
+SCHEMAS: Final = {
+    "persons": frames.PERSONS,
+    "items": frames.ITEMS,
+    "rows": frames.ROWS,
+    "baseline": frames.BASELINE,
+    "left_alone": frames.LEFT_ALONE,
+}
+
+
+def save_items(store: Store, entity_id: str, items: Sequence[Mapping[str, Any]]) -> None:
+    """Replace the person's items by these, in EspoCRM's order: ``channel`` and ``ITEM_COLUMNS`` of each.
+
+    ``position`` is counted here, for each channel from 0.
+    """
+    positions = {"phone": count(), "mail": count()}
+    with store.transaction():
+        store.execute("delete from espo_entries where entity_id = :entity_id", {"entity_id": entity_id})
+        store.execute_many(
+            insert("espo_entries", ("entity_id", "channel", "position", *ITEM_COLUMNS)),
+            (
+                {column: item[column] for column in ITEM_COLUMNS}
+                | {
+                    "entity_id": entity_id,
+                    "channel": item["channel"],
+                    "position": next(positions[item["channel"]]),
+                }
+                for item in items
+            ),
+        )
+
+
+def save_rows(store: Store, betnr: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Replace the Beteiligter's rows by these: ``ROW_COLUMNS`` of each."""
+    with store.transaction():
+        store.execute("delete from advo_entries where betnr = :betnr", {"betnr": betnr})
+        store.execute_many(
+            insert("advo_entries", ("betnr", *ROW_COLUMNS)),
+            ({column: row[column] for column in ROW_COLUMNS} | {"betnr": betnr} for row in rows),
+        )
+
+
+def load_frames(store: Store, entity_ids: Sequence[str] | None) -> dict[str, pd.DataFrame]:
+    """Return the frames persons, items, rows, baseline and left_alone of these persons; None means of everybody.
+
+    Schemas and keys: ``etl/frames.py``. Rows are found by the person's present betnr; the baseline comes whole, also
+    what was agreed with an earlier betnr. All five are read in one moment.
+    """
+    chosen = EVERYBODY if entity_ids is None else CHOSEN
+    params = {} if entity_ids is None else {"entity_ids": list(entity_ids)}
+    with store.one_moment():
+        return {
+            name: frame(store.rows(f"with chosen as ({chosen}) {select}", params), SCHEMAS[name])
+            for name, select in FRAMES.items()
+        }
+
+
+def frame(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows as a frame of this schema.
+
+    Each column is built in its own dtype: no whole number passes through a float, and an empty frame is typed too.
+    """
+    import pandas as pd  # noqa: PLC0415  commands that just look stay quick
+
+    return pd.DataFrame(
+        {column: pd.Series([row[column] for row in rows], dtype=dtype) for column, dtype in schema.items()}
+    )
+
+
+def known_types(store: Store, canonicals: Iterable[str]) -> dict[str, str]:
+    """Return the type that a stored EspoCRM phone carries, for each of these canonical numbers that has one.
+
+    In EspoCRM a number has one type for everybody (espocrm-api.md, fact 5); where our looks differ, the latest counts.
+    """
+    found = store.rows(
+        """
+        select
+            espo_entries.canonical,
+            espo_entries.type
+        from json_each(:canonicals) as wanted
+        join espo_entries on espo_entries.canonical = wanted.value
+        join persons using (entity_id)
+        where espo_entries.channel = 'phone'
+            and espo_entries.type is not null
+        order by persons.espo_seen_at, persons.entity_id
+        """,
+        {"canonicals": list(canonicals)},
+    )
+    return {row["canonical"]: row["type"] for row in found}

@@ -1,0 +1,70 @@
+"""The closed sets of words that columns of the state store hold; the schema's checks name the same words."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How a person stands; the words are EspoCRM's field ``syncStatus`` (espocrm-api.md, The entity)."""
+
+    PENDING_SYNC = "pending_sync"
+    DIRTY = "dirty"
+    SYNCING = "syncing"
+    CLEAN = "clean"
+    FAILED = "failed"
+    PERMANENTLY_FAILED = "permanently_failed"
+    CONFLICT = "conflict"
+    DELETED_IN_ADVOWARE = "deleted_in_advoware"
+
+
+class ChangeState(StrEnum):
+    """How far one write has come."""
+
+    PLANNED = "planned"
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    HELD = "held"
+    DROPPED = "dropped"
+
+
+class DecisionState(StrEnum):
+    """How far one decided entry has come."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    SETTLED = "settled"
+    SUPERSEDED = "superseded"
+    HELD = "held"
+    FAILED = "failed"
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    DONE = "done"
+    FAILED_PERSONS = "failed_persons"
+    HELD = "held"
+    OUTAGE = "outage"
+    LOCKED = "locked"
+    STOPPED = "stopped"
+    ABANDONED = "abandoned"
+
+
+class LeftAloneReason(StrEnum):
+    """Why nothing is done about an entry."""
+
+    UNSYNCABLE = "unsyncable"
+    HELD_BACK = "held_back"
+    DUPLICATE = "duplicate"
+
+
+class HoldKind(StrEnum):
+    """Which guard keeps a person back."""
+
+    REMOVALS = "removals"
+    CONFIGURATION = "configuration"
+    RECOVERY = "recovery"
+    SECOND_WRITER = "second_writer"

@@ -1,0 +1,1 @@
+"""How runs are started: command line, pipeline, scheduler, configuration, reports, and the sandbox."""

@@ -1,0 +1,262 @@
+"""The command line. Commands import what they need when they are called: ``--help`` answers at once.
+
+Standard output carries tables, or with ``--json`` exactly one JSON document, on failures too; standard error carries
+logs and errors. Every error becomes an exit code in one place, ``execute``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from etl.errors import AdvosyncError
+from etl.records import Direction, Scope
+from jobs.exit_codes import ExitCode, Outcome, outcome_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobs.config import Config
+    from jobs.pipeline import Options
+    from jobs.report import RunReport
+
+INTERRUPTED = 130
+"""What typer answers for Ctrl-C."""
+
+app = typer.Typer(
+    help="Keeps phone numbers and mail addresses the same in EspoCRM and Advoware.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# The options commands share ---------------------------------------------------------------------------------------
+
+ToDirection = Annotated[Direction | None, typer.Option("--direction", help="Only this way; the file's, unless given.")]
+ConflictScope = Annotated[
+    Scope | None, typer.Option("--conflict-scope", help="How far a conflict reaches; the file's, unless given.")
+]
+People = Annotated[
+    list[str] | None,
+    typer.Option("--person", metavar="ID|BETNR", help="Only this person; may be given several times."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+@app.callback()
+def advosync(
+    context: typer.Context,
+    config: Annotated[Path, typer.Option("--config", help="The configuration.")] = Path("config.yaml"),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
+) -> None:
+    """What stands before the command."""
+    context.obj = (config, verbose)
+
+
+@app.command()
+def demo() -> int:
+    """Show everything on a small law firm; needs no configuration and no network."""
+    from jobs.demo import main as show
+
+    return show() or ExitCode.DONE
+
+
+@app.command()
+def sandbox(
+    persons: Annotated[int, typer.Option(min=0, help="How many persons the firm knows.")] = 20,
+) -> int:
+    """Run both simulated systems until Ctrl-C, and print the settings to use them."""
+    from jobs.playground import serve
+
+    serve(persons, typer.echo)
+    return ExitCode.DONE
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    schema: Annotated[bool, typer.Option("--schema", help="Only print the JSON schema of config.yaml.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Say of every precondition whether it holds, or what to do."""
+    if schema:
+        from jobs.config import json_schema
+
+        typer.echo(json.dumps(json_schema(), indent=2))
+        return ExitCode.DONE
+    from rich.console import Console
+
+    from jobs import checks
+
+    findings = checks.examine(configured(context))
+    if as_json:
+        typer.echo(checks.to_json(findings))
+    else:
+        checks.render(findings, Console())
+    return checks.exit_code(findings)
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    direction: ToDirection = None,
+    scope: ConflictScope = None,
+    person: People = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show what a run would write, and write nothing; exit 2 if there is something to do."""
+    config = configured(context)
+    from jobs.pipeline import Options
+
+    options = Options(trigger="plan", direction=direction, scope=scope, persons=tuple(person or ()), write=False)
+    return carried_out(config, options, as_json=as_json)
+
+
+@app.command()
+def sync(
+    context: typer.Context,
+    direction: ToDirection = None,
+    scope: ConflictScope = None,
+    person: People = None,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Look at every linked person on both sides.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Do one run."""
+    config = configured(context)
+    from jobs.pipeline import Options
+
+    options = Options(direction=direction, scope=scope, persons=tuple(person or ()), sweep=sweep)
+    return carried_out(config, options, as_json=as_json)
+
+
+@app.command()
+def held(context: typer.Context, as_json: AsJson = False) -> int:
+    """List the persons a guard keeps back, by run."""
+    from rich.console import Console
+
+    from jobs import holds
+
+    waiting = holds.waiting(configured(context, with_credentials=False))
+    if as_json:
+        typer.echo(json.dumps({"held": waiting}, ensure_ascii=False))
+    else:
+        holds.render(waiting, Console())
+    return ExitCode.DONE
+
+
+@app.command()
+def approve(
+    context: typer.Context,
+    run: Annotated[int, typer.Argument(metavar="RUN", help="The run whose held persons are meant; see `held`.")],
+    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept with the run.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Carry out now what a guard held back, where the steps are still the same."""
+    config = configured(context)
+    from jobs.pipeline import Options
+
+    options = Options(trigger="approve", approve_run=run, operator=operator(), reason=reason)
+    return carried_out(config, options, as_json=as_json)
+
+
+# What commands share ----------------------------------------------------------------------------------------------
+
+
+def configured(context: typer.Context, *, with_credentials: bool = True) -> Config:
+    """The configuration named before the command; from here on logs are written as it says, its secrets masked."""
+    import logging
+
+    from jobs import logs
+    from jobs.config import load
+
+    path, verbose = context.obj
+    config = load(path, with_credentials=with_credentials)
+    level = logging.DEBUG if verbose else logging.INFO
+    logs.configure(config.report.log_format, secrets=config.secrets(), level=level)
+    return config
+
+
+def operator() -> str:
+    """Who is at the keyboard; a container may run under a number without a name."""
+    import os
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def carried_out(config: Config, options: Options, *, as_json: bool) -> int:
+    """One run, shown, and its exit code."""
+    from jobs import pipeline
+
+    report = pipeline.run(config, options)
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        show(report)
+    return report.exit_code()
+
+
+def show(report: RunReport) -> None:
+    """A run on standard output; a plan with its steps."""
+    from rich.console import Console
+
+    from jobs.report import PLAN, render_plan, render_summary
+
+    console = Console()
+    if report.trigger == PLAN and report.outcome.exit_code in {ExitCode.DONE, ExitCode.FAILED_PERSONS, ExitCode.HELD}:
+        render_plan(report, console)
+    render_summary(report, console)
+
+
+# Errors and exit codes --------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: Sequence[str]) -> int:
+    """Run one command line; its exit code. Every error of advosync ends here: a sentence and a code."""
+    as_json = "--json" in arguments
+    try:
+        code = app(args=list(arguments), prog_name="advosync", standalone_mode=False)
+    except typer.Abort:
+        return failed(Outcome.STOPPED, "stopped", as_json=as_json)
+    except typer.TyperException as error:
+        return failed(Outcome.USAGE, f"{error.format_message()} Try `advosync --help`.", as_json=as_json)
+    except AdvosyncError as error:
+        return failed(outcome_of(error), str(error), as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a document and a code
+        record_crash(error)
+        return failed(Outcome.CRASHED, f"a mistake in advosync itself ({type(error).__name__})", as_json=as_json)
+    if code == INTERRUPTED:
+        return failed(Outcome.STOPPED, "stopped by Ctrl-C", as_json=as_json)
+    return int(code or 0)
+
+
+def failed(outcome: Outcome, message: str, *, as_json: bool) -> int:
+    """Says why on standard error, and with ``--json`` on standard output too; the outcome's exit code."""
+    typer.echo(f"advosync: {message}", err=True)
+    if as_json:
+        typer.echo(json.dumps({"outcome": outcome, "error": message}, ensure_ascii=False))
+    return outcome.exit_code
+
+
+def record_crash(error: BaseException) -> None:
+    """The trace goes through the log, where secrets are masked."""
+    import structlog
+
+    from jobs import logs
+
+    if not structlog.is_configured():
+        logs.configure()
+    structlog.get_logger("advosync").error("crashed", exc_info=error)

@@ -1,0 +1,477 @@
+"""What ``config.yaml`` may say, what holds when it says nothing, and one message that names everything wrong with it.
+
+Plain pydantic and a small loader instead of pydantic-settings: ``${NAME}`` may stand anywhere in the file, secrets
+may be mounted as files, and every mistake is listed with file, key and reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from etl.errors import ConfigError
+from etl.records import Channel, Direction, Scope
+from jobs.settings_file import Finding, expand, read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class LogFormat(StrEnum):
+    """How logs are written to standard error."""
+
+    AUTO = "auto"
+    PRETTY = "pretty"
+    JSON = "json"
+
+
+class Language(StrEnum):
+    """The language of what staff read."""
+
+    DE = "de"
+    EN = "en"
+
+
+# What a value may be ---------------------------------------------------------------------------------------------
+
+
+def web_address(value: str) -> str:
+    """An http or https address without login, query and closing slash."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = "must be an address like https://crm.example.de"
+        raise ValueError(msg)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        msg = "must be an address without login, ? and #"
+        raise ValueError(msg)
+    return value.rstrip("/")
+
+
+def tls_address(value: str) -> str:
+    """A web address the password may be sent to: https, or this very machine."""
+    address = web_address(value)
+    if urlsplit(address).scheme != "https" and urlsplit(address).hostname not in LOOPBACK:
+        msg = "must begin with https:// because the password is sent there"
+        raise ValueError(msg)
+    return address
+
+
+def phone_region(value: str) -> str:
+    """A region whose phone numbers we can read."""
+    from phonenumbers import SUPPORTED_REGIONS  # noqa: PLC0415 - a tenth of a second that --help does not need
+
+    if value not in SUPPORTED_REGIONS:
+        msg = 'must be a country\'s two capital letters, like "DE"'
+        raise ValueError(msg)
+    return value
+
+
+def time_zone(value: str) -> str:
+    """A zone of the IANA database."""
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        msg = 'must be a time zone like "Europe/Berlin"'
+        raise ValueError(msg) from None
+    return value
+
+
+def crontab(value: str) -> str:
+    """Five crontab fields the scheduler understands."""
+    from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - only where the file names one
+
+    try:
+        CronTrigger.from_crontab(value)
+    except ValueError as error:
+        msg = f'must be five crontab fields like "30 2 * * *" ({error})'
+        raise ValueError(msg) from None
+    return value
+
+
+def text_of_number(value: object) -> object:
+    """``only`` lists ids and betnr; both are kept as text."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def not_a_flag(value: object) -> object:
+    """``true`` is no number, though Python thinks so."""
+    if isinstance(value, bool):
+        msg = "must be a number"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic lists ValueErrors
+    return value
+
+
+def filled(value: SecretStr) -> SecretStr:
+    """A secret that is there."""
+    if not value.get_secret_value().strip():
+        msg = "must not be empty"
+        raise ValueError(msg)
+    return value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Whole = Annotated[int, BeforeValidator(not_a_flag)]
+Number = Annotated[float, BeforeValidator(not_a_flag)]
+Secret = Annotated[SecretStr, AfterValidator(filled)]
+Address = Annotated[str, AfterValidator(web_address)]
+TlsAddress = Annotated[str, AfterValidator(tls_address)]
+Person = Annotated[str, BeforeValidator(text_of_number), Field(min_length=1)]
+KommKz = Annotated[int, Field(ge=1, le=12)]
+
+
+# The file, section by section ------------------------------------------------------------------------------------
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are refused, values are fixed once read, inputs never shown in errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class Fields(Section):
+    """What EspoCRM calls the fields the sync uses (the client's ``FIELDS``; a test holds both equal)."""
+
+    betnr: Text = "betnr"
+    sync_status: Text = "syncStatus"
+    last_sync: Text = "advowareLastSync"
+    fingerprint: Text = "kommunikationHash"
+    error: Text = "syncErrorMessage"
+    retry_count: Text = "syncRetryCount"
+    next_retry: Text = "syncNextRetry"
+    auto_reset: Text = "syncAutoResetAt"
+
+
+class Espocrm(Section):
+    """Where EspoCRM is and how it is read."""
+
+    url: Address
+    """EspoCRM's address, as in the browser, without #."""
+    api_key: Secret
+    """Key of an API user who may read and edit the entity."""
+    entity: Text = "CBeteiligte"
+    """Name of the entity that carries the persons."""
+    fields: Fields = Fields()
+    """Names of the custom fields, where they differ."""
+    page_size: Whole = Field(200, ge=1, le=200)
+    """Records a list page; EspoCRM refuses more than 200."""
+    timeout_seconds: Number = Field(30, gt=0, le=600)
+    """How long one request may take."""
+    read_concurrency: Whole = Field(2, ge=1, le=32)
+    """How many reads may overlap."""
+    settle_seconds: Whole = Field(5, ge=0, le=300)
+    """A record somebody saved less than this ago may be half written and waits for the next run."""
+    note_conflicts: bool = True
+    """Write a note into the record's stream when a value of Advoware lost."""
+
+
+class Advoware(Section):
+    """Where Advoware is, who logs in, and how gently it is asked."""
+
+    base_url: TlsAddress | None = None
+    """Fixed address of the API; with security_gateway set too, discovery is not asked."""
+    security_gateway: TlsAddress | None = None
+    """Fixed address of the token service."""
+    configurator_url: TlsAddress = "https://www2.advo-net.net/AdvonetConfigurator"
+    """Discovery: tells the two addresses of a Kanzlei."""
+    path_prefix: Text = "api/v1/advonet"
+    """What stands between the base address and "Beteiligte"."""
+    kanzlei: Text
+    """The firm's code at Advo-net."""
+    database: Text
+    """The firm's database."""
+    user: Text
+    """Advoware user the sync logs in as."""
+    role: Whole = Field(2, ge=0)
+    """Role of that user, as the token service wants it."""
+    product: Whole = Field(64, ge=0)
+    """64 for programs of third parties."""
+    app_id: Text
+    """AppID issued by Advoware."""
+    api_key: Secret
+    """Key that signs token requests, base64."""
+    password: Secret
+    """Password of that user."""
+    allowed_hosts: tuple[Text, ...] = ("advo-net.net",)
+    """Discovery may name addresses under these domains only, and only with TLS: the password goes there."""
+    timeout_seconds: Number = Field(30, gt=0, le=600)
+    """How long one request may take."""
+    read_concurrency: Whole = Field(4, ge=1, le=32)
+    """How many reads may overlap; writes never do."""
+    max_requests_per_second: Number = Field(10, ge=0, le=1000)
+    """Ceiling over all calls; 0: no limit."""
+    poll_budget: Whole = Field(500, ge=0, le=100_000)
+    """Persons looked at in a run only because their last look is long ago."""
+
+
+class KommKzRow(Section):
+    """What one kommKz means to this firm, where it differs from the built-in table."""
+
+    name: Text | None = None
+    channel: Channel | None = None
+    espo_type: Text | None = None
+    """EspoCRM's phone type."""
+    relevant: bool | None = None
+    """Whether it is synced at all."""
+
+
+def overrides(rows: Mapping[int, KommKzRow]) -> dict[int, dict[str, Any]]:
+    """Only what was written: ``channel: null`` says "no channel", a missing ``channel`` says nothing."""
+    return {komm_kz: row.model_dump(exclude_unset=True) for komm_kz, row in rows.items()}
+
+
+class Sync(Section):
+    """What a run does."""
+
+    direction: Direction = Direction.BOTH
+    """both, to_advoware or to_espocrm."""
+    conflict_scope: Scope = Scope.PERSON
+    """person: when both sides changed, EspoCRM wins for the whole person. entry: only for the entry in question."""
+    region: Annotated[str, AfterValidator(phone_region)] = "DE"
+    """Country of phone numbers without a country code."""
+    overlap_seconds: Whole = Field(120, ge=0, le=86_400)
+    """How far the search for changed records reaches back before the last run."""
+    persons_per_run: Whole = Field(1000, ge=1, le=100_000)
+    """Most persons a run takes; the longest waiting first."""
+    max_staleness_seconds: Number = Field(2, ge=0, le=60)
+    """A side read longer ago is read again before it is written."""
+    outage_after: Whole = Field(3, ge=1, le=100)
+    """Failures in a row after which a system counts as out."""
+    komm_kz: dict[KommKz, KommKzRow] = Field(default_factory=dict)
+    """Changes to the kommKz table, by kommKz."""
+    only: tuple[Person, ...] = ()
+    """A pilot group, ids or betnr; empty: everybody."""
+
+    @field_validator("komm_kz")
+    @classmethod
+    def a_table_that_works(cls, rows: dict[int, KommKzRow]) -> dict[int, KommKzRow]:
+        """Changes that leave the table usable."""
+        if rows:
+            from etl.rules.kommkz import KommKzTable  # noqa: PLC0415 - only where the file changes the table
+
+            try:
+                KommKzTable.default().with_overrides(overrides(rows))
+            except ValueError as error:
+                msg = str(error).removeprefix("sync.komm_kz: ")
+                raise ValueError(msg) from None
+        return rows
+
+    def komm_kz_overrides(self) -> dict[int, dict[str, Any]]:
+        """The changes as the kommKz table takes them: kommKz to what is written down about it, nothing else."""
+        return overrides(self.komm_kz)
+
+
+class Guards(Section):
+    """Above which a run is held and somebody is asked."""
+
+    max_removals: Whole = Field(50, ge=0)
+    """Emptied, removed and overwritten values of a run."""
+    max_removal_share: Number = Field(0.10, ge=0, le=1)
+    """Their share of all known values (looked at from 11 on)."""
+
+
+class Retry(Section):
+    """When a failed person is tried again."""
+
+    backoff_minutes: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = Field((1, 5, 15, 60, 240), min_length=1)
+    """Waiting time after the 1st, 2nd, … failure; the last one repeats."""
+    max_failures: Whole = Field(5, ge=1, le=100)
+    """With this failure a person counts as permanently failed."""
+    auto_reset_hours: Number = Field(24, gt=0, le=8760)
+    """After which a permanently failed person is tried again."""
+
+
+class When(Section):
+    """Either ``{minutes: n}`` or ``{cron: "…"}``."""
+
+    minutes: Whole | None = Field(None, ge=1, le=10_080)
+    cron: Annotated[str, AfterValidator(crontab)] | None = None
+
+    @model_validator(mode="after")
+    def one_of_both(self) -> Self:
+        """A time is one or the other."""
+        if (self.minutes is None) == (self.cron is None):
+            msg = 'must be {minutes: 15} or {cron: "30 2 * * *"}'
+            raise ValueError(msg)
+        return self
+
+
+class Schedule(Section):
+    """When ``run`` does what."""
+
+    sync: When = When(minutes=15)
+    """The regular run."""
+    sweep: When = When.model_construct(minutes=None, cron="30 2 * * *")
+    """A look at every linked person on both sides."""
+    maintenance: When = When.model_construct(minutes=None, cron="0 4 * * *")
+    """Backup and retention."""
+    jitter_seconds: Whole = Field(20, ge=0, le=3600)
+    """Runs start up to this much later, so that several firms do not start at once."""
+    timezone: Annotated[str, AfterValidator(time_zone)] = "Europe/Berlin"
+    """Zone of the cron times."""
+
+
+class State(Section):
+    """Where the sync remembers."""
+
+    path: Path = Path("state/state.db")
+    """The database; a relative path starts at this file's folder."""
+    lease_seconds: Whole = Field(120, ge=10, le=3600)
+    """How long a lock lives without a sign of life."""
+    keep_history_days: Whole = Field(180, ge=1)
+    """Age after which runs and changes are pruned."""
+    keep_backups: Whole = Field(7, ge=0)
+    """How many copies are kept."""
+
+
+class Report(Section):
+    """Who is told what, and how."""
+
+    language: Language = Language.DE
+    """Language of what staff read: de or en."""
+    log_format: LogFormat = LogFormat.AUTO
+    """auto: pretty on a terminal, else json."""
+    metrics_file: Path | None = None
+    """Prometheus text file, written after each run."""
+    ping_url: Secret | None = None
+    """Called after each good run (a dead man's switch)."""
+    notify: tuple[Secret, ...] = ()
+    """Apprise addresses that holds and permanent failures go to."""
+
+    @field_validator("ping_url")
+    @classmethod
+    def ping_address(cls, value: SecretStr | None) -> SecretStr | None:
+        """A web address, kept secret: whoever knows it can silence the alarm."""
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in {"http", "https"}:
+            msg = "must be an address like https://…"
+            raise ValueError(msg)
+        return value
+
+
+class Config(Section):
+    """The whole of ``config.yaml``."""
+
+    espocrm: Espocrm
+    advoware: Advoware
+    sync: Sync = Sync()
+    guards: Guards = Guards()
+    retry: Retry = Retry()
+    schedule: Schedule = Schedule()
+    state: State = State()
+    report: Report = Report()
+
+    @model_validator(mode="before")
+    @classmethod
+    def empty_sections(cls, sections: object) -> object:
+        """A section whose keys are all commented out is an empty section."""
+        if not isinstance(sections, dict):
+            return sections
+        return {name: {} if section is None else section for name, section in sections.items()}
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value, for the log's mask and for nothing else."""
+        secrets = [self.espocrm.api_key, self.advoware.api_key, self.advoware.password, *self.report.notify]
+        if self.report.ping_url is not None:
+            secrets.append(self.report.ping_url)
+        return tuple(secret.get_secret_value() for secret in secrets)
+
+
+# Reading it ------------------------------------------------------------------------------------------------------
+
+CREDENTIALS = {("espocrm", "api_key"), ("advoware", "app_id"), ("advoware", "api_key"), ("advoware", "password")}
+"""Keys a command that only looks into the state store can do without."""
+
+
+def load(path: Path, env: Mapping[str, str] | None = None, *, with_credentials: bool = True) -> Config:
+    """The configuration in ``path``; every mistake in it in one ``ConfigError``, a line each.
+
+    ``with_credentials=False`` is for commands that only read the state store: the two logins may then lack their
+    variables. ``env`` is the environment (``os.environ`` unless given).
+    """
+    written = read_yaml(path)
+    expanded, findings = expand(written, os.environ if env is None else env)
+    unfilled = {finding.key for finding in findings}
+    if not with_credentials:
+        findings = [finding for finding in findings if finding.key not in CREDENTIALS]
+    try:
+        config = Config.model_validate(expanded)
+    except ValidationError as error:
+        findings += [finding for finding in refusals(error) if finding.key not in unfilled]
+    if findings:
+        raise ConfigError("\n".join(f"{path}: {finding}" for finding in findings))
+    return at_home(config, path.absolute().parent)
+
+
+def refusals(error: ValidationError) -> Iterator[Finding]:
+    """Pydantic's errors in our words."""
+    for detail in error.errors(include_url=False, include_input=False):
+        yield Finding(tuple(part for part in detail["loc"] if part != "[key]"), reason(detail["type"], detail["msg"]))
+
+
+REASONS = {
+    "missing":               "is missing",
+    "extra_forbidden":       "is not a key of this file",
+    "string_type":           "must be text (put it in quotes)",
+    "string_too_short":      "must not be empty",
+    "model_type":            "must be a section with keys of its own",
+    "model_attributes_type": "must be a section with keys of its own",
+}  # fmt: skip
+"""Pydantic's kinds of error that our words tell better."""
+
+
+def reason(kind: str, message: str) -> str:
+    """Why a value is refused, without the value: it may be a secret."""
+    own = message.removeprefix("Value error, ")
+    return REASONS.get(kind) or own.replace("Input should be", "must be").replace("Value should have", "must have")
+
+
+def at_home(config: Config, folder: Path) -> Config:
+    """The same configuration with its paths made absolute, seen from the file's folder."""
+    state = config.state.model_copy(update={"path": folder / config.state.path.expanduser()})
+    metrics = config.report.metrics_file and folder / config.report.metrics_file.expanduser()
+    report = config.report.model_copy(update={"metrics_file": metrics})
+    return config.model_copy(update={"state": state, "report": report})
+
+
+def digest(config: Config) -> str:
+    """16 hex digits that change when a plan of this file could mean something else (rules.md §6, guards).
+
+    Region, kommKz table, entity, direction, scope and the configured addresses; Kanzlei and database belong to
+    Advoware's address. No login, no pace, no command-line switch, nothing discovery answered.
+    """
+    meaning = {
+        "region": config.sync.region,
+        "komm_kz": config.sync.komm_kz_overrides(),
+        "entity": config.espocrm.entity,
+        "direction": config.sync.direction,
+        "scope": config.sync.conflict_scope,
+        "espocrm": config.espocrm.url,
+        "advoware": config.advoware.model_dump(
+            include={"base_url", "security_gateway", "configurator_url", "path_prefix", "kanzlei", "database"}
+        ),
+    }
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of the file, for editors that check it while it is written."""
+    return Config.model_json_schema()

@@ -1,0 +1,65 @@
+"""What a command's exit code says, and the one place where an error becomes one (interface.md, Commands)."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+from etl import errors
+
+
+class ExitCode(IntEnum):
+    """What monitoring reads; a promise to other people's scripts."""
+
+    DONE = 0
+    """Done, nothing failed."""
+    FAILED_PERSONS = 1
+    """Some persons failed; all others were synced."""
+    CHANGES_PLANNED = 2
+    """``plan``: there is something to do."""
+    HELD = 3
+    """A guard newly held somebody."""
+    OUTAGE = 4
+    """A system is out or refuses the login."""
+    LOCKED = 5
+    """Another run holds the lock."""
+    STOPPED = 6
+    """Stopped by a signal; the rest waits."""
+    USAGE = 64
+    """Wrong usage or configuration."""
+    CRASHED = 70
+    """A mistake in advosync itself; please report it."""
+
+
+class Outcome(StrEnum):
+    """How a run ended, as ``--json`` and the table ``runs`` say it."""
+
+    DONE = "done"
+    FAILED_PERSONS = "failed_persons"
+    HELD = "held"
+    OUTAGE = "outage"
+    LOCKED = "locked"
+    STOPPED = "stopped"
+    USAGE = "usage"
+    CRASHED = "crashed"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of this outcome; ``plan`` with something to do is the one case decided elsewhere."""
+        return ExitCode[self.name]
+
+
+def outcome_of(error: BaseException) -> Outcome:
+    """How a run ended that ended with this error; follows from the error's class alone."""
+    match error:
+        case errors.ConfigError() | errors.StoreError():
+            return Outcome.USAGE
+        case errors.LockHeld():
+            return Outcome.LOCKED
+        case errors.Stopped() | KeyboardInterrupt():
+            return Outcome.STOPPED
+        case errors.RunEnds() | errors.UnknownOutcome():
+            return Outcome.OUTAGE
+        case errors.PersonError():
+            return Outcome.FAILED_PERSONS
+        case _:
+            return Outcome.CRASHED

@@ -1,0 +1,46 @@
+"""Who is kept back by a guard, as a list for people and for scripts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from etl.store.database import Store
+from etl.store.holds import open_holds
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from jobs.config import Config
+
+SHOWN = ("run_id", "entity_id", "betnr", "kind", "reason", "held_at")
+
+
+def waiting(config: Config) -> list[dict[str, Any]]:
+    """Every hold that is not released, ordered by run; none when nothing was ever synced."""
+    if not config.state.path.exists():
+        return []
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    with Store.open(config.state.path, now=now, read_only=True) as store:
+        holds = open_holds(store)
+    return sorted(({name: hold[name] for name in SHOWN} for hold in holds), key=lambda hold: hold["run_id"])
+
+
+def render(holds: list[dict[str, Any]], console: Console) -> None:
+    """The holds on the screen, by run, and how to release them."""
+    from rich.table import Table  # noqa: PLC0415 - not for --json
+    from rich.text import Text  # noqa: PLC0415 - not for --json
+
+    if not holds:
+        console.print(Text("Nobody is held back.", style="green"))
+        return
+    for run_id, of_run in groupby(holds, key=lambda hold: hold["run_id"]):
+        persons = list(of_run)
+        table = Table("Person", "Since (UTC)", "Why", box=None, pad_edge=False, header_style="bold")
+        for hold in persons:
+            who = f"{hold['entity_id']} / {hold['betnr'] or 'no betnr'}"
+            table.add_row(*map(Text, (who, hold["held_at"], hold["reason"] or hold["kind"])))
+        console.print(Text(f"Run {run_id}: {len(persons)} held", style="bold"))
+        console.print(table)
+        console.print(Text(f"Carry out with `advosync approve {run_id}`.\n"))

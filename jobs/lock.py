@@ -1,0 +1,226 @@
+"""One writing run per state store: a lease that renews itself (rules.md §6, Locks).
+
+A lease is stale when it has expired, or at once when its owner's process is dead on this host. A process is known by
+its number and the moment it was born: numbers are used again, after a reboot or in a container always as 1.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from etl.errors import LockHeld, StoreError
+from etl.store.database import Store
+from etl.store.lease import end_lease, load_lease, renew_lease, save_lease
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
+
+BEATS_PER_LEASE: Final = 4
+"""A lease is renewed this often before it would expire, so three heartbeats may fail."""
+
+
+def unknown_birth(_pid: int) -> str | None:
+    """Say of no process when it was born: then its number alone tells."""
+    return None
+
+
+@dataclass
+class Lease:
+    """The right to write, held by ``acquire`` until ``release``. ``lost`` once somebody else took it."""
+
+    store: Store
+    token: str
+    lease_seconds: int
+    lost: bool = field(default=False, init=False)
+
+    @classmethod
+    def acquire(
+        cls,
+        store: Store,
+        *,
+        lease_seconds: int,
+        now: str,
+        host: str,
+        pid: int,
+        alive: Callable[[int], bool],
+        born: Callable[[int], str | None] = unknown_birth,
+        run: str | None = None,
+    ) -> Self:
+        """Take the lease, or raise LockHeld saying who holds it since when.
+
+        ``alive`` and ``born`` are asked about processes of this host; ``run`` names what the lease is for.
+        """
+        token = secrets.token_hex(16)
+        with store.transaction():
+            held = load_lease(store)
+            if held and not is_stale(held, now=now, host=host, alive=alive, born=born):
+                raise LockHeld(held_by(held))
+            save_lease(
+                store,
+                token=token,
+                host=host,
+                pid=pid,
+                born=born(pid),
+                run=run,
+                now=now,
+                expires_at=later(now, lease_seconds),
+            )
+        return cls(store, token, lease_seconds)
+
+    @classmethod
+    def acquire_here(cls, store: Store, *, lease_seconds: int, now: str, run: str | None = None) -> Self:
+        """Take the lease for the process this runs in."""
+        return cls.acquire(
+            store,
+            lease_seconds=lease_seconds,
+            now=now,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            alive=process_alive,
+            born=process_born,
+            run=run,
+        )
+
+    def renew(self, now: str, store: Store | None = None) -> None:
+        """Prolong the lease from ``now``; raise LockHeld when it is no longer ours, and never claim it back.
+
+        Another thread passes a ``store`` of its own.
+        """
+        store = store or self.store
+        if not renew_lease(store, self.token, now=now, expires_at=later(now, self.lease_seconds)):
+            self.lost = True
+            held = load_lease(store)
+            raise LockHeld(f"This run lost its lease. {held_by(held) if held else 'Nobody holds it now.'}")
+
+    def check(self) -> None:
+        """Raise LockHeld when the heartbeat found the lease lost: asked before each write to a system."""
+        if self.lost:
+            raise LockHeld("This run lost its lease to another one; it writes nothing more.")
+
+    def release(self) -> None:
+        """Give the lease back, if it is still ours; somebody else's stays."""
+        end_lease(self.store, self.token)
+
+    def __enter__(self) -> Self:
+        """Give the held lease to a ``with`` block."""
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        """Release the lease on every path."""
+        self.release()
+
+
+class Heartbeat:
+    """Renews a lease in a thread with a connection of its own, for the time of a ``with`` block.
+
+    A busy or failing store is tried again at the next beat, until the lease would have expired; then, and when
+    somebody else holds it, the lease is ``lost`` and the thread ends.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        *,
+        clock: Callable[[], str],
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        self.lease = lease
+        self.clock = clock
+        self.stopping = threading.Event()
+        self.wait = wait or self.stopping.wait
+        self.thread = threading.Thread(target=self.beat, name="advosync-heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start beating."""
+        self.thread.start()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        """Stop beating; the lease itself is released by its own block."""
+        self.stopping.set()
+        self.thread.join()
+
+    def beat(self) -> None:
+        """Renew every quarter of the lease until stopped or lost."""
+        expires_at = later(self.clock(), self.lease.lease_seconds)
+        while not self.wait(self.lease.lease_seconds / BEATS_PER_LEASE) and not self.lease.lost:
+            now = self.clock()
+            if self.renewed(now):
+                expires_at = later(now, self.lease.lease_seconds)
+            elif expires_at <= now:
+                self.lease.lost = True
+
+    def renewed(self, now: str) -> bool:
+        """Try to renew once; False when the store could not be written or the lease is lost."""
+        try:
+            with Store.open(self.lease.store.path, now=now) as store:
+                self.lease.renew(now, store)
+        except (StoreError, LockHeld):
+            return False
+        return True
+
+
+def is_stale(
+    held: dict[str, Any],
+    *,
+    now: str,
+    host: str,
+    alive: Callable[[int], bool],
+    born: Callable[[int], str | None],
+) -> bool:
+    """Whether a lease binds nobody any more: expired, or its owner is dead on this very host."""
+    if held["expires_at"] <= now:
+        return True
+    return held["host"] == host and is_dead(held["pid"], held["born"], alive=alive, born=born)
+
+
+def is_dead(pid: int, birth: str | None, *, alive: Callable[[int], bool], born: Callable[[int], str | None]) -> bool:
+    """Whether the process is gone, or its number now belongs to another one."""
+    if not alive(pid):
+        return True
+    return birth is not None and born(pid) not in {None, birth}
+
+
+def held_by(held: dict[str, Any]) -> str:
+    """Say in a sentence who holds the lease."""
+    run = f" for {held['run']}" if held["run"] else ""
+    return (
+        f"Process {held['pid']} on {held['host']} holds the lock{run} since {held['acquired_at']} UTC, "
+        f"last heard of at {held['heartbeat_at']}; wait for it to end."
+    )
+
+
+def later(now: str, seconds: int) -> str:
+    """Return the UTC text that many seconds after ``now``."""
+    return (datetime.strptime(now, TIME_FORMAT) + timedelta(seconds=seconds)).strftime(TIME_FORMAT)  # noqa: DTZ007
+
+
+def process_alive(pid: int) -> bool:
+    """Whether a process with this number exists on this host, also when it is somebody else's."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def process_born(pid: int) -> str | None:
+    """Return when a process was born: the boot it belongs to and its clock ticks since then; None where unknown."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The name in parentheses may hold anything, so fields are counted from behind it; the birth is field 22.
+    return f"{boot}:{stat.rpartition(')')[2].split()[19]}"

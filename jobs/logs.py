@@ -1,0 +1,116 @@
+"""Logs: pretty on a terminal, JSON elsewhere, on standard error, and no secret in them.
+
+``run_id`` and ``entity_id`` are bound with ``structlog.contextvars`` and stand on every line of their run or person.
+Everything, also what libraries log, passes one formatter; the mask there is a second line of defence: nothing is
+meant to log a secret in the first place.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from typing import TYPE_CHECKING, TextIO
+from urllib.parse import quote
+
+import structlog
+
+from jobs.config import LogFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from structlog.typing import Processor
+
+MASK = "***"
+SHORTEST = 4
+"""Secrets shorter than this are not masked: they would blot out half of every line."""
+
+BEARER = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}")
+CHATTY = ("httpx", "httpcore", "apscheduler", "vcr", "urllib3", "asyncio", "uvicorn.access")
+"""Loggers that would write addresses, headers or mere noise below WARNING, whatever the level asked for."""
+
+SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+]
+
+
+def configure(
+    log_format: LogFormat = LogFormat.AUTO,
+    *,
+    secrets: Iterable[str] = (),
+    level: int = logging.INFO,
+    stream: TextIO | None = None,
+) -> None:
+    """Sends all logs to ``stream`` (standard error unless given), in the format asked for, with ``secrets`` masked."""
+    stream = stream or sys.stderr
+    pretty = stream.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.PRETTY
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(Masked(secrets, renderers(pretty=pretty, stream=stream)))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *SHARED,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def renderers(*, pretty: bool, stream: TextIO) -> list[Processor]:
+    """The last steps of a line, without the traces' local variables: they hold people's numbers."""
+    without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if pretty:
+        plain = structlog.dev.plain_traceback
+        return [without_meta, structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
+    return [without_meta, structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+
+class Masked(structlog.stdlib.ProcessorFormatter):
+    """A formatter that blots out secrets in the finished line, whatever brought them there."""
+
+    def __init__(self, secrets: Iterable[str], processors: list[Processor]) -> None:
+        super().__init__(foreign_pre_chain=SHARED, processors=processors)
+        self.spellings = spellings(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, masked."""
+        return masked(super().format(record), self.spellings)
+
+
+def spellings(secrets: Iterable[str]) -> list[str]:
+    """Every way a secret may stand in a line: as it is, in JSON, in an address, in a repr; longest first."""
+    found = {
+        spelling
+        for secret in secrets
+        if len(secret) >= SHORTEST
+        for spelling in (
+            secret,
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+            quote(secret),
+            quote(secret, safe=""),
+            repr(secret)[1:-1],
+        )
+    }
+    return sorted(found, key=len, reverse=True)
+
+
+def masked(line: str, known: Iterable[str]) -> str:
+    """``line`` without the known spellings of secrets and without bearer tokens."""
+    for spelling in known:
+        line = line.replace(spelling, MASK)
+    return BEARER.sub(rf"\1{MASK}", line)

@@ -1,0 +1,232 @@
+"""What a run did, as a value: the JSON document of ``--json``, an exit code, and tables for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from jobs.exit_codes import ExitCode, Outcome
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PLAN = "plan"
+"""The trigger of a run that writes nothing."""
+
+VARIANT_WORDS = {
+    "var1":     "new in EspoCRM",
+    "var2":     "deleted in EspoCRM",
+    "var3":     "deleted in Advoware",
+    "var4":     "new in Advoware",
+    "var5":     "changed in EspoCRM",
+    "var6":     "changed in Advoware",
+    "retype":   "type changed in EspoCRM",
+    "link":     "same value on both sides, now linked",
+    "repair":   "marker repaired",
+    "clash":    "changed on both sides",
+    "forget":   "gone on both sides",
+    "leftover": "our own leftover row, emptied",
+    "leave":    "left alone",
+    "same":     "nothing to do",
+}  # fmt: skip
+"""What a variant is called on the screen."""
+
+SIDE_WORDS = {"espo": "EspoCRM", "advo": "Advoware"}
+
+ENDINGS = {
+    Outcome.DONE:           ("green",  "Done."),
+    Outcome.FAILED_PERSONS: ("red",    "Done, but some persons failed; they are tried again by themselves."),
+    Outcome.HELD:           ("yellow", "Some persons are held back. Look at them with `advosync held`."),
+    Outcome.OUTAGE:         ("red",    "Ended early: a system is out or refuses the login. What is left waits."),
+    Outcome.LOCKED:         ("yellow", "Another run is under way."),
+    Outcome.STOPPED:        ("yellow", "Stopped. What is left waits for the next run."),
+    Outcome.USAGE:          ("red",    "Nothing was started."),
+    Outcome.CRASHED:        ("red",    "advosync itself failed."),
+}  # fmt: skip
+
+
+class Change(TypedDict):
+    """One decided step, as ``plan --json`` lists it."""
+
+    entity_id: str
+    betnr: int
+    variant: str
+    side: str
+    action: str
+    komm_id: int | None
+    komm_kz: int | None
+    old_value: str | None
+    new_value: str | None
+    reason: str
+
+
+class Failure(TypedDict):
+    """A person that failed, and why."""
+
+    entity_id: str
+    betnr: int | None
+    error: str
+
+
+@dataclass
+class Persons:
+    """How many persons a run saw, and how they ended."""
+
+    seen: int = 0
+    changed: int = 0
+    clean: int = 0
+    failed: int = 0
+    held: int = 0
+    waiting: int = 0
+    skipped: int = 0
+    left_alone: int = 0
+
+
+@dataclass
+class Writes:
+    """Requests that changed something, by system."""
+
+    espocrm: int = 0
+    advoware: int = 0
+
+
+@dataclass
+class Calls:
+    """All requests, by system and method."""
+
+    espocrm: dict[str, int] = field(default_factory=dict)
+    advoware: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class RunReport:
+    """What one run did. Times are UTC text; ``variants`` counts steps; ``error`` says why a run ended early."""
+
+    run_id: int | None = None
+    outcome: Outcome = Outcome.DONE
+    trigger: str = "sync"
+    direction: str = "both"
+    started_at: str | None = None
+    finished_at: str | None = None
+    persons: Persons = field(default_factory=Persons)
+    variants: dict[str, int] = field(default_factory=dict)
+    conflicts: int = 0
+    writes: Writes = field(default_factory=Writes)
+    calls: Calls = field(default_factory=Calls)
+    errors: list[Failure] = field(default_factory=list)
+    error: str | None = None
+    notices: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    def exit_code(self) -> ExitCode:
+        """The outcome's code; a plan that is done and has something to do says 2."""
+        if self.trigger == PLAN and self.outcome is Outcome.DONE and self.changes:
+            return ExitCode.CHANGES_PLANNED
+        return self.outcome.exit_code
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of interface.md; only a plan lists its changes."""
+        document = asdict(self)
+        if self.trigger != PLAN:
+            del document["changes"]
+        return document
+
+    def to_json(self) -> str:
+        """The document as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+def render_summary(report: RunReport, console: Console) -> None:
+    """A run on the screen: how it ended, who took part, what was decided, what it cost."""
+    from rich.text import Text  # noqa: PLC0415 - a report is also made where nothing is shown
+
+    style, ending = ENDINGS[report.outcome]
+    title = "Plan" if report.trigger == PLAN else f"Run {report.run_id}" if report.run_id else "Run"
+    console.print(Text.assemble((title, "bold"), " · ", (ending, style)))
+    if report.error:
+        console.print(Text(report.error, style="red"))
+    for line in (persons_line(report.persons), variants_line(report), cost_line(report)):
+        if line:
+            console.print(Text(line))
+    for failure in report.errors:
+        console.print(Text(f"  failed: {person_of(failure)}: {failure['error']}", style="red"))
+    for notice in report.notices:
+        console.print(Text(f"  note: {notice}", style="yellow"))
+
+
+def persons_line(persons: Persons) -> str:
+    """Who took part; counts of zero are not worth a word."""
+    words = [f"{count} {name.replace('_', ' ')}" for name, count in asdict(persons).items() if count and name != "seen"]
+    return f"Persons: {persons.seen} seen" + "".join(f", {word}" for word in words)
+
+
+def variants_line(report: RunReport) -> str:
+    """What was decided, in plain words."""
+    counts = [f"{count} {VARIANT_WORDS.get(name, name)}" for name, count in report.variants.items() if count]
+    if report.conflicts:
+        counts.append(f"{report.conflicts} values lost and kept in `conflicts`")
+    return f"Entries: {'; '.join(counts)}" if counts else "Entries: nothing to do"
+
+
+def cost_line(report: RunReport) -> str:
+    """What it cost."""
+    calls = {"EspoCRM": report.calls.espocrm, "Advoware": report.calls.advoware}
+    told = [f"{system} {by_method(counts)}" for system, counts in calls.items() if counts]
+    return f"Calls: {'; '.join(told)}" if told else ""
+
+
+def by_method(counts: dict[str, int]) -> str:
+    """``5 GET 1 PUT``."""
+    return " ".join(f"{count} {method}" for method, count in counts.items() if count)
+
+
+def render_plan(report: RunReport, console: Console) -> None:
+    """The steps of a plan on the screen, person by person."""
+    from rich.text import Text  # noqa: PLC0415 - see render_summary
+
+    if not report.changes:
+        console.print(Text("Both sides agree; there is nothing to do.", style="green"))
+        return
+    console.print(changes_table(report.changes))
+
+
+def changes_table(changes: list[Change]) -> Table:
+    """A table of steps: who, what was found, where something happens, from which value to which, and why."""
+    from rich.table import Table  # noqa: PLC0415 - see render_summary
+    from rich.text import Text  # noqa: PLC0415 - see render_summary
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Person", "Found", "Where", "What", "Value", "Why"):
+        table.add_column(heading, overflow="fold")
+    for _, steps in groupby(changes, key=lambda change: (change["entity_id"], change["betnr"])):
+        for place, change in enumerate(steps):
+            cells = (
+                "" if place else person_of(change),
+                VARIANT_WORDS.get(change["variant"], change["variant"]),
+                SIDE_WORDS.get(change["side"], change["side"]),
+                change["action"],
+                value_change(change["old_value"], change["new_value"]),
+                change["reason"],
+            )
+            table.add_row(*map(Text, cells))  # Text: a value like "[bold]" is shown, not obeyed
+    return table
+
+
+def value_change(old: str | None, new: str | None) -> str:
+    """From which value to which; a value that stays is shown once."""
+    if old == new:
+        return shown(old)
+    return f"{shown(old)} → {shown(new)}"
+
+
+def shown(value: str | None) -> str:
+    """A value for the eye; nothing is a dash."""
+    return value or "–"
+
+
+def person_of(about: Change | Failure) -> str:
+    """A person as both systems call it."""
+    return f"{about['entity_id']} / {about['betnr'] or 'no betnr'}"

@@ -1,0 +1,47 @@
+"""Who may talk to EspoCRM: an API key, an administrator's Basic login, and the lock after too many bad ones."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from jobs.sandbox.espocrm_record import User
+from jobs.sandbox.simulator import Answer, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SYNC_USER = User("6b0434ad3fef4ae13", "sync_api")
+ADMIN = User("6b0434ad00000a001", "Admin", is_admin=True)
+PERSON = User("6b0434ad00000b002", "Petra Sommer")
+
+API_KEY = "sandbox-espocrm-key"
+ADMIN_NAME = "admin"
+ADMIN_PASSWORD = "sandbox-admin-password"  # noqa: S105  a fixed word of the sandbox, protects nothing
+BASIC = base64.b64encode(f"{ADMIN_NAME}:{ADMIN_PASSWORD}".encode()).decode()
+
+BAD_LOGINS = 11
+WATCHED = timedelta(seconds=60)
+HTML = {"Content-Type": "text/html; charset=UTF-8"}
+
+
+@dataclass(slots=True)
+class Login:
+    """Checks credentials. 11 bad ones within 60 s lock the address for good ones too (espocrm-api.md, fact 12)."""
+
+    api_key: str = API_KEY
+    bad: list[datetime] = field(default_factory=list)
+
+    def user(self, headers: Mapping[str, str], now: datetime) -> User:
+        """The user these headers belong to; else the request ends with 401, or 403 while locked."""
+        self.bad = [at for at in self.bad if now - at < WATCHED]
+        if len(self.bad) >= BAD_LOGINS:
+            raise Reply(Answer(403, dict(HTML), b""))
+        if headers.get("x-api-key") == self.api_key:
+            return SYNC_USER
+        if headers.get("authorization") == f"Basic {BASIC}":
+            return ADMIN
+        self.bad.append(now)
+        raise Reply(Answer(401, dict(HTML), b""))

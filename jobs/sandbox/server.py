@@ -1,0 +1,139 @@
+"""Both simulators as real HTTP servers on loopback, on ports the system picks."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+import uvicorn
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from jobs.sandbox import advoware_login, espocrm_login
+from jobs.sandbox.simulator import Fault
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from jobs.sandbox.advoware import AdvoSim
+    from jobs.sandbox.espocrm import EspoSim
+    from jobs.sandbox.simulator import Answer, Json, Simulator
+
+HOST = "127.0.0.1"
+BROKEN_OFF = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]}
+
+
+def app(sim: Simulator) -> ASGIApp:
+    """Any method on any path goes to the simulator, after its latency; a fault breaks the connection off."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        target = _target(scope)
+        body = await request.body()
+        try:
+            answer = await run_in_threadpool(_answer, sim, request.method, target, dict(request.headers), body)
+        except Fault:
+            await send(BROKEN_OFF)  # promised a byte that never comes: uvicorn then closes the connection
+            return
+        await Response(answer.body, answer.status, answer.headers)(scope, receive, send)
+
+    return serve
+
+
+def _target(scope: Scope) -> str:
+    """Path and query as they were sent, still quoted."""
+    query: bytes = scope["query_string"]
+    path: bytes = scope["raw_path"]
+    return (path + b"?" + query if query else path).decode("ascii")
+
+
+def _answer(sim: Simulator, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
+    """The answer after the latency, counted as under way all the while."""
+    with sim.under_way(method, target):
+        time.sleep(sim.latency_seconds)
+        return sim.answer(method, target, headers, body)
+
+
+class Servers:
+    """Both systems running while the context is open.
+
+    ``espo_url`` and ``advo_url`` are their addresses; `config` is a config.yaml that uses them.
+    """
+
+    def __init__(self, espo: EspoSim, advo: AdvoSim) -> None:
+        self.espo = espo
+        self.advo = advo
+        self._serving = [_Serving(espo), _Serving(advo)]
+        self.espo_url, self.advo_url = (one.url for one in self._serving)
+        advo.address = self.advo_url
+
+    def __enter__(self) -> Self:
+        for one in self._serving:
+            one.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._serving:
+            one.stop()
+
+    def config(self) -> Json:
+        """The content of a config.yaml for these servers, found by discovery; all else keeps its default."""
+        return config(self.espo_url, self.advo_url)
+
+    def environment(self) -> dict[str, str]:
+        """The secrets by the names config.yaml's example gives them."""
+        return {
+            "ESPOCRM_API_KEY": espocrm_login.API_KEY,
+            "ADVOWARE_APP_ID": advoware_login.APP_ID,
+            "ADVOWARE_API_KEY": advoware_login.API_KEY,
+            "ADVOWARE_PASSWORD": advoware_login.PASSWORD,
+        }
+
+
+def config(espo_url: str, advo_url: str) -> Json:
+    """The espocrm and advoware sections for simulators at these addresses, secrets included: they protect nothing."""
+    return {
+        "espocrm": {"url": espo_url, "api_key": espocrm_login.API_KEY},
+        "advoware": {
+            "configurator_url": f"{advo_url}/AdvonetConfigurator",
+            "kanzlei": advoware_login.KANZLEI,
+            "database": advoware_login.DATABASE,
+            "user": advoware_login.USER,
+            "app_id": advoware_login.APP_ID,
+            "api_key": advoware_login.API_KEY,
+            "password": advoware_login.PASSWORD,
+            "max_requests_per_second": 0,
+        },
+    }
+
+
+class _Serving:
+    """One simulator behind uvicorn, in a thread of its own. Its socket listens at once, so nobody waits for a start."""
+
+    def __init__(self, sim: Simulator) -> None:
+        self._socket = socket.create_server((HOST, 0), backlog=128)
+        self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app(sim),
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                date_header=False,
+                server_header=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self.thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self.thread.join()
+        self._socket.close()

@@ -1,0 +1,38 @@
+"""A simulator as an httpx transport: a client under test talks to it without sockets.
+
+httpx is otherwise imported by `etl/clients` only. Here it is the thing simulated: a client is built with a transport,
+and a fault must reach it as the very exception httpx would raise. Nothing here sends a request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+
+from jobs.sandbox.simulator import ConnectionLost, Fault, TimedOut, Unreachable
+
+if TYPE_CHECKING:
+    from jobs.sandbox.simulator import Simulator
+
+RAISED: dict[type[Fault], type[httpx.TransportError]] = {
+    ConnectionLost: httpx.RemoteProtocolError,
+    TimedOut:       httpx.ReadTimeout,
+    Unreachable:    httpx.ConnectError,
+}
+
+
+class InProcess(httpx.BaseTransport):
+    """Give to `httpx.Client(transport=…)`; the host in the URL does not matter."""
+
+    def __init__(self, sim: Simulator) -> None:
+        self.sim = sim
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The simulator's answer, or httpx's exception for its fault."""
+        target = request.url.raw_path.decode("ascii")
+        try:
+            answer = self.sim.handle(request.method, target, dict(request.headers), request.read())
+        except Fault as fault:
+            raise RAISED.get(type(fault), httpx.TransportError)(f"simulated: {fault}", request=request) from fault
+        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)

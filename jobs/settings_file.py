@@ -1,0 +1,123 @@
+"""Reading a YAML file strictly, and putting the environment into it.
+
+``${NAME}`` anywhere in a value, ``${NAME:-otherwise}`` with a default, ``$${`` for a literal ``${``. A variable that
+is unset or empty is looked for as a mounted secret: ``NAME_FILE`` names a file that holds it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from etl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Key = tuple[str | int, ...]
+
+VARIABLE = re.compile(r"\$(?P<literal>\$)?\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<otherwise>[^}]*))?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing wrong with the file: which key, and why."""
+
+    key: Key
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.key))} {self.reason}" if self.key else self.reason
+
+
+class Unset(Exception):
+    """A variable has no value; the message says what to do."""
+
+
+def read_yaml(path: Path) -> dict[Any, Any]:
+    """The sections of a YAML file; ``ConfigError`` with file and line when it cannot be read as such."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; name yours with --config FILE before the command") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text") from None
+    try:
+        sections = yaml.load(text, StrictLoader)  # noqa: S506 - a SafeLoader that also refuses repeated keys
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}{line}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError) as error:  # an odd character; a date like 2026-13-45
+        raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(sections, dict):
+        raise ConfigError(f"{path}: must consist of sections like espocrm: and advoware:")
+    return sections
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML without tags that build objects, in which a key stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        """A mapping; a key given twice is an error instead of a silent second choice."""
+        seen: set[str] = set()
+        names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in names:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def expand(written: object, env: Mapping[str, str], key: Key = ()) -> tuple[Any, list[Finding]]:
+    """The same tree with variables replaced, and a finding for each that has no value (its text is then "")."""
+    match written:
+        case dict():
+            parts = {name: expand(value, env, (*key, name)) for name, value in written.items()}
+            return {name: part[0] for name, part in parts.items()}, [f for part in parts.values() for f in part[1]]
+        case list():
+            items = [expand(value, env, (*key, place)) for place, value in enumerate(written)]
+            return [item[0] for item in items], [f for item in items for f in item[1]]
+        case str():
+            return expand_text(written, env, key)
+        case _:
+            return written, []
+
+
+def expand_text(text: str, env: Mapping[str, str], key: Key) -> tuple[str, list[Finding]]:
+    """One text with its variables replaced; nothing inside a value is looked at again."""
+    try:
+        return VARIABLE.sub(lambda found: value_of(found, env), text), []
+    except Unset as error:
+        return "unset", [Finding(key, str(error))]
+
+
+def value_of(found: re.Match[str], env: Mapping[str, str]) -> str:
+    """What stands for one ``${…}``: the variable, its mounted file, or the default."""
+    if found["literal"]:
+        return found[0][1:]
+    name = found["name"]
+    if env.get(name):
+        return env[name]
+    if env.get(f"{name}_FILE"):
+        return mounted(name, Path(env[f"{name}_FILE"]))
+    if found["otherwise"] is not None:
+        return found["otherwise"]
+    raise Unset(f"needs the environment variable {name} (or {name}_FILE, a file that holds it)")
+
+
+def mounted(name: str, path: Path) -> str:
+    """A secret from the file ``NAME_FILE`` names, without its closing newline."""
+    try:
+        secret = path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise Unset(f"needs the file that {name}_FILE names, {path}, which cannot be read ({why})") from None
+    if not secret:
+        raise Unset(f"needs the file that {name}_FILE names, {path}, which is empty")
+    return secret

@@ -1,0 +1,242 @@
+"""The command line: what people and scripts read, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from etl import errors
+from jobs import cli, playground
+from jobs.exit_codes import ExitCode, Outcome, outcome_of
+from jobs.sandbox.advoware import AdvoSim
+from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.server import Servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def systems() -> Iterator[Servers]:
+    with Servers(EspoSim(), AdvoSim()) as servers:
+        yield servers
+
+
+@pytest.fixture
+def file(tmp_path: Path, systems: Servers) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(systems.config()), "utf-8")
+    return path
+
+
+def checked(file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    code = cli.execute(["--config", str(file), "check", "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def trouble(document: dict[str, Any]) -> list[str]:
+    return [f"{point['about']}: {point['message']}" for point in document["points"] if point["state"] != "ok"]
+
+
+# Usage -----------------------------------------------------------------------------------------------------------
+
+
+def run_module(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "jobs", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
+    code = (
+        "import sys; from jobs.cli import execute; assert execute(['--help']) == 0; "
+        "sys.exit(str({'pandas', 'httpx', 'pydantic', 'structlog', 'rich', 'sqlite_utils'} & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.stderr.strip() == "set()"
+    started = time.monotonic()
+    assert run_module("--help").returncode == 0
+    assert time.monotonic() - started < 2  # half a second is the promise; a busy machine is given more
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["syn"],
+        ["sync", "--direction", "sideways"],
+        ["sync", "--person"],
+        ["approve"],
+        ["approve", "the first"],
+        ["plan", "--sweep"],
+        ["--config"],
+    ],
+)
+def test_wrong_usage_ends_with_64(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(arguments) == ExitCode.USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("advosync: ")
+    assert err.endswith("Try `advosync --help`.\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sync", "--sideways"], ["plan"], ["sync"], ["check"], ["held"], ["approve", "1"]]
+)
+def test_with_json_a_failure_is_one_document_too(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.execute(["--config", str(tmp_path / "none.yaml"), *arguments, "--json"]) == ExitCode.USAGE
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert document["outcome"] == "usage"
+    assert err.startswith(f"advosync: {document['error']}")
+
+
+def test_a_wrong_configuration_ends_with_64_and_names_file_and_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("espocrm: {}\nadvoware: {}\nsync: {direction: up}\n")
+    assert cli.execute(["--config", str(file), "plan"]) == ExitCode.USAGE
+    assert f"{file}: sync.direction must be 'both', 'to_advoware' or 'to_espocrm'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "code"),
+    [
+        (errors.ConfigError("x"), Outcome.USAGE, 64),
+        (errors.StoreError("x"), Outcome.USAGE, 64),
+        (errors.LockHeld("x"), Outcome.LOCKED, 5),
+        (errors.Outage("EspoCRM", "x"), Outcome.OUTAGE, 4),
+        (errors.CredentialsRefused("Advoware", "x"), Outcome.OUTAGE, 4),
+        (errors.Stopped("x"), Outcome.STOPPED, 6),
+        (errors.UnknownOutcome("Advoware", "x"), Outcome.OUTAGE, 4),
+        (errors.Malformed("x"), Outcome.FAILED_PERSONS, 1),
+        (KeyboardInterrupt(), Outcome.STOPPED, 6),
+        (ZeroDivisionError(), Outcome.CRASHED, 70),
+    ],
+)
+def test_every_error_has_one_outcome_and_one_exit_code(error: BaseException, outcome: Outcome, code: int) -> None:
+    assert outcome_of(error) is outcome
+    assert outcome.exit_code == code
+
+
+def test_the_schema_of_the_configuration_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["check", "--schema"]) == ExitCode.DONE
+    assert "espocrm" in json.loads(capsys.readouterr().out)["properties"]
+
+
+# check -----------------------------------------------------------------------------------------------------------
+
+
+def test_check_finds_nothing_wrong_with_two_systems_that_are_ready(
+    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, document = checked(file, capsys)
+    assert trouble(document) == []
+    assert code == ExitCode.DONE
+    assert document["ok"] is True
+    assert [point["about"] for point in document["points"]] == [
+        "configuration",
+        "EspoCRM login",
+        "EspoCRM permissions",
+        "EspoCRM fields",
+        "EspoCRM server",
+        "EspoCRM phones",
+        "clocks",
+        "Advoware login",
+        "state store",
+    ]
+    assert not (file.parent / "state").exists()
+    assert systems.espo.writes == []
+
+
+def test_check_shows_a_table_to_people(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["--config", str(file), "check"]) == ExitCode.DONE
+    assert "EspoCRM permissions" in capsys.readouterr().out
+
+
+def test_check_names_each_missing_field_and_option(
+    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = systems.espo.store.fields
+    del fields["syncNextRetry"]
+    fields["syncStatus"] = {**fields["syncStatus"], "options": ["clean", "failed"]}
+    fields["betnr"] = {"type": "varchar"}
+    fields["phoneNumber"] = {**fields["phoneNumber"], "typeList": ["Mobile", "Office", "Home", "Other"]}
+    code, document = checked(file, capsys)
+    assert code == ExitCode.USAGE
+    assert trouble(document) == [
+        "EspoCRM fields: betnr is of type varchar; it must be int",
+        "EspoCRM fields: syncStatus lacks the options pending_sync, dirty, syncing, permanently_failed, conflict, "
+        "deleted_in_advoware; add them in the Entity Manager",
+        "EspoCRM fields: syncNextRetry is missing; create it (datetime), or name yours in espocrm.fields.next_retry",
+        "EspoCRM phone types: phoneNumber lacks the types Fax; add them in the Entity Manager, or change sync.komm_kz",
+    ]
+
+
+def test_check_says_which_login_is_refused(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = yaml.safe_load(file.read_text())
+    settings["espocrm"]["api_key"] = "not the key"
+    settings["advoware"]["password"] = "not the password"
+    file.write_text(yaml.safe_dump(settings))
+    code, document = checked(file, capsys)
+    assert code == ExitCode.OUTAGE
+    assert [line.split(":")[0] for line in trouble(document)] == ["EspoCRM login", "Advoware login"]
+    assert all("refuses the login" in line for line in trouble(document))
+    assert "not the" not in json.dumps(document)
+
+
+def test_check_says_which_system_is_out(file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+    systems.espo.store.settings["maintenanceMode"] = True
+    code, document = checked(file, capsys)
+    assert code == ExitCode.OUTAGE
+    assert trouble(document)
+    assert all(line.startswith("EspoCRM") for line in trouble(document))
+
+
+def test_check_knows_an_entity_that_is_not_there(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = yaml.safe_load(file.read_text())
+    settings["espocrm"]["entity"] = "CPerson"
+    file.write_text(yaml.safe_dump(settings))
+    code, document = checked(file, capsys)
+    assert code == ExitCode.USAGE
+    assert "CPerson" in trouble(document)[0]
+
+
+# held, sandbox ----------------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_held_before_the_first_run(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.execute(["--config", str(file), "held", "--json"]) == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out) == {"held": []}
+    assert cli.execute(["--config", str(file), "held"]) == ExitCode.DONE
+    assert "Nobody is held back." in capsys.readouterr().out
+
+
+def test_the_sandbox_prints_settings_that_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done, printed = threading.Event(), threading.Event()
+    said: list[str] = []
+
+    def say(text: str) -> None:
+        said.append(text)
+        printed.set()
+
+    serving = threading.Thread(target=playground.serve, args=(5, say, done))
+    serving.start()
+    try:
+        assert printed.wait(30)
+        file = tmp_path / "sandbox.yaml"
+        file.write_text(said[0], "utf-8")
+        code, document = checked(file, capsys)
+    finally:
+        done.set()
+        serving.join()
+    assert (code, trouble(document)) == (ExitCode.DONE, [])

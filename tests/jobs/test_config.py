@@ -1,0 +1,312 @@
+"""config.yaml: what it may say, and what people read when it says something else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etl.clients.espocrm_payload import FIELDS
+from etl.errors import ConfigError
+from etl.records import Direction, Scope
+from jobs.config import Config, When, digest, json_schema, load
+
+MINIMAL = """
+espocrm: {url: "https://crm.example.de/", api_key: "${ESPOCRM_API_KEY}"}
+advoware: {kanzlei: K1, database: D1, user: sync, app_id: "${ADVOWARE_APP_ID}", api_key: "${ADVOWARE_API_KEY}",
+           password: "${ADVOWARE_PASSWORD}"}
+"""
+ENV = {
+    "ESPOCRM_API_KEY": "espo-secret",
+    "ADVOWARE_APP_ID": "app-1",
+    "ADVOWARE_API_KEY": "advo-secret",
+    "ADVOWARE_PASSWORD": "pass word",
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.yaml"
+
+
+def loaded(file: Path, more: str = "", env: dict[str, str] | None = None, **options: bool) -> Config:
+    file.write_text(MINIMAL + more, "utf-8")
+    return load(file, ENV if env is None else env, **options)
+
+
+def refusal(file: Path, text: str, env: dict[str, str] | None = None) -> list[str]:
+    """The lines of the one message this text is refused with, without the file's name, which each begins with."""
+    file.write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as error:
+        load(file, ENV if env is None else env)
+    lines = str(error.value).splitlines()
+    assert all(line.startswith(str(file)) for line in lines)
+    return [line.removeprefix(str(file)).removeprefix(": ") for line in lines]
+
+ONE_OF_BOTH = 'schedule.sync must be {minutes: 15} or {cron: "30 2 * * *"}'
+
+
+# What holds ------------------------------------------------------------------------------------------------------
+
+
+def test_a_minimal_file_gets_every_default(file: Path) -> None:
+    config = loaded(file)
+    assert config.espocrm.url == "https://crm.example.de"
+    assert config.espocrm.fields.model_dump() == FIELDS
+    assert config.advoware.configurator_url == "https://www2.advo-net.net/AdvonetConfigurator"
+    assert (config.sync.direction, config.sync.conflict_scope) == (Direction.BOTH, Scope.PERSON)
+    assert config.retry.backoff_minutes == (1, 5, 15, 60, 240)
+    assert config.schedule.sync == When(minutes=15)
+    assert config.schedule.sweep == When(cron="30 2 * * *")
+    assert config.schedule.maintenance == When(cron="0 4 * * *")
+    assert config.guards.max_removal_share == 0.10
+
+
+def test_paths_start_at_the_files_folder(file: Path) -> None:
+    config = loaded(file, "report: {metrics_file: out/metrics.prom}")
+    assert config.state.path == file.parent / "state/state.db"
+    assert config.report.metrics_file == file.parent / "out/metrics.prom"
+    assert loaded(file, "state: {path: /var/lib/advosync.db}").state.path == Path("/var/lib/advosync.db")
+
+
+def test_a_section_whose_keys_are_all_commented_out_is_empty(file: Path) -> None:
+    assert loaded(file, "sync:\n  # direction: both\n").sync == loaded(file).sync
+
+
+def test_a_pilot_group_takes_ids_and_betnr(file: Path) -> None:
+    assert loaded(file, "sync: {only: [104860, abc123]}").sync.only == ("104860", "abc123")
+
+
+def test_the_komm_kz_table_can_be_changed_in_part(file: Path) -> None:
+    config = loaded(file, "sync: {komm_kz: {9: {espo_type: Office}, 10: {relevant: false}}}")
+    assert config.sync.komm_kz_overrides() == {9: {"espo_type": "Office"}, 10: {"relevant": False}}
+
+
+def test_a_plain_local_address_may_do_without_tls(file: Path) -> None:
+    text = MINIMAL.replace("kanzlei: K1", 'kanzlei: K1, base_url: "http://127.0.0.1:8000", security_gateway: "http://[::1]:1"')
+    file.write_text(text, "utf-8")
+    assert load(file, ENV).advoware.base_url == "http://127.0.0.1:8000"
+
+
+def test_the_schema_names_every_section() -> None:
+    assert set(json_schema()["properties"]) == set(Config.model_fields)
+
+
+def test_reading_the_configuration_loads_no_frames() -> None:
+    code = "import sys, jobs.config; sys.exit('pandas' in sys.modules or 'httpx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# The environment --------------------------------------------------------------------------------------------------
+
+
+def test_secrets_come_from_the_environment_and_are_never_shown(file: Path) -> None:
+    config = loaded(file)
+    assert config.advoware.password.get_secret_value() == "pass word"
+    assert config.secrets() == ("espo-secret", "advo-secret", "pass word")
+    assert not [secret for secret in config.secrets() if secret in f"{config!r}{config}{config.model_dump_json()}"]
+
+
+def test_a_mounted_secret_is_read_without_its_newline(file: Path, tmp_path: Path) -> None:
+    mounted = tmp_path / "password"
+    mounted.write_text("from a file \n")
+    env = {**ENV, "ADVOWARE_PASSWORD": "", "ADVOWARE_PASSWORD_FILE": str(mounted)}
+    assert loaded(file, env=env).advoware.password.get_secret_value() == "from a file "
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("${ZONE:-Europe/Vienna}", "Europe/Vienna"),
+        ("Europe/${CITY}", "Europe/Zurich"),
+        ("${CONTINENT:-Europe}/${CITY:-Berlin}", "Europe/Zurich"),
+    ],
+)
+def test_a_variable_may_stand_anywhere_and_have_a_default(file: Path, written: str, read: str) -> None:
+    env = {**ENV, "CITY": "Zurich"}
+    assert loaded(file, f'schedule: {{timezone: "{written}"}}', env).schedule.timezone == read
+
+
+def test_what_a_variable_holds_is_not_looked_at_again(file: Path) -> None:
+    config = loaded(file, env={**ENV, "ADVOWARE_PASSWORD": "a${ESPOCRM_API_KEY}: {}#"})
+    assert config.advoware.password.get_secret_value() == "a${ESPOCRM_API_KEY}: {}#"
+
+
+def test_a_doubled_dollar_is_a_dollar(file: Path) -> None:
+    text = MINIMAL.replace('"${ADVOWARE_PASSWORD}"', '"$${x}"')
+    file.write_text(text, "utf-8")
+    assert load(file, ENV).advoware.password.get_secret_value() == "${x}"
+
+
+def test_a_number_may_come_from_the_environment(file: Path) -> None:
+    assert loaded(file, 'guards: {max_removals: "${LIMIT}"}', {**ENV, "LIMIT": "7"}).guards.max_removals == 7
+
+
+def test_missing_variables_are_all_named_with_their_keys(file: Path) -> None:
+    assert refusal(file, MINIMAL, {"ADVOWARE_APP_ID": "a", "ADVOWARE_API_KEY": "b"}) == [
+        "espocrm.api_key needs the environment variable ESPOCRM_API_KEY "
+        "(or ESPOCRM_API_KEY_FILE, a file that holds it)",
+        "advoware.password needs the environment variable ADVOWARE_PASSWORD "
+        "(or ADVOWARE_PASSWORD_FILE, a file that holds it)",
+    ]
+
+
+def test_a_mounted_secret_that_is_not_there_is_named(file: Path) -> None:
+    env = {**ENV, "ADVOWARE_PASSWORD": "", "ADVOWARE_PASSWORD_FILE": "/nowhere/password"}
+    assert refusal(file, MINIMAL, env) == [
+        "advoware.password needs the file that ADVOWARE_PASSWORD_FILE names, /nowhere/password, "
+        "which cannot be read (No such file or directory)"
+    ]
+
+
+def test_a_command_that_only_reads_the_store_needs_no_credentials(file: Path) -> None:
+    assert loaded(file, env={}, with_credentials=False).state.path.name == "state.db"
+
+
+# What is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("sync: {direktion: both}", "sync.direktion is not a key of this file"),
+        ("snyc: {}", "snyc is not a key of this file"),
+        ("sync: {direction: bth}", "sync.direction must be 'both', 'to_advoware' or 'to_espocrm'"),
+        ("sync: {region: de}", 'sync.region must be a country\'s two capital letters, like "DE"'),
+        ("sync: {region: XX}", 'sync.region must be a country\'s two capital letters, like "DE"'),
+        ("sync: {persons_per_run: 0}", "sync.persons_per_run must be greater than or equal to 1"),
+        ("sync: {komm_kz: {13: {}}}", "sync.komm_kz.13 must be less than or equal to 12"),
+        ("sync: {komm_kz: {9: {typ: Office}}}", "sync.komm_kz.9.typ is not a key of this file"),
+        ("sync: [1]", "sync must be a section with keys of its own"),
+        ("guards: {max_removals: true}", "guards.max_removals must be a number"),
+        (
+            "guards: {max_removals: many}",
+            "guards.max_removals must be a valid integer, unable to parse string as an integer",
+        ),
+        ("guards: {max_removal_share: 10}", "guards.max_removal_share must be less than or equal to 1"),
+        ("retry: {backoff_minutes: [1, 0]}", "retry.backoff_minutes.1 must be greater than or equal to 1"),
+        ("schedule: {sync: {}}", ONE_OF_BOTH),
+        ("schedule: {sync: {minutes: 5, cron: 0 4 * * *}}", ONE_OF_BOTH),
+        ("schedule: {timezone: Europe/Bonn}", 'schedule.timezone must be a time zone like "Europe/Berlin"'),
+        ("schedule: {timezone: ../etc}", 'schedule.timezone must be a time zone like "Europe/Berlin"'),
+        ("report: {ping_url: hc-ping.com}", "report.ping_url must be an address like https://…"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_key_and_the_reason(file: Path, more: str, line: str) -> None:
+    assert refusal(file, MINIMAL + more) == [line]
+
+
+@pytest.mark.parametrize("cron", ["1 2", "61 2 * * *", "x * * * *"])
+def test_a_crontab_the_scheduler_does_not_understand_is_refused(file: Path, cron: str) -> None:
+    [line] = refusal(file, f'{MINIMAL}schedule: {{sweep: {{cron: "{cron}"}}}}')
+    assert line.startswith('schedule.sweep.cron must be five crontab fields like "30 2 * * *" (')
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("kanzlei: K1, ", "", "advoware.kanzlei is missing"),
+        ("kanzlei: K1", 'kanzlei: ""', "advoware.kanzlei must not be empty"),
+        ("kanzlei: K1", "kanzlei: 0123", "advoware.kanzlei must be text (put it in quotes)"),
+        ('"${ADVOWARE_PASSWORD}"', '" "', "advoware.password must not be empty"),
+        ("https://crm.example.de/", "crm.example.de", "espocrm.url must be an address like https://crm.example.de"),
+        ("https://crm", "https://a:b@crm", "espocrm.url must be an address without login, ? and #"),
+        (
+            "kanzlei: K1",
+            'kanzlei: K1, base_url: "http://advo.example.de"',
+            "advoware.base_url must begin with https:// because the password is sent there",
+        ),
+    ],
+)
+def test_what_is_needed_must_be_there_and_usable(file: Path, old: str, new: str, line: str) -> None:
+    assert old in MINIMAL
+    assert refusal(file, MINIMAL.replace(old, new)) == [line]
+
+
+def test_all_mistakes_are_told_at_once(file: Path) -> None:
+    text = MINIMAL.replace("user: sync, ", "") + "sync: {direction: up, regoin: DE}"
+    assert refusal(file, text, {**ENV, "ADVOWARE_PASSWORD": ""}) == [
+        "advoware.password needs the environment variable ADVOWARE_PASSWORD "
+        "(or ADVOWARE_PASSWORD_FILE, a file that holds it)",
+        "advoware.user is missing",
+        "sync.direction must be 'both', 'to_advoware' or 'to_espocrm'",
+        "sync.regoin is not a key of this file",
+    ]
+
+
+def test_a_refusal_never_shows_a_secret(file: Path) -> None:
+    text = MINIMAL.replace("user: sync", "user: [espo-secret]")
+    lines = refusal(file, text + "espocrm_api_key: espo-secret\nreport: {ping_url: espo-secret}")
+    assert lines
+    assert not [line for line in lines if "espo-secret" in line]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("espocrm: {url: [\n", ", line 2: expected the node content, but found '<stream end>'"),
+        ("sync: {}\nsync: {}\n", ", line 2: sync is given twice"),
+        ("a:\n\t- b\n", ", line 2: found character '\\t' that cannot start any token"),
+        ("a: !!python/object:os.system {}", ", line 1: could not determine a constructor for the tag"),
+        ("[a]: b", ", line 1: found unhashable key"),
+        ("", "must consist of sections like espocrm: and advoware:"),
+        ("- 1", "must consist of sections like espocrm: and advoware:"),
+        ("a: \x01", "is not YAML (unacceptable character #x0001: special characters are not allowed)"),
+        ("a: 2026-13-45", "is not YAML (month must be in 1..12)"),
+    ],
+)
+def test_malformed_yaml_is_refused_with_its_line(file: Path, text: str, line: str) -> None:
+    assert refusal(file, text)[0].startswith(line)
+
+
+def test_a_file_that_is_not_there_is_named(file: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no such file; name yours with --config FILE"):
+        load(file, ENV)
+
+
+def test_a_file_that_is_not_text_is_refused(file: Path) -> None:
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        load(file, ENV)
+
+
+# The digest -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "sync: {region: AT}",
+        "sync: {direction: to_espocrm}",
+        "sync: {conflict_scope: entry}",
+        "sync: {komm_kz: {9: {espo_type: Office}}}",
+    ],
+)
+def test_the_digest_changes_with_what_a_plan_means(file: Path, more: str) -> None:
+    assert digest(loaded(file, more)) != digest(loaded(file))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("crm.example", "crm2.example"), ("D1", "D2"), ("kanzlei: K1", 'kanzlei: K1, path_prefix: "x"')],
+)
+def test_the_digest_changes_with_the_addresses(file: Path, old: str, new: str) -> None:
+    before = digest(loaded(file))
+    file.write_text(MINIMAL.replace(old, new), "utf-8")
+    assert digest(load(file, ENV)) != before
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["sync: {persons_per_run: 5, only: [1]}", "guards: {max_removals: 1}", "report: {language: en}"],
+)
+def test_the_digest_ignores_pace_guards_and_people(file: Path, more: str) -> None:
+    assert digest(loaded(file, more)) == digest(loaded(file))
+
+
+def test_the_digest_knows_no_secret(file: Path) -> None:
+    other: dict[str, Any] = {name: f"{value}-other" for name, value in ENV.items()}
+    assert digest(loaded(file, env=other)) == digest(loaded(file))

@@ -1,0 +1,266 @@
+"""One writing run per state store, and none for ever."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from etl.errors import LockHeld
+from etl.store.database import Store
+from jobs.lock import Heartbeat, Lease, later, process_alive, process_born
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOW = "2026-08-30 10:00:00"
+SOON = "2026-08-30 10:01:00"
+EXPIRY = "2026-08-30 10:02:00"
+LATE = "2026-08-30 10:03:00"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    with Store.open(path, now=NOW, durable=False) as opened:
+        yield opened
+
+
+class Host:
+    """A computer with processes: number to birth. A dead process is not among them."""
+
+    def __init__(self, name: str = "srv", **processes: str) -> None:
+        self.name = name
+        self.processes = {int(number.removeprefix("p")): birth for number, birth in processes.items()}
+
+    def acquire(self, store: Store, pid: int, now: str = NOW, run: str | None = None) -> Lease:
+        return Lease.acquire(
+            store,
+            lease_seconds=120,
+            now=now,
+            host=self.name,
+            pid=pid,
+            alive=self.processes.__contains__,
+            born=self.processes.get,
+            run=run,
+        )
+
+
+def held(store: Store) -> list[tuple[Any, ...]]:
+    found = store.rows("select host, pid, run, acquired_at, heartbeat_at, expires_at from lease")
+    return [tuple(row.values()) for row in found]
+
+
+def test_a_lease_says_who_holds_it_and_until_when(store: Store) -> None:
+    Host(p1="monday").acquire(store, 1, run="sync 7")
+    assert held(store) == [("srv", 1, "sync 7", NOW, NOW, EXPIRY)]
+
+
+def test_a_second_run_is_told_who_holds_the_lock_since_when(store: Store) -> None:
+    host = Host(p1="monday", p2="tuesday")
+    host.acquire(store, 1, run="sync 7")
+    with pytest.raises(LockHeld) as caught:
+        host.acquire(store, 2, SOON)
+    assert str(caught.value) == (
+        "Process 1 on srv holds the lock for sync 7 since 2026-08-30 10:00:00 UTC, "
+        "last heard of at 2026-08-30 10:00:00; wait for it to end."
+    )
+    assert held(store) == [("srv", 1, "sync 7", NOW, NOW, EXPIRY)]
+
+
+def test_the_same_process_cannot_hold_it_twice(store: Store) -> None:
+    host = Host(p1="monday")
+    host.acquire(store, 1)
+    with pytest.raises(LockHeld):
+        host.acquire(store, 1, SOON)
+
+
+def test_a_released_lease_is_free_at_once(store: Store) -> None:
+    host = Host(p1="monday", p2="tuesday")
+    with pytest.raises(ZeroDivisionError), host.acquire(store, 1):
+        raise ZeroDivisionError
+    assert held(store) == []
+    host.acquire(store, 2)
+    assert held(store) == [("srv", 2, None, NOW, NOW, EXPIRY)]
+
+
+def test_a_renewed_lease_outlives_its_first_expiry(store: Store) -> None:
+    host = Host(p1="monday", p2="tuesday")
+    host.acquire(store, 1).renew(SOON)
+    assert held(store) == [("srv", 1, None, NOW, SOON, LATE)]
+    with pytest.raises(LockHeld):
+        host.acquire(store, 2, EXPIRY)
+
+
+def test_an_expired_lease_is_taken_over_from_any_host(store: Store) -> None:
+    Host("other", p1="monday").acquire(store, 1)
+    Host(p2="tuesday").acquire(store, 2, EXPIRY)
+    assert held(store) == [("srv", 2, None, EXPIRY, EXPIRY, "2026-08-30 10:04:00")]
+
+
+def test_a_dead_owner_on_this_host_is_taken_over_at_once(store: Store) -> None:
+    Host(p1="monday").acquire(store, 1)
+    Host(p2="tuesday").acquire(store, 2, SOON)
+    assert held(store) == [("srv", 2, None, SOON, SOON, LATE)]
+
+
+def test_a_process_of_another_host_cannot_be_known_dead(store: Store) -> None:
+    Host("other", p1="monday").acquire(store, 1)
+    with pytest.raises(LockHeld):
+        Host(p2="tuesday").acquire(store, 2, SOON)
+
+
+def test_a_number_used_again_is_another_process(store: Store) -> None:
+    """As after a reboot, or in a container where every process is number 1."""
+    Host(p1="monday").acquire(store, 1)
+    Host(p1="tuesday").acquire(store, 1, SOON)
+    assert held(store) == [("srv", 1, None, SOON, SOON, LATE)]
+
+
+def test_where_births_are_unknown_the_number_decides(store: Store) -> None:
+    everybody_lives = {"lease_seconds": 120, "host": "srv", "alive": lambda _pid: True}
+    Lease.acquire(store, now=NOW, pid=1, **everybody_lives)
+    with pytest.raises(LockHeld):
+        Lease.acquire(store, now=SOON, pid=2, **everybody_lives)
+
+
+def test_who_lost_the_lease_learns_it_and_takes_nothing_back(store: Store) -> None:
+    slow = Host("other", p1="monday").acquire(store, 1)
+    Host(p2="tuesday").acquire(store, 2, EXPIRY)
+    slow.check()
+    with pytest.raises(LockHeld, match="This run lost its lease. Process 2 on srv"):
+        slow.renew(LATE)
+    assert slow.lost
+    with pytest.raises(LockHeld, match="writes nothing more"):
+        slow.check()
+    slow.release()
+    assert held(store) == [("srv", 2, None, EXPIRY, EXPIRY, "2026-08-30 10:04:00")]
+
+
+def test_an_expired_lease_nobody_took_may_be_renewed(store: Store) -> None:
+    lease = Host(p1="monday").acquire(store, 1)
+    lease.renew(LATE)
+    assert held(store) == [("srv", 1, None, NOW, LATE, "2026-08-30 10:05:00")]
+
+
+def test_a_lease_somebody_removed_is_lost(store: Store) -> None:
+    lease = Host(p1="monday").acquire(store, 1)
+    store.execute("delete from lease")
+    with pytest.raises(LockHeld, match="Nobody holds it now"):
+        lease.renew(SOON)
+
+
+def test_of_many_that_start_at_once_one_gets_the_lock(path: Path, store: Store) -> None:
+    host = Host(**{f"p{pid}": "monday" for pid in range(1, 9)})
+    outcomes: list[str] = []
+
+    def start(pid: int) -> None:
+        with Store.open(path, now=NOW, durable=False) as own:
+            try:
+                host.acquire(own, pid)
+                outcomes.append("holds")
+            except LockHeld:
+                outcomes.append("waits")
+
+    threads = [threading.Thread(target=start, args=(pid,)) for pid in host.processes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["holds"] + ["waits"] * 7
+    assert len(held(store)) == 1
+
+
+def test_this_process_lives_and_has_a_birth_that_does_not_change(store: Store) -> None:
+    assert process_alive(os.getpid())
+    assert process_born(os.getpid()) == process_born(os.getpid())
+    with Lease.acquire_here(store, lease_seconds=120, now=NOW):
+        assert store.rows("select pid, born from lease") == [{"pid": os.getpid(), "born": process_born(os.getpid())}]
+
+
+def test_a_process_that_ended_is_dead() -> None:
+    child = os.spawnlp(os.P_WAIT, "true", "true")
+    assert child == 0
+    gone = os.spawnlp(os.P_NOWAIT, "true", "true")
+    os.waitpid(gone, 0)
+    assert not process_alive(gone)
+    assert process_born(gone) is None
+
+
+# The heartbeat. Its clock is a list of moments, its waiting ends when the list does.
+
+
+class Beats:
+    """A clock that shows one moment a beat, and a wait that stops with the last."""
+
+    def __init__(self, *moments: str) -> None:
+        self.moments = list(moments)
+        self.waited: list[float] = []
+
+    def clock(self) -> str:
+        return self.moments.pop(0)
+
+    def wait(self, seconds: float) -> bool:
+        self.waited.append(seconds)
+        return not self.moments
+
+
+def test_the_heartbeat_renews_every_quarter_of_the_lease(store: Store) -> None:
+    lease = Host(p1="monday").acquire(store, 1)
+    beats = Beats(NOW, "2026-08-30 10:00:30", SOON)
+    with Heartbeat(lease, clock=beats.clock, wait=beats.wait) as heartbeat:
+        heartbeat.thread.join()
+    assert held(store) == [("srv", 1, None, NOW, SOON, LATE)]
+    assert beats.waited == [30.0, 30.0, 30.0]
+
+
+def test_the_heartbeat_ends_with_its_block(store: Store) -> None:
+    lease = Host(p1="monday").acquire(store, 1)
+    with Heartbeat(lease, clock=lambda: NOW) as heartbeat:
+        pass
+    assert not heartbeat.thread.is_alive()
+    assert not lease.lost
+
+
+def test_the_heartbeat_notices_that_the_lease_was_taken(store: Store) -> None:
+    lease = Host("other", p1="monday").acquire(store, 1)
+    Host(p2="tuesday").acquire(store, 2, EXPIRY)
+    beats = Beats(NOW, LATE, LATE, LATE)
+    with Heartbeat(lease, clock=beats.clock, wait=beats.wait) as heartbeat:
+        heartbeat.thread.join()
+    assert lease.lost
+    assert beats.moments == [LATE, LATE]
+
+
+def test_the_heartbeat_survives_a_store_that_fails_for_a_while(store: Store, path: Path, tmp_path: Path) -> None:
+    lease = Host(p1="monday").acquire(store, 1)
+    elsewhere = Store(tmp_path, store.db)
+    lease.store = elsewhere
+    beats = Beats(NOW, "2026-08-30 10:00:30", SOON)
+    Heartbeat(lease, clock=beats.clock, wait=beats.wait).beat()
+    assert not lease.lost
+    lease.store = store
+    beats = Beats(SOON, "2026-08-30 10:01:30")
+    Heartbeat(lease, clock=beats.clock, wait=beats.wait).beat()
+    assert held(store) == [("srv", 1, None, NOW, "2026-08-30 10:01:30", "2026-08-30 10:03:30")]
+    assert path.exists()
+
+
+def test_a_lease_that_could_not_be_renewed_until_it_expired_is_lost(store: Store, tmp_path: Path) -> None:
+    lease = Host(p1="monday").acquire(store, 1)
+    lease.store = Store(tmp_path, store.db)
+    beats = Beats(NOW, SOON, EXPIRY, LATE)
+    Heartbeat(lease, clock=beats.clock, wait=beats.wait).beat()
+    assert lease.lost
+    assert beats.moments == [LATE]
+
+
+def test_times_are_counted_across_midnight() -> None:
+    assert later("2026-12-31 23:59:00", 120) == "2027-01-01 00:01:00"

@@ -1,0 +1,96 @@
+"""Logs: one format, one place, no secret."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from jobs import logs
+from jobs.config import LogFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRET = 'p"ä w/ö+rd'
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def configured(log_format: LogFormat = LogFormat.AUTO, level: int = logging.DEBUG) -> io.StringIO:
+    stream = io.StringIO()
+    logs.configure(log_format, secrets=[SECRET, "abc"], level=level, stream=stream)
+    return stream
+
+
+def test_without_a_terminal_a_line_is_json_with_run_and_person() -> None:
+    stream = configured()
+    with structlog.contextvars.bound_contextvars(run_id=4, entity_id="a1"):
+        structlog.get_logger("advosync").info("person_synced", rows=3)
+    line = json.loads(stream.getvalue())
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "person_synced", "level": "info", "logger": "advosync", "run_id": 4, "entity_id": "a1", "rows": 3,
+    }  # fmt: skip
+
+
+def test_pretty_is_for_people() -> None:
+    stream = configured(LogFormat.PRETTY)
+    structlog.get_logger().info("person synced", rows=3)
+    assert "person synced" in stream.getvalue()
+    assert "rows=3" in stream.getvalue()
+
+
+def test_libraries_use_the_same_format() -> None:
+    stream = configured()
+    logging.getLogger("somebody").warning("%s rows", 3)
+    assert json.loads(stream.getvalue())["event"] == "3 rows"
+
+
+@pytest.mark.parametrize("name", ["httpx", "httpcore.connection", "urllib3"])
+def test_http_libraries_are_quiet_at_every_level(name: str) -> None:
+    stream = configured(level=logging.DEBUG)
+    logging.getLogger(name).info("HTTP Request: GET https://crm.example.de/?key=1")
+    logging.getLogger(name).debug("headers")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("log_format", list(LogFormat))
+def test_a_secret_is_masked_wherever_it_slips_in(log_format: LogFormat) -> None:
+    stream = configured(log_format)
+    log = structlog.get_logger()
+    log.info(SECRET, field=SECRET, nested={"deep": [SECRET]}, address="x/?p=p%22%C3%A4%20w/%C3%B6%2Brd")
+    log.info("bearer", header="Authorization: Bearer abcdefgh.ijkl-mnop")
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        log.exception("failed")
+    logging.getLogger("somebody").warning("says %s", SECRET)
+    written = stream.getvalue()
+    assert written.count("***") >= 7
+    assert not [spelling for spelling in logs.spellings([SECRET]) if spelling in written]
+    assert "ijkl" not in written
+
+
+def test_a_trace_shows_no_local_variables() -> None:
+    stream = configured(LogFormat.PRETTY)
+    number = "+49 511 " + "1234560"
+    try:
+        raise ValueError(len(number))
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    assert "ValueError" in stream.getvalue()
+    assert "1234560" not in stream.getvalue().replace('"1234560"', "")

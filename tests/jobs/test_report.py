@@ -1,0 +1,103 @@
+"""What a run says of itself, to scripts and to people."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from jobs.exit_codes import ExitCode, Outcome
+from jobs.report import Calls, Change, Failure, Persons, RunReport, Writes, render_plan, render_summary
+
+CHANGE: Change = {
+    "entity_id": "a1",
+    "betnr": 104860,
+    "variant": "var5",
+    "side": "advo",
+    "action": "put",
+    "komm_id": 88002,
+    "komm_kz": 1,
+    "old_value": "0511/1",
+    "new_value": "[red]+49 511 2",
+    "reason": "changed in EspoCRM",
+}
+
+
+def screen(report: RunReport, *, plan: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=160, force_terminal=False)
+    (render_plan if plan else render_summary)(report, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_document_has_the_keys_scripts_rely_on() -> None:
+    document = json.loads(RunReport(run_id=7, started_at="2026-02-08 10:00:00").to_json())
+    assert set(document) >= {
+        "run_id", "outcome", "trigger", "direction", "started_at", "finished_at", "persons", "variants", "conflicts",
+        "writes", "calls", "errors",
+    }  # fmt: skip
+    assert list(document["persons"]) == [
+        "seen", "changed", "clean", "failed", "held", "waiting", "skipped", "left_alone",
+    ]  # fmt: skip
+    assert document["writes"] == {"espocrm": 0, "advoware": 0}
+    assert "changes" not in document
+
+
+def test_a_plan_lists_its_changes() -> None:
+    assert json.loads(RunReport(trigger="plan", changes=[CHANGE]).to_json())["changes"] == [CHANGE]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "outcome", "changes", "code"),
+    [
+        ("plan", Outcome.DONE, [CHANGE], ExitCode.CHANGES_PLANNED),
+        ("plan", Outcome.DONE, [], ExitCode.DONE),
+        ("plan", Outcome.HELD, [CHANGE], ExitCode.HELD),
+        ("plan", Outcome.OUTAGE, [CHANGE], ExitCode.OUTAGE),
+        ("sync", Outcome.DONE, [CHANGE], ExitCode.DONE),
+        ("sync", Outcome.FAILED_PERSONS, [], ExitCode.FAILED_PERSONS),
+    ],
+)
+def test_the_exit_code_follows_from_the_outcome(
+    trigger: str, outcome: Outcome, changes: list[Change], code: ExitCode
+) -> None:
+    assert RunReport(trigger=trigger, outcome=outcome, changes=changes).exit_code() is code
+
+
+def test_a_plan_reads_from_old_to_new_and_shows_brackets_as_they_are() -> None:
+    shown = screen(RunReport(trigger="plan", changes=[CHANGE]), plan=True)
+    assert "a1 / 104860" in shown
+    assert "changed in EspoCRM" in shown
+    assert "Advoware" in shown
+    assert "0511/1 → [red]+49 511 2" in shown
+
+
+def test_a_plan_without_steps_says_so() -> None:
+    assert "nothing to do" in screen(RunReport(trigger="plan"), plan=True)
+
+
+def test_a_summary_tells_how_it_ended_who_took_part_and_what_it_cost() -> None:
+    failure: Failure = {"entity_id": "a1", "betnr": None, "error": "EspoCRM refused [phone]."}
+    shown = screen(
+        RunReport(
+            run_id=3,
+            outcome=Outcome.FAILED_PERSONS,
+            persons=Persons(seen=5, clean=4, failed=1, left_alone=2),
+            variants={"var1": 2, "link": 0},
+            conflicts=1,
+            writes=Writes(espocrm=1, advoware=2),
+            calls=Calls(espocrm={"GET": 5, "PUT": 1}),
+            errors=[failure],
+            notices=["another sync, or a hook, writes here"],
+        )
+    )
+    assert shown.splitlines() == [
+        "Run 3 · Done, but some persons failed; they are tried again by themselves.",
+        "Persons: 5 seen, 4 clean, 1 failed, 2 left alone",
+        "Entries: 2 new in EspoCRM; 1 values lost and kept in `conflicts`",
+        "Calls: EspoCRM 5 GET 1 PUT",
+        "  failed: a1 / no betnr: EspoCRM refused [phone].",
+        "  note: another sync, or a hook, writes here",
+    ]

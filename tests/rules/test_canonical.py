@@ -1,0 +1,219 @@
+"""The canonical value: rules.md §0 and the phone table at the end of scenarios.md."""
+
+from __future__ import annotations
+
+import string
+
+import phonenumbers
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.records import Channel
+from etl.rules.canonical import canonical, e164, has_extension, is_mobile, similar
+
+DE = "DE"
+SAME_NUMBER = ["0511/12345-60", "(0511) 12345 60", "+49 511 1234560", "0049 511 1234560"]
+WITH_EXTENSION = [
+    "0511 12345 DW 60",
+    "+49 511 12345 ext. 60",
+    "0511 12345 x60",
+    "0511/12345 Durchwahl 60",
+    "0511 12345dw-60",
+]
+TEXT = [
+    "0171 2223334 privat",
+    "0511-123456 (nur 9-12)",
+    "0511 12345 App. 12",
+    "0511 123456 ab 18",
+    "Mutter: 0511 123456",
+    "privat 0171 2223334",
+    "skype:max123456",
+    "0511 12345 oder 0171 2223334",
+    "123456",
+    "abc",
+    "110",
+    "0511 12345 x 60 x 70",
+    "0511 12345 ext. 60 70",
+    "0511 12345 ext.",
+    "0511 12345\n60",
+    "DW 60",
+    "0511 +1234560",
+    "0800 KANZLEI",
+    "\N{ARABIC-INDIC DIGIT ZERO}511 1234560",
+    "\N{FULLWIDTH PLUS SIGN}49 511 1234560",
+    "0511 1234\N{SUPERSCRIPT TWO}",
+    "1" * 300,
+]
+
+national_numbers = st.sampled_from(["0511 1234560", "0171 2223334", "030 901820", "089/55 999-0", "(0800) 1234567"])
+spacings = st.text(" ()-./", max_size=3)
+texts = st.text(max_size=40)
+phone_like = st.text(string.digits + " +()-./xDW", max_size=25)
+
+
+@pytest.mark.parametrize("written", SAME_NUMBER)
+def test_spellings_of_the_scenarios_table_are_one_number(written: str) -> None:
+    """Four spellings, one canonical value."""
+    assert canonical(Channel.PHONE, written, DE) == "+495111234560"
+
+
+@pytest.mark.parametrize("written", WITH_EXTENSION)
+def test_extension_is_kept_beside_the_number(written: str) -> None:
+    """An extension is neither dropped nor appended to the number."""
+    assert canonical(Channel.PHONE, written, DE) == "+4951112345;ext=60"
+    assert e164(written, DE) == "+4951112345"
+    assert has_extension(written, DE)
+
+
+@pytest.mark.parametrize("written", TEXT)
+def test_what_is_not_a_number_to_the_last_character_is_text(written: str) -> None:
+    """No row of the table turns into a number the library invents."""
+    assert canonical(Channel.PHONE, written, DE) == " ".join(written.split())
+    assert e164(written, DE) is None
+    assert not has_extension(written, DE)
+    assert not is_mobile(written, DE)
+
+
+@pytest.mark.parametrize("blank", [None, "", " ", "\t\n", "\u00a0"])
+@pytest.mark.parametrize("channel", Channel)
+def test_blank_has_no_canonical_value(channel: Channel, blank: str | None) -> None:
+    """Null and blank are the same: nothing."""
+    assert canonical(channel, blank, DE) is None
+    assert e164(blank, DE) is None
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [(" 0511 1234560\n", "0511\u00a01234560"), ("skype:max  muster", " skype:max\tmuster"), ("abc", "abc ")]
+)
+def test_white_space_is_no_difference(a: str, b: str) -> None:
+    """Trimmed, and inner spaces collapsed."""
+    assert canonical(Channel.PHONE, a, DE) == canonical(Channel.PHONE, b, DE)
+
+
+def test_letter_case_is_a_difference_in_text_but_not_in_mails() -> None:
+    """Only mails are casefolded."""
+    assert canonical(Channel.PHONE, "Mutter", DE) != canonical(Channel.PHONE, "mutter", DE)
+    assert canonical(Channel.MAIL, " Max@Example.COM ", DE) == "max@example.com"
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "expected"),
+    [
+        ("044 668 18 00", "CH", "+41446681800"),
+        ("+33 (0)1 23 45 67 89", DE, "+33123456789"),
+        ("+43 1 5134433", DE, "+4315134433"),
+        ("06 698 12345", "IT", "+390669812345"),
+        ("0511 1234560", "nowhere", None),
+    ],
+)
+def test_region_completes_national_numbers_only(written: str, region: str, expected: str | None) -> None:
+    """A number with a country code is the same in every region."""
+    assert e164(written, region) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "expected"),
+    [
+        ("0171 2223334", DE, True),
+        ("0511 1234560", DE, False),
+        ("+1 650 253 0000", DE, False),
+        ("0171 2223334 DW 1", DE, True),
+    ],
+)
+def test_mobile_is_said_only_where_it_is_certain(written: str, region: str, expected: bool) -> None:  # noqa: FBT001
+    """FIXED_LINE_OR_MOBILE (USA) is not mobile."""
+    assert is_mobile(written, region) is expected
+
+
+@given(st.sampled_from(Channel), st.none() | texts | phone_like)
+def test_canonical_never_fails_and_is_none_for_blanks_only(channel: Channel, value: str | None) -> None:
+    """Any string a person may type has a canonical value."""
+    assert (canonical(channel, value, DE) is None) is (value is None or not value.strip())
+
+
+@given(st.sampled_from(Channel), texts | phone_like)
+def test_canonical_is_its_own_canonical(channel: Channel, value: str) -> None:
+    """Comparing what was compared changes nothing."""
+    once = canonical(channel, value, DE)
+    assert canonical(channel, once, DE) == once
+
+
+@given(phone_like | national_numbers)
+def test_no_digit_is_invented_or_lost(value: str) -> None:
+    """The national digits of a number all stand in what was written, in their order."""
+    number = e164(value, DE)
+    if number is not None:
+        national = phonenumbers.national_significant_number(phonenumbers.parse(number))
+        assert national in "".join(filter(str.isdigit, value))
+
+
+@given(national_numbers, spacings, spacings)
+def test_spelling_is_no_difference(number: str, before: str, between: str) -> None:
+    """Blanks, brackets, dashes, dots and slashes do not count."""
+    spelled = before + number[:4] + between + number[4:]
+    assert canonical(Channel.PHONE, spelled, DE) == canonical(Channel.PHONE, number, DE)
+
+
+@given(national_numbers, st.from_regex(r"[ ,;]?[A-Za-zäöüß#*]{1,10}:?", fullmatch=True))
+def test_words_around_a_number_make_it_text(number: str, words: str) -> None:
+    """A number with words is text on either side of it, whatever the words."""
+    assert e164(f"{number} {words}", DE) is None
+    assert e164(f"{words} {number}", DE) is None
+
+
+@given(st.text(string.digits, min_size=5, max_size=14), st.sampled_from([DE, "AT", "CH", "US"]))
+def test_e164_is_the_same_number_in_every_region(digits: str, region: str) -> None:
+    """What EspoCRM stores as E.164 reads back as the same number."""
+    number = e164(digits, region)
+    if number is not None:
+        assert e164(number, DE) == e164(number, region) == number
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("+495111234560", "+495111234560", True),
+        ("+495111234560", "+495111234561", True),
+        ("+495111234560", "+495119994560", True),  # three digits
+        ("+495111234560", "+495119999560", False),  # four digits
+        ("+4951112345", "+495111234560", True),  # two digits more
+        ("+495111234560", "+4951112345", True),
+        ("+4951112345", "+4951112345;ext=60", True),
+        ("+4951112345;ext=60", "+4951112345;ext=61", True),
+        ("+495111234560", "+491712223334", False),
+        ("+495111234560", "skype:max", False),
+        ("skype:max", "skype:may", False),
+        ("+49 privat", "+49 privat", False),
+        ("+49123456", "+49123457", False),  # no valid numbers, so text
+    ],
+)
+def test_numbers_are_similar_but_for_three_digits(a: str, b: str, expected: bool) -> None:  # noqa: FBT001
+    """Similar is what a typing error or a new extension makes of a number; text never is."""
+    assert similar(Channel.PHONE, a, b) is expected
+    assert similar(Channel.PHONE, b, a) is expected
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("max@a.de", "max@b.de", True),
+        ("max@a.de", "moritz@a.de", True),
+        ("max@a.de", "moritz@b.de", False),
+        ("max", "max@a.de", False),
+        ("max", "moritz", False),
+        ("@a.de", "@b.de", False),
+        ("max@", "moritz@", False),
+    ],
+)
+def test_mails_are_similar_by_mailbox_or_domain(a: str, b: str, expected: bool) -> None:  # noqa: FBT001
+    """Half a mail address must stay the same."""
+    assert similar(Channel.MAIL, a, b) is expected
+    assert similar(Channel.MAIL, b, a) is expected
+
+
+@given(st.sampled_from(Channel), texts | national_numbers, texts | national_numbers)
+def test_similarity_never_fails_and_does_not_know_an_order(channel: Channel, a: str, b: str) -> None:
+    """Which of two values is the older one makes no difference."""
+    left, right = canonical(channel, a, DE) or "", canonical(channel, b, DE) or ""
+    assert similar(channel, left, right) is similar(channel, right, left)

@@ -1,0 +1,222 @@
+"""EspoCRM's arrays: rules.md §3 "Written to EspoCRM", espocrm-api.md facts 5 to 10."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.records import Channel, Item
+from etl.rules.canonical import canonical
+from etl.rules.items import MAX_ITEMS, can_hold, espo_key, new_item, replaced, same_items, whole
+
+PHONE, MAIL = Channel.PHONE, Channel.MAIL
+DE = "DE"
+
+
+def phone(value: str, type: str = "Office", *, primary: bool = False, opt_out: bool = False, **more: Any) -> Item:  # noqa: A002
+    """Return a phone item as the client reads it."""
+    raw = {"phoneNumber": value, "type": type, "primary": primary, "optOut": opt_out, "invalid": False, **more}
+    return Item(PHONE, value, type, primary=primary, opt_out=opt_out, raw=json.dumps(raw, sort_keys=True))
+
+
+def mail(value: str, *, primary: bool = False, invalid: bool = False) -> Item:
+    """Return a mail item as the client reads it."""
+    raw = {"emailAddress": value, "lower": value.lower(), "primary": primary, "optOut": False, "invalid": invalid}
+    return Item(MAIL, value, primary=primary, invalid=invalid, raw=json.dumps(raw, sort_keys=True))
+
+
+def test_item_is_echoed_with_every_key_it_was_read_with() -> None:
+    """Keys left out would be reset for all who share the address; unknown ones may matter to EspoCRM."""
+    item = phone("030 12345", "Fax", primary=True, opt_out=True, erased=False)
+    assert whole(item) == json.loads(item.raw)
+    assert whole(mail("Max@A.de", invalid=True))["lower"] == "max@a.de"
+
+
+def test_new_phone_has_all_keys_and_is_e164() -> None:
+    """A new item leaves nothing to EspoCRM's defaults."""
+    assert whole(new_item(PHONE, "0511/12345-60", "Home", DE, primary=True)) == {
+        "phoneNumber": "+495111234560",
+        "type": "Home",
+        "primary": True,
+        "optOut": False,
+        "invalid": False,
+    }
+
+
+def test_new_mail_is_trimmed_and_keeps_its_letters() -> None:
+    """EspoCRM keeps mails as typed; lower is its key."""
+    assert whole(new_item(MAIL, " Max@A.de ", "Office", DE)) == {
+        "emailAddress": "Max@A.de",
+        "lower": "max@a.de",
+        "primary": False,
+        "optOut": False,
+        "invalid": False,
+    }
+
+
+@pytest.mark.parametrize("value", ["0511 12345 DW 60", "skype:max", "0511-123456 (nur 9-12)"])
+def test_phone_that_e164_cannot_hold_is_sent_as_written(value: str) -> None:
+    """Nothing is shortened: neither an extension nor text."""
+    assert new_item(PHONE, value, "Office", DE).value == value
+
+
+def test_replaced_phone_keeps_everything_but_its_value() -> None:
+    """Var6: type, primary, optOut, invalid and unknown keys stay."""
+    item = phone("+495111234560", "Fax", primary=True, opt_out=True, erased=False)
+    found = replaced(item, "0511 1234561", DE)
+    assert whole(found) == {**json.loads(item.raw), "phoneNumber": "+495111234561"}
+    assert found == phone("+495111234561", "Fax", primary=True, opt_out=True, erased=False)
+
+
+def test_replaced_mail_gets_a_new_key() -> None:
+    """``lower`` follows the value."""
+    assert replaced(mail("a@b.de", primary=True, invalid=True), " X@b.de", DE) == mail(
+        "X@b.de", primary=True, invalid=True
+    )
+
+
+def test_changed_flag_is_sent() -> None:
+    """An item whose primary was changed is not sent with the old one."""
+    assert whole(replace(phone("+495111234560"), primary=True))["primary"] is True
+
+
+@pytest.mark.parametrize(
+    ("channel", "value", "international", "reason"),
+    [
+        (PHONE, "0511/12345-60", True, None),
+        (PHONE, "abc", True, "not an international number"),
+        (PHONE, "123456", True, "not an international number"),
+        (PHONE, "0511 12345 DW 60", True, "EspoCRM would drop the extension"),
+        (PHONE, "0511/12345-60", False, None),  # sent as E.164
+        (PHONE, "0511 12345 DW 60", False, None),  # kept raw
+        (PHONE, "skype:max", False, None),
+        (PHONE, "Büro / Zentrale", False, 'EspoCRM refuses "/" in a phone'),
+        (PHONE, "x" * 36, False, None),
+        (PHONE, "x" * 37, False, "longer than 36 characters"),
+        (PHONE, " ", True, "empty"),
+        (MAIL, " ", False, "empty"),
+    ],
+)
+def test_phone_espocrm_cannot_hold_is_named_with_its_reason(
+    channel: Channel,
+    value: str,
+    international: bool,  # noqa: FBT001
+    reason: str | None,
+) -> None:
+    """Judged is what would be sent, in both modes of EspoCRM."""
+    assert can_hold(channel, value, DE, international=international) == reason
+
+
+@pytest.mark.parametrize(
+    "value", ["a@b.de", " Max.Muster+x@Kanzlei-Muster.example.com ", "o'neil@xn--mller-kva.de", "a_b-c@1und1.de"]
+)
+def test_plain_mail_is_held(value: str) -> None:
+    """ASCII mails, punycode too."""
+    assert can_hold(MAIL, value, DE, international=True) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a",
+        "a@b",
+        "@b.de",
+        "a@",
+        "a@@b.de",
+        "a b@c.de",
+        "a@b c.de",
+        "a@müller.de",
+        "jürgen@b.de",
+        "a@-b.de",
+        "a@b-.de",
+        "a@b..de",
+        ".a@b.de",
+        "a.@b.de",
+        "a..b@c.de",
+        "Max <a@b.de>",
+        "a@b.de, c@d.de",
+        "a@b.de\nc",
+        f"{'x' * 65}@b.de",
+        f"a@{'x' * 64}.de",
+        f"a@{'x.' * 130}de",
+    ],
+)
+def test_what_is_no_plausible_mail_is_not_sent(value: str) -> None:
+    """One of them would fail the whole PUT (fact 9)."""
+    assert can_hold(MAIL, value, DE, international=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "same"),
+    [
+        ([], [], True),
+        ([phone("+491")], [], False),
+        ([phone("+491", primary=True), phone("+492")], [phone("+492"), phone("+491", primary=True)], True),
+        ([phone("+491"), phone("+492")], [phone("+492"), phone("+491", primary=True)], True),
+        ([phone("+491"), phone("+492")], [phone("+492", primary=True), phone("+491")], False),
+        ([phone("+491"), phone("+492")], [phone("+492"), phone("+491")], True),  # untouched, as read
+        (
+            [phone("+491", primary=True), phone("+492", primary=True)],
+            [phone("+491"), phone("+492", primary=True)],
+            True,
+        ),
+        ([phone("+491"), mail("a@b.de")], [mail("a@b.de", primary=True), phone("+491", primary=True)], True),
+        ([phone("+491", "Fax", primary=True)], [phone("+491", "Office", primary=True)], False),
+        ([phone("+491", opt_out=True)], [phone("+491", primary=True)], False),
+        ([mail("a@b.de")], [mail("a@b.de", primary=True, invalid=True)], False),
+        ([mail("A@b.de", primary=True)], [mail("a@B.de", primary=True)], True),
+        ([phone("+49 (0)30 12345")], [phone("+493012345", primary=True)], True),  # normalised by EspoCRM
+        ([phone("030 12345")], [phone("+493012345", primary=True)], False),
+        ([phone("+49 30 12345 ext. 6")], [phone("+493012345", primary=True)], False),  # the extension was dropped
+        ([phone("+491"), phone("+491")], [phone("+491", primary=True)], False),
+    ],
+)
+def test_arrays_are_compared_as_espocrm_settles_them(expected: list[Item], found: list[Item], same: bool) -> None:  # noqa: FBT001
+    """As sets, with one primary a channel."""
+    assert same_items(expected, found) is same
+
+
+def test_keys_are_espocrms_own() -> None:
+    """Lower-cased mail, exact phone; ten items at most."""
+    assert espo_key(MAIL, " Max@A.de") == "max@a.de"
+    assert espo_key(PHONE, "030 12345") == "030 12345"
+    assert MAX_ITEMS == 10
+
+
+values = st.one_of(
+    st.sampled_from(["0511/12345-60", "0171 2223334", "0511 12345 DW 60", "skype:max", "Ä@b.de"]), st.text(min_size=1)
+)
+values = values.filter(lambda value: bool(value.strip()))
+channels = st.sampled_from(Channel)
+
+
+@given(channels, values, st.booleans(), st.booleans())
+def test_spelling_sent_is_the_same_value(channel: Channel, value: str, primary: bool, international: bool) -> None:  # noqa: FBT001
+    """What is sent compares equal to what was written, and can be held as well as that."""
+    item = new_item(channel, value, "Office", DE, primary=primary)
+    assert canonical(channel, item.value, DE) == canonical(channel, value, DE)
+    held = can_hold(channel, value, DE, international=international)
+    assert can_hold(channel, item.value, DE, international=international) == held
+
+
+@given(channels, values, values)
+def test_replacing_there_and_back_changes_nothing(channel: Channel, value: str, other: str) -> None:
+    """Reverting an entry restores every key."""
+    item = replaced(new_item(channel, value, "Home", DE, primary=True), value, DE)
+    assert replaced(replaced(item, other, DE), value, DE) == item
+
+
+@given(
+    st.lists(st.builds(new_item, channels, values, st.sampled_from(["Office", "Home"]), st.just(DE)), max_size=5),
+    st.randoms(),
+)
+def test_order_of_items_does_not_count(items: list[Item], random: Any) -> None:
+    """The same items in any order are the same."""
+    shuffled = list(items)
+    random.shuffle(shuffled)
+    assert same_items(items, shuffled)

@@ -1,0 +1,188 @@
+"""What advoware-api.md says, both readings of its assumptions included."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from jobs.sandbox import advoware_login as login
+from jobs.sandbox.advoware import AdvoSim, ErrorStyle
+from jobs.sandbox.simulator import Answer, SimClock
+
+NOON = datetime(2026, 8, 30, 12, 0, 0, tzinfo=UTC)
+DATA = "/relay/api/v1/advonet/Beteiligte"
+
+
+@pytest.fixture
+def clock() -> SimClock:
+    return SimClock(NOON)
+
+
+@pytest.fixture
+def advo(clock: SimClock) -> AdvoSim:
+    sim = AdvoSim(clock)
+    sim.add_person(104860, "Max Mustermann", mobil="0171 2223334")
+    return sim
+
+
+def request_body(nonce: str = "n1", stamp: str = "2026-08-30T12:00:00.000Z", **changed: Any) -> dict[str, Any]:
+    body = {
+        "AppID": login.APP_ID, "Kanzlei": login.KANZLEI, "Database": login.DATABASE, "User": login.USER,
+        "Role": 2, "Product": 64, "Password": login.PASSWORD, "Nonce": nonce, "RequestTimeStamp": stamp,
+    }  # fmt: skip
+    return {**body, "HMAC512Signature": login.signature(login.API_KEY, body), **changed}
+
+
+def token(sim: AdvoSim, body: dict[str, Any]) -> Answer:
+    return sim.handle("POST", "/gateway/api/v1/Token", {}, json.dumps(body).encode())
+
+
+def ask(sim: AdvoSim, method: str, path: str, data: Any = None) -> Answer:
+    bearer = next(reversed(sim.login.tokens), "") or sim.login.issue(sim.clock())["access_token"]
+    body = json.dumps(data).encode() if data is not None else b""
+    return sim.handle(method, f"{DATA}/{path}", {"Authorization": f"Bearer {bearer}"}, body)
+
+
+def message(answer: Answer) -> str:
+    return str(json.loads(answer.body)["message"])
+
+
+def test_the_signature_is_that_of_the_test_vector() -> None:
+    body = {"Product": 64, "AppID": "app-123", "Nonce": "nonce-abc", "RequestTimeStamp": "2026-08-30T00:00:00.000Z"}
+    assert login.signature("dGVzdC1zZWNyZXQta2V5", body) == (
+        "o7rz9KmoXZs550HfzO6ffiG17XwiPmlBHlksUYKZ3jcfolELow51Fw5KlrQqCK5y41aIValDjrh1iQ2GZ2WtqQ=="
+    )
+
+
+def test_discovery_names_relay_and_gateway(advo: AdvoSim) -> None:
+    answer = advo.handle("GET", f"/AdvonetConfigurator/api/Url?Kanzlei={login.KANZLEI}", {})
+    assert json.loads(answer.body) == {
+        "relayUrl": "https://advoware.advo-net.net/relay/",
+        "connectorUrl": None,
+        "securityGateway": "https://advoware.advo-net.net/gateway/",
+    }
+
+
+def test_a_connector_takes_the_place_of_the_relay(advo: AdvoSim) -> None:
+    advo.switches.connector = True
+    assert ask(advo, "GET", "104860").status == 404
+    bearer = {"Authorization": f"Bearer {next(iter(advo.login.tokens))}"}
+    assert advo.handle("GET", DATA.replace("relay", "connector") + "/104860", bearer).status == 200
+
+
+def test_a_good_request_gets_a_token_that_runs_out(advo: AdvoSim, clock: SimClock) -> None:
+    given = json.loads(token(advo, request_body()).body)
+    bearer = {"Authorization": f"Bearer {given['access_token']}"}
+    assert (given["expires_in"], given["expiration_utc"]) == (3600, "2026-08-30T13:00:00.0000000Z")
+    assert advo.handle("GET", f"{DATA}/104860", bearer).status == 200
+    clock.advance(3600)
+    assert advo.handle("GET", f"{DATA}/104860", bearer).status == 401
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"Password": "x"}, "Falscher Name oder falsches Kennwort"),
+        ({"HMAC512Signature": "x"}, "Signatur ist ungültig"),
+        ({"Nonce": "n2"}, "Signatur ist ungültig"),
+        ({"Product": 1}, "Signatur ist ungültig"),
+    ],
+)
+def test_a_bad_token_request_is_refused(advo: AdvoSim, changed: dict[str, Any], reason: str) -> None:
+    answer = token(advo, request_body(**changed))
+    assert (answer.status, message(answer)) == (401, reason)
+
+
+def test_a_replayed_nonce_and_an_old_timestamp_are_refused(advo: AdvoSim) -> None:
+    assert token(advo, request_body("n1")).status == 200
+    assert message(token(advo, request_body("n1"))) == "Nonce wurde bereits verwendet"
+    assert message(token(advo, request_body("n2", "2026-08-30T11:50:00.000Z"))) == "RequestTimeStamp ist abgelaufen"
+
+
+def test_a_get_hides_komm_kz_and_a_post_shows_it(advo: AdvoSim) -> None:
+    new = {"tlf": "0511/12345-60", "bemerkung": None, "kommKz": 6, "online": False}
+    created = json.loads(ask(advo, "POST", "104860/Kommunikationen", new).body)
+    assert created["kommKz"] == 6
+    assert re.fullmatch("[A-P]{40}", created["rowId"])
+    shown = json.loads(ask(advo, "GET", "104860").body)
+    assert shown["kommunikation"] == [{**created, "kommKz": 0}]
+    assert (shown["mobil"], shown["geaendertAm"]) == ("0171 2223334", "2026-08-30T12:00:00.0000000")
+    advo.switches.real_komm_kz = True
+    advo.switches.wrapped = True
+    [wrapped] = json.loads(ask(advo, "GET", "104860").body)
+    assert wrapped["kommunikation"] == [created]
+
+
+@pytest.mark.parametrize(("replaces", "remark"), [(False, "Büro"), (True, None)])
+def test_a_put_merges_or_replaces_and_keeps_komm_kz(advo: AdvoSim, replaces: bool, remark: str | None) -> None:  # noqa: FBT001
+    advo.switches.replaces = replaces
+    komm_id = advo.add_row(104860, "0511 1", "Büro", komm_kz=3)
+    before = advo.rows(104860)[0]
+    ask(advo, "PUT", f"104860/Kommunikationen/{komm_id}", {"tlf": "0511 2", "kommKz": 1})
+    after = advo.rows(104860)[0]
+    assert after == {**before, "tlf": "0511 2", "bemerkung": remark, "rowId": after["rowId"]}
+    assert after["rowId"] != before["rowId"]
+
+
+def test_writing_a_row_leaves_the_persons_own_row_id_alone(advo: AdvoSim) -> None:
+    komm_id = advo.add_row(104860, "0511 1")
+    before = json.loads(ask(advo, "GET", "104860").body)["rowId"]
+    ask(advo, "PUT", f"104860/Kommunikationen/{komm_id}", {"tlf": "0511 1"})
+    assert json.loads(ask(advo, "GET", "104860").body)["rowId"] == before
+
+
+def test_delete_is_forbidden_and_remembered(advo: AdvoSim) -> None:
+    komm_id = advo.add_row(104860, "0511 1")
+    assert ask(advo, "DELETE", f"104860/Kommunikationen/{komm_id}").status == 403
+    assert advo.counts["DELETE"] == 1
+    assert len(advo.rows(104860)) == 1
+
+
+def test_unknown_persons_and_rows_are_404(advo: AdvoSim) -> None:
+    advo.copy_person(104860, 104861)
+    other = advo.add_row(104861, "0511 1")
+    assert ask(advo, "GET", "1").status == 404
+    assert ask(advo, "PUT", f"104860/Kommunikationen/{other}", {"tlf": ""}).status == 404
+    advo.delete_person(104861)
+    assert ask(advo, "GET", "104861").status == 404
+
+
+def test_copying_a_person_copies_remarks_but_no_row_ids(advo: AdvoSim) -> None:
+    advo.add_row(104860, "0511 1", "[ESPOCRM:MDUxMSAx:1] Büro")
+    advo.copy_person(104860, 104861)
+    [old], [new] = advo.rows(104860), advo.rows(104861)
+    assert (new["tlf"], new["bemerkung"]) == (old["tlf"], old["bemerkung"])
+    assert new["rowId"] != old["rowId"]
+
+
+def test_long_texts_are_cut_or_refused(advo: AdvoSim) -> None:
+    advo.switches.max_bemerkung = 5
+    komm_id = advo.add_row(104860, "0511 1")
+    path = f"104860/Kommunikationen/{komm_id}"
+    assert ask(advo, "PUT", path, {"bemerkung": "123456789"}).status == 200
+    assert advo.rows(104860)[0]["bemerkung"] == "12345"
+    advo.switches.refuses_too_long = True
+    assert ask(advo, "PUT", path, {"bemerkung": "123456789"}).status == 400
+
+
+@pytest.mark.parametrize("style", ErrorStyle)
+def test_refusals_speak_json_text_or_html(advo: AdvoSim, style: ErrorStyle) -> None:
+    advo.switches.error_style = style
+    advo.switches.offline = True
+    answer = ask(advo, "GET", "104860")
+    assert answer.status == 400
+    assert b"ist nicht angemeldet" in answer.body
+    assert style in answer.headers["Content-Type"].replace("plain", "text")
+
+
+def test_people_edit_empty_and_remove_rows(advo: AdvoSim) -> None:
+    first, second = advo.add_row(104860, "0511 1", "Büro"), advo.add_row(104860, "0511 2")
+    advo.edit_row(104860, first, value="0511 3")
+    advo.empty_row(104860, second, null=True)
+    assert [(row["tlf"], row["bemerkung"]) for row in advo.rows(104860)] == [("0511 3", "Büro"), (None, None)]
+    advo.remove_row(104860, second)
+    assert [row["id"] for row in advo.rows(104860)] == [first]

@@ -1,0 +1,245 @@
+"""What espocrm-api.md measured beyond the recordings."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.espocrm_login import API_KEY, BASIC
+from jobs.sandbox.simulator import Answer, SimClock
+
+HOME = "/api/v1/CBeteiligte"
+ADMIN = {"Authorization": f"Basic {BASIC}"}
+
+
+@pytest.fixture
+def clock() -> SimClock:
+    return SimClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def espo(clock: SimClock) -> EspoSim:
+    return EspoSim(clock)
+
+
+def ask(sim: EspoSim, method: str, target: str, data: Any = None, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return sim.handle(method, target, {"X-Api-Key": API_KEY, **named}, json.dumps(data).encode() if data else b"{}")
+
+
+def put(sim: EspoSim, entity_id: str, data: Any, **headers: str) -> Answer:
+    return ask(sim, "PUT", f"{HOME}/{entity_id}", data, **headers)
+
+
+def listed(sim: EspoSim, **params: Any) -> list[str]:
+    found = json.loads(ask(sim, "GET", f"{HOME}?searchParams={json.dumps(params)}").body)["list"]
+    return [one["name"] for one in found]
+
+
+def phone(number: str, **keys: Any) -> dict[str, Any]:
+    return {"phoneNumber": number, "type": "Office", "primary": False, "optOut": False, "invalid": False, **keys}
+
+
+def test_an_edit_by_a_person_bumps_modified_at_and_names_that_person(espo: EspoSim, clock: SimClock) -> None:
+    entity_id = espo.add_person("Anna Ahrens", 1, phones=["+49511200000"])
+    clock.advance(90.7)
+    espo.edit(entity_id, firstName="Antje")
+    record = espo.record(entity_id)
+    assert (record["name"], record["modifiedAt"], record["modifiedByName"]) == (
+        "Antje Ahrens", "2026-11-23 12:01:30", "Petra Sommer",
+    )  # fmt: skip
+
+
+def test_a_person_keeps_the_keys_of_the_numbers_that_stay(espo: EspoSim) -> None:
+    entity_id = espo.add_person("A B", 1, phones=[("+49511200000", "Fax"), ("+49511200001", "Home")])
+    espo.edit(entity_id, phones=["+49511200001", ("+49511200002", "Other")])
+    assert [(one["phoneNumber"], one["type"], one["primary"]) for one in espo.items(entity_id)] == [
+        ("+49511200001", "Home", True),
+        ("+49511200002", "Other", False),
+    ]
+
+
+def test_opt_out_and_letter_case_are_shared_without_touching_the_other_record(
+    espo: EspoSim, clock: SimClock
+) -> None:
+    first = espo.add_person("A A", 1, mails=["a@b.de"])
+    second = espo.add_person("B B", 2, mails=["a@b.de"])
+    before = espo.record(first)["modifiedAt"]
+    clock.advance(60)
+    put(espo, second, {"emailAddressData": [{"emailAddress": "A@b.de", "optOut": True, "primary": True}]})
+    shown = espo.record(first)
+    assert shown["emailAddressData"] == [
+        {"emailAddress": "A@b.de", "lower": "a@b.de", "primary": True, "optOut": True, "invalid": False}
+    ]
+    assert shown["modifiedAt"] == before
+
+
+def test_of_two_primaries_the_last_wins(espo: EspoSim) -> None:
+    entity_id = espo.add_person("A A", 1)
+    both = [phone("+49511200001", primary=True), phone("+49511200002", primary=True)]
+    put(espo, entity_id, {"phoneNumberData": both})
+    assert espo.record(entity_id)["phoneNumber"] == "+49511200002"
+
+
+def test_the_same_mail_twice_loses_the_primary(espo: EspoSim) -> None:
+    entity_id = espo.add_person("A A", 1)
+    twice = [{"emailAddress": "a@b.de", "primary": True}, {"emailAddress": "A@b.de", "primary": False}]
+    assert put(espo, entity_id, {"emailAddressData": twice}).status == 200
+    assert [(one["emailAddress"], one["primary"]) for one in espo.items(entity_id)] == [("A@b.de", False)]
+    assert espo.record(entity_id)["emailAddress"] is None
+
+
+@pytest.mark.parametrize("array", [None, "absent"])
+def test_null_and_no_key_change_no_array(espo: EspoSim, array: str | None) -> None:
+    entity_id = espo.add_person("A A", 1, phones=["+49511200001"])
+    put(espo, entity_id, {"phoneNumberData": None} if array is None else {"syncStatus": "clean"})
+    assert len(espo.items(entity_id)) == 1
+
+
+@pytest.mark.parametrize("number", ["030 12345", "0049 30 123456", "110", "", "+49 abc", "+491", "+49 30 12 App. 3"])
+def test_numbers_that_are_not_international_are_refused_whole(espo: EspoSim, number: str) -> None:
+    entity_id = espo.add_person("A A", 1, phones=["+49511200001"])
+    answer = put(espo, entity_id, {"syncStatus": "clean", "phoneNumberData": [phone("+49511200002"), phone(number)]})
+    assert (answer.status, answer.headers["X-Status-Reason"]) == (
+        400, "Field validation failure; entityType: CBeteiligte, field: phoneNumber, type: valid.",
+    )  # fmt: skip
+    assert espo.items(entity_id)[0]["phoneNumber"] == "+49511200001"
+    assert espo.record(entity_id)["syncStatus"] == "pending_sync"
+
+
+def test_an_extension_is_dropped_unless_extensions_are_on(espo: EspoSim) -> None:
+    entity_id = espo.add_person("A A", 1)
+    put(espo, entity_id, {"phoneNumberData": [phone("+49 511 12345 ext. 60")]})
+    assert espo.items(entity_id)[0]["phoneNumber"] == "+4951112345"
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [("0511 12345", 200), ("0511/12345", 400), ("0" * 36, 200), ("0" * 37, 400)]
+)
+def test_without_international_numbers_values_are_kept_raw(espo: EspoSim, number: str, status: int) -> None:
+    espo.store.settings["phoneNumberInternational"] = False
+    entity_id = espo.add_person("A A", 1)
+    assert put(espo, entity_id, {"phoneNumberData": [phone(number)]}).status == status
+    assert [one["phoneNumber"] for one in espo.items(entity_id)] == [number] * (status == 200)
+
+
+def test_an_old_national_number_cannot_be_echoed(espo: EspoSim) -> None:
+    entity_id = espo.add_person("A A", 1, phones=["0511/12345"])
+    assert put(espo, entity_id, {"phoneNumberData": espo.items(entity_id)}).status == 400
+    assert put(espo, entity_id, {"syncStatus": "clean"}).status == 200
+
+
+def test_torn_reads_show_new_scalars_with_empty_arrays_within_the_second(espo: EspoSim, clock: SimClock) -> None:
+    entity_id = espo.add_person("A A", 1, phones=["+49511200001"])
+    espo.store.torn_reads = 2
+    espo.edit(entity_id, phones=["+49511200002"], syncStatus="dirty")
+
+    def seen() -> tuple[str, int]:
+        shown = json.loads(ask(espo, "GET", f"{HOME}/{entity_id}").body)
+        return shown["syncStatus"], len(shown["phoneNumberData"])
+
+    assert [seen(), seen(), seen()] == [("dirty", 0), ("dirty", 0), ("dirty", 1)]
+    espo.edit(entity_id, phones=["+49511200003"])
+    clock.advance(1)
+    assert seen() == ("dirty", 1)
+
+
+def test_null_meets_no_not_equals(espo: EspoSim) -> None:
+    touched = espo.add_person("A A", 1)
+    espo.add_person("B B", 2)
+    espo.edit(touched, betnr=3)
+    other = {"type": "notEquals", "attribute": "modifiedById", "value": "x"}
+    blank = {"type": "isNull", "attribute": "modifiedById"}
+    assert listed(espo, where=[other]) == ["A A"]
+    assert listed(espo, where=[{"type": "or", "value": [other, blank]}], orderBy="id") == ["A A", "B B"]
+
+
+def test_garbage_as_a_date_lets_every_record_through(espo: EspoSim) -> None:
+    espo.add_person("A A", 1)
+    assert listed(espo, where=[{"type": "greaterThan", "attribute": "modifiedAt", "value": "tomorrow"}]) == ["A A"]
+
+
+def test_lists_show_neither_arrays_nor_deleted_records(espo: EspoSim) -> None:
+    gone = espo.add_person("A A", 1, phones=["+49511200001"])
+    espo.add_person("B B", 2, phones=["+49511200002"])
+    espo.delete(gone)
+    target = f"{HOME}?select=id,phoneNumberData,emailAddressData"
+    assert set(json.loads(ask(espo, "GET", target).body)["list"][0]) == {
+        "id", "createdAt", "createdById", "assignedUserId",
+    }  # fmt: skip
+    assert listed(espo) == ["B B"]
+    espo.restore(gone)
+    assert sorted(listed(espo)) == ["A A", "B B"]
+
+
+def test_restoring_does_not_bump_modified_at(espo: EspoSim, clock: SimClock) -> None:
+    entity_id = espo.add_person("A A", 1)
+    before = espo.record(entity_id)
+    clock.advance(60)
+    espo.delete(entity_id)
+    espo.restore(entity_id)
+    assert espo.record(entity_id) == before
+
+
+def test_eleven_bad_keys_lock_the_address_for_a_minute(espo: EspoSim, clock: SimClock) -> None:
+    bad = [ask(espo, "GET", "/api/v1/App/user", X_Api_Key="wrong").status for _ in range(12)]
+    locked = ask(espo, "GET", "/api/v1/App/user")
+    assert bad == [401] * 11 + [403]
+    assert (locked.status, locked.body, "X-Status-Reason" in locked.headers) == (403, b"", False)
+    clock.advance(61)
+    assert ask(espo, "GET", "/api/v1/App/user").status == 200
+
+
+def test_maintenance_answers_503(espo: EspoSim) -> None:
+    espo.store.settings["maintenanceMode"] = True
+    assert ask(espo, "GET", "/api/v1/Settings").status == 503
+
+
+def test_an_administrator_creates_fields_and_switches_concurrency_on(clock: SimClock) -> None:
+    espo = EspoSim(clock, custom_fields=False)
+    entity_id = espo.add_person("A A", 1)
+    field = {"name": "syncStatus", "type": "enum", "options": ["clean"], "default": "clean"}
+    target = "/api/v1/Admin/fieldManager/CBeteiligte"
+    assert ask(espo, "POST", target, field).status == 403
+    assert "syncStatus" not in json.loads(put(espo, entity_id, {"syncStatus": "clean"}).body)
+    assert [ask(espo, "POST", target, field, X_Api_Key="", **ADMIN).status for _ in range(2)] == [200, 409]
+    assert json.loads(put(espo, entity_id, {"syncStatus": "clean"}).body)["syncStatus"] == "clean"
+    switch = {"name": "CBeteiligte", "optimisticConcurrencyControl": True}
+    assert ask(espo, "POST", "/api/v1/EntityManager/action/updateEntity", switch, X_Api_Key="", **ADMIN).status == 200
+    assert json.loads(put(espo, entity_id, {}).body)["versionNumber"] == 1
+
+
+def test_a_stale_version_is_refused_only_when_a_value_would_change(espo: EspoSim) -> None:
+    espo.store.concurrency = True
+    entity_id = espo.add_person("A A", 1, phones=["+49511200001"], syncStatus="clean")
+    espo.edit(entity_id, phones=["+49511200002"])
+    same = {"syncStatus": "clean", "phoneNumberData": espo.items(entity_id)}
+    assert put(espo, entity_id, same, X_Version_Number="1").status == 200
+    refused = put(espo, entity_id, {"syncStatus": "dirty"}, X_Version_Number="1")
+    assert (refused.status, json.loads(refused.body)) == (409, {"values": {"syncStatus": "clean"}, "versionNumber": 3})
+
+
+def test_creating_a_person_whose_name_exists_is_a_duplicate(espo: EspoSim) -> None:
+    espo.add_person("Anna Ahrens", 1)
+    twin = {"firstName": "Anna", "lastName": "Ahrens"}
+    refused = ask(espo, "POST", HOME, twin)
+    assert (refused.status, refused.headers["X-Status-Reason"]) == (409, "duplicate")
+    assert [one["betnr"] for one in json.loads(refused.body)] == [1]
+    assert ask(espo, "POST", HOME, twin, X_Skip_Duplicate_Check="true").status == 200
+
+
+def test_bad_json_is_500_and_a_long_url_414(espo: EspoSim) -> None:
+    entity_id = espo.add_person("A A", 1)
+    bad = espo.handle("PUT", f"{HOME}/{entity_id}", {"X-Api-Key": API_KEY}, b"{")
+    assert (bad.status, bad.body) == (500, b"")
+    assert ask(espo, "GET", f"{HOME}?x={'0' * 9000}").status == 414
+
+
+def test_the_same_seed_makes_the_same_ids(clock: SimClock) -> None:
+    first, second = (EspoSim(clock, seed=7).add_person("A A", 1) for _ in range(2))
+    assert first == second
+    assert EspoSim(clock, seed=8).add_person("A A", 1) != first

@@ -1,0 +1,329 @@
+"""The file itself: who may read it, what is refused and how, what survives."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from etl.errors import StoreError
+from etl.store.database import Store
+from etl.store.schema import MIGRATIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = "2026-08-30 10:00:00"
+
+LATER_VERSION = (*MIGRATIONS, "alter table persons add column shoe_size integer;")
+
+BROKEN_VERSION = (*MIGRATIONS, "create table half (id integer) strict; alter table nowhere add column x text;")
+
+
+def settings(store: Store) -> list[dict[str, Any]]:
+    return store.rows("select * from settings order by key")
+
+
+def mode(path: Path) -> str:
+    return oct(path.stat().st_mode & 0o777)
+
+
+def test_a_new_store_is_its_owners_alone_its_side_files_too(store: Store, path: Path) -> None:
+    store.set_setting("cursor", "x")
+    modes = {file.name: mode(file) for file in path.parent.iterdir()}
+    assert modes == {"state.db": "0o600", "state.db-wal": "0o600", "state.db-shm": "0o600"}
+
+
+def test_a_restored_copy_that_came_open_to_all_is_made_private(store: Store, path: Path) -> None:
+    store.close()
+    path.chmod(0o644)
+    Store.open(path, now=NOW).close()
+    assert mode(path) == "0o600"
+
+
+def test_commits_survive_a_power_loss_unless_asked_otherwise(path: Path) -> None:
+    with Store.open(path, now=NOW) as store:
+        assert store.value("pragma synchronous") == 2
+        assert store.value("pragma journal_mode") == "wal"
+        assert store.value("pragma foreign_keys") == 1
+
+
+def test_opening_again_changes_nothing(store: Store, path: Path) -> None:
+    store.set_setting("cursor", "x")
+    store.close()
+    with Store.open(path, now=NOW) as again:
+        assert settings(again) == [{"key": "cursor", "value": "x"}]
+        assert again.value("pragma user_version") == len(MIGRATIONS)
+    assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
+def test_an_empty_file_becomes_a_store(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    with Store.open(path, now=NOW) as store:
+        assert settings(store) == []
+
+
+def test_a_setting_is_remembered_replaced_and_forgotten(store: Store) -> None:
+    assert store.setting("cursor") is None
+    store.set_setting("cursor", "a")
+    store.set_setting("cursor", "b")
+    assert store.setting("cursor") == "b"
+    store.set_setting("cursor", None)
+    assert settings(store) == []
+
+
+# What is refused, each in a sentence that names the file.
+
+
+def refusal(path: Path, *, read_only: bool = False) -> str:
+    with pytest.raises(StoreError) as caught:
+        Store.open(path, now=NOW, read_only=read_only, patience=0)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_file_newer_than_the_program_is_refused(path: Path) -> None:
+    Store.open(path, now=NOW, migrations=LATER_VERSION).close()
+    assert "newer than this program" in refusal(path)
+    assert "newer than this program" in refusal(path, read_only=True)
+
+
+def test_another_programs_database_is_refused_and_left_as_it_was(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as other:
+        other.execute("create table mine (id integer)")
+    other.close()
+    before = path.read_bytes()
+    assert "of another program" in refusal(path)
+    assert "of another program" in refusal(path, read_only=True)
+    assert path.read_bytes()[96:] == before[96:]
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("betnr;telefon\n" * 200, encoding="utf-8")
+    assert "is not an SQLite file" in refusal(path)
+
+
+def test_a_damaged_file_says_so_when_the_damage_is_met(store: Store, path: Path) -> None:
+    store.execute_many("insert into settings values (:key, 'x')", [{"key": f"{n:09}"} for n in range(5000)])
+    store.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 4096 * 40] + b"\xff" * (len(whole) - 4096 * 40))
+    with pytest.raises(StoreError, match="damaged; restore the latest backup"), Store.open(path, now=NOW) as damaged:
+        damaged.rows("select sum(length(key)) from settings not indexed")
+
+
+def test_a_missing_store_cannot_be_read(path: Path) -> None:
+    assert "no state store" in refusal(path, read_only=True)
+    assert not path.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(path: Path) -> None:
+    path.parent.write_text("a file", encoding="utf-8")
+    assert "cannot be opened for writing" in refusal(path)
+
+
+def test_a_folder_in_the_place_of_the_file_is_refused(path: Path) -> None:
+    path.mkdir(parents=True)
+    assert "cannot be opened for writing" in refusal(path)
+
+
+def test_an_older_store_cannot_be_read_before_it_was_migrated(store: Store, path: Path) -> None:
+    store.close()
+    with pytest.raises(StoreError, match="run `advosync sync` once"):
+        Store.open(path, now=NOW, read_only=True, migrations=LATER_VERSION)
+
+
+def test_a_locked_store_says_who_must_let_go(store: Store, path: Path) -> None:
+    with (
+        Store.open(path, now=NOW, patience=0) as other,
+        store.transaction(),
+        pytest.raises(StoreError, match="locked by another program"),
+    ):
+        other.set_setting("cursor", "x")
+
+
+def test_reading_alone_never_writes(store: Store, path: Path) -> None:
+    store.set_setting("cursor", "x")
+    with Store.open(path, now=NOW, read_only=True) as reader:
+        assert reader.setting("cursor") == "x"
+        with pytest.raises(StoreError, match="cannot be written"):
+            reader.set_setting("cursor", "y")
+
+
+def test_a_mistake_in_sql_is_not_taken_for_a_broken_file(store: Store) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        store.rows("select * from nowhere")
+
+
+# Transactions.
+
+
+def test_a_failing_transaction_leaves_nothing(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt), store.transaction():
+        store.set_setting("a", "1")
+        raise KeyboardInterrupt
+    assert settings(store) == []
+
+
+def test_a_nested_transaction_joins_the_outer_one(store: Store) -> None:
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        with store.transaction():
+            store.set_setting("inner", "1")
+        raise ZeroDivisionError
+    assert settings(store) == []
+
+
+def test_a_nested_failure_that_is_survived_leaves_no_halves(store: Store) -> None:
+    with store.transaction():
+        store.set_setting("outer", "1")
+        with pytest.raises(ZeroDivisionError), store.transaction():
+            store.set_setting("inner", "1")
+            raise ZeroDivisionError
+    assert settings(store) == [{"key": "outer", "value": "1"}]
+
+
+def test_nothing_of_sqlite_utils_commits_behind_our_back(store: Store, path: Path) -> None:
+    with Store.open(path, now=NOW, read_only=True) as reader, store.transaction():
+        store.execute("insert into settings values ('execute', '1')")
+        store.rows("insert into settings values ('query', '1') returning key")
+        store.execute_many("insert into settings values (:key, '1')", [{"key": "many"}])
+        store.db.table("settings").insert_all([{"key": "insert_all", "value": "1"}])
+        store.db.table("settings").upsert({"key": "upsert", "value": "1"}, pk="key")
+        store.rows("select 1")
+        assert settings(reader) == []
+    assert [row["key"] for row in settings(store)] == ["execute", "insert_all", "many", "query", "upsert"]
+
+
+def test_a_write_outside_a_transaction_is_committed_at_once(store: Store, path: Path) -> None:
+    with Store.open(path, now=NOW, read_only=True) as reader:
+        store.set_setting("a", "1")
+        assert settings(reader) == [{"key": "a", "value": "1"}]
+
+
+def test_many_records_are_written_whole_or_not_at_all(store: Store) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        store.execute_many("insert into settings values (:key, '1')", [{"key": "a"}, {"key": "a"}])
+    assert settings(store) == []
+
+
+def test_queries_of_one_moment_do_not_see_what_is_committed_meanwhile(store: Store, path: Path) -> None:
+    with Store.open(path, now=NOW, read_only=True) as reader:
+        with reader.one_moment():
+            assert settings(reader) == []
+            store.set_setting("a", "1")
+            assert settings(reader) == []
+        assert settings(reader) == [{"key": "a", "value": "1"}]
+
+
+def test_one_moment_inside_a_transaction_sees_its_writes_and_ends_nothing(store: Store) -> None:
+    with store.transaction():
+        store.set_setting("a", "1")
+        with store.one_moment():
+            assert store.setting("a") == "1"
+    assert store.setting("a") == "1"
+
+
+def test_two_processes_may_create_the_store_at_the_same_moment(path: Path) -> None:
+    failures: list[BaseException] = []
+
+    def create() -> None:
+        try:
+            Store.open(path, now=NOW).close()
+        except BaseException as error:  # noqa: BLE001  whatever it is, the test must see it
+            failures.append(error)
+
+    threads = [threading.Thread(target=create) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+# Values.
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (pd.NA, None),
+        (float("nan"), None),
+        (pd.NaT, None),
+        (np.int64(7), "7"),
+        (np.bool_(True), "1"),  # noqa: FBT003
+        (np.str_("x"), "x"),
+        ({"b": "Ä", "a": [1, pd.NA, np.int64(2)]}, '{"a": [1, null, 2], "b": "Ä"}'),
+        ((1, 2), "[1, 2]"),
+        ("x", "x"),
+    ],
+)
+def test_values_of_frames_are_stored_as_plain_values(store: Store, value: object, kept: str | None) -> None:
+    store.execute("insert into settings values ('k', cast(:value as text))", {"value": value})
+    assert store.setting("k") == kept
+
+
+# Backup and migration.
+
+
+def test_a_backup_is_one_private_file_that_restores_by_copying(store: Store, path: Path, tmp_path: Path) -> None:
+    store.set_setting("a", "1")
+    store.backup(tmp_path / "copy.db")
+    assert mode(tmp_path / "copy.db") == "0o600"
+    assert sorted(file.name for file in tmp_path.glob("copy*")) == ["copy.db"]
+    store.set_setting("a", "2")
+    store.close()
+    shutil.copy(tmp_path / "copy.db", path)
+    with Store.open(path, now=NOW) as restored:
+        assert settings(restored) == [{"key": "a", "value": "1"}]
+
+
+def test_a_backup_replaces_an_older_one_only_when_it_is_whole(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "copy.db").write_text("older", encoding="utf-8")
+    (tmp_path / "copy.db.part").write_text("left by a crash", encoding="utf-8")
+    store.set_setting("a", "1")
+    store.backup(tmp_path / "copy.db")
+    with Store.open(tmp_path / "copy.db", now=NOW, read_only=True) as copy:
+        assert settings(copy) == [{"key": "a", "value": "1"}]
+
+
+def test_a_backup_into_a_missing_folder_is_refused(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"nowhere.copy\.db cannot be written"):
+        store.backup(tmp_path / "nowhere" / "copy.db")
+
+
+def test_an_older_store_is_copied_before_it_is_migrated(store: Store, path: Path) -> None:
+    store.set_setting("a", "1")
+    store.close()
+    with Store.open(path, now=NOW, migrations=LATER_VERSION) as migrated:
+        assert migrated.value("pragma user_version") == len(LATER_VERSION)
+        assert settings(migrated) == [{"key": "a", "value": "1"}]
+        assert "shoe_size" in migrated.db["persons"].columns_dict
+        assert "last_runs" in migrated.db.view_names()
+    copy = path.with_name(f"state.db.v{len(MIGRATIONS)}.20260830100000")
+    assert mode(copy) == "0o600"
+    with Store.open(copy, now=NOW, read_only=True) as kept:
+        assert settings(kept) == [{"key": "a", "value": "1"}]
+
+
+def test_a_new_store_is_made_without_a_copy(path: Path) -> None:
+    Store.open(path, now=NOW, migrations=LATER_VERSION).close()
+    assert [file.name for file in path.parent.iterdir()] == ["state.db"]
+
+
+def test_a_migration_that_fails_leaves_the_older_version_whole(store: Store, path: Path) -> None:
+    store.set_setting("a", "1")
+    store.close()
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        Store.open(path, now=NOW, migrations=BROKEN_VERSION)
+    with Store.open(path, now=NOW) as unharmed:
+        assert settings(unharmed) == [{"key": "a", "value": "1"}]
+        assert "half" not in unharmed.db.table_names()
+        assert "last_runs" in unharmed.db.view_names()

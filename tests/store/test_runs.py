@@ -1,0 +1,92 @@
+"""Each run says how it began and ended, or is found to have died."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.store.runs import abandon_runs, finish_run, latest_run, load_run, start_run
+
+if TYPE_CHECKING:
+    from etl.store.database import Store
+
+NOW = "2026-08-30 10:00:00"
+LATER = "2026-08-30 10:15:00"
+
+
+def test_a_run_is_recorded_from_beginning_to_end(store: Store) -> None:
+    run_id = start_run(
+        store,
+        now=NOW,
+        version="1.2",
+        trigger="undo",
+        direction="both",
+        scope="person",
+        operator="anna",
+        reason="wrong list",
+        host="srv",
+        pid=4711,
+    )
+    finish_run(
+        store,
+        run_id,
+        now=LATER,
+        outcome="failed_persons",
+        counts={"persons_seen": 5, "persons_failed": 1, "espo_reads": 7},
+        error="one failed",
+        calls={"espocrm": {"GET": 7}},
+        report={"conflicts": 0},
+    )
+    assert load_run(store, run_id) == {
+        "id": 1,
+        "version": "1.2",
+        "trigger": "undo",
+        "operator": "anna",
+        "reason": "wrong list",
+        "host": "srv",
+        "pid": 4711,
+        "direction": "both",
+        "scope": "person",
+        "started_at": NOW,
+        "finished_at": LATER,
+        "outcome": "failed_persons",
+        "persons_seen": 5,
+        "persons_changed": 0,
+        "persons_failed": 1,
+        "espo_reads": 7,
+        "espo_writes": 0,
+        "advo_reads": 0,
+        "advo_writes": 0,
+        "error": "one failed",
+        "calls": '{"espocrm": {"GET": 7}}',
+        "report": '{"conflicts": 0}',
+    }
+
+
+def test_a_run_that_died_is_ended_by_the_next(store: Store) -> None:
+    died = start_run(store, now=NOW, version="1", trigger="sync")
+    ended = start_run(store, now=NOW, version="1", trigger="sync")
+    finish_run(store, ended, now=NOW, outcome="done")
+    mine = start_run(store, now=LATER, version="1", trigger="sync")
+    assert abandon_runs(store, LATER, but=mine) == [died]
+    assert store.rows("select id, outcome, finished_at from runs") == [
+        {"id": died, "outcome": "abandoned", "finished_at": LATER},
+        {"id": ended, "outcome": "done", "finished_at": NOW},
+        {"id": mine, "outcome": None, "finished_at": None},
+    ]
+    assert abandon_runs(store, LATER, but=mine) == []
+
+
+def test_the_latest_run_and_the_latest_success_are_told_apart(store: Store) -> None:
+    assert latest_run(store) is None
+    for outcome in ("done", "outage"):
+        finish_run(store, start_run(store, now=NOW, version="1", trigger="sync"), now=NOW, outcome=outcome)
+    latest, success = latest_run(store), latest_run(store, outcome="done")
+    assert latest is not None
+    assert success is not None
+    assert (latest["id"], success["id"]) == (2, 1)
+
+
+def test_the_number_of_a_deleted_run_is_not_used_again(store: Store) -> None:
+    start_run(store, now=NOW, version="1", trigger="sync")
+    store.execute("delete from runs")
+    assert start_run(store, now=NOW, version="1", trigger="sync") == 2

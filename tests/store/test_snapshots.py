@@ -1,0 +1,229 @@
+"""What was read is stored whole, and comes back as frames whose dtypes never depend on their contents."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+
+from etl import frames
+from etl.store.baseline import save_baseline, save_left_alone
+from etl.store.persons import save_listings, update_person
+from etl.store.snapshots import known_types, load_frames, save_items, save_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from etl.records import Listing
+    from etl.store.database import Store
+
+NOW = "2026-08-30 10:00:00"
+
+SCHEMAS = {
+    "persons": frames.PERSONS,
+    "items": frames.ITEMS,
+    "rows": frames.ROWS,
+    "baseline": frames.BASELINE,
+    "left_alone": frames.LEFT_ALONE,
+}
+
+
+def item(value: str, channel: str = "phone", **fields: Any) -> dict[str, Any]:
+    return {
+        "channel": channel,
+        "value": value,
+        "canonical": value.replace(" ", "").casefold(),
+        "type": "Office" if channel == "phone" else None,
+        "is_primary": False,
+        "opt_out": False,
+        "invalid": False,
+        "raw": json.dumps({"value": value}),
+    } | fields
+
+
+def row(komm_id: int, value: str | None, **fields: Any) -> dict[str, Any]:
+    return {
+        "komm_id": komm_id,
+        "row_id": f"R{komm_id}",
+        "value": value,
+        "canonical": value,
+        "remark": None,
+        "own_text": None,
+        "marker_kind": "none",
+        "marker_value": None,
+        "marker_canonical": None,
+        "marker_komm_kz": None,
+        "is_slot": False,
+        "komm_kz": 0,
+        "field_komm_kz": None,
+        "channel": "phone",
+        "online": False,
+        "mobile": False,
+    } | fields
+
+
+@pytest.fixture
+def firm(store: Store, listed: Callable[..., Listing]) -> Store:
+    save_listings(store, [listed("a", 1), listed("b", 2), listed("u")], NOW)
+    save_items(store, "a", [item("+49 1", is_primary=True), item("M@a.de", "mail"), item("+49 2", type="Mobile")])
+    save_items(store, "b", [item("+49 3")])
+    save_rows(store, 1, [row(11, "1"), row(12, "", canonical=None, is_slot=True, marker_komm_kz=3)])
+    save_rows(store, 3, [row(31, "nobody")])
+    return store
+
+
+def test_items_are_stored_with_their_places(firm: Store) -> None:
+    assert firm.rows("select * from espo_entries where entity_id = 'a'") == [
+        {
+            "entity_id": "a",
+            "channel": "mail",
+            "position": 0,
+            "value": "M@a.de",
+            "canonical": "m@a.de",
+            "type": None,
+            "is_primary": 0,
+            "opt_out": 0,
+            "invalid": 0,
+            "raw": '{"value": "M@a.de"}',
+        },
+        {
+            "entity_id": "a",
+            "channel": "phone",
+            "position": 0,
+            "value": "+49 1",
+            "canonical": "+491",
+            "type": "Office",
+            "is_primary": 1,
+            "opt_out": 0,
+            "invalid": 0,
+            "raw": '{"value": "+49 1"}',
+        },
+        {
+            "entity_id": "a",
+            "channel": "phone",
+            "position": 1,
+            "value": "+49 2",
+            "canonical": "+492",
+            "type": "Mobile",
+            "is_primary": 0,
+            "opt_out": 0,
+            "invalid": 0,
+            "raw": '{"value": "+49 2"}',
+        },
+    ]
+
+
+def test_rows_are_stored_as_read(firm: Store) -> None:
+    assert firm.rows("select * from advo_entries where komm_id = 12") == [
+        {
+            "betnr": 1,
+            "komm_id": 12,
+            "row_id": "R12",
+            "value": "",
+            "canonical": None,
+            "remark": None,
+            "own_text": None,
+            "marker_kind": "none",
+            "marker_value": None,
+            "marker_canonical": None,
+            "marker_komm_kz": 3,
+            "is_slot": 1,
+            "komm_kz": 0,
+            "field_komm_kz": None,
+            "channel": "phone",
+            "online": 0,
+            "mobile": 0,
+        }
+    ]
+
+
+def test_a_new_snapshot_replaces_the_persons_old_one_and_nobody_elses(firm: Store) -> None:
+    save_items(firm, "a", [item("+49 9")])
+    save_rows(firm, 1, [])
+    assert firm.rows("select entity_id, value from espo_entries order by 1, 2") == [
+        {"entity_id": "a", "value": "+49 9"},
+        {"entity_id": "b", "value": "+49 3"},
+    ]
+    assert firm.rows("select betnr, komm_id from advo_entries") == [{"betnr": 3, "komm_id": 31}]
+
+
+def test_a_snapshot_that_fails_leaves_the_old_one(firm: Store) -> None:
+    before = firm.rows("select * from espo_entries")
+    with pytest.raises(KeyError):
+        save_items(firm, "a", [item("+49 9"), {"channel": "phone"}])
+    assert firm.rows("select * from espo_entries") == before
+
+
+@pytest.mark.parametrize("entity_ids", [None, [], ["a"], ["nobody"]])
+def test_frames_have_their_dtypes_whatever_they_hold(store: Store, entity_ids: list[str] | None) -> None:
+    loaded = load_frames(store, entity_ids)
+    assert {name: frame.dtypes.astype(str).replace("string", "string[pyarrow]").to_dict() for name, frame in loaded.items()} == {
+        name: {column: dtype.replace("string[pyarrow]", "string[pyarrow]") for column, dtype in schema.items()}
+        for name, schema in SCHEMAS.items()
+    }
+
+
+def test_frames_hold_the_chosen_persons_only_with_both_keys(firm: Store) -> None:
+    save_baseline(firm, [pair("a", 1, 11), pair("a", 99, 11), pair("b", 2, 21)], NOW)
+    save_left_alone(firm, "a", [{"side": "espo", "channel": "phone", "value": "+49 2", "reason": "unsyncable"}], NOW)
+    save_left_alone(firm, "b", [{"side": "espo", "channel": "phone", "value": "+49 3", "reason": "unsyncable"}], NOW)
+    loaded = load_frames(firm, ["a", "u"])
+    assert loaded["persons"]["entity_id"].tolist() == ["a", "u"]
+    assert loaded["items"][["entity_id", "betnr", "channel", "position", "value"]].to_dict("split")["data"] == [
+        ["a", 1, "mail", 0, "M@a.de"],
+        ["a", 1, "phone", 0, "+49 1"],
+        ["a", 1, "phone", 1, "+49 2"],
+    ]
+    assert loaded["rows"][[*frames.ENTRY, "value", "is_slot"]].to_dict("split")["data"] == [
+        ["a", 1, 11, "1", False],
+        ["a", 1, 12, "", True],
+    ]
+    assert loaded["baseline"][frames.ENTRY].to_dict("split")["data"] == [["a", 1, 11], ["a", 99, 11]]
+    assert loaded["left_alone"]["value"].tolist() == ["+49 2"]
+
+
+def pair(entity_id: str, betnr: int, komm_id: int) -> dict[str, Any]:
+    return {"entity_id": entity_id, "betnr": betnr, "komm_id": komm_id, "channel": "phone"}
+
+
+def test_rows_of_a_shared_betnr_appear_once_for_each_person(firm: Store, listed: Callable[..., Listing]) -> None:
+    save_listings(firm, [listed("a2", 1)], NOW)
+    rows = load_frames(firm, None)["rows"]
+    assert rows[frames.ENTRY].to_dict("split")["data"] == [["a", 1, 11], ["a", 1, 12], ["a2", 1, 11], ["a2", 1, 12]]
+
+
+def test_thousands_of_persons_are_loaded_at_once(firm: Store) -> None:
+    assert len(load_frames(firm, ["a", *(f"x{n}" for n in range(50_000))])["persons"]) == 1
+
+
+def test_null_is_na_and_never_text_or_a_float(firm: Store) -> None:
+    persons = load_frames(firm, ["u"])["persons"]
+    assert persons.loc[0, "betnr"] is pd.NA
+    assert persons.loc[0, "status"] is pd.NA
+    assert not persons.loc[0, "edited_by_other"]
+
+
+def test_a_frame_is_made_to_conform_or_refused() -> None:
+    loose = pd.DataFrame({"extra": [1], "b": [None], "a": ["x"]}, index=[7])
+    conformed = frames.conform(loose, {"a": "string[pyarrow]", "b": "Int64"})
+    expected = pd.DataFrame({"a": pd.Series(["x"], dtype="string[pyarrow]"), "b": pd.Series([None], dtype="Int64")})
+    pd.testing.assert_frame_equal(conformed, expected)
+    with pytest.raises(KeyError, match="lacks c"):
+        frames.conform(loose, {"a": "string[pyarrow]", "c": "Int64"})
+
+
+@pytest.mark.parametrize("schema", SCHEMAS.values())
+def test_an_empty_frame_conforms(schema: frames.Schema) -> None:
+    conformed = frames.conform(pd.DataFrame(columns=list(schema)), schema)
+    assert list(conformed) == list(schema)
+    assert (conformed.dtypes != object).all()
+
+
+def test_a_number_has_the_type_it_was_last_seen_with(firm: Store) -> None:
+    save_items(firm, "u", [item("+49 3", type="Fax"), item("+49 5", type=None), item("x@y.de", "mail", type="Odd")])
+    update_person(firm, "b", espo_seen_at="2026-08-30 09:00:00")
+    update_person(firm, "u", espo_seen_at="2026-08-29 09:00:00")
+    assert known_types(firm, ["+491", "+493", "+495", "x@y.de", "+499"]) == {"+491": "Office", "+493": "Office"}
+    assert known_types(firm, []) == {}
