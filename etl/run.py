@@ -9,6 +9,7 @@ from typing import Any
 
 from etl.clients.advoware import Advoware
 from etl.clients.espocrm import EspoCrm
+from etl.errors import PersonError
 from etl.records import AdvoPerson, EspoRecord, Item, Row
 from etl.rules.entry import Policy
 from etl.store.database import Store
@@ -94,5 +95,7 @@ class Run:
     looks: dict[str, Look] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     failed_writes: int = 0
+    unread: dict[str, PersonError] = field(default_factory=dict)
+    deleted: list[str] = field(default_factory=list)
     approved: Collection[str] = frozenset()
     progress: Callable[[str, int, int], None] = lambda what, done, of: None

@@ -17,6 +17,7 @@ from etl.rules.marker import decode
 from etl.rules.variants import Variant
 from etl.run import Run
 from etl.store.baseline import drop_baseline, save_baseline
+from etl.store.conflicts import drop_conflicts
 from etl.store.journal import open_changes, open_decisions, set_change_state, settle
 from etl.store.states import ChangeState
 
@@ -50,6 +51,8 @@ def decided_by_reading(run: Run, change: Change, espo: EspoRecord, advo: AdvoPer
         there, komm_id = row_arrived(change, advo)
     state = ChangeState.DONE if there else ChangeState.FAILED
     set_change_state(run.store, [change["id"]], state, now=run.utcnow(), error=None if there else "did not arrive", komm_id=komm_id)
+    if not there:
+        drop_conflicts(run.store, [change["id"]])
     return {**change, "state": state, "komm_id": komm_id or change["komm_id"]}
 
 

@@ -43,7 +43,7 @@ class Lease:
     lost: bool = field(default=False, init=False)
 
     @classmethod
-    def acquire(
+    def acquire(  # noqa: PLR0913  time, host and processes are arguments: no test needs a real one
         cls,
         store: Store,
         *,

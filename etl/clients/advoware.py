@@ -111,7 +111,7 @@ class Advoware:
         return self.border.calls
 
     def login(self) -> Addresses:
-        """Find the addresses and log in afresh; ``ConfigError``, ``CredentialsRefused``, ``Outage`` where that fails."""
+        """Find the addresses and log in afresh; ``ConfigError``, ``CredentialsRefused`` or ``Outage`` where not."""
         found = self._addresses()
         self.border.send(Ask("GET", found.gateway, auth=FreshLogin(self._tokens)))
         return found

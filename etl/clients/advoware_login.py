@@ -36,7 +36,10 @@ OFFLINE = ("ist nicht angemeldet", "ist nicht registriert")
 """The firm's local service is offline: an outage, nobody's fault (O)."""
 
 REFUSED = ("freigeschaltet", "Falscher Name oder falsches Kennwort")
-LOGIN_HINT = "check advoware.user, password, database, app_id and api_key, and that Advoware has unlocked the AppID"
+LOGIN_HINT = (
+    "check advoware.user, password, database, app_id and api_key, that Advoware has unlocked the AppID,"
+    " and this machine's clock"
+)
 UNAUTHORIZED, FORBIDDEN = 401, 403
 
 
@@ -103,7 +106,8 @@ def trusted(address: object, allowed_hosts: Iterable[str]) -> str:
 
 def _is_under(host: str, domain: str) -> bool:
     wanted = domain.casefold().strip("*.")
-    return bool(wanted) and (host == wanted or host.endswith(f".{wanted}"))
+    named = re.fullmatch(r"[a-z0-9.-]+", host) is not None  # nothing two programs could read differently
+    return bool(wanted) and named and (host == wanted or host.endswith(f".{wanted}"))
 
 
 def _is_loopback(host: str) -> bool:

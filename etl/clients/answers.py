@@ -24,6 +24,10 @@ VALIDATION = re.compile(r"field: (?P<field>\w+), type: (?P<type>\w+)")
 """EspoCRM's ``X-Status-Reason`` on a refused value: ``Field validation failure; entityType: …, field: …, type: …``."""
 
 
+EXPLANATIONS = (("messageTranslation", "label"), ("message",), ("Message",), ("detail",), ("title",), ("error",))
+"""Where an error's JSON may explain itself: EspoCRM's way, then what servers like Advoware's usually do (A)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One answer as it came. ``payload`` is its JSON (``None`` also where ``is_json`` is false)."""
@@ -124,9 +128,9 @@ def excerpt(text: str) -> str:
 def _reason(answer: Answer) -> str:
     if answer.status_reason:
         return answer.status_reason
-    label = _dig(answer.payload, "messageTranslation", "label")
-    if isinstance(label, str):
-        return label
+    said = [_dig(answer.payload, *path) for path in EXPLANATIONS]
+    if texts := [text for text in said if isinstance(text, str)]:
+        return texts[0]
     if answer.is_html:
         return "an HTML page instead of a reason"
     return answer.text.strip() or "no reason given"

@@ -117,3 +117,27 @@ def forget_left_alone(store: Store, entity_id: str, kept: Sequence[Mapping[str, 
         """,
         {"entity_id": entity_id, "kept": [{column: record[column] for column in LEFT_ALONE_KEY} for record in kept]},
     )
+
+
+def types_moved(store: Store, entity_id: str) -> bool:
+    """Whether EspoCRM's stored type of any agreed value is not the agreed one."""
+    return bool(
+        store.value(
+            """
+            select 1
+            from baseline
+            join espo_entries using (entity_id, channel)
+            where baseline.entity_id = :entity_id
+                and espo_entries.canonical = baseline.espo_canonical
+                and espo_entries.type is not baseline.espo_type
+            limit 1
+            """,
+            {"entity_id": entity_id},
+        )
+    )
+
+
+def count_baseline(store: Store) -> int:
+    """Return how many pairs are agreed in all."""
+    count: int = store.value("select count(*) from baseline")
+    return count

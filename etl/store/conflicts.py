@@ -96,3 +96,11 @@ def mark(store: Store, column: str, conflict_ids: Iterable[int], now: str) -> No
         """,
         {"conflict_ids": list(conflict_ids), "now": now},
     )
+
+
+def drop_conflicts(store: Store, change_ids: Iterable[int]) -> None:
+    """Forget losses that did not happen: the write that would have overwritten the value never arrived."""
+    store.execute(
+        "delete from conflicts where change_id in (select value from json_each(:change_ids))",
+        {"change_ids": list(change_ids)},
+    )

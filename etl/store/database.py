@@ -38,7 +38,7 @@ class Store:
         self.db = db
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913  each named, all but two with a default
         cls,
         path: str | Path,
         *,
@@ -129,7 +129,7 @@ class Store:
         with translated(self.path):
             return list(self.db.query(sql, plain_record(params or {})))
 
-    def value(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:
+    def value(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  the query knows
         """Return the first column of the first row, None when there is none."""
         return next((next(iter(row.values())) for row in self.rows(sql, params)), None)
 

@@ -71,7 +71,7 @@ def save_changes(store: Store, records: Iterable[Mapping[str, Any]]) -> list[int
     return save(store, "changes", CHANGE_COLUMNS, CHANGE_DEFAULTS, records)
 
 
-def set_change_state(
+def set_change_state(  # noqa: PLR0913  what an answer tells is optional
     store: Store,
     change_ids: Iterable[int],
     state: str,

@@ -18,7 +18,7 @@ def load_lease(store: Store) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
-def save_lease(
+def save_lease(  # noqa: PLR0913  a column each
     store: Store,
     *,
     token: str,

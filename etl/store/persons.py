@@ -89,7 +89,7 @@ def save_listings(store: Store, listings: Iterable[Listing], now: str) -> None:
     )
 
 
-def update_person(store: Store, entity_id: str, **columns: Any) -> None:
+def update_person(store: Store, entity_id: str, **columns: object) -> None:
     """Set columns of one person; StoreError when the store does not know it."""
     assignments = ", ".join(f"{column} = :{column}" for column in columns)
     changed = store.execute(

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
-def plain_record(record: Mapping[str, Any]) -> dict[str, Any]:
+def plain_record(record: Mapping[str, Any]) -> dict[str, object]:
     """Return the record with each value plain."""
     return {name: plain(value) for name, value in record.items()}
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """Return the value as SQLite takes it: missing as None, a list or dict as JSON text, a numpy scalar as Python's.
 
     Unconverted, a numpy integer would become a BLOB, and pandas' NA is refused by the driver.
@@ -30,10 +30,12 @@ def plain(value: Any) -> Any:
     return plain_scalar(value)
 
 
-def plain_scalar(value: Any) -> Any:
+def plain_scalar(value: object) -> object:
     """Return a pandas or numpy scalar as Python's own, None for NA and NaT."""
-    import pandas as pd  # noqa: PLC0415  only where a frame was made: commands that just look stay quick
+    # Imported only where a frame was made: commands that just look stay quick.
+    import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
 
-    if pd.isna(value):
+    if value is pd.NA or value is pd.NaT:
         return None
-    return value.item() if hasattr(value, "item") else value
+    return plain(value.item()) if isinstance(value, np.generic) else value

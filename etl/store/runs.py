@@ -25,7 +25,7 @@ START_COLUMNS: Final = (
 )
 
 
-def start_run(
+def start_run(  # noqa: PLR0913  a column each
     store: Store,
     *,
     now: str,
@@ -53,7 +53,7 @@ def start_run(
     return int(store.value(f"{insert('runs', START_COLUMNS)} returning id", record))
 
 
-def finish_run(
+def finish_run(  # noqa: PLR0913  a column each
     store: Store,
     run_id: int,
     *,

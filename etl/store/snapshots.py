@@ -165,3 +165,30 @@ def known_types(store: Store, canonicals: Iterable[str]) -> dict[str, str]:
         {"canonicals": list(canonicals)},
     )
     return {row["canonical"]: row["type"] for row in found}
+
+
+def snapshot_items(store: Store, entity_id: str) -> list[dict[str, Any]]:
+    """Return the person's items as the last look stored them, columns as ``save_items`` takes them."""
+    found = store.rows(
+        f"""
+        select channel, {", ".join(ITEM_COLUMNS)}
+        from espo_entries
+        where entity_id = :entity_id
+        order by channel desc, position
+        """,
+        {"entity_id": entity_id},
+    )
+    return found
+
+
+def snapshot_rows(store: Store, betnr: int) -> list[dict[str, Any]]:
+    """Return the Beteiligter's rows as the last look stored them, columns as ``save_rows`` takes them, by komm_id."""
+    return store.rows(
+        f"""
+        select {", ".join(ROW_COLUMNS)}
+        from advo_entries
+        where betnr = :betnr
+        order by komm_id
+        """,
+        {"betnr": betnr},
+    )

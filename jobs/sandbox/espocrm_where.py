@@ -103,7 +103,7 @@ def _holds(row: Json, condition: Json) -> bool:
         raise BadQuery(400, f"Unknown where item type '{kind}'.")
     if condition["attribute"] in DATES and not _are_dates(wanted):
         return True  # garbage as a date lets everything through (espocrm-api.md, Reading)
-    return stored is not 0 and COMPARISONS[kind](_comparable(stored), wanted, stored)
+    return stored is not None and COMPARISONS[kind](_comparable(stored), wanted, stored)
 
 
 def _are_dates(wanted: object) -> bool:

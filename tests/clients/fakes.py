@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import httpx
+from pydantic import SecretStr
+
+from etl.clients.advoware import Advoware
+from etl.clients.espocrm import EspoCrm
+from jobs.sandbox import advoware_login as account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+BETNR = 104860
+TOKEN = {"token_type": "bearer", "expires_in": 3600, "access_token": "t0k3n"}
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DATE = {"Date": "Mon, 23 Nov 2026 13:18:22 GMT"}
 
@@ -58,7 +65,7 @@ class Script:
 
 
 def ok(payload: object, **headers: str) -> httpx.Response:
-    return httpx.Response(200, json=payload, headers=DATE | headers)
+    return httpx.Response(200, content=json.dumps(payload), headers=DATE | headers)
 
 
 def answer(status: int, body: str | bytes = "", **headers: str) -> httpx.Response:
@@ -101,7 +108,7 @@ class EspoLists:
         if one["type"] == "isNotNull":
             return True
         value = dict(zip(("id", "modifiedAt"), record, strict=True))[one["attribute"]]
-        compared = {
+        compared: dict[str, bool] = {
             "equals": value == one["value"],
             "greaterThan": value > one["value"],
             "greaterThanOrEquals": value >= one["value"],
@@ -123,7 +130,7 @@ def listed(entity_id: str, modified: str, **other: object) -> dict[str, Any]:
 
 
 def record(entity_id: str = "e1", **other: object) -> dict[str, Any]:
-    arrays = {"phoneNumberData": [], "emailAddressData": []}
+    arrays: dict[str, Any] = {"phoneNumberData": [], "emailAddressData": []}
     return listed(entity_id, "2026-11-23 13:00:00", syncRetryCount=0, **arrays) | other
 
 
@@ -134,3 +141,36 @@ def person(betnr: int = 104860, *rows: dict[str, Any], **other: object) -> dict[
 def komm(komm_id: int = 88002, **other: object) -> dict[str, Any]:
     plain = {"rowId": "FBABAAAA", "kommKz": 0, "tlf": "0511/12345-60", "bemerkung": None, "online": False}
     return {"id": komm_id, "betNr": 104860, "kommArt": 0, **plain, **other}
+
+
+def advoware(transport: httpx.BaseTransport | None, clock: Clock | None = None, **other: Any) -> Advoware:
+    """A client with the sandbox's account, without a ceiling of requests."""
+    clock = clock or Clock()
+    given: dict[str, Any] = {
+        "kanzlei": account.KANZLEI,
+        "database": account.DATABASE,
+        "user": account.USER,
+        "app_id": account.APP_ID,
+        "api_key": SecretStr(account.API_KEY),
+        "password": SecretStr(account.PASSWORD),
+        "max_requests_per_second": 0,
+        "transport": transport,
+        "sleep": clock.sleep,
+        "monotonic": clock.monotonic,
+        "utcnow": clock.utcnow,
+    }
+    return Advoware(**given | other)
+
+
+def espocrm(transport: httpx.BaseTransport | None, clock: Clock | None = None, **other: Any) -> EspoCrm:
+    """A client of the recordings' EspoCRM."""
+    clock = clock or Clock()
+    given: dict[str, Any] = {
+        "url": "http://crm.example.test",
+        "api_key": SecretStr("API-KEY"),
+        "transport": transport,
+        "sleep": clock.sleep,
+        "monotonic": clock.monotonic,
+        "utcnow": clock.utcnow,
+    }
+    return EspoCrm(**given | other)

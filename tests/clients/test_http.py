@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
+
 from etl.clients.ask import Ask, Habits, Surroundings
 from etl.clients.http import Border
 from etl.errors import (
@@ -18,7 +20,6 @@ from etl.errors import (
     Stopped,
     UnknownOutcome,
 )
-from pydantic import SecretStr
 from tests.clients.fakes import Clock, Script, answer, ok
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def test_a_refusal_is_translated_at_once(
     assert one.calls == {ask.method: 1}
 
 
-BODY = '{"messageTranslation":{"label":"validationFailure","scope":null,"data":{"field":"emailAddress","type":"maxCount"}}}'
+BODY = '{"messageTranslation": {"label": "validationFailure", "data": {"field": "emailAddress", "type": "maxCount"}}}'
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,8 @@ def test_the_checkpoint_stops_a_request_before_it_is_sent() -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 409, 500])
 @pytest.mark.parametrize(
-    ("ask", "error"), [(Ask("GET", URL, missing=GONE), Outage), (Ask("PUT", URL, body={}, missing=GONE), UnknownOutcome)]
+    ("ask", "error"),
+    [(Ask("GET", URL, missing=GONE), Outage), (Ask("PUT", URL, body={}, missing=GONE), UnknownOutcome)],
 )
 def test_the_firms_offline_service_is_an_outage_whatever_the_status(
     status: int, ask: Ask, error: type[AdvosyncError]

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from etl.clients.espocrm import EspoCrm
+
 from etl.clients.listing import Order
 from etl.errors import ConfigError, Outage
-from pydantic import SecretStr
-from tests.clients.fakes import Clock, EspoLists, Script, answer, listed, ok
+from tests.clients.fakes import EspoLists, Script, answer, espocrm, listed, ok
+
+if TYPE_CHECKING:
+    from etl.clients.espocrm import EspoCrm
 
 PERSONS = [(f"id{n}", f"2026-11-23 13:00:0{n // 2}") for n in range(7)]
 ALL = [entity_id for entity_id, _ in PERSONS]
 
 
 def crm(server: EspoLists | Script, page_size: int = 2) -> EspoCrm:
-    clock = Clock()
-    key = SecretStr("API-KEY")
-    return EspoCrm(
-        url="https://crm.test", api_key=key, page_size=page_size, transport=server.transport, sleep=clock.sleep
-    )
+    return espocrm(server.transport, page_size=page_size)
 
 
 def ids(pages: Any) -> list[str]:
@@ -93,7 +91,12 @@ def test_a_record_created_during_a_walk_is_no_error() -> None:
 @pytest.mark.parametrize("order", Order)
 def test_a_record_deleted_during_a_walk_is_settled_by_counting_again(order: Order) -> None:
     lists = EspoLists(PERSONS)
-    lists.between = lambda n: lists.records.pop("id6", None) and None if n == 1 else None
+
+    def delete_the_last(n: int) -> None:
+        if n == 1:
+            del lists.records["id6"]
+
+    lists.between = delete_the_last
     assert ids(crm(lists).walk([], order=order)) == ALL[:-1]
     assert lists.asked[-1]["maxSize"] == 0
 
@@ -114,6 +117,10 @@ def spoiled(n: int, **change: Any) -> EspoLists:
     return lists
 
 
+def without_betnr(one: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in one.items() if name != "betnr"}
+
+
 LIES = {
     "a page cut short in the middle": (spoiled(1, list=lambda found: found[:1]), "full page"),
     "a page cut short that claims to be the last": (spoiled(1, list=lambda found: found[:1], total=-2), "of 7 records"),
@@ -130,7 +137,7 @@ LIES = {
     "too many records": (spoiled(0, list=[listed(*one) for one in PERSONS[:3]]), "3 records on a page of 2"),
     "no list": (spoiled(0, list=None), "no list"),
     "a record without id": (spoiled(1, list=[{"betnr": 1}]), "lacks id"),
-    "a record without betnr": (spoiled(1, list=lambda found: [{k: v for k, v in one.items() if k != "betnr"} for one in found]), "lacks betnr"),
+    "a record without betnr": (spoiled(1, list=lambda found: [without_betnr(one) for one in found]), "lacks betnr"),
 }  # fmt: skip
 
 

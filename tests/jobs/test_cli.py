@@ -184,14 +184,15 @@ def test_check_names_each_missing_field_and_option(
 
 def test_check_says_which_login_is_refused(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = yaml.safe_load(file.read_text())
-    settings["espocrm"]["api_key"] = "not the key"
+    settings["espocrm"]["api_key"] = "not-the-key"
     settings["advoware"]["password"] = "not the password"
     file.write_text(yaml.safe_dump(settings))
     code, document = checked(file, capsys)
     assert code == ExitCode.OUTAGE
     assert [line.split(":")[0] for line in trouble(document)] == ["EspoCRM login", "Advoware login"]
     assert all("refuses the login" in line for line in trouble(document))
-    assert "not the" not in json.dumps(document)
+    assert "not-the-key" not in json.dumps(document)
+    assert "not the password" not in json.dumps(document)
 
 
 def test_check_says_which_system_is_out(file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]) -> None:

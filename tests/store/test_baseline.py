@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etl.store.baseline import drop_baseline, end_baseline, save_baseline, save_left_alone
+from etl.store.baseline import add_left_alone, drop_baseline, end_baseline, save_baseline, save_left_alone
 
 if TYPE_CHECKING:
     from etl.store.database import Store
@@ -36,6 +36,7 @@ def test_a_pair_is_stored_whole(store: Store) -> None:
         row_id="R1",
         remark="[ESPOCRM:…:1] Büro",
         unmarked=True,
+        other_row=12,
     )
     save_baseline(store, [whole], NOW)
     assert store.rows("select * from baseline") == [whole | {"unmarked": 1, "agreed_at": NOW}]
@@ -62,7 +63,8 @@ def test_pairs_end_with_the_link(store: Store) -> None:
 
 
 def test_what_is_left_alone_is_replaced_and_keeps_its_first_day(store: Store) -> None:
-    row: dict[str, Any] = {"betnr": 1, "side": "advo", "komm_id": 11, "channel": "phone", "value": "abc", "reason": "unsyncable"}
+    row: dict[str, Any] = {"betnr": 1, "side": "advo", "komm_id": 11, "channel": "phone", "value": "abc"}
+    row["reason"] = "unsyncable"
     item: dict[str, Any] = {"side": "espo", "channel": "mail", "value": "ü@a.de", "reason": "unsyncable"}
     save_left_alone(store, "a", [row, item], NOW)
     save_left_alone(store, "b", [row], NOW)
@@ -88,3 +90,14 @@ def test_nothing_left_alone_clears_the_list_of_that_person_only(store: Store) ->
     save_left_alone(store, "b", [item], NOW)
     save_left_alone(store, "a", [], LATER)
     assert store.rows("select entity_id from left_alone") == [{"entity_id": "b"}]
+
+
+def test_one_more_entry_is_noted_once_beside_the_others(store: Store) -> None:
+    item = {"side": "espo", "channel": "phone", "value": "abc", "reason": "duplicate"}
+    save_left_alone(store, "a", [item], NOW)
+    for now in (NOW, LATER):
+        add_left_alone(store, "a", item | {"reason": "unsyncable", "detail": "refused"}, now)
+    assert store.rows("select reason, detail, since from left_alone order by id") == [
+        {"reason": "duplicate", "detail": None, "since": NOW},
+        {"reason": "unsyncable", "detail": "refused", "since": NOW},
+    ]

@@ -75,9 +75,8 @@ def test_a_conflict_is_noted_once_and_only_when_the_value_was_overwritten(store:
     done, unknown = save_changes(store, [step, step])
     set_change_state(store, [done], "done", now=NOW)
     set_change_state(store, [unknown], "unknown", now=NOW)
-    ids = save_conflicts(
-        store, [lost(run_id, "1", change_id=done), lost(run_id, "2", change_id=unknown), lost(run_id, "3", entity_id="b")]
-    )
+    of_b = lost(run_id, "3", entity_id="b")
+    ids = save_conflicts(store, [lost(run_id, "1", change_id=done), lost(run_id, "2", change_id=unknown), of_b])
     assert [found["id"] for found in conflicts_to_note(store, "a")] == ids[:1]
     mark_noted(store, ids, NOW)
     assert conflicts_to_note(store, "a") == []

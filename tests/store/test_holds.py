@@ -29,7 +29,8 @@ def hold(run_id: int, entity_id: str, kind: str = "removals", **fields: Any) -> 
 def test_only_the_newly_held_are_named_and_the_first_hold_stays(store: Store, run_id: int) -> None:
     later = start_run(store, now=LATER, version="1", trigger="sync")
     assert hold_persons(store, [hold(run_id, "a"), hold(run_id, "b")]) == ["a", "b"]
-    assert hold_persons(store, [hold(later, "b", digest="e"), hold(later, "c"), hold(later, "a", "recovery")]) == ["c", "a"]
+    again = [hold(later, "b", digest="e"), hold(later, "c"), hold(later, "a", "recovery")]
+    assert hold_persons(store, again) == ["c", "a"]
     found = [(row["run_id"], row["entity_id"], row["kind"], row["digest"]) for row in open_holds(store)]
     assert found == [
         (run_id, "a", "removals", "d"),

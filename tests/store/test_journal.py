@@ -159,7 +159,8 @@ def test_what_is_not_given_stays(store: Store, run_id: int) -> None:
 
 
 def test_only_what_was_begun_and_not_taken_in_is_open_in_the_order_of_the_writes(store: Store, run_id: int) -> None:
-    ids = save_changes(store, [change(run_id, seq=9 - n, action=f"{n}") for n in range(7)] + [change(run_id, None, "b")])
+    of_a = [change(run_id, seq=9 - n, action=f"{n}") for n in range(7)]
+    ids = save_changes(store, [*of_a, change(run_id, None, "b")])
     for change_id, state in zip(
         ids, ["planned", "started", "done", "failed", "unknown", "held", "dropped", "started"], strict=True
     ):

@@ -82,7 +82,8 @@ def test_open_conflicts(firm: Store, run_id: int) -> None:
 
 def test_unsyncable_entries(firm: Store) -> None:
     entry = {"side": "espo", "channel": "mail", "value": "ü@a.de"}
-    save_left_alone(firm, "a", [entry | {"reason": "unsyncable", "detail": "umlaut"}, entry | {"reason": "duplicate"}], NOW)
+    twice = [entry | {"reason": "unsyncable", "detail": "umlaut"}, entry | {"reason": "duplicate"}]
+    save_left_alone(firm, "a", twice, NOW)
     assert firm.rows("select entity_id, name, value, detail, since from unsyncable_entries") == [
         {"entity_id": "a", "name": "A", "value": "ü@a.de", "detail": "umlaut", "since": NOW}
     ]
@@ -108,7 +109,8 @@ def test_changes_by_day(firm: Store, run_id: int) -> None:
 def test_differences(firm: Store) -> None:
     for entity_id in "ab":
         update_person(firm, entity_id, espo_seen_at=NOW, advo_seen_at=NOW)
-    save_items(firm, "a", [item("phone", "+49 1", "+491"), item("phone", "abc", "abc"), item("mail", "X@a.de", "x@a.de")])
+    phones = [item("phone", "+49 1", "+491"), item("phone", "abc", "abc")]
+    save_items(firm, "a", [*phones, item("mail", "X@a.de", "x@a.de")])
     save_rows(
         firm,
         1,

@@ -1,0 +1,221 @@
+"""The third stage: one person's plan, written (rules.md §5): EspoCRM's arrays, then Advoware's rows, one at a time.
+
+Each write is committed as *started* before it is sent and as *done*, *failed* or *unknown* after it. ``Moved`` and
+``UnknownOutcome`` leave this stage untouched: the pipeline reads the person again, settles what was done and plans anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from etl.errors import AdvosyncError, Moved, Refused
+from etl.extract import is_unsettled, save_espo_meta
+from etl.guard import Saved
+from etl.records import Channel, Item, RowDraft, Side
+from etl.rules.canonical import e164
+from etl.rules.entry import Decision, Step
+from etl.rules.items import whole
+from etl.rules.variants import Variant
+from etl.run import Look, Run
+from etl.store.baseline import add_left_alone
+from etl.verify import Written, verify_person
+from etl.writing import begin, end_badly, end_well, put_row
+
+REFUSALS_OF_A_VALUE = frozenset({400, 409, 413, 422})
+
+
+def apply_person(run: Run, saved: Saved) -> None:
+    """Write one person's plan and verify it; raises ``Moved`` when the person must be planned again."""
+    plan = saved.plan
+    look = run.looks[plan.entity_id]
+    second_look(run, saved, look)
+    if plan.arrays:
+        write_arrays(run, saved, look)
+        if any(step.side is Side.ADVO and step.action != "create" for step in plan.steps):
+            read_advoware_again(run, look)
+    written = [write_row(run, saved, decision, step) for decision, step in row_steps(saved)]
+    verify_person(run, saved, [one for one in written if one is not None])
+
+
+def second_look(run: Run, saved: Saved, look: Look) -> None:
+    """Read again what is overwritten or where something vanished; whatever differs means: plan again (rules.md §1, §5).
+
+    The same reads would give the same plan, so only a difference needs planning.
+    """
+    plan = saved.plan
+    vanished = sides_things_vanished_from(plan.decisions)
+    overwrites = any(step.side is Side.ADVO and step.action != "create" for step in plan.steps)
+    if Side.ESPO in vanished or (plan.arrays and stale(run, look.espo_at)):
+        read_espo_again(run, look)
+    if Side.ADVO in vanished or (overwrites and not plan.arrays and stale(run, look.advo_at)):
+        read_advoware_again(run, look)
+
+
+def sides_things_vanished_from(decisions: Iterable[Decision]) -> set[Side]:
+    """Where an entry was known and is not any more, so that something is emptied, removed or made anew."""
+    sides = set()
+    for decision in decisions:
+        if not decision.steps:
+            continue
+        if decision.variant is Variant.VAR2 or (decision.variant is Variant.CLASH and decision.entry.item is None):
+            sides.add(Side.ESPO)
+        if decision.variant is Variant.VAR3:
+            sides.add(Side.ADVO)
+    return sides
+
+
+def stale(run: Run, read_at: float) -> bool:
+    """Whether a read is too old to write upon."""
+    return run.monotonic() - read_at > run.limits.max_staleness_seconds
+
+
+def read_espo_again(run: Run, look: Look) -> None:
+    """Refresh EspoCRM's half of the look; ``Moved`` when it differs from what was planned with, or is half written."""
+    fresh, seen = run.espo.fetch(look.espo.entity_id), look.espo
+    look.espo, look.espo_at = fresh, run.monotonic()
+    if (fresh.items, fresh.betnr) != (seen.items, seen.betnr) or (fresh.modified_at != seen.modified_at and is_unsettled(run, fresh)):
+        raise Moved(f"EspoCRM's record {fresh.entity_id} changed since it was planned.")
+
+
+def read_advoware_again(run: Run, look: Look) -> None:
+    """Refresh Advoware's half of the look; ``Moved`` when any row differs from what was planned with."""
+    seen = look.advo.rows
+    look.advo, look.advo_at = run.advoware.fetch(look.advo.betnr), run.monotonic()
+    if look.advo.rows != seen:
+        raise Moved(f"The rows of {look.advo.betnr} in Advoware changed since they were planned.")
+
+
+def write_arrays(run: Run, saved: Saved, look: Look) -> None:
+    """All item changes of the person in one PUT, ``syncing`` riding on it; a refusal is traced to its item."""
+    plan = saved.plan
+    steps = [step for step in plan.steps if step.side is Side.ESPO]
+    try:
+        put_arrays(run, saved, steps, look, plan.arrays)
+    except Refused as refusal:
+        if refusal.status not in REFUSALS_OF_A_VALUE:
+            raise
+        put_without_the_refused(run, saved, steps, look, refusal)
+
+
+def put_arrays(run: Run, saved: Saved, steps: Sequence[Step], look: Look, arrays: dict[Channel, list[dict[str, Any]]]) -> None:
+    """One array PUT, journalled for all of ``steps``."""
+    changes = [saved.change_of(step) for step in steps]
+    begin(run, changes)
+    try:
+        answer = run.espo.write(look.espo.entity_id, {"sync_status": "syncing"}, arrays, look.espo.version)
+    except AdvosyncError as error:
+        end_badly(run, changes, error)
+        raise
+    with run.store.transaction():
+        end_well(run, changes, "espocrm")
+        save_espo_meta(run, answer)
+
+
+def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look: Look, refusal: Refused) -> None:
+    """EspoCRM names the field, never the item: once more with E.164, then item by item; what is refused is unsyncable.
+
+    Always ends in ``Moved``, unless the second try was taken: the person is planned again without the refused values.
+    """
+    plan = saved.plan
+    spelled = {channel: [whole(in_e164(item, run.policy.region)) for item in plan.expected_items if item.channel is channel] for channel in plan.arrays}
+    if spelled != plan.arrays:
+        try:
+            return put_arrays(run, saved, steps, look, spelled)
+        except Refused:
+            pass  # the spelling was not it: one of the new items is
+    bringing = [step for step in steps if step.item is not None]
+    if not bringing:
+        raise refusal
+    items = list(plan.items)
+    for step in bringing:
+        tried = replaced_or_added(items, step)
+        try:
+            if len(bringing) == 1:
+                raise refusal
+            of_channel = [whole(item) for item in tried if item.channel is step.channel]
+            put_arrays(run, saved, [step], look, {step.channel: of_channel})
+            look.espo = run.espo.fetch(look.espo.entity_id)
+            items = tried
+        except Refused as why:
+            note_unsyncable(run, saved, step, f"EspoCRM refused it ({why.reason})", Side.ADVO)
+    raise Moved(f"EspoCRM refused values of {plan.entity_id}.")
+
+
+def in_e164(item: Item, region: str) -> Item:
+    """The item with a number that parses spelled internationally."""
+    number = e164(item.value, region) if item.channel is Channel.PHONE else None
+    return replace(item, value=number) if number else item
+
+
+def replaced_or_added(items: Sequence[Item], step: Step) -> list[Item]:
+    """EspoCRM's items after this step alone."""
+    if step.item is None:
+        return list(items)
+    if step.was is None:
+        return [*items, step.item]
+    return [step.item if item is step.was else item for item in items]
+
+
+def row_steps(saved: Saved) -> list[tuple[Decision, Step]]:
+    """Advoware's writes with their decisions, in the plan's order."""
+    owner = {id(step): decision for decision in saved.plan.decisions for step in decision.steps}
+    return [(owner[id(step)], step) for step in saved.plan.steps if step.side is Side.ADVO]
+
+
+def write_row(run: Run, saved: Saved, decision: Decision, step: Step) -> Written | None:
+    """One Kommunikation; ``None`` for a marker Advoware refused, which leaves the row without one."""
+    change = saved.change_of(step)
+    draft = RowDraft(step.new_value or "", step.new_remark or "", step.online, step.komm_kz if step.action == "create" else None)
+    try:
+        row = put_row(run, change, saved.plan.betnr, step.komm_id, draft, lost_value(run, saved, decision, step, change))
+    except Refused as refusal:
+        if refusal.status not in REFUSALS_OF_A_VALUE or step.action in ("empty", "leftover"):
+            raise
+        if step.action == "mark":
+            return None
+        note_unsyncable(run, saved, step, f"Advoware refused it ({refusal.reason})", Side.ESPO)
+        raise Moved(f"Advoware refused a value of {saved.plan.betnr}.") from refusal
+    return Written(decision, step, row.komm_id, row.row_id or None)
+
+
+def lost_value(run: Run, saved: Saved, decision: Decision, step: Step, change: int) -> list[dict[str, Any]]:
+    """The value this write makes lose, to be kept with its *started* (rules.md §4)."""
+    if decision.lost is None or step is not decision.steps[0]:
+        return []
+    item = decision.entry.item
+    return [
+        {
+            "run_id": run.id,
+            "change_id": change,
+            "entity_id": saved.plan.entity_id,
+            "betnr": saved.plan.betnr,
+            "variant": decision.variant,
+            "komm_id": step.komm_id,
+            "channel": step.channel,
+            "espo_value": item.item.value if item is not None else None,
+            "advo_value": decision.lost,
+            "kept": "espo",
+            "reason": decision.reason,
+            "created_at": run.utcnow(),
+        }
+    ]
+
+
+def note_unsyncable(run: Run, saved: Saved, step: Step, why: str, side: Side) -> None:
+    """Name a value that one side cannot hold; it stays on the other side and is not tried again until edited."""
+    decision = next(one for one in saved.plan.decisions if any(own is step for own in one.steps))
+    entry = decision.entry
+    of_row = side is Side.ADVO and entry.row is not None
+    value = entry.row.value if of_row and entry.row else entry.item.item.value if entry.item else step.new_value or ""
+    record = {
+        "betnr": saved.plan.betnr,
+        "side": side,
+        "komm_id": entry.row.komm_id if of_row and entry.row else None,
+        "channel": entry.channel,
+        "value": value,
+        "reason": "unsyncable",
+        "detail": why,
+    }
+    add_left_alone(run.store, saved.plan.entity_id, record, run.utcnow())

@@ -1,0 +1,394 @@
+"""The first stage: who may have changed, and what both systems show of them, into the state store (rules.md §1).
+
+Lists only ever make persons due; nothing is concluded from what a list lacks. A person is read in EspoCRM, and in
+Advoware only when it is still due after that. Snapshot, due mark and what an unfinished run did are one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from etl.errors import Gone, PersonError
+from etl.records import AdvoPerson, EspoRecord, Listing
+from etl.rules.observed import fingerprint_of, item_record, row_records
+from etl.run import Look, Run
+from etl.settle import settle_person
+from etl.store.baseline import end_baseline, types_moved
+from etl.store.due import clear_due, hot_persons, mark_due, oldest_looks, shared_betnrs
+from etl.store.journal import open_changes
+from etl.store.persons import load_person, load_persons, save_listings, update_person
+from etl.store.snapshots import save_items, save_rows, snapshot_items, snapshot_rows
+
+Key = TypeVar("Key")
+Answer = TypeVar("Answer")
+
+SEEN_MODIFIED = "modified in EspoCRM"
+"""The soft reason: the record was saved, maybe for a birthday. Everything else is a reason to look on both sides."""
+
+CHANGED_IN_ESPO = "changed in EspoCRM"
+CHANGED_IN_ADVO = "changed in Advoware"
+SYNCING_PATIENCE = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules.md §1)
+ASKING = frozenset({"pending_sync", "dirty"})
+BATCH = 50  # persons a transaction: little is read twice after a crash, few commits
+
+Person = Mapping[str, Any]
+
+
+# Who may have changed ---------------------------------------------------------------------------------------------
+
+
+def list_candidates(run: Run) -> None:
+    """Walk EspoCRM's lists: what was modified since the cursor, and whose status asks for a look; then move the cursor."""
+    cursor = run.store.setting("cursor")
+    latest = cursor
+    for page in run.espo.modified_since(earlier(cursor, run.limits.overlap_seconds) if cursor else None):
+        note_modified(run, page.listings)
+        latest = max(filter(None, [latest, *(one.modified_at for one in page.listings)]), default=latest)
+    now = run.utcnow()
+    asking = run.espo.due(now, earlier(now, SYNCING_PATIENCE))
+    with run.store.transaction():
+        save_listings(run.store, asking, now)
+        mark_due(run.store, [one.entity_id for one in asking], "its status asks for a sync", now)
+        run.store.set_setting("cursor", latest)
+
+
+def note_modified(run: Run, listings: Sequence[Listing]) -> None:
+    """Store a page; records saved since we last saw them, and not by our own last write, become due."""
+    known = {one["entity_id"]: one for one in load_persons(run.store, [one.entity_id for one in listings])}
+    saved = [one for one in listings if is_news(run, one, known.get(one.entity_id))]
+    by_other = [one.entity_id for one in saved if one.modified_by != run.user_id]
+    with run.store.transaction():
+        save_listings(run.store, listings, run.utcnow())
+        mark_due(run.store, [one.entity_id for one in saved], SEEN_MODIFIED, run.utcnow())
+        mark_due(run.store, by_other, SEEN_MODIFIED, run.utcnow(), edited_by_other=True)
+        for entity_id in by_other:
+            update_person(run.store, entity_id, next_retry_at=None)
+
+
+def is_news(run: Run, listing: Listing, known: Person | None) -> bool:
+    """Whether a listed record shows a save we have not seen; our own last write shows exactly its time and our user."""
+    if known is None:
+        return True
+    ours = listing.modified_by == run.user_id and listing.modified_at == known["own_modified_at"]
+    return not ours and (listing.modified_at, listing.modified_by) != (known["espo_modified_at"], known["espo_modified_by"])
+
+
+def earlier(moment: str, seconds: float) -> str:
+    """UTC text some seconds before another."""
+    return (datetime.strptime(moment, "%Y-%m-%d %H:%M:%S") - timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC text, by contract
+
+
+# What both systems show -------------------------------------------------------------------------------------------
+
+
+def look_at(run: Run, persons: Sequence[Person], *, asked: bool = False) -> list[str]:
+    """Read these persons on both sides and return the ids that can be planned now.
+
+    ``asked``: an operator or a sweep wants Advoware read in any case. Persons that fail, are gone, deleted, still being
+    written, or not due after all are not among the result; ``run.looks`` holds the reads of those that are.
+    """
+    linked = espo_looks(run, persons)
+    wanted = [(person, record) for person, record in linked if asked or needs_advoware(run, person, record)]
+    return advo_looks(run, wanted)
+
+
+def espo_looks(run: Run, persons: Sequence[Person]) -> list[tuple[Person, EspoRecord]]:
+    """One GET of each in EspoCRM; the snapshot and what follows from it are stored batch by batch."""
+    result = []
+    answers = overlapped(run, "EspoCRM", persons, lambda person: run.espo.fetch(person["entity_id"]), run.limits.espo_readers)
+    for batch in batches(answers, BATCH):
+        with run.store.transaction():
+            result += [found for person, answer in batch if (found := took_espo(run, person, answer)) is not None]
+    return result
+
+
+def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError) -> tuple[Person, EspoRecord] | None:
+    """Store one EspoCRM answer; None ends the look at this person."""
+    entity_id = person["entity_id"]
+    run.tally.seen.add(entity_id)
+    if isinstance(answer, Gone):
+        gone_in_espo(run, entity_id)
+        return None
+    if isinstance(answer, PersonError):
+        run.unread[entity_id] = answer
+        return None
+    changed = [item_record(item, run.policy.region) for item in answer.items] != snapshot_items(run.store, entity_id)
+    if answer.betnr is None:
+        clear_due(run.store, [entity_id])
+        end_baseline(run.store, [entity_id])
+        run.tally.skipped.add(entity_id)
+        save_espo(run, answer)
+        return None
+    end_baseline(run.store, [entity_id], keep_betnr=answer.betnr)
+    if changed or answer.betnr != person["betnr"]:
+        mark_due(run.store, [entity_id], CHANGED_IN_ESPO, run.utcnow())
+        update_person(run.store, entity_id, due_reason=CHANGED_IN_ESPO)
+    save_espo(run, answer)
+    if is_unsettled(run, answer) or is_somebody_elses(run, person, answer):
+        mark_due(run.store, [entity_id], SEEN_MODIFIED, run.utcnow())
+        run.tally.waiting.add(entity_id)
+        return None
+    return {**person, "changed": changed or answer.betnr != person["betnr"]}, answer
+
+
+def is_unsettled(run: Run, record: EspoRecord) -> bool:
+    """A record saved a moment ago, and not by us, may be half written (espocrm-api.md, fact 4)."""
+    if record.modified_at is None or run.limits.settle_seconds <= 0:
+        return False
+    person = load_person(run.store, record.entity_id)
+    if person is not None and record.modified_by == run.user_id and record.modified_at == person["own_modified_at"]:
+        return False
+    return record.modified_at > earlier(record.answered_at, run.limits.settle_seconds)
+
+
+def is_somebody_elses(run: Run, person: Person, record: EspoRecord) -> bool:
+    """``syncing``, not by our own journal, and fresh: another sync is at it; left for the next run (rules.md §6, Locks)."""
+    if record.status != "syncing" or record.modified_at is None or open_changes(run.store, [record.entity_id]):
+        return False
+    return record.modified_at > earlier(record.answered_at, SYNCING_PATIENCE)
+
+
+def needs_advoware(run: Run, person: Person, record: EspoRecord) -> bool:
+    """Whether the person is still due after its EspoCRM GET; if not, the mark goes, and Advoware is not asked."""
+    soft = person["due_reason"] == SEEN_MODIFIED and person["last_sync_at"] is not None
+    if not soft or person["changed"] or record.status in ASKING or types_moved(run.store, record.entity_id):
+        return True
+    if person["status"] != "clean" or open_changes(run.store, [record.entity_id]):
+        return True
+    clear_due(run.store, [record.entity_id])
+    return False
+
+
+def advo_looks(run: Run, wanted: Sequence[tuple[Person, EspoRecord]]) -> list[str]:
+    """One GET of each in Advoware; unfinished writes are settled in the transaction that stores the snapshot."""
+    read = overlapped(run, "Advoware", wanted, lambda one: run.advoware.fetch(one[1].betnr or 0), run.limits.advo_readers)
+    ready = []
+    for batch in batches(read, BATCH):
+        with run.store.transaction():
+            ready += [record.entity_id for (_, record), answer in batch if took_advo(run, record, answer)]
+    return ready
+
+
+def took_advo(run: Run, record: EspoRecord, answer: AdvoPerson | PersonError) -> bool:
+    """Store one Advoware answer; True when the person can be planned."""
+    if isinstance(answer, Gone):
+        deleted_in_advoware(run, record)
+        return False
+    if isinstance(answer, PersonError):
+        run.unread[record.entity_id] = answer
+        return False
+    settle_person(run, record.entity_id, record, answer)
+    save_advo(run, record.entity_id, answer)
+    run.looks[record.entity_id] = Look(record, run.monotonic(), answer, run.monotonic())
+    return True
+
+
+def poll_advoware(run: Run, taken: Sequence[str]) -> list[tuple[Person, AdvoPerson]]:
+    """Look at persons in Advoware though nobody said they changed; those that did become due and are returned.
+
+    At least half of the budget goes to the oldest looks, the rest to persons that changed lately on either side.
+    """
+    budget = run.limits.poll_budget
+    hot = hot_persons(run.store, budget // 2, excluding=taken, only=run.limits.only)
+    excluding = [*taken, *(one["entity_id"] for one in hot)]
+    oldest = oldest_looks(run.store, budget - len(hot), excluding=excluding, only=run.limits.only)
+    changed: list[tuple[Person, AdvoPerson]] = []
+    read = overlapped(run, "Advoware", [*oldest, *hot], lambda one: run.advoware.fetch(one["betnr"]), run.limits.advo_readers)
+    for batch in batches(read, BATCH):
+        with run.store.transaction():
+            changed += [(person, answer) for person, answer in batch if drifted(run, person, answer) and not isinstance(answer, PersonError)]
+    return changed
+
+
+def look_at_drifted(run: Run, changed: Sequence[tuple[Person, AdvoPerson]]) -> list[str]:
+    """Read what drifted in Advoware in EspoCRM too; the poll's read is Advoware's half of the look."""
+    read = {person["entity_id"]: (answer, run.monotonic()) for person, answer in changed}
+    ready = []
+    for _, record in espo_looks(run, [person for person, _ in changed]):
+        advo, read_at = read[record.entity_id]
+        with run.store.transaction():
+            settle_person(run, record.entity_id, record, advo)
+        run.looks[record.entity_id] = Look(record, run.monotonic(), advo, read_at)
+        ready.append(record.entity_id)
+    return ready
+
+
+def drifted(run: Run, person: Person, answer: AdvoPerson | PersonError) -> bool:
+    """Store a polled answer; True when its rows are not those of the last look."""
+    entity_id = person["entity_id"]
+    run.tally.seen.add(entity_id)
+    if isinstance(answer, PersonError):
+        mark_due(run.store, [entity_id], f"could not be read in Advoware: {answer}", run.utcnow())
+        return True
+    changed = row_records(answer, run.policy.region, run.policy.table) != snapshot_rows(run.store, answer.betnr)
+    save_advo(run, entity_id, answer)
+    if changed:
+        mark_due(run.store, [entity_id], CHANGED_IN_ADVO, run.utcnow())
+        update_person(run.store, entity_id, advo_changed_at=run.utcnow(), due_reason=CHANGED_IN_ADVO)
+    return changed
+
+
+# What becomes of those that cannot be planned ----------------------------------------------------------------------
+
+
+def gone_in_espo(run: Run, entity_id: str) -> None:
+    """404 in EspoCRM: reported; nothing is changed in Advoware, and what was agreed ends."""
+    run.log.warning("gone_in_espocrm", entity_id=entity_id)
+    end_baseline(run.store, [entity_id])
+    clear_due(run.store, [entity_id])
+    update_person(run.store, entity_id, gone_at=run.utcnow())
+    run.tally.skipped.add(entity_id)
+
+
+def deleted_in_advoware(run: Run, record: EspoRecord) -> None:
+    """404 in Advoware: EspoCRM's entries stay, the record says so; sweeps look again."""
+    end_baseline(run.store, [record.entity_id])
+    clear_due(run.store, [record.entity_id])
+    update_person(run.store, record.entity_id, status="deleted_in_advoware", advo_seen_at=run.utcnow())
+    run.deleted.append(record.entity_id)
+    run.tally.skipped.add(record.entity_id)
+
+
+def set_apart_shared(run: Run) -> list[tuple[int, list[str]]]:
+    """Two records with one betnr: neither is synced, and what was agreed with either ends (rules.md §6)."""
+    shared = shared_betnrs(run.store)
+    with run.store.transaction():
+        for betnr, entity_ids in shared:
+            others = ", ".join(entity_ids)
+            message = f"Several records carry betnr {betnr} ({others}); keep it in one of them."
+            end_baseline(run.store, entity_ids)
+            for entity_id in entity_ids:
+                update_person(run.store, entity_id, status="conflict", error=message)
+            run.tally.skipped |= set(entity_ids)
+    return shared
+
+
+# What is stored -----------------------------------------------------------------------------------------------------
+
+
+def save_look(run: Run, espo: EspoRecord, advo: AdvoPerson) -> None:
+    """Store what both systems show now."""
+    save_espo(run, espo)
+    save_advo(run, espo.entity_id, advo)
+    if espo.entity_id in run.looks:
+        run.looks[espo.entity_id] = Look(espo, run.monotonic(), advo, run.monotonic())
+
+
+def save_espo(run: Run, record: EspoRecord) -> None:
+    """Store EspoCRM's half of a snapshot."""
+    save_items(run.store, record.entity_id, [item_record(item, run.policy.region) for item in record.items])
+    update_person(
+        run.store,
+        record.entity_id,
+        betnr=record.betnr,
+        name=record.name,
+        espo_status=record.status,
+        espo_fingerprint=record.fingerprint,
+        espo_modified_at=record.modified_at,
+        espo_modified_by=record.modified_by,
+        espo_version=record.version,
+        espo_seen_at=run.utcnow(),
+        gone_at=None,
+    )
+
+
+def save_espo_meta(run: Run, answer: EspoRecord) -> None:
+    """Remember how our own write shows, so that it does not come back as somebody's edit."""
+    update_person(
+        run.store,
+        answer.entity_id,
+        own_modified_at=answer.modified_at,
+        espo_modified_at=answer.modified_at,
+        espo_modified_by=answer.modified_by,
+        espo_version=answer.version,
+        espo_status=answer.status,
+        espo_fingerprint=answer.fingerprint,
+    )
+    look = run.looks.get(answer.entity_id)
+    if look is not None:
+        look.espo = with_meta(look.espo, answer)
+
+
+def with_meta(seen: EspoRecord, answer: EspoRecord) -> EspoRecord:
+    """The record as planned, with version, time and status as our write left them."""
+    return replace(
+        seen,
+        version=answer.version,
+        modified_at=answer.modified_at,
+        modified_by=answer.modified_by,
+        status=answer.status,
+        fingerprint=answer.fingerprint,
+        answered_at=answer.answered_at,
+    )
+
+
+def save_advo(run: Run, entity_id: str, person: AdvoPerson) -> None:
+    """Store Advoware's half of a snapshot."""
+    records = row_records(person, run.policy.region, run.policy.table)
+    save_rows(run.store, person.betnr, records)
+    update_person(
+        run.store, entity_id, advo_fields=person.fields, advo_fingerprint=fingerprint_of(records), advo_seen_at=run.utcnow()
+    )
+
+
+# Reading several at once ------------------------------------------------------------------------------------------
+
+
+def overlapped(
+    run: Run, what: str, keys: Sequence[Key], fetch: Callable[[Key], Answer], readers: int
+) -> Iterator[tuple[Key, Answer | PersonError]]:
+    """Fetch with up to ``readers`` requests under way, answers in the order of ``keys``; a person's error is its answer."""
+
+    def one(key: Key) -> Answer | PersonError:
+        try:
+            return fetch(key)
+        except PersonError as error:
+            return error
+
+    if readers <= 1 or len(keys) <= 1:
+        for done, key in enumerate(keys):
+            run.progress(what, done, len(keys))
+            yield key, one(key)
+        return
+    with closing(ThreadedReads(one, keys, readers)) as reads:
+        for done, pair in enumerate(reads):
+            run.progress(what, done, len(keys))
+            yield pair
+
+
+class ThreadedReads:
+    """A bounded pool of readers: never more than a window of answers is held, and what is not needed is cancelled."""
+
+    def __init__(self, fetch: Callable[[Any], Any], keys: Sequence[Any], readers: int) -> None:
+        self._pool = ThreadPoolExecutor(readers, thread_name_prefix="reader")
+        self._fetch, self._keys, self._window = fetch, keys, 4 * readers
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        """Yield each key with its answer, in order."""
+        waiting = [(key, self._pool.submit(self._fetch, key)) for key in self._keys[: self._window]]
+        for upcoming in [*self._keys[self._window :], *[None] * len(waiting)]:
+            key, answer = waiting.pop(0)
+            if upcoming is not None:
+                waiting.append((upcoming, self._pool.submit(self._fetch, upcoming)))
+            yield key, answer.result()
+
+    def close(self) -> None:
+        """Cancel what was not begun and wait for what was."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def batches(things: Iterable[Key], size: int) -> Iterator[list[Key]]:
+    """Chunks of up to ``size``."""
+    batch: list[Key] = []
+    for thing in things:
+        batch.append(thing)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,116 @@
+"""A person's status, in the state store and in EspoCRM's fields (rules.md §6). The store decides, the fields show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from etl.errors import PersonError, UnknownOutcome
+from etl.extract import save_espo_meta
+from etl.records import EspoRecord
+from etl.rules.backoff import after_failure
+from etl.run import Run
+from etl.store.due import mark_due
+from etl.store.journal import settle
+from etl.store.persons import load_person, update_person
+
+LONGEST_MESSAGE = 2000  # characters EspoCRM's text field is given (rules.md §6)
+
+AT_REST: Mapping[str, Any] = {"error": None, "retry_count": 0, "next_retry": None, "auto_reset": None}
+
+
+def renew_status(run: Run, espo: EspoRecord, fingerprint: str | None) -> EspoRecord:
+    """The status PUT without arrays, whose answer is EspoCRM's read-back; ``fingerprint`` None leaves that field."""
+    values = {"sync_status": "clean", "last_sync": run.utcnow(), **AT_REST}
+    if fingerprint is not None and fingerprint != espo.fingerprint:
+        values["fingerprint"] = fingerprint
+    return put_status(run, espo.entity_id, values)
+
+
+def put_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> EspoRecord:
+    """Write status fields and return the record as it stands; a GET where the PUT was refused or not confirmed.
+
+    A status that cannot be written is reported and blocks nothing.
+    """
+    run.before_write()
+    try:
+        answer = run.espo.write(entity_id, values)
+    except (PersonError, UnknownOutcome) as error:
+        run.log.warning("status_not_written", entity_id=entity_id, error=str(error))
+        return run.espo.fetch(entity_id)
+    run.tally.writes["espocrm"] += 1
+    written = {"status_written": values["sync_status"]}
+    if "fingerprint" in values:
+        written["fingerprint_written"] = values["fingerprint"]
+    with run.store.transaction():
+        save_espo_meta(run, answer)
+        update_person(run.store, entity_id, **written)
+    return answer
+
+
+def fail_person(run: Run, entity_id: str, error: PersonError) -> None:
+    """One more failure: message, count, and when it is tried again, in the store and in EspoCRM."""
+    person = load_person(run.store, entity_id) or {}
+    limits = run.limits
+    failure = after_failure(
+        person.get("retry_count") or 0,
+        run.utcnow(),
+        backoff_minutes=limits.backoff_minutes,
+        max_failures=limits.max_failures,
+        auto_reset_hours=limits.auto_reset_hours,
+    )
+    message = str(error)[:LONGEST_MESSAGE]
+    with run.store.transaction():
+        update_person(
+            run.store,
+            entity_id,
+            status=failure.status,
+            error=message,
+            retry_count=failure.retry_count,
+            next_retry_at=failure.next_retry_at,
+            auto_reset_at=failure.auto_reset_at,
+        )
+        mark_due(run.store, [entity_id], "a sync failed", run.utcnow())
+    run.tally.failed[entity_id] = message
+    run.log.error("person_failed", entity_id=entity_id, error=message, retry_count=failure.retry_count)
+    show_status(
+        run,
+        entity_id,
+        {
+            "sync_status": failure.status,
+            "error": message,
+            "retry_count": failure.retry_count,
+            "next_retry": failure.next_retry_at,
+            "auto_reset": failure.auto_reset_at,
+        },
+    )
+
+
+def show_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> None:
+    """Write status fields where the record still is; not being able to is reported and blocks nothing."""
+    try:
+        put_status(run, entity_id, values)
+    except PersonError as error:
+        run.log.warning("status_not_written", entity_id=entity_id, error=str(error))
+
+
+def show_deleted(run: Run, entity_id: str) -> None:
+    """Say in EspoCRM that the person is deleted in Advoware, once."""
+    person = load_person(run.store, entity_id)
+    if person is not None and person["espo_status"] != "deleted_in_advoware":
+        show_status(run, entity_id, {"sync_status": "deleted_in_advoware", **AT_REST})
+
+
+def show_shared(run: Run, entity_id: str, message: str) -> None:
+    """Say in EspoCRM that a human must decide, once."""
+    person = load_person(run.store, entity_id)
+    if person is not None and person["espo_status"] != "conflict":
+        show_status(run, entity_id, {"sync_status": "conflict", **AT_REST, "error": message})
+
+
+def give_up_for_now(run: Run, entity_id: str) -> None:
+    """A person that kept moving: nothing of it is wrong, it stays due."""
+    with run.store.transaction():
+        settle(run.store, entity_id)
+        mark_due(run.store, [entity_id], "changed while it was synced", run.utcnow())
+    run.tally.waiting.add(entity_id)

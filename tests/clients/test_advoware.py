@@ -1,0 +1,377 @@
+"""The Advoware client against the simulated Advoware, and against answers the simulator is too well-behaved to give.
+
+The simulator proves that the project agrees with itself and with advoware-api.md; nobody here has the real one.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from etl.errors import CredentialsRefused, Gone, Malformed, Moved, Outage, Refused, UnknownOutcome
+from etl.records import AdvoPerson, Row, RowDraft
+from jobs.sandbox.advoware import AdvoSim, ErrorStyle
+from jobs.sandbox.transport import InProcess
+from tests.clients.fakes import BETNR, TOKEN, Clock, Script, advoware, answer, komm, ok, person
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from etl.clients.advoware import Advoware
+
+def scripted(*answers: httpx.Response | type[httpx.TransportError], **other: Any) -> tuple[Advoware, Script]:
+    """A client that is logged in with the first of the scripted answers, and the script."""
+    script = Script(ok(TOKEN), *answers)
+    fixed = {"base_url": "https://a.test/relay/", "security_gateway": "https://a.test/gateway/"}
+    return advoware(script.transport, **fixed | other), script
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def sim(clock: Clock) -> AdvoSim:
+    sim = AdvoSim(clock.utcnow)
+    sim.add_person(BETNR, "Max Muster", mobil="0171 2223334")
+    return sim
+
+
+# Reading ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "in a list of one"])
+@pytest.mark.parametrize("connector", [False, True], ids=["relay", "connector"])
+def test_a_person_is_read_with_rows_and_contact_fields(
+    sim: AdvoSim, clock: Clock, wrapped: bool, connector: bool  # noqa: FBT001
+) -> None:
+    sim.switches.wrapped, sim.switches.connector = wrapped, connector
+    komm_id = sim.add_row(BETNR, "0511/12345-60", None, komm_kz=1)
+    found = advoware(InProcess(sim), clock).fetch(BETNR)
+    row_id = sim.rows(BETNR)[0]["rowId"]
+    assert found.rows == (Row(komm_id, row_id, "0511/12345-60", None, 0, online=False),)
+    assert found.fields == {"mobil": "0171 2223334"}
+
+
+def test_fields_we_do_not_know_are_no_contact_fields() -> None:
+    advo, _ = scripted(ok(person(BETNR, komm(), name="Muster", mobil="", telGesch=None, faxGesch="0511 1", internet=7)))
+    assert advo.fetch(BETNR).fields == {"mobil": "", "faxGesch": "0511 1"}
+
+
+def test_a_person_without_rows_is_a_person() -> None:
+    advo, _ = scripted(ok(person(BETNR)))
+    assert advo.fetch(BETNR) == AdvoPerson(BETNR)
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in komm().items() if key != name}
+
+
+MALFORMED = [
+    ({"betNr": BETNR},                                            "kommunikation is missing"),
+    (person(BETNR) | {"kommunikation": None},                     "kommunikation is not usable"),
+    (person(BETNR) | {"kommunikation": {}},                       "kommunikation is not usable"),
+    (person(BETNR, komm(), without("id")),                        "kommunikation.1.id is missing"),
+    (person(BETNR, without("rowId")),                             "kommunikation.0.rowId is missing"),
+    (person(BETNR, komm(rowId="")),                               "kommunikation.0.rowId is not usable"),
+    (person(BETNR, komm(rowId=None)),                             "kommunikation.0.rowId is not usable"),
+    (person(BETNR, without("tlf")),                               "kommunikation.0.tlf is missing"),
+    (person(BETNR, without("bemerkung")),                         "kommunikation.0.bemerkung is missing"),
+    (person(BETNR, komm(tlf=511)),                                "kommunikation.0.tlf is not usable"),
+    (person(BETNR, komm(), komm()),                               "kommunikation holds an id twice"),
+    (person(999),                                                 "betNr is 999"),
+    ({"kommunikation": [komm(betNr=999)]},                        "betNr is 999"),
+    ([],                                                          "the answer is not usable"),
+    ([person(BETNR), person(BETNR)],                              "the answer is not usable"),
+    ("nothing",                                                   "the answer is not usable"),
+    (None,                                                        "the answer is not usable"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("payload", "says"), MALFORMED)
+def test_a_payload_that_lacks_something_fails_this_person_and_names_the_field(payload: Any, says: str) -> None:
+    advo, _ = scripted(ok(payload))
+    with pytest.raises(Malformed, match=rf"Beteiligter {BETNR}: {says}"):
+        advo.fetch(BETNR)
+
+
+def test_rows_may_lack_what_nothing_depends_on() -> None:
+    row = {"id": 1, "rowId": "A", "tlf": None, "bemerkung": None}
+    advo, _ = scripted(ok({"kommunikation": [row, row | {"id": 2, "online": None, "kommKz": None}]}))
+    assert advo.fetch(BETNR).rows == (Row(1, "A", None, None), Row(2, "A", None, None))
+
+
+@pytest.mark.parametrize("style", ErrorStyle)
+def test_a_person_deleted_in_advoware_is_gone(sim: AdvoSim, clock: Clock, style: ErrorStyle) -> None:
+    sim.switches.error_style = style
+    with pytest.raises(Gone, match="no person 4711"):
+        advoware(InProcess(sim), clock).fetch(4711)
+
+
+@pytest.mark.parametrize("style", ErrorStyle)
+@pytest.mark.parametrize("status", [200, 400, 404, 500])
+def test_an_offline_service_is_an_outage_and_makes_nobody_malformed_or_gone(
+    sim: AdvoSim, clock: Clock, style: ErrorStyle, status: int
+) -> None:
+    sim.switches.error_style, sim.switches.offline, sim.switches.offline_status = style, True, status
+    with pytest.raises(Outage, match="ist nicht angemeldet"):
+        advoware(InProcess(sim), clock).fetch(BETNR)
+
+
+def test_an_offline_service_leaves_the_outcome_of_a_write_open(sim: AdvoSim, clock: Clock) -> None:
+    advo = advoware(InProcess(sim), clock)
+    advo.login()
+    sim.switches.offline = True
+    with pytest.raises(UnknownOutcome):
+        advo.create(BETNR, RowDraft("0511 1", "", komm_kz=1))
+
+
+# Writing ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_created_with_all_four_fields_and_read_from_the_answer(sim: AdvoSim, clock: Clock) -> None:
+    row = advoware(InProcess(sim), clock).create(BETNR, RowDraft("0511 1", "[ESPOCRM:x:6] privat", komm_kz=6))
+    assert sim.writes[0].json == {"tlf": "0511 1", "bemerkung": "[ESPOCRM:x:6] privat", "kommKz": 6, "online": False}
+    stored = sim.rows(BETNR)[0]
+    assert row == Row(stored["id"], stored["rowId"], "0511 1", "[ESPOCRM:x:6] privat", 6, online=False)
+
+
+DRAFT = RowDraft("0511 1", "mark", komm_kz=3)
+
+
+@pytest.mark.parametrize(
+    ("payload", "row"),
+    [
+        ({"id": 5},                                       Row(5, "", "0511 1", "mark", 3)),
+        ([komm(5, rowId="N", tlf="0511", kommKz=3)],      Row(5, "N", "0511", None, 3)),
+    ],
+    ids=["id only", "in a list"],
+)  # fmt: skip
+def test_what_the_answer_to_a_creation_lacks_is_taken_from_the_draft(payload: Any, row: Row) -> None:
+    advo, _ = scripted(ok(payload))
+    assert advo.create(BETNR, DRAFT) == row
+
+
+@pytest.mark.parametrize("payload", [{}, {"id": None}, {"id": 0}, {"id": True}, {"id": "x"}, [], None, "ok"])
+def test_a_creation_without_usable_id_is_settled_by_reading(payload: Any) -> None:
+    advo, script = scripted(ok(payload))
+    with pytest.raises(UnknownOutcome):
+        advo.create(BETNR, DRAFT)
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize("replaces", [False, True], ids=["merges", "replaces"])
+def test_an_update_always_sends_the_three_writable_fields(
+    sim: AdvoSim, clock: Clock, replaces: bool  # noqa: FBT001
+) -> None:
+    sim.switches.replaces = replaces
+    komm_id = sim.add_row(BETNR, "0511 1", "Büro", online=True)
+    row = advoware(InProcess(sim), clock).update(BETNR, komm_id, RowDraft("", "Büro", online=True))
+    assert sim.writes[0].json == {"tlf": "", "bemerkung": "Büro", "online": True}
+    assert row == Row(komm_id, sim.rows(BETNR)[0]["rowId"], "", "Büro", 0, online=True)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [answer(200), answer(204), ok({}), ok(None), ok(True), ok(komm(999)), ok(without("rowId")), ok([])],  # noqa: FBT003
+    ids=["empty", "204", "{}", "null", "true", "another row", "no rowId", "[]"],
+)
+def test_an_answer_that_is_not_the_row_leaves_the_telling_to_the_verifying_get(reply: httpx.Response) -> None:
+    advo, _ = scripted(reply)
+    assert advo.update(BETNR, 88002, RowDraft("1", "")) is None
+
+
+def test_a_login_page_in_answer_to_an_update_is_no_confirmation() -> None:
+    advo, _ = scripted(answer(200, "<html>Anmeldung</html>"))
+    with pytest.raises(UnknownOutcome):
+        advo.update(BETNR, 88002, RowDraft("1", ""))
+
+
+def test_a_row_deleted_meanwhile_moved_and_a_person_deleted_meanwhile_is_gone(sim: AdvoSim, clock: Clock) -> None:
+    advo = advoware(InProcess(sim), clock)
+    with pytest.raises(Moved, match="no Kommunikation 7 of 104860"):
+        advo.update(BETNR, 7, RowDraft("1", ""))
+    with pytest.raises(Gone):
+        advo.create(4711, RowDraft("1", "", komm_kz=1))
+
+
+@pytest.mark.parametrize("style", ErrorStyle)
+def test_a_refused_value_is_refused_with_advowares_reason(sim: AdvoSim, clock: Clock, style: ErrorStyle) -> None:
+    sim.switches.refused_values, sim.switches.error_style = {"abc"}, style
+    with pytest.raises(Refused, match=r"\(400\): (Der Wert ist|an HTML page)"):
+        advoware(InProcess(sim), clock).create(BETNR, RowDraft("abc", "", komm_kz=1))
+
+
+def test_writes_never_overlap_whichever_client_and_thread_sends_them() -> None:
+    under_way, most = 0, 0
+    counting = threading.Lock()
+    waiting = threading.Barrier(8)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        nonlocal under_way, most
+        if request.url.path.endswith("/Token"):
+            return ok(TOKEN)
+        with counting:
+            under_way += 1
+            most = max(most, under_way)
+        threading.Event().wait(0.002)
+        with counting:
+            under_way -= 1
+        return ok(komm(1))
+
+    fixed: dict[str, Any] = {"base_url": "https://a.test", "security_gateway": "https://a.test"}
+    clients = [advoware(httpx.MockTransport(respond), **fixed) for _ in range(2)]
+
+    def write(n: int) -> None:
+        waiting.wait()
+        clients[n % 2].update(BETNR, 1, RowDraft(str(n), ""))
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
+def test_reads_overlap() -> None:
+    both_are_in = threading.Barrier(2, timeout=10)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/Token"):
+            return ok(TOKEN)
+        both_are_in.wait()
+        return ok(person(BETNR))
+
+    advo = advoware(httpx.MockTransport(respond), base_url="https://a.test", security_gateway="https://a.test")
+    threads = [threading.Thread(target=advo.fetch, args=(BETNR,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not both_are_in.broken
+    assert advo.calls == {"GET": 2}
+
+
+def test_all_calls_together_keep_the_ceiling(sim: AdvoSim, clock: Clock) -> None:
+    advo = advoware(InProcess(sim), clock, max_requests_per_second=10)
+    for _ in range(5):
+        advo.fetch(BETNR)
+    assert len(sim.journal) == 7  # discovery, token, five reads
+    assert clock.seconds == pytest.approx(0.6)
+
+
+def test_calls_count_data_and_not_logins(sim: AdvoSim, clock: Clock) -> None:
+    advo = advoware(InProcess(sim), clock)
+    advo.create(BETNR, DRAFT)
+    advo.fetch(BETNR)
+    assert advo.calls == {"GET": 1, "POST": 1}
+    assert advo.border.login_calls == {"GET": 1, "POST": 1}
+
+
+def test_no_delete_is_ever_sent(sim: AdvoSim, clock: Clock) -> None:
+    assert not [name for name in dir(advoware(InProcess(sim), clock)) if "delete" in name.lower()]
+
+
+# Logging in ------------------------------------------------------------------------------------------------------
+
+
+def test_a_token_is_kept_until_two_minutes_before_its_end(sim: AdvoSim, clock: Clock) -> None:
+    advo = advoware(InProcess(sim), clock)
+    given = []
+    for seconds in (0, 3479, 1, 3479, 1):
+        clock.seconds += seconds
+        advo.fetch(BETNR)
+        given.append(sim.login.given)
+    assert given == [1, 1, 2, 2, 3]
+
+
+def test_a_token_refused_early_is_replaced_once(sim: AdvoSim, clock: Clock) -> None:
+    advo = advoware(InProcess(sim), clock)
+    advo.fetch(BETNR)
+    sim.login.revoke()
+    assert advo.create(BETNR, DRAFT).value == "0511 1"
+    assert sim.login.given == 2
+    assert len(sim.rows(BETNR)) == 1
+
+
+@pytest.mark.parametrize("body", ["", "<html>401</html>", '{"message": "Token ungültig"}'])
+def test_a_second_401_is_final(body: str) -> None:
+    advo, script = scripted(answer(401, body), ok(TOKEN), answer(401, body))
+    with pytest.raises(CredentialsRefused, match=r"check advoware\.user"):
+        advo.fetch(BETNR)
+    assert script.left == []
+
+
+def test_threads_that_need_a_token_share_one(sim: AdvoSim, clock: Clock) -> None:
+    advo = advoware(InProcess(sim), clock)
+    threads = [threading.Thread(target=advo.fetch, args=(BETNR,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sim.login.given == 1
+    assert advo.calls == {"GET": 8}
+
+
+@pytest.mark.parametrize("style", ErrorStyle)
+def test_a_wrong_password_stops_at_once(sim: AdvoSim, clock: Clock, style: ErrorStyle) -> None:
+    sim.switches.error_style = style
+    advo = advoware(InProcess(sim), clock, password=SecretStr("wrong-password"))
+    with pytest.raises(CredentialsRefused, match="Advoware refuses the login"):
+        advo.fetch(BETNR)
+    assert advo.border.login_calls["POST"] == 1
+
+
+@pytest.mark.parametrize("status", [200, 400, 500])
+@pytest.mark.parametrize("text", ["Falscher Name oder falsches Kennwort", "AppID nicht freigeschaltet"])
+def test_the_token_services_words_count_more_than_its_status(status: int, text: str) -> None:
+    script = Script(answer(status, text))
+    advo = advoware(script.transport, base_url="https://a.test", security_gateway="https://a.test")
+    with pytest.raises(CredentialsRefused):
+        advo.fetch(BETNR)
+
+
+TOKEN_SERVICE_DOWN: list[Callable[[], Any]] = [
+    lambda: httpx.ConnectError,
+    lambda: httpx.ReadTimeout,
+    lambda: answer(500),
+    lambda: answer(400, "Bad Request"),
+    lambda: answer(200, "<html>"),
+    lambda: ok({}),
+    lambda: ok([]),
+    lambda: ok({"access_token": "a\nb"}),
+    lambda: ok({"access_token": None}),
+    lambda: answer(401, "Der Benutzer ist nicht angemeldet"),
+]
+
+
+@pytest.mark.parametrize("failure", TOKEN_SERVICE_DOWN)
+@pytest.mark.parametrize("write", [False, True], ids=["read", "write"])
+def test_a_token_service_that_is_down_is_an_outage_and_nothing_was_written(
+    failure: Callable[[], Any], write: bool  # noqa: FBT001
+) -> None:
+    script = Script(failure(), failure(), failure())
+    advo = advoware(script.transport, base_url="https://a.test", security_gateway="https://a.test")
+    with pytest.raises(Outage, match="Advoware is out"):
+        advo.create(BETNR, DRAFT) if write else advo.fetch(BETNR)
+    assert {request.url.path for request in script.requests} == {"/api/v1/Token"}
+
+
+def test_a_token_service_that_stumbles_once_is_asked_again() -> None:
+    script = Script(answer(500), ok(TOKEN), ok(komm(5)))
+    advo = advoware(script.transport, base_url="https://a.test", security_gateway="https://a.test")
+    assert advo.create(BETNR, DRAFT).komm_id == 5
+
+
+def test_check_logs_in_without_reading_anybody(sim: AdvoSim, clock: Clock) -> None:
+    advo = advoware(InProcess(sim), clock)
+    assert advo.login().gateway == "https://advoware.advo-net.net/gateway"
+    advo.login()
+    assert sim.login.given == 2
+    assert advo.calls == {}

@@ -1,0 +1,219 @@
+"""The EspoCRM client against answers a well-behaved EspoCRM does not give; the others are in test_conformance."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from etl.clients.espocrm_admin import WANTED, EspoAdmin
+from etl.errors import ConfigError, CredentialsRefused, Gone, Malformed, Moved, Outage, Refused, Stopped, UnknownOutcome
+from etl.records import Channel, Item
+from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.espocrm_login import ADMIN_NAME, ADMIN_PASSWORD
+from jobs.sandbox.transport import InProcess
+from tests.clients.fakes import Script, answer, espocrm, ok, record
+
+PHONE = {"phoneNumber": "+49511700000", "type": "Office", "primary": True, "optOut": False, "invalid": False}
+MAIL = {"emailAddress": "M@A.de", "lower": "m@a.de", "primary": True, "optOut": True, "invalid": False, "own": 1}
+
+# Reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_items_keep_every_key_for_echoing_and_blank_ones_are_skipped() -> None:
+    arrays: dict[str, Any] = {
+        "phoneNumberData": [PHONE, {"phoneNumber": "  "}, {"phoneNumber": None}, {"phoneNumber": "110"}],
+        "emailAddressData": [MAIL, {}],
+    }
+    found = espocrm(Script(ok(record(**arrays))).transport).fetch("e1")
+    assert found.items == (
+        Item(Channel.PHONE, "+49511700000", "Office", primary=True, raw=json.dumps(PHONE, sort_keys=True)),
+        Item(Channel.PHONE, "110", None, raw='{"phoneNumber": "110"}'),
+        Item(Channel.MAIL, "M@A.de", None, primary=True, opt_out=True, raw=json.dumps(MAIL, sort_keys=True)),
+    )
+
+
+def less(name: str) -> dict[str, Any]:
+    return {key: value for key, value in record().items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [
+        (less("phoneNumberData"),                    "lacks the list phoneNumberData"),
+        (record(emailAddressData=None),              "lacks the list emailAddressData"),
+        (record(phoneNumberData={}),                 "lacks the list phoneNumberData"),
+        (record(phoneNumberData=["110"]),            "phoneNumberData of record e1 is no object"),
+        (record(phoneNumberData=[{"phoneNumber": 110}]), "phoneNumberData of record e1 has phoneNumber as int"),
+        (less("betnr"),                              "lacks betnr"),
+        (less("kommunikationHash"),                  "lacks kommunikationHash"),
+        (less("id"),                                 "lacks id"),
+        (record(id="e2"),                            "answered record e2 where e1"),
+        (record(betnr="zwei"),                       "has betnr as str instead of a whole number"),
+        (record(betnr=1.5),                          "has betnr as float"),
+        (record(betnr=True),                         "has betnr as bool"),
+        (record(syncStatus=3),                       "has syncStatus as int instead of text"),
+        ([],                                         "record e1 is no object"),
+        (True,                                       "record e1 is no object"),
+    ],
+)  # fmt: skip
+def test_a_record_that_lacks_something_is_malformed_and_the_field_named(payload: Any, says: str) -> None:
+    with pytest.raises(Malformed, match=says):
+        espocrm(Script(ok(payload)).transport).fetch("e1")
+
+
+@pytest.mark.parametrize(("written", "read"), [("104711", 104711), ("", None), (None, None), (7, 7)])
+def test_a_betnr_kept_as_text_is_a_number(written: object, read: int | None) -> None:
+    assert espocrm(Script(ok(record(betnr=written))).transport).fetch("e1").betnr == read
+
+
+def test_configured_field_names_are_used_for_reading_and_writing() -> None:
+    plain = record()
+    named = {("cStatus" if key == "syncStatus" else key): value for key, value in plain.items()}
+    script = Script(ok(named), ok(named | {"cStatus": "dirty"}))
+    espo = espocrm(script.transport, fields={"sync_status": "cStatus"})
+    assert espo.fetch("e1").status == "clean"
+    assert espo.write("e1", {"sync_status": "dirty", "error": None}).status == "dirty"
+    assert script.bodies() == [{"cStatus": "dirty", "syncErrorMessage": None}]
+
+
+def test_an_unknown_name_of_a_field_is_a_mistake_in_the_configuration() -> None:
+    with pytest.raises(ConfigError, match=r"espocrm\.fields: syncStatus unknown"):
+        espocrm(None, fields={"syncStatus": "x"})
+
+
+@pytest.mark.parametrize("url", ["", "crm.example.de", "ftp://crm.example.de", "https://"])
+def test_an_address_that_is_none_is_a_mistake_in_the_configuration(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"espocrm\.url"):
+        espocrm(None, url=url)
+
+
+@pytest.mark.parametrize("url", ["https://crm.test/x", "https://crm.test/x/", "https://crm.test/x/api/v1/"])
+def test_the_api_is_found_below_the_address(url: str) -> None:
+    script = Script(ok(record("a/b?c")))
+    espocrm(script.transport, url=url).fetch("a/b?c")
+    assert str(script.requests[0].url) == "https://crm.test/x/api/v1/CBeteiligte/a%2Fb%3Fc"
+
+
+# Writing ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_write_sends_only_what_it_is_given() -> None:
+    script = Script(*[ok(record(versionNumber=4)) for _ in range(3)])
+    espo = espocrm(script.transport)
+    espo.write("e1", {"sync_status": "clean", "last_sync": "2026-11-23 12:00:00"})
+    espo.write("e1", {}, {Channel.PHONE: [PHONE]}, version=3)
+    assert espo.write("e1", {}, {Channel.MAIL: (), Channel.PHONE: (PHONE,)}).version == 4
+    assert script.bodies() == [
+        {"syncStatus": "clean", "advowareLastSync": "2026-11-23 12:00:00"},
+        {"phoneNumberData": [PHONE]},
+        {"emailAddressData": [], "phoneNumberData": [PHONE]},
+    ]
+    assert [request.headers.get("x-version-number") for request in script.requests] == [None, "3", None]
+    assert espo.calls == {"PUT": 3}
+
+
+@pytest.mark.parametrize("answered", [less("phoneNumberData"), record(emailAddressData=None), {}, [], True])
+def test_an_answer_without_arrays_is_completed_by_one_get(answered: Any) -> None:
+    script = Script(ok(answered), ok(record(phoneNumberData=[PHONE])))
+    espo = espocrm(script.transport)
+    assert len(espo.write("e1", {"sync_status": "clean"}).items) == 1
+    assert espo.calls == {"PUT": 1, "GET": 1}
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (ok({}), answer(404)),
+        (ok({}), ok({})),
+        (ok({}), answer(500), answer(500), answer(500)),
+        (ok({}), answer(401)),
+        (ok(record(betnr=[])),),
+    ],
+    ids=["gone", "malformed", "outage", "login", "malformed answer"],
+)
+def test_a_write_that_arrived_never_looks_like_one_that_did_not(answers: Any) -> None:
+    with pytest.raises(UnknownOutcome, match="the answer to a PUT of e1 cannot be read"):
+        espocrm(Script(*answers).transport).write("e1", {"sync_status": "clean"})
+
+
+def test_not_even_a_signal_makes_a_write_that_arrived_look_undone() -> None:
+    visits: list[int] = []
+
+    def stop_after_the_put() -> None:
+        visits.append(1)
+        if len(visits) > 1:
+            raise Stopped("stopped by a signal")
+
+    with pytest.raises(UnknownOutcome):
+        espocrm(Script(ok({})).transport, checkpoint=stop_after_the_put).write("e1", {})
+
+
+def test_writes_that_did_not_arrive_say_so() -> None:
+    for given, error in [
+        (answer(404), Gone),
+        (answer(409, X_Status_Reason="modified"), Moved),
+        (answer(400, X_Status_Reason="Bad"), Refused),
+        (answer(401), CredentialsRefused),
+    ]:
+        with pytest.raises(error):
+            espocrm(Script(given).transport).write("e1", {}, version=1)
+
+
+# Who and what ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("payload", [{}, {"user": None}, {"user": {"id": ""}}, []])
+def test_a_user_without_id_is_malformed(payload: Any) -> None:
+    with pytest.raises(Malformed, match="App/user"):
+        espocrm(Script(ok(payload)).transport).user()
+
+
+def test_settings_that_say_little_are_an_old_espocrm() -> None:
+    server = espocrm(Script(ok({"phoneNumberInternational": None})).transport).server()
+    assert (server.version, server.international, server.max_mails, server.maintenance) == ("unknown", False, 10, False)
+
+
+def test_another_web_server_at_the_address_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"espocrm\.url: no EspoCRM answers at http://crm\.example\.test"):
+        espocrm(Script(answer(404)).transport).user()
+    with pytest.raises(Outage, match="check the configured address"):
+        espocrm(Script(*[answer(404, "<html>nginx</html>") for _ in range(3)]).transport).user()
+
+
+def test_an_unknown_entity_is_named() -> None:
+    with pytest.raises(ConfigError, match="knows no entity CMandant"):
+        espocrm(Script(answer(200, "null")).transport, entity="CMandant").field_defs()
+    with pytest.raises(ConfigError, match="knows no entity CMandant"):
+        list(espocrm(Script(answer(404)).transport, entity="CMandant").everyone())
+
+
+# The administrator -----------------------------------------------------------------------------------------------
+
+
+def admin(sim: EspoSim, password: str = ADMIN_PASSWORD) -> EspoAdmin:
+    return EspoAdmin(
+        url="http://crm.test", user=ADMIN_NAME, password=SecretStr(password), transport=InProcess(sim)
+    )
+
+
+def test_an_administrator_creates_the_missing_fields_once() -> None:
+    sim = EspoSim(custom_fields=False)
+    setup = admin(sim)
+    assert [setup.create_field(name) for name in WANTED] == [False] + [True] * 7  # betnr is the firm's own
+    assert not any(setup.create_field(name) for name in WANTED)
+    assert sim.store.fields["syncStatus"]["options"][0] == "pending_sync"
+
+
+def test_an_administrator_switches_on_optimistic_concurrency() -> None:
+    setup = admin(EspoSim())
+    assert not setup.has_concurrency_control()
+    setup.switch_on_concurrency_control()
+    assert setup.has_concurrency_control()
+
+
+def test_a_wrong_administrator_is_told_so_at_once() -> None:
+    with pytest.raises(CredentialsRefused, match="administrator's name and password"):
+        admin(EspoSim(), "wrong").create_field("error")
