@@ -1,0 +1,1 @@
+"""One run: its stages, and what they use."""

@@ -1,27 +1,32 @@
 """The third stage: one person's plan, written (rules.md §5): EspoCRM's arrays, then Advoware's rows, one at a time.
 
 Each write is committed as *started* before it is sent and as *done*, *failed* or *unknown* after it. ``Moved`` and
-``UnknownOutcome`` leave this stage untouched: the pipeline reads the person again, settles what was done and plans anew.
+``UnknownOutcome`` leave this stage untouched: the person is read again, what was done settled, and a new plan made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etl.errors import AdvosyncError, Moved, Refused
-from etl.extract import is_unsettled, save_espo_meta
-from etl.guard import Saved
+from etl.extract import is_unsettled
+from etl.readback import Written
 from etl.records import Channel, Item, RowDraft, Side
 from etl.rules.canonical import e164
-from etl.rules.entry import Decision, Step
 from etl.rules.items import whole
 from etl.rules.variants import Variant
-from etl.run import Look, Run
+from etl.snapshot import save_espo_meta
 from etl.store.baseline import add_left_alone
-from etl.verify import Written, verify_person
+from etl.verify import verify_person
 from etl.writing import begin, end_badly, end_well, put_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from etl.guard import Saved
+    from etl.rules.entry import Decision, Step
+    from etl.run import Look, Run
 
 REFUSALS_OF_A_VALUE = frozenset({400, 409, 413, 422})
 
@@ -75,7 +80,9 @@ def read_espo_again(run: Run, look: Look) -> None:
     """Refresh EspoCRM's half of the look; ``Moved`` when it differs from what was planned with, or is half written."""
     fresh, seen = run.espo.fetch(look.espo.entity_id), look.espo
     look.espo, look.espo_at = fresh, run.monotonic()
-    if (fresh.items, fresh.betnr) != (seen.items, seen.betnr) or (fresh.modified_at != seen.modified_at and is_unsettled(run, fresh)):
+    if (fresh.items, fresh.betnr) != (seen.items, seen.betnr) or (
+        fresh.modified_at != seen.modified_at and is_unsettled(run, fresh)
+    ):
         raise Moved(f"EspoCRM's record {fresh.entity_id} changed since it was planned.")
 
 
@@ -99,7 +106,9 @@ def write_arrays(run: Run, saved: Saved, look: Look) -> None:
         put_without_the_refused(run, saved, steps, look, refusal)
 
 
-def put_arrays(run: Run, saved: Saved, steps: Sequence[Step], look: Look, arrays: dict[Channel, list[dict[str, Any]]]) -> None:
+def put_arrays(
+    run: Run, saved: Saved, steps: Sequence[Step], look: Look, arrays: dict[Channel, list[dict[str, Any]]]
+) -> None:
     """One array PUT, journalled for all of ``steps``."""
     changes = [saved.change_of(step) for step in steps]
     begin(run, changes)
@@ -119,7 +128,10 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
     Always ends in ``Moved``, unless the second try was taken: the person is planned again without the refused values.
     """
     plan = saved.plan
-    spelled = {channel: [whole(in_e164(item, run.policy.region)) for item in plan.expected_items if item.channel is channel] for channel in plan.arrays}
+    spelled = {
+        channel: [whole(in_e164(item, run.policy.region)) for item in plan.expected_items if item.channel is channel]
+        for channel in plan.arrays
+    }
     if spelled != plan.arrays:
         try:
             return put_arrays(run, saved, steps, look, spelled)
@@ -167,9 +179,13 @@ def row_steps(saved: Saved) -> list[tuple[Decision, Step]]:
 def write_row(run: Run, saved: Saved, decision: Decision, step: Step) -> Written | None:
     """One Kommunikation; ``None`` for a marker Advoware refused, which leaves the row without one."""
     change = saved.change_of(step)
-    draft = RowDraft(step.new_value or "", step.new_remark or "", step.online, step.komm_kz if step.action == "create" else None)
+    draft = RowDraft(
+        step.new_value or "", step.new_remark or "", step.online, step.komm_kz if step.action == "create" else None
+    )
     try:
-        row = put_row(run, change, saved.plan.betnr, step.komm_id, draft, lost_value(run, saved, decision, step, change))
+        row = put_row(
+            run, change, saved.plan.betnr, step.komm_id, draft, lost_value(run, saved, decision, step, change)
+        )
     except Refused as refusal:
         if refusal.status not in REFUSALS_OF_A_VALUE or step.action in ("empty", "leftover"):
             raise

@@ -7,26 +7,28 @@ and shows the same need not be planned again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from etl.records import Channel, Direction, Item, Side
 from etl.rules.canonical import similar
 from etl.rules.conflicts import in_conflict, verdict
-from etl.rules.entry import Agreed, Decision, Entry, ItemSeen, Left, PersonFacts, Policy, RowSeen, Step
+from etl.rules.entry import Decision, Entry, Left, PersonFacts, Policy, Step
 from etl.rules.facts import entries_with_facts
 from etl.rules.items import whole
 from etl.rules.keys import sides as sides_of
 from etl.rules.leaving import leave, remembered
-from etl.rules.marker import MarkerKind
-from etl.rules.matching import NONE, Sides, match
+from etl.rules.matching import Sides, match
 from etl.rules.pairs import Decided, one_pair_a_value
+from etl.rules.people import PeopleOf
 from etl.rules.slots import Slots
 from etl.rules.variants import Variant
-from etl.rules.writes import decision
+from etl.rules.writes import Means, decision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 STEP_COLUMNS = [
     "entity_id", "betnr", "variant", "side", "action", "channel", "komm_id", "komm_kz",
@@ -59,7 +61,10 @@ class PersonPlan:
     def arrays(self) -> dict[Channel, list[dict[str, Any]]]:
         """EspoCRM's arrays after the plan, whole items, for the channels in which an item changes."""
         changed = {step.channel for step in self.steps if step.side is Side.ESPO}
-        return {channel: [whole(item) for item in self.expected_items if item.channel is channel] for channel in sorted(changed)}
+        return {
+            channel: [whole(item) for item in self.expected_items if item.channel is channel]
+            for channel in sorted(changed)
+        }
 
     @property
     def expected_items(self) -> tuple[Item, ...]:
@@ -67,7 +72,9 @@ class PersonPlan:
         steps = [step for step in self.steps if step.side is Side.ESPO]
         after = {id(step.was): step.item for step in steps if step.was is not None}
         kept = [after.get(id(item), item) for item in self.items]
-        return tuple(item for item in kept if item is not None) + tuple(step.item for step in steps if step.was is None and step.item)
+        return tuple(item for item in kept if item is not None) + tuple(
+            step.item for step in steps if step.was is None and step.item
+        )
 
 
 Plan = dict[str, PersonPlan]
@@ -76,8 +83,8 @@ Plan = dict[str, PersonPlan]
 def plan(frames: Mapping[str, pd.DataFrame], policy: Policy, types: Mapping[str, str] | None = None) -> Plan:
     """Return the plan of every person to whom anything happened, by entity id.
 
-    ``frames``: persons, items, rows, baseline, left_alone as ``etl.frames`` describes them. ``types``: EspoCRM's type of
-    a canonical number, where some stored item has one (rules.md §3, Type changes).
+    ``frames``: persons, items, rows, baseline, left_alone as ``etl.frames`` describes them. ``types``: EspoCRM's type
+    of a canonical number, where some stored item has one (rules.md §3, Type changes).
     """
     if frames["persons"].empty:
         return {}
@@ -103,17 +110,21 @@ def touched_persons(entries: pd.DataFrame, sides: Sides, persons: pd.DataFrame, 
     twins = sides.items.loc[~sides.items["pair"], "person"]
     noted = persons.index[persons["entity_id"].isin(left_alone["entity_id"])]
     spare = sides.rows.loc[sides.rows["spare"], "person"]
-    return pd.Index(acting).union(pd.Index(twins)).union(noted).union(pd.Index(spare)).unique()
+    touched: pd.Index = pd.Index(pd.concat([acting, twins, noted.to_series(), spare]).unique()).sort_values()
+    return touched
 
 
 def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, types: dict[str, str]) -> PersonPlan:
     """Decide one person: leave, conflict and direction, one value one pair, slots, writes."""
-    twins = tuple(Left(Side.ESPO, "duplicate", "another item of this person has the same value", twin.item.value) for twin in person.twins)
+    twins = tuple(
+        Left(Side.ESPO, "duplicate", "another item of this person has the same value", twin.item.value)
+        for twin in person.twins
+    )
     if person.waits_for is not None:
         return PersonPlan(person.entity_id, person.betnr, (), (*person.left,), person.items, waits_for=person.waits_for)
     decided = one_pair_a_value(judged(person, entries, policy))
-    slots = Slots(person.slots)
-    decisions = tuple(decision(one, person, slots, policy, types) for one in in_order(decided))
+    means = Means(Slots(person.slots), policy, types)
+    decisions = tuple(decision(one, means) for one in in_order(decided))
     return PersonPlan(
         person.entity_id,
         person.betnr,
@@ -122,7 +133,9 @@ def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, t
         person.items,
         first_sync=person.first_sync,
         recovery=person.recovery,
-        again=any(one.again or (one.entry.type_edit and one.entry.variant is Variant.VAR6) for one in decided if one.active),
+        again=any(
+            one.again or (one.entry.type_edit and one.entry.variant is Variant.VAR6) for one in decided if one.active
+        ),
     )
 
 
@@ -145,13 +158,22 @@ def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> lis
 def leftover_held(entry: Entry, left: Left | None, policy: Policy) -> Left | None:
     """A leftover that the direction does not allow to empty stays a duplicate."""
     if entry.variant is Variant.LEFTOVER and policy.direction is Direction.TO_ESPOCRM and entry.row is not None:
-        return Left(Side.ADVO, "duplicate", "our own second row; this direction writes no slots", entry.row.value, entry.row.komm_id)
+        return Left(
+            Side.ADVO,
+            "duplicate",
+            "our own second row; this direction writes no slots",
+            entry.row.value,
+            entry.row.komm_id,
+        )
     return left
 
 
 def in_order(decided: Sequence[Decided]) -> list[Decided]:
     """By row, then by item: the order of the plan does not depend on the order of the frames."""
-    return sorted(decided, key=lambda one: (one.entry.row.komm_id if one.entry.row else 1 << 62, one.entry.channel, item_value(one.entry)))
+    return sorted(
+        decided,
+        key=lambda one: (one.entry.row.komm_id if one.entry.row else 1 << 62, one.entry.channel, item_value(one.entry)),
+    )
 
 
 def item_value(entry: Entry) -> str:
@@ -159,168 +181,15 @@ def item_value(entry: Entry) -> str:
     return entry.item.item.value if entry.item is not None else ""
 
 
-class PeopleOf:
-    """The touched persons with their entries, taken out of the frames once (``to_dict``), not row by row."""
-
-    def __init__(self, persons: pd.DataFrame, sides: Sides, left_alone: pd.DataFrame, touched: pd.Index) -> None:
-        self._touched = touched
-        self._persons = records(persons.loc[touched])
-        self._items = {place: item_seen(one) for place, one in by_place(sides.items, touched)}
-        self._rows = {place: row_seen(one) for place, one in by_place(sides.rows, touched)}
-        self._base = {place: agreed(one) for place, one in by_place(sides.base, touched)}
-        self._item_owner = sides.items["person"].to_dict() if len(touched) else {}
-        self._sides = sides
-        self._left = grouped(left_alone, "entity_id", left_note)
-
-    def with_entries(self, entries: pd.DataFrame) -> Iterator[tuple[PersonFacts, list[Entry]]]:
-        """Yield each touched person with all its entries, untouched ones included."""
-        own = entries[entries["person"].isin(self._touched)]
-        entries_of: dict[int, list[Entry]] = {}
-        claimed = set(own["row"]) - {NONE}
-        for one in records(own):
-            entries_of.setdefault(one["person"], []).append(self._entry(one))
-        items_of = self._by_person(self._sides.items, self._items)
-        rows_of = self._by_person(self._sides.rows, {place: row for place, row in self._rows.items() if place not in claimed})
-        filled = set(self._sides.rows.loc[self._sides.rows["filled"] & (self._sides.rows["free_channel"]), "person"])
-        for number, person in zip(self._touched, self._persons, strict=True):
-            mine = entries_of.get(number, [])
-            mine += [spare_entry(row, mine) for place, row in rows_of.get(number, []) if self._sides.rows["spare"].iat[place]]
-            items = items_of.get(number, [])
-            facts = PersonFacts(
-                person["entity_id"],
-                int(person["betnr"]),
-                first_sync=bool(person["first_sync"]),
-                recovery=bool(person["recovery"]),
-                trusted=bool(person["trusted"]),
-                waits_for=waits_for(person, mine, has_items=bool(items), has_rows=number in filled),
-                items=tuple(item.item for _, item in items),
-                slots=tuple(row for _, row in rows_of.get(number, [])),
-                left=tuple(self._left.get(person["entity_id"], ())),
-                twins=tuple(item for place, item in items if not self._sides.items["pair"].iat[place]),
-            )
-            yield facts, mine
-
-    def _entry(self, one: dict[str, Any]) -> Entry:
-        return Entry(
-            Channel(one["channel"]),
-            Variant(one["variant"]),
-            int(one["komm_kz"]),
-            bool(one["marked"]),
-            bool(one["type_edit"]),
-            self._base.get(one["base"]),
-            self._rows.get(one["row"]),
-            self._items.get(one["item"]),
-        )
-
-    def _by_person(self, frame: pd.DataFrame, seen: Mapping[int, Any]) -> dict[int, list[tuple[int, Any]]]:
-        owner = frame["person"]
-        result: dict[int, list[tuple[int, Any]]] = {}
-        for place, one in seen.items():
-            result.setdefault(int(owner.iat[place]), []).append((place, one))
-        return result
-
-
-def spare_entry(row: RowSeen, entries: Sequence[Entry]) -> Entry:
-    """A row of a half-done retype: our leftover. Own text that the pair's row has too goes, any other stays."""
-    copied = any(entry.row is not None and entry.row.own_text == row.own_text for entry in entries if entry.row_key == row.key)
-    own_text = "" if copied else row.own_text
-    return Entry(row.channel or Channel.PHONE, Variant.LEFTOVER, row.marker_komm_kz or 1, marked=True, row=replace(row, own_text=own_text))
-
-
-def waits_for(person: Mapping[str, Any], entries: Sequence[Entry], *, has_items: bool, has_rows: bool) -> Side | None:
-    """The side from which all entries vanished, unless the last run saw the same (rules.md §1, Completeness)."""
-    known = any(entry.base is not None for entry in entries)
-    if not known or has_items == has_rows:
-        return None
-    side = Side.ESPO if not has_items else Side.ADVO
-    return None if person["waiting_side"] == side.value else side
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries, NA as None."""
-    return frame.astype("object").where(frame.notna(), None).to_dict("records")
-
-
-def by_place(frame: pd.DataFrame, touched: pd.Index) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of the touched persons with their places."""
-    own = frame[frame["person"].isin(touched)]
-    return zip(own.index.tolist(), records(own), strict=True)
-
-
-def grouped(frame: pd.DataFrame, key: str, build: Any) -> dict[str, list[Any]]:
-    """Rows of a frame, built into values, by key."""
-    result: dict[str, list[Any]] = {}
-    for one in records(frame):
-        result.setdefault(one[key], []).append(build(one))
-    return result
-
-
-def item_seen(one: Mapping[str, Any]) -> ItemSeen:
-    """An item out of the frame."""
-    item = Item(
-        Channel(one["channel"]), one["value"], one["type"], bool(one["is_primary"]), bool(one["opt_out"]), bool(one["invalid"]), one["raw"]
-    )
-    return ItemSeen(item, one["canonical"] or "", int(one["key"]), int(one["group"]) % 32)
-
-
-def row_seen(one: Mapping[str, Any]) -> RowSeen:
-    """A row out of the frame."""
-    return RowSeen(
-        int(one["komm_id"]),
-        one["row_id"],
-        one["value"] or "",
-        one["canonical"],
-        int(one["key"]),
-        one["remark"],
-        one["own_text"] or "",
-        MarkerKind(one["marker_kind"] or "none"),
-        int(one["marker_key"]),
-        None if one["marker_komm_kz"] is None else int(one["marker_komm_kz"]),
-        Channel(one["channel"]) if one["channel"] else None,
-        bool(one["online"]),
-    )
-
-
-def agreed(one: Mapping[str, Any]) -> Agreed:
-    """A baseline row out of the frame."""
-    return Agreed(
-        int(one["komm_id"]),
-        one["espo_value"],
-        one["espo_canonical"],
-        one["espo_type"],
-        one["advo_value"],
-        one["advo_canonical"],
-        int(one["komm_kz"]),
-        int(one["espo_key"]),
-        int(one["advo_key"]),
-        bool(one["unmarked"]),
-        one.get("remark"),
-        bool(one["pseudo"]),
-    )
-
-
-def left_note(one: Mapping[str, Any]) -> Left:
-    """A note of an earlier run."""
-    return Left(
-        Side(one["side"]),
-        one["reason"],
-        one["detail"] or "",
-        one["value"] or "",
-        None if one["komm_id"] is None else int(one["komm_id"]),
-        Direction(one["direction"]) if one["direction"] else None,
-    )
-
-
 def steps_frame(plans: Plan) -> pd.DataFrame:
     """The plan as a frame: one row a step, columns as ``plan --json`` names them."""
     rows = [
         (
-            one.entity_id, one.betnr, made.variant.value, step.side.value, step.action, step.channel.value, step.komm_id,
-            step.komm_kz, step.old_value, step.new_value, step.old_remark, step.new_remark, made.reason,
+            one.entity_id, one.betnr, made.variant.value, step.side.value, step.action, step.channel.value,
+            step.komm_id, step.komm_kz, step.old_value, step.new_value, step.old_remark, step.new_remark, made.reason,
         )
         for one in plans.values()
         for made in one.decisions
         for step in made.steps
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=STEP_COLUMNS)
-

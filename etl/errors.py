@@ -81,7 +81,15 @@ class Malformed(PersonError):
 class Refused(PersonError):
     """A system refused what was sent. ``field`` is EspoCRM's field name when it says one, ``type`` its rule."""
 
-    def __init__(self, system: str, status: int, reason: str, *, field: str | None = None, type: str | None = None) -> None:
+    def __init__(
+        self,
+        system: str,
+        status: int,
+        reason: str,
+        *,
+        field: str | None = None,
+        type: str | None = None,  # noqa: A002 - EspoCRM's own word
+    ) -> None:
         super().__init__(f"{system} refused the write ({status}): {reason}")
         self.system = system
         self.status = status

@@ -6,23 +6,24 @@ Advoware only when it is still due after that. Snapshot, due mark and what an un
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from etl.errors import Gone, PersonError
-from etl.records import AdvoPerson, EspoRecord, Listing
-from etl.rules.observed import fingerprint_of, item_record, row_records
+from etl.reading import batches, overlapped
+from etl.rules.observed import item_record, row_records
 from etl.run import Look, Run
 from etl.settle import settle_person
+from etl.snapshot import save_advo, save_espo
 from etl.store.baseline import end_baseline, types_moved
 from etl.store.due import clear_due, hot_persons, mark_due, oldest_looks, shared_betnrs
 from etl.store.journal import open_changes
 from etl.store.persons import load_person, load_persons, save_listings, update_person
-from etl.store.snapshots import save_items, save_rows, snapshot_items, snapshot_rows
+from etl.store.snapshots import snapshot_items, snapshot_rows
+
+if TYPE_CHECKING:
+    from etl.records import AdvoPerson, EspoRecord, Listing
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
@@ -43,7 +44,7 @@ Person = Mapping[str, Any]
 
 
 def list_candidates(run: Run) -> None:
-    """Walk EspoCRM's lists: what was modified since the cursor, and whose status asks for a look; then move the cursor."""
+    """Walk EspoCRM's lists: what was modified since the cursor, whose status asks for a look; then move the cursor."""
     cursor = run.store.setting("cursor")
     latest = cursor
     for page in run.espo.modified_since(earlier(cursor, run.limits.overlap_seconds) if cursor else None):
@@ -75,7 +76,10 @@ def is_news(run: Run, listing: Listing, known: Person | None) -> bool:
     if known is None:
         return True
     ours = listing.modified_by == run.user_id and listing.modified_at == known["own_modified_at"]
-    return not ours and (listing.modified_at, listing.modified_by) != (known["espo_modified_at"], known["espo_modified_by"])
+    return not ours and (listing.modified_at, listing.modified_by) != (
+        known["espo_modified_at"],
+        known["espo_modified_by"],
+    )
 
 
 def earlier(moment: str, seconds: float) -> str:
@@ -100,7 +104,9 @@ def look_at(run: Run, persons: Sequence[Person], *, asked: bool = False) -> list
 def espo_looks(run: Run, persons: Sequence[Person]) -> list[tuple[Person, EspoRecord]]:
     """One GET of each in EspoCRM; the snapshot and what follows from it are stored batch by batch."""
     result = []
-    answers = overlapped(run, "EspoCRM", persons, lambda person: run.espo.fetch(person["entity_id"]), run.limits.espo_readers)
+    answers = overlapped(
+        run, "EspoCRM", persons, lambda person: run.espo.fetch(person["entity_id"]), run.limits.espo_readers
+    )
     for batch in batches(answers, BATCH):
         with run.store.transaction():
             result += [found for person, answer in batch if (found := took_espo(run, person, answer)) is not None]
@@ -129,7 +135,7 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError) -> tup
         mark_due(run.store, [entity_id], CHANGED_IN_ESPO, run.utcnow())
         update_person(run.store, entity_id, due_reason=CHANGED_IN_ESPO)
     save_espo(run, answer)
-    if is_unsettled(run, answer) or is_somebody_elses(run, person, answer):
+    if is_unsettled(run, answer) or is_somebody_elses(run, answer):
         mark_due(run.store, [entity_id], SEEN_MODIFIED, run.utcnow())
         run.tally.waiting.add(entity_id)
         return None
@@ -146,8 +152,8 @@ def is_unsettled(run: Run, record: EspoRecord) -> bool:
     return record.modified_at > earlier(record.answered_at, run.limits.settle_seconds)
 
 
-def is_somebody_elses(run: Run, person: Person, record: EspoRecord) -> bool:
-    """``syncing``, not by our own journal, and fresh: another sync is at it; left for the next run (rules.md §6, Locks)."""
+def is_somebody_elses(run: Run, record: EspoRecord) -> bool:
+    """``syncing``, fresh, and not by our own journal: another sync is at it; left for the next run (rules.md §6)."""
     if record.status != "syncing" or record.modified_at is None or open_changes(run.store, [record.entity_id]):
         return False
     return record.modified_at > earlier(record.answered_at, SYNCING_PATIENCE)
@@ -166,7 +172,9 @@ def needs_advoware(run: Run, person: Person, record: EspoRecord) -> bool:
 
 def advo_looks(run: Run, wanted: Sequence[tuple[Person, EspoRecord]]) -> list[str]:
     """One GET of each in Advoware; unfinished writes are settled in the transaction that stores the snapshot."""
-    read = overlapped(run, "Advoware", wanted, lambda one: run.advoware.fetch(one[1].betnr or 0), run.limits.advo_readers)
+    read = overlapped(
+        run, "Advoware", wanted, lambda one: run.advoware.fetch(one[1].betnr or 0), run.limits.advo_readers
+    )
     ready = []
     for batch in batches(read, BATCH):
         with run.store.transaction():
@@ -198,10 +206,16 @@ def poll_advoware(run: Run, taken: Sequence[str]) -> list[tuple[Person, AdvoPers
     excluding = [*taken, *(one["entity_id"] for one in hot)]
     oldest = oldest_looks(run.store, budget - len(hot), excluding=excluding, only=run.limits.only)
     changed: list[tuple[Person, AdvoPerson]] = []
-    read = overlapped(run, "Advoware", [*oldest, *hot], lambda one: run.advoware.fetch(one["betnr"]), run.limits.advo_readers)
+    read = overlapped(
+        run, "Advoware", [*oldest, *hot], lambda one: run.advoware.fetch(one["betnr"]), run.limits.advo_readers
+    )
     for batch in batches(read, BATCH):
         with run.store.transaction():
-            changed += [(person, answer) for person, answer in batch if drifted(run, person, answer) and not isinstance(answer, PersonError)]
+            changed += [
+                (person, answer)
+                for person, answer in batch
+                if drifted(run, person, answer) and not isinstance(answer, PersonError)
+            ]
     return changed
 
 
@@ -266,129 +280,3 @@ def set_apart_shared(run: Run) -> list[tuple[int, list[str]]]:
                 update_person(run.store, entity_id, status="conflict", error=message)
             run.tally.skipped |= set(entity_ids)
     return shared
-
-
-# What is stored -----------------------------------------------------------------------------------------------------
-
-
-def save_look(run: Run, espo: EspoRecord, advo: AdvoPerson) -> None:
-    """Store what both systems show now."""
-    save_espo(run, espo)
-    save_advo(run, espo.entity_id, advo)
-    if espo.entity_id in run.looks:
-        run.looks[espo.entity_id] = Look(espo, run.monotonic(), advo, run.monotonic())
-
-
-def save_espo(run: Run, record: EspoRecord) -> None:
-    """Store EspoCRM's half of a snapshot."""
-    save_items(run.store, record.entity_id, [item_record(item, run.policy.region) for item in record.items])
-    update_person(
-        run.store,
-        record.entity_id,
-        betnr=record.betnr,
-        name=record.name,
-        espo_status=record.status,
-        espo_fingerprint=record.fingerprint,
-        espo_modified_at=record.modified_at,
-        espo_modified_by=record.modified_by,
-        espo_version=record.version,
-        espo_seen_at=run.utcnow(),
-        gone_at=None,
-    )
-
-
-def save_espo_meta(run: Run, answer: EspoRecord) -> None:
-    """Remember how our own write shows, so that it does not come back as somebody's edit."""
-    update_person(
-        run.store,
-        answer.entity_id,
-        own_modified_at=answer.modified_at,
-        espo_modified_at=answer.modified_at,
-        espo_modified_by=answer.modified_by,
-        espo_version=answer.version,
-        espo_status=answer.status,
-        espo_fingerprint=answer.fingerprint,
-    )
-    look = run.looks.get(answer.entity_id)
-    if look is not None:
-        look.espo = with_meta(look.espo, answer)
-
-
-def with_meta(seen: EspoRecord, answer: EspoRecord) -> EspoRecord:
-    """The record as planned, with version, time and status as our write left them."""
-    return replace(
-        seen,
-        version=answer.version,
-        modified_at=answer.modified_at,
-        modified_by=answer.modified_by,
-        status=answer.status,
-        fingerprint=answer.fingerprint,
-        answered_at=answer.answered_at,
-    )
-
-
-def save_advo(run: Run, entity_id: str, person: AdvoPerson) -> None:
-    """Store Advoware's half of a snapshot."""
-    records = row_records(person, run.policy.region, run.policy.table)
-    save_rows(run.store, person.betnr, records)
-    update_person(
-        run.store, entity_id, advo_fields=person.fields, advo_fingerprint=fingerprint_of(records), advo_seen_at=run.utcnow()
-    )
-
-
-# Reading several at once ------------------------------------------------------------------------------------------
-
-
-def overlapped(
-    run: Run, what: str, keys: Sequence[Key], fetch: Callable[[Key], Answer], readers: int
-) -> Iterator[tuple[Key, Answer | PersonError]]:
-    """Fetch with up to ``readers`` requests under way, answers in the order of ``keys``; a person's error is its answer."""
-
-    def one(key: Key) -> Answer | PersonError:
-        try:
-            return fetch(key)
-        except PersonError as error:
-            return error
-
-    if readers <= 1 or len(keys) <= 1:
-        for done, key in enumerate(keys):
-            run.progress(what, done, len(keys))
-            yield key, one(key)
-        return
-    with closing(ThreadedReads(one, keys, readers)) as reads:
-        for done, pair in enumerate(reads):
-            run.progress(what, done, len(keys))
-            yield pair
-
-
-class ThreadedReads:
-    """A bounded pool of readers: never more than a window of answers is held, and what is not needed is cancelled."""
-
-    def __init__(self, fetch: Callable[[Any], Any], keys: Sequence[Any], readers: int) -> None:
-        self._pool = ThreadPoolExecutor(readers, thread_name_prefix="reader")
-        self._fetch, self._keys, self._window = fetch, keys, 4 * readers
-
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        """Yield each key with its answer, in order."""
-        waiting = [(key, self._pool.submit(self._fetch, key)) for key in self._keys[: self._window]]
-        for upcoming in [*self._keys[self._window :], *[None] * len(waiting)]:
-            key, answer = waiting.pop(0)
-            if upcoming is not None:
-                waiting.append((upcoming, self._pool.submit(self._fetch, upcoming)))
-            yield key, answer.result()
-
-    def close(self) -> None:
-        """Cancel what was not begun and wait for what was."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def batches(things: Iterable[Key], size: int) -> Iterator[list[Key]]:
-    """Chunks of up to ``size``."""
-    batch: list[Key] = []
-    for thing in things:
-        batch.append(thing)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from etl.diff import PersonPlan, Plan
 from etl.rules.canonical import canonical
-from etl.rules.entry import Decision, Pair, Step
 from etl.rules.guards import COUNTED_ACTIONS, held
 from etl.rules.observed import steps_digest
 from etl.rules.variants import Variant
-from etl.run import Run
 from etl.store.holds import hold_persons
 from etl.store.journal import save_changes, save_decisions
 from etl.store.states import HoldKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.diff import PersonPlan, Plan
+    from etl.rules.entry import Decision, Pair, Step
+    from etl.run import Run
 
 REASONS = {
     HoldKind.REMOVALS: "the run would remove, empty or overwrite more values than the guard allows",
@@ -56,7 +59,9 @@ def held_persons(run: Run, plans: Plan, *, baseline_rows: int, rows_seen: int) -
         ),
         HoldKind.REMOVALS,
     )
-    kinds |= {entity_id: HoldKind.RECOVERY for entity_id, plan in asking.items() if plan.recovery and counted[entity_id]}
+    kinds |= {
+        entity_id: HoldKind.RECOVERY for entity_id, plan in asking.items() if plan.recovery and counted[entity_id]
+    }
     if configuration_changed(run):
         kinds |= dict.fromkeys(asking, HoldKind.CONFIGURATION)
     return kinds
@@ -91,23 +96,33 @@ def hold(run: Run, plans: Plan, kinds: Mapping[str, HoldKind]) -> None:
 
 def digest(plan: PersonPlan) -> str:
     """One text for what a plan would write, to tell whether an approval still speaks of the same steps."""
-    return steps_digest(
-        [[step.side, step.action, step.komm_id, step.old_value, step.new_value, step.old_remark, step.new_remark] for step in plan.steps]
-    )
+    facts = ("side", "action", "komm_id", "old_value", "new_value", "old_remark", "new_remark")
+    return steps_digest({fact: getattr(step, fact) for fact in facts} for step in plan.steps)
 
 
-def save_plan(run: Run, plan: PersonPlan, *, state: str = "planned", known_rows: tuple[int, ...] = ()) -> Saved:
+def save_plan(run: Run, plan: PersonPlan, *, known_rows: tuple[int, ...] = ()) -> Saved:
     """Journal a person's decisions and steps before anything is written. ``known_rows``: komm_ids Advoware showed."""
-    decision_ids = save_decisions(run.store, [decision_record(run, plan, one, state) for one in plan.decisions])
-    owner = {id(step): (decision, number) for decision, number in zip(plan.decisions, decision_ids, strict=True) for step in decision.steps}
+    decision_ids = save_decisions(run.store, [decision_record(run, plan, one) for one in plan.decisions])
+    owner = {
+        id(step): (decision, number)
+        for decision, number in zip(plan.decisions, decision_ids, strict=True)
+        for step in decision.steps
+    }
     change_ids = save_changes(
         run.store,
-        [change_record(run, plan, step, *owner[id(step)], seq, state, known_rows) for seq, step in enumerate(plan.steps)],
+        [
+            {
+                **change_record(run, plan, step, owner[id(step)][0], known_rows),
+                "decision_id": owner[id(step)][1],
+                "seq": seq,
+            }
+            for seq, step in enumerate(plan.steps)
+        ],
     )
     return Saved(plan, tuple(change_ids), tuple(decision_ids))
 
 
-def decision_record(run: Run, plan: PersonPlan, decision: Decision, state: str) -> dict[str, Any]:
+def decision_record(run: Run, plan: PersonPlan, decision: Decision) -> dict[str, Any]:
     """A decision as the journal keeps it; ``facts`` is what settling a broken run needs."""
     entry = decision.entry
     return {
@@ -125,20 +140,18 @@ def decision_record(run: Run, plan: PersonPlan, decision: Decision, state: str) 
             "array": bool(plan.arrays),
             "writes_espo": any(step.side == "espo" for step in decision.steps),
             "old_komm_kz": entry.komm_kz,
+            "base": asdict(entry.base) if entry.base is not None else None,
         },
-        "state": state,
         "created_at": run.utcnow(),
     }
 
 
 def change_record(
-    run: Run, plan: PersonPlan, step: Step, decision: Decision, decision_id: int, seq: int, state: str, known_rows: tuple[int, ...]
+    run: Run, plan: PersonPlan, step: Step, decision: Decision, known_rows: tuple[int, ...] = ()
 ) -> dict[str, Any]:
-    """A step as the journal keeps it, with its before-image."""
+    """A step as the journal keeps it, with its before-image; ``decision_id`` and ``seq`` are the caller's."""
     return {
         "run_id": run.id,
-        "decision_id": decision_id,
-        "seq": seq,
         "entity_id": plan.entity_id,
         "betnr": plan.betnr,
         "variant": decision.entry.variant if decision.variant is Variant.LEAVE else decision.variant,
@@ -153,8 +166,9 @@ def change_record(
         "old_remark": step.old_remark,
         "new_remark": step.new_remark,
         "before": before_image(step, known_rows),
-        "after": asdict(step.item) if step.item is not None else {"value": step.new_value, "remark": step.new_remark, "online": step.online},
-        "state": state,
+        "after": asdict(step.item)
+        if step.item is not None
+        else {"value": step.new_value, "remark": step.new_remark, "online": step.online},
     }
 
 
@@ -167,7 +181,9 @@ def before_image(step: Step, known_rows: tuple[int, ...]) -> dict[str, Any] | No
     return {"value": step.old_value, "remark": step.old_remark, "online": step.online, "row_id": step.old_row_id}
 
 
-def baseline_record(plan: PersonPlan, pair: Pair, region: str, *, komm_id: int | None = None, row_id: str | None = None) -> dict[str, Any]:
+def baseline_record(
+    plan: PersonPlan, pair: Pair, region: str, *, komm_id: int | None = None, row_id: str | None = None
+) -> dict[str, Any]:
     """A pair as the table ``baseline`` keeps it; its remark only where it has no marker on purpose."""
     return {
         "entity_id": plan.entity_id,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from etl.clients.advoware import Advoware
-from etl.clients.espocrm import EspoCrm
-from etl.errors import PersonError
-from etl.records import AdvoPerson, EspoRecord, Item, Row
-from etl.rules.entry import Policy
-from etl.store.database import Store
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from etl.clients.advoware import Advoware
+    from etl.clients.espocrm import EspoCrm
+    from etl.errors import PersonError
+    from etl.records import AdvoPerson, EspoRecord, Item, Row
+    from etl.rules.entry import Policy
+    from etl.store.database import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The numbers of ``config.yaml`` the stages go by (interface.md); seconds, minutes and persons as their names say."""
+    """The numbers of ``config.yaml`` the stages go by (interface.md); units as their names say."""
 
     overlap_seconds: int = 120
     persons_per_run: int = 1000
@@ -74,6 +76,7 @@ class Tally:
     writes: Counter[str] = field(default_factory=Counter)
     variants: Counter[str] = field(default_factory=Counter)
     newly_held: set[str] = field(default_factory=set)
+    notices: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -98,4 +101,4 @@ class Run:
     unread: dict[str, PersonError] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
     approved: Collection[str] = frozenset()
-    progress: Callable[[str, int, int], None] = lambda what, done, of: None
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None

@@ -1,4 +1,4 @@
-"""What an unfinished run did counts first (rules.md §5): before a person is planned, its open writes enter the baseline.
+"""What an unfinished run did counts first (rules.md §5): before a person is planned, its open writes are settled.
 
 *done* counts as it is; *started* and *unknown* are settled by reading: a PUT arrived when its row carries the marker or
 slot it was to get, a POST when a row that did not exist carries its marker, an array PUT when an item it was to add is
@@ -8,18 +8,20 @@ there and the one it was to replace or remove is not. Nothing is ever repeated o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etl.records import AdvoPerson, Channel, EspoRecord
 from etl.rules.canonical import canonical
 from etl.rules.items import espo_key
 from etl.rules.marker import decode
 from etl.rules.variants import Variant
-from etl.run import Run
 from etl.store.baseline import drop_baseline, save_baseline
 from etl.store.conflicts import drop_conflicts
 from etl.store.journal import open_changes, open_decisions, set_change_state, settle
 from etl.store.states import ChangeState
+
+if TYPE_CHECKING:
+    from etl.run import Run
 
 WITH_THE_ARRAY = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.LINK, Variant.REPAIR, Variant.SAME})
 """Once EspoCRM's arrays stand (or needed nothing) both sides held these values, markers or not."""
@@ -50,7 +52,9 @@ def decided_by_reading(run: Run, change: Change, espo: EspoRecord, advo: AdvoPer
     else:
         there, komm_id = row_arrived(change, advo)
     state = ChangeState.DONE if there else ChangeState.FAILED
-    set_change_state(run.store, [change["id"]], state, now=run.utcnow(), error=None if there else "did not arrive", komm_id=komm_id)
+    set_change_state(
+        run.store, [change["id"]], state, now=run.utcnow(), error=None if there else "did not arrive", komm_id=komm_id
+    )
     if not there:
         drop_conflicts(run.store, [change["id"]])
     return {**change, "state": state, "komm_id": komm_id or change["komm_id"]}
@@ -75,7 +79,8 @@ def row_arrived(change: Change, advo: AdvoPerson) -> tuple[bool, int | None]:
     found = [
         row.komm_id
         for row in advo.rows
-        if row.komm_id not in there_before and (decode(row.remark).value, decode(row.remark).komm_kz) == (wanted.value, wanted.komm_kz)
+        if row.komm_id not in there_before
+        and (decode(row.remark).value, decode(row.remark).komm_kz) == (wanted.value, wanted.komm_kz)
     ]
     return bool(found), min(found, default=None)
 
@@ -99,7 +104,9 @@ def take_in(run: Run, decision: Change, done: Sequence[Change], advo: AdvoPerson
         return
     drop_baseline(run.store, decision["entity_id"], decision["drops"])
     if decision["foreseen"] is not None:
-        komm_id = decision["foreseen"]["komm_id"] or next((change["komm_id"] for change in own if change["komm_id"]), None)
+        komm_id = decision["foreseen"]["komm_id"] or next(
+            (change["komm_id"] for change in own if change["komm_id"]), None
+        )
         save_baseline(run.store, [{**decision["foreseen"], "komm_id": komm_id}], run.utcnow())
 
 
@@ -135,5 +142,10 @@ def half_retyped(run: Run, decision: Change, own: Sequence[Change], advo: AdvoPe
     channel = Channel(foreseen["channel"])
     if canonical(channel, old.value, run.policy.region) == foreseen["advo_canonical"]:
         return {**foreseen, "komm_id": made, "other_row": old.komm_id}
-    kept = {"komm_id": old.komm_id, "other_row": made, "komm_kz": (decision["facts"] or {}).get("old_komm_kz"), "row_id": None}
+    kept = {
+        "komm_id": old.komm_id,
+        "other_row": made,
+        "komm_kz": (decision["facts"] or {}).get("old_komm_kz"),
+        "row_id": None,
+    }
     return {**foreseen, **kept}

@@ -1,18 +1,21 @@
-"""A person's status, in the state store and in EspoCRM's fields (rules.md §6). The store decides, the fields show it."""
+"""A person's status, in the store and in EspoCRM's fields (rules.md §6): the store decides, the fields show it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etl.errors import PersonError, UnknownOutcome
-from etl.extract import save_espo_meta
-from etl.records import EspoRecord
 from etl.rules.backoff import after_failure
-from etl.run import Run
+from etl.snapshot import save_espo_meta
 from etl.store.due import mark_due
 from etl.store.journal import settle
 from etl.store.persons import load_person, update_person
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.records import EspoRecord
+    from etl.run import Run
 
 LONGEST_MESSAGE = 2000  # characters EspoCRM's text field is given (rules.md §6)
 

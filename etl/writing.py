@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etl.errors import AdvosyncError, Outage, RunEnds, UnknownOutcome
 from etl.records import Row, RowDraft
-from etl.run import Run
 from etl.store.conflicts import drop_conflicts, save_conflicts
 from etl.store.journal import set_change_state
 from etl.store.states import ChangeState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from etl.run import Run
 
 
 def put_row(
     run: Run, change: int, betnr: int, komm_id: int | None, draft: RowDraft, conflicts: Sequence[Mapping[str, Any]] = ()
 ) -> Row:
-    """Create or update one Kommunikation; the row as answered, with an empty ``row_id`` where the answer did not say."""
+    """Create or update one Kommunikation; the row as answered, its ``row_id`` empty where the answer did not say."""
     begin(run, [change], conflicts)
     try:
         row = run.advoware.create(betnr, draft) if komm_id is None else run.advoware.update(betnr, komm_id, draft)
@@ -36,11 +39,15 @@ def begin(run: Run, changes: Sequence[int], conflicts: Sequence[Mapping[str, Any
         save_conflicts(run.store, conflicts)
 
 
-def end_well(run: Run, changes: Sequence[int], system: str, *, komm_id: int | None = None, answered_row_id: str | None = None) -> None:
+def end_well(
+    run: Run, changes: Sequence[int], system: str, *, komm_id: int | None = None, answered_row_id: str | None = None
+) -> None:
     """Commit *done*."""
     run.failed_writes = 0
     run.tally.writes[system] += 1
-    set_change_state(run.store, changes, ChangeState.DONE, now=run.utcnow(), answered_row_id=answered_row_id, komm_id=komm_id)
+    set_change_state(
+        run.store, changes, ChangeState.DONE, now=run.utcnow(), answered_row_id=answered_row_id, komm_id=komm_id
+    )
 
 
 def end_badly(run: Run, changes: Sequence[int], error: Exception) -> None:
@@ -56,5 +63,3 @@ def end_badly(run: Run, changes: Sequence[int], error: Exception) -> None:
             drop_conflicts(run.store, changes)
     if isinstance(error, UnknownOutcome) and run.failed_writes >= run.limits.outage_after:
         raise Outage(error.system, f"{run.failed_writes} writes in a row were not confirmed") from error
-
-

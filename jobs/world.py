@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx
+
+
+class Around(TypedDict):
+    """The time and the signals a client goes by."""
+
+    sleep: Callable[[float], None]
+    monotonic: Callable[[], float]
+    utcnow: Callable[[], datetime]
+    checkpoint: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -22,9 +32,13 @@ class World:
     espo_transport: httpx.BaseTransport | None = None
     advo_transport: httpx.BaseTransport | None = None
     checkpoint: Callable[[], None] = lambda: None
-    progress: Callable[[str, int, int], None] = lambda what, done, of: None
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None
     durable: bool = True
     heartbeat: bool = True
+
+    def surroundings(self) -> Around:
+        """What the clients take of it."""
+        return Around(sleep=self.sleep, monotonic=self.monotonic, utcnow=self.utcnow, checkpoint=self.checkpoint)
 
     def now(self) -> str:
         """UTC text, as both the store and EspoCRM write times."""

@@ -196,7 +196,7 @@ class TokenAuth(httpx.Auth):
     A generator without I/O: the token request it yields is sent by the client that sends the rest.
     """
 
-    def __init__(  # noqa: PLR0913 - an account, a place, and the world
+    def __init__(
         self,
         account: Account,
         gateway: Callable[[], str],

@@ -41,7 +41,7 @@ HABITS = Habits(
 class EspoAdmin:
     """An administrator's hands on one entity; everything it does can be done twice."""
 
-    def __init__(  # noqa: PLR0913 - whose hands, where, and the world
+    def __init__(
         self,
         *,
         url: str,

@@ -54,7 +54,7 @@ class Question:
     counted: bool = False
 
 
-def walk(  # noqa: PLR0913 - a list is what, from where, in which order, and how much
+def walk(
     read: Callable[[Question], Page],
     where: Sequence[Filter],
     *,

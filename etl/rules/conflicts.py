@@ -21,7 +21,9 @@ class Verdict(StrEnum):
     HOLD = "hold"
 
 
-TO_ESPOCRM_ALLOWS: Final = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.LINK, Variant.REPAIR, Variant.FORGET, Variant.SAME})
+TO_ESPOCRM_ALLOWS: Final = frozenset(
+    {Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.LINK, Variant.REPAIR, Variant.FORGET, Variant.SAME}
+)
 
 
 def verdict(variant: Variant, direction: Direction, *, person_conflict: bool, unsafe_to_revert: bool) -> Verdict:
@@ -40,5 +42,5 @@ def verdict(variant: Variant, direction: Direction, *, person_conflict: bool, un
 
 
 def in_conflict(variants: set[str], scope: Scope) -> bool:
-    """Whether a person with these variants is in conflict as a whole (the seed's rule); read off decisions, not clocks."""
+    """Whether a person with these variants is in conflict as a whole (the seed's rule); no clock is asked."""
     return scope is Scope.PERSON and bool(variants & ESPO_CHANGES) and bool(variants & ADVO_CHANGES)

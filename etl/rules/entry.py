@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from etl.records import Channel, Direction, Item, Scope, Side
-from etl.rules.conflicts import Verdict
-from etl.rules.kommkz import KommKzTable
-from etl.rules.marker import MarkerKind
 from etl.rules.matching import NONE
-from etl.rules.variants import Variant
+
+if TYPE_CHECKING:
+    from etl.records import Channel, Direction, Item, Scope, Side
+    from etl.rules.conflicts import Verdict
+    from etl.rules.kommkz import KommKzTable
+    from etl.rules.marker import MarkerKind
+    from etl.rules.variants import Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Entry:
     @property
     def was_pair(self) -> bool:
         """Whether the row was the pair of the very value it still holds."""
-        return self.base is not None and self.row_key not in (NONE,) and self.row_key == self.base.advo_key
+        return self.base is not None and self.row_key != NONE and self.row_key == self.base.advo_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write of one entry. ``item`` is what EspoCRM ends with, ``was`` what it had; rows carry all writable fields."""
+    """One write of one entry. ``item`` is what EspoCRM ends with, ``was`` what it had; rows carry all they are sent."""
 
     side: Side
     action: str

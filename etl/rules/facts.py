@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from etl.records import Channel
 from etl.rules.keys import CHANNEL_CODES, NO_CHANNEL, type_komm_kz
@@ -13,6 +12,8 @@ from etl.rules.matching import NONE, Sides, take
 from etl.rules.variants import FACTS, decision_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from etl.rules.kommkz import KommKzTable
 
 
@@ -24,8 +25,10 @@ def entries_with_facts(places: pd.DataFrame, sides: Sides, persons: pd.DataFrame
     """
     entries = places.assign(person=owner(places, sides), channel=channel_of(places, sides))
     entries = entries.assign(komm_kz=komm_kz_of(entries, sides, table))
-    return entries.assign(**facts(entries, sides, persons, table)).assign(moves=moves(entries, sides)).merge(
-        decision_table(), how="left", on=FACTS, validate="m:1"
+    return (
+        entries.assign(**facts(entries, sides, persons, table))
+        .assign(moves=moves(entries, sides))
+        .merge(decision_table(), how="left", on=FACTS, validate="m:1")
     )
 
 
@@ -58,21 +61,27 @@ def type_edited(entries: pd.DataFrame, sides: Sides, persons: pd.DataFrame, tabl
     now = take(sides.items["type"].fillna(""), entries["item"], missing="")
     was = take(sides.base["espo_type"].fillna(""), entries["base"], missing="")
     by_other = persons["edited_by_other"].fillna(0).to_numpy(dtype=bool)[entries["person"].to_numpy()]
-    candidate = (entries["channel"].to_numpy() == "phone") & by_other & (now != was)
+    candidate: np.ndarray = (entries["channel"].to_numpy() == "phone") & by_other & (now != was)
     if not candidate.any():
         return candidate
     of_item = take(type_komm_kz(*item_facts(sides), table), entries["item"])
-    of_pair = entries["komm_kz"].map({kz: table.for_type(table.espo_type(kz), Channel.PHONE) for kz in set(entries["komm_kz"])}).to_numpy()
-    return candidate & (of_item != of_pair)
+    of_pair = (
+        entries["komm_kz"]
+        .map({kz: table.for_type(table.espo_type(kz), Channel.PHONE) for kz in set(entries["komm_kz"])})
+        .to_numpy()
+    )
+    edited: np.ndarray = candidate & (of_item != of_pair)
+    return edited
 
 
 def unmarked_on_purpose(entries: pd.DataFrame, sides: Sides) -> np.ndarray:
     """A pair without marker because the remark was too long for one: right as long as nobody touches the remark."""
-    unmarked = take(sides.base["unmarked"].fillna(0), entries["base"], missing=0).astype(bool)
+    unmarked: np.ndarray = take(sides.base["unmarked"].fillna(0), entries["base"], missing=0).astype(bool)
     if not unmarked.any():
         return unmarked
     remark = take(sides.rows["remark"].fillna(""), entries["row"], missing="")
-    return unmarked & (remark == take(sides.base["remark"].fillna(""), entries["base"], missing=""))
+    untouched: np.ndarray = unmarked & (remark == take(sides.base["remark"].fillna(""), entries["base"], missing=""))
+    return untouched
 
 
 def moves(entries: pd.DataFrame, sides: Sides) -> np.ndarray:

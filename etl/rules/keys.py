@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from etl.records import Channel
-from etl.rules.matching import NONE, Sides
+from etl.rules.matching import NONE, Sides, take
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,8 +35,14 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[pd.Da
     items = with_person(frames["items"], index)
     rows = with_person(frames["rows"], index)
     base = with_person(baseline, index).assign(pseudo=False)
-    base = pd.concat([base, marker_pairs(persons, items, rows, table)], ignore_index=True) if persons["recovery"].any() else base
-    codes = value_codes(items["canonical"], rows["canonical"], rows["marker_canonical"], base["espo_canonical"], base["advo_canonical"])
+    base = (
+        pd.concat([base, marker_pairs(persons, items, rows, table)], ignore_index=True)
+        if persons["recovery"].any()
+        else base
+    )
+    codes = value_codes(
+        items["canonical"], rows["canonical"], rows["marker_canonical"], base["espo_canonical"], base["advo_canonical"]
+    )
     items = items.assign(key=key_of(items, codes[0]), group=group_of(items, items["type"], table))
     rows = rows.assign(
         key=key_of(rows, codes[1]),
@@ -57,7 +63,9 @@ def spare_rows(base: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     waiting = base[base["other_row"].notna()]
     if waiting.empty:
         return np.zeros(len(rows), dtype=bool)
-    wanted = pd.DataFrame({"person": waiting["person"], "komm_id": waiting["other_row"].astype("int64"), "key": waiting["espo_key"]})
+    wanted = pd.DataFrame(
+        {"person": waiting["person"], "komm_id": waiting["other_row"].astype("int64"), "key": waiting["espo_key"]}
+    )
     return member(rows[["person", "komm_id", "key"]].astype("int64"), wanted.astype("int64")).to_numpy(dtype=bool)
 
 
@@ -65,8 +73,8 @@ def agreed_with_present_betnr(baseline: pd.DataFrame, persons: pd.DataFrame) -> 
     """What was agreed with an earlier betnr says nothing about the present one (rules.md §3)."""
     present = pd.Index(persons["entity_id"]).get_indexer(pd.Index(baseline["entity_id"]))
     betnr = persons["betnr"].to_numpy(dtype="int64", na_value=NONE)
-    same = betnr[present] == baseline["betnr"].to_numpy(dtype="int64") if len(persons) else np.zeros(len(baseline), dtype=bool)
-    return baseline[(present >= 0) & same]
+    same: np.ndarray = (present >= 0) & (take(betnr, pd.Series(present)) == baseline["betnr"].to_numpy(dtype="int64"))
+    return baseline.loc[same]
 
 
 def with_history(persons: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
@@ -76,7 +84,9 @@ def with_history(persons: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
     recovery = first & persons["last_sync_at"].isna() & hashed
     trusted = recovery & persons["espo_fingerprint"].eq(persons["advo_fingerprint"]).fillna(value=False)
     return persons.assign(
-        first_sync=first.to_numpy(dtype=bool), recovery=recovery.to_numpy(dtype=bool), trusted=trusted.to_numpy(dtype=bool)
+        first_sync=first.to_numpy(dtype=bool),
+        recovery=recovery.to_numpy(dtype=bool),
+        trusted=trusted.to_numpy(dtype=bool),
     )
 
 
@@ -129,7 +139,10 @@ def type_of(pairs: pd.DataFrame, items: pd.DataFrame) -> pd.Series:
     """EspoCRM's type of each pair's value, NA where the value is not there: a recovery sees no retype."""
     known = items.drop_duplicates(["person", "channel", "canonical"])[["person", "channel", "canonical", "type"]]
     joined = pairs[["person", "channel", "marker_canonical"]].merge(
-        known.rename(columns={"canonical": "marker_canonical"}), on=["person", "channel", "marker_canonical"], how="left", validate="m:1"
+        known.rename(columns={"canonical": "marker_canonical"}),
+        on=["person", "channel", "marker_canonical"],
+        how="left",
+        validate="m:1",
     )
     return pd.Series(joined["type"].to_numpy(), index=pairs.index)
 
@@ -154,14 +167,24 @@ def key_of(frame: pd.DataFrame, code: np.ndarray) -> np.ndarray:
 
 def group_of(frame: pd.DataFrame, types: pd.Series, table: KommKzTable) -> np.ndarray:
     """(person, channel, kommKz of EspoCRM's type) as one int64: within it a value may change into another."""
-    komm_kz = type_komm_kz(frame["channel"], types, frame["canonical"] if "canonical" in frame else frame["espo_canonical"], table)
-    return (frame["person"].to_numpy(dtype="int64") * 2 + frame["channel"].eq("mail").to_numpy(dtype="int64")) * 32 + komm_kz
+    komm_kz = type_komm_kz(
+        frame["channel"], types, frame["canonical"] if "canonical" in frame else frame["espo_canonical"], table
+    )
+    person = frame["person"].to_numpy(dtype="int64")
+    group: np.ndarray = (person * 2 + frame["channel"].eq("mail").to_numpy(dtype="int64")) * 32 + komm_kz
+    return group
 
 
 def type_komm_kz(channel: pd.Series, types: pd.Series, canonical: pd.Series, table: KommKzTable) -> np.ndarray:
     """KommKz of each (channel, type); text is never Sonstige. Looked up once for each distinct combination."""
     number = canonical.str.startswith("+").fillna(value=False)
-    label = channel.astype("object") + "|" + number.map({True: "1", False: ""}).astype("object") + "|" + types.fillna("").astype("object")
+    label = (
+        channel.astype("object")
+        + "|"
+        + number.map({True: "1", False: ""}).astype("object")
+        + "|"
+        + types.fillna("").astype("object")
+    )
     codes, labels = pd.factorize(label)
     facts = (str(one).split("|", 2) for one in labels)
     known = [table.for_type(kind or None, Channel(name), number=bool(digits)) for name, digits, kind in facts]

@@ -168,7 +168,7 @@ def channel_by_shape(value: str) -> Channel | None:
     return None if _DOMAIN.fullmatch(text) or _SAFE_ID.fullmatch(text) else Channel.PHONE
 
 
-def row_channel(  # noqa: PLR0913, PLR0917 - the six facts the rule asks for
+def row_channel(
     value: str | None, kind: MarkerKind, marker_komm_kz: int | None, komm_kz: int, region: str, table: KommKzTable
 ) -> Channel | None:
     """Return the channel of a row, or None when it is not sync-relevant (rules.md §3 "Channel and kommKz of a row").

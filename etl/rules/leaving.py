@@ -5,8 +5,8 @@ What is left alone is a change of nobody: no direction and no conflict empties i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from etl.records import Side
 from etl.rules.entry import Entry, Left, PersonFacts, Policy
@@ -15,22 +15,37 @@ from etl.rules.marker import MarkerKind
 from etl.rules.matching import NONE
 from etl.rules.variants import Variant
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 SENT_TO_ESPO = frozenset({Variant.VAR4, Variant.VAR6})
 SENT_TO_ADVO = frozenset({Variant.VAR1, Variant.VAR5, Variant.RETYPE})
 
 
 def leave(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list[tuple[Entry, Left | None]]:
     """Pair each entry with the reason it is left alone, ``None`` where it is not; our own leftovers become LEFTOVER."""
-    held = [(entry, duplicate(person, entry, entries) or unsyncable(person, entry, policy)) for entry in entries]
+    held = [
+        (entry, undone(person, entry) or duplicate(person, entry, entries) or unsyncable(person, entry, policy))
+        for entry in entries
+    ]
     held = [our_leftover(person, entry, left, entries) for entry, left in held]
     return beyond_maximum(person, held, policy)
 
 
+def undone(person: PersonFacts, entry: Entry) -> Left | None:
+    """What an operator undid does not happen again by itself, until somebody edits the entry (rules.md §4)."""
+    if entry.variant in (Variant.SAME, Variant.FORGET):
+        return None
+    left = remembered(person, entry, "held_back")
+    return left if left is not None and left.direction is None else None
+
+
 def duplicate(person: PersonFacts, entry: Entry, entries: Sequence[Entry]) -> Left | None:
     """A second row or item with a value the person has already."""
-    if entry.variant is Variant.VAR4 and entry.row is not None:
-        if pair_of_value(entry, entries) is not None or remembered(person, entry, "duplicate"):
-            return Left(Side.ADVO, "duplicate", "another row of this person holds the same value", entry.row.value, entry.row.komm_id)
+    taken = pair_of_value(entry, entries) is not None or remembered(person, entry, "duplicate") is not None
+    if entry.variant is Variant.VAR4 and entry.row is not None and taken:
+        why = "another row of this person holds the same value"
+        return Left(Side.ADVO, "duplicate", why, entry.row.value, entry.row.komm_id)
     if entry.variant is Variant.VAR1 and entry.item is not None and remembered(person, entry, "duplicate"):
         return Left(Side.ESPO, "duplicate", "it was the second item with this value", entry.item.item.value)
     return None
@@ -53,7 +68,9 @@ def our_leftover(
     if left is None or left.reason != "duplicate" or entry.row is None or person.first_sync:
         return entry, left
     twin = pair_of_value(entry, entries)
-    ours = entry.row.marker_kind is MarkerKind.MARKER and entry.row.marker_key == entry.row.key and not entry.row.own_text
+    ours = (
+        entry.row.marker_kind is MarkerKind.MARKER and entry.row.marker_key == entry.row.key and not entry.row.own_text
+    )
     same_marker = twin is not None and twin.row is not None and twin.row.marker_key == entry.row.marker_key
     return (replace(entry, variant=Variant.LEFTOVER), None) if ours and same_marker else (entry, left)
 
@@ -61,7 +78,13 @@ def our_leftover(
 def unsyncable(person: PersonFacts, entry: Entry, policy: Policy) -> Left | None:
     """What a system refused or stored otherwise before, or what EspoCRM cannot hold."""
     if entry.variant in SENT_TO_ADVO and entry.item is not None and remembered(person, entry, "unsyncable"):
-        return Left(Side.ESPO, "unsyncable", "Advoware did not take this value", entry.item.item.value, row_number(entry) or None)
+        return Left(
+            Side.ESPO,
+            "unsyncable",
+            "Advoware did not take this value",
+            entry.item.item.value,
+            row_number(entry) or None,
+        )
     if entry.variant not in SENT_TO_ESPO or entry.row is None:
         return None
     if remembered(person, entry, "unsyncable"):
@@ -76,21 +99,21 @@ def beyond_maximum(
     person: PersonFacts, held: list[tuple[Entry, Left | None]], policy: Policy
 ) -> list[tuple[Entry, Left | None]]:
     """The 11th item of a channel cannot be added (espocrm-api.md, fact 10): the highest rows stay in Advoware only."""
-    result = []
+    result: list[tuple[Entry, Left | None]] = []
     room = {
         channel: policy.max_items
         - sum(item.channel is channel for item in person.items)
         + sum(entry.variant is Variant.VAR3 and entry.channel is channel and left is None for entry, left in held)
         for channel in {entry.channel for entry, _ in held}
     }
+    too_many = f"EspoCRM holds at most {policy.max_items} of a kind"
     for entry, left in sorted(held, key=lambda pair: row_number(pair[0])):
-        if entry.variant is Variant.VAR4 and left is None and entry.row is not None:
-            room[entry.channel] -= 1
-            if room[entry.channel] < 0:
-                left = Left(
-                    Side.ADVO, "unsyncable", f"EspoCRM holds at most {policy.max_items} of a kind", entry.row.value, entry.row.komm_id
-                )
-        result.append((entry, left))
+        if entry.variant is not Variant.VAR4 or left is not None or entry.row is None:
+            result.append((entry, left))
+            continue
+        room[entry.channel] -= 1
+        note = Left(Side.ADVO, "unsyncable", too_many, entry.row.value, entry.row.komm_id)
+        result.append((entry, note if room[entry.channel] < 0 else None))
     return result
 
 
@@ -104,7 +127,11 @@ def remembered(person: PersonFacts, entry: Entry, reason: str) -> Left | None:
 
 def is_row(left: Left, entry: Entry) -> bool:
     """Whether the note speaks of this row with this very value."""
-    return left.side is Side.ADVO and entry.row is not None and (left.komm_id, left.value) == (entry.row.komm_id, entry.row.value)
+    return (
+        left.side is Side.ADVO
+        and entry.row is not None
+        and (left.komm_id, left.value) == (entry.row.komm_id, entry.row.value)
+    )
 
 
 def is_item(left: Left, entry: Entry) -> bool:

@@ -7,12 +7,14 @@ A *place* is the position of a row of the input frame, ``NONE`` where there is n
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NONE: Final = -1
 """No key, or no place. A sentinel rather than NA: joins stay on plain int64 and null can never equal null."""
@@ -82,7 +84,9 @@ def items_by_agreed_value(
     items = free_items(sides, used)
     wanted = base[only & base["item"].eq(NONE)]
     wanted = wanted.assign(second=~holds_agreed(wanted, sides)).sort_values(["second", "komm_id"], kind="stable")
-    found = join_once(wanted.rename(columns={"espo_key": "key"}), "base", items.reset_index(names="item_new"), "item_new")
+    found = join_once(
+        wanted.rename(columns={"espo_key": "key"}), "base", items.reset_index(names="item_new"), "item_new"
+    )
     return base.assign(item=overlay(base["item"], base["base"], found["base"], found["item_new"]))
 
 
@@ -93,7 +97,9 @@ def unlinked_pairs(base: pd.DataFrame, sides: Sides) -> pd.DataFrame:
     return join_once(rows, "row", items, "item")
 
 
-def changed_items(base: pd.DataFrame, sides: Sides, linked: pd.Series, similar: Callable[[str, str], bool]) -> pd.DataFrame:
+def changed_items(
+    base: pd.DataFrame, sides: Sides, linked: pd.Series, similar: Callable[[str, str], bool]
+) -> pd.DataFrame:
     """Step 6: what is gone from EspoCRM while its row stands ⋈ what is new there, within person, channel and kommKz.
 
     First where the row already holds the new value; then one gone with one new; then by unique similarity.
@@ -112,7 +118,9 @@ def changed_items(base: pd.DataFrame, sides: Sides, linked: pd.Series, similar: 
 def same_already(gone: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     """Both sides were given the same new value."""
     held = gone.rename(columns={"row_key": "key"})[["key", "group", "base"]]
-    return held.merge(new[["key", "group", "item_new"]], on=["key", "group"], how="inner", validate="m:1").drop_duplicates("item_new")
+    return held.merge(
+        new[["key", "group", "item_new"]], on=["key", "group"], how="inner", validate="m:1"
+    ).drop_duplicates("item_new")
 
 
 def only_one(gone: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
@@ -169,16 +177,19 @@ def has_value(base: pd.DataFrame, sides: Sides) -> pd.Series:
 
 def holds_agreed(base: pd.DataFrame, sides: Sides) -> pd.Series:
     """Whether the row of each baseline row still holds the agreed value."""
-    return pd.Series(take(sides.rows["key"], base["row"]) == base["advo_key"].to_numpy(), index=base.index) & base["row"].ne(NONE)
+    return pd.Series(take(sides.rows["key"], base["row"]) == base["advo_key"].to_numpy(), index=base.index) & base[
+        "row"
+    ].ne(NONE)
 
 
-def take(column: pd.Series | np.ndarray, where: pd.Series, missing: object = NONE) -> np.ndarray:
+def take(column: pd.Series | np.ndarray, where: pd.Series, missing: Any = NONE) -> np.ndarray:  # noqa: ANN401 - of any dtype
     """The column's values at these places, ``missing`` where there is none."""
     values = np.asarray(column)
-    at = where.to_numpy()
+    at = where.to_numpy(dtype="int64")
     if len(values) == 0:
         return np.full(len(at), missing)
-    return np.where(at == NONE, missing, values[np.where(at == NONE, 0, at)])
+    found: np.ndarray = np.where(at == NONE, missing, values[np.where(at == NONE, 0, at)])
+    return found
 
 
 def overlay(column: pd.Series, key: pd.Series, at: pd.Series, value: pd.Series) -> pd.Series:

@@ -1,17 +1,19 @@
-"""What the store keeps of an item and of a row: raw as seen, with everything the joins need computed once (rules.md §0)."""
+"""What the store keeps of an item and of a row: raw as seen, and what the joins need, computed once (rules.md §0)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etl.records import AdvoPerson, Channel, Item, Row
 from etl.rules.canonical import canonical, is_mobile
 from etl.rules.fingerprint import fingerprint
 from etl.rules.kommkz import KommKzTable, field_komm_kz, row_channel
 from etl.rules.marker import MarkerKind, decode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 def item_record(item: Item, region: str) -> dict[str, Any]:
@@ -65,4 +67,6 @@ def fingerprint_of(records: Iterable[Mapping[str, Any]]) -> str:
 
 def steps_digest(steps: Iterable[Mapping[str, Any]]) -> str:
     """One text for what a plan would write; equal only for the same writes in the same order."""
-    return hashlib.sha256(json.dumps(list(steps), sort_keys=True, ensure_ascii=False, default=str).encode()).hexdigest()[:32]
+    return hashlib.sha256(
+        json.dumps(list(steps), sort_keys=True, ensure_ascii=False, default=str).encode()
+    ).hexdigest()[:32]

@@ -9,14 +9,17 @@ remains is a LINK.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from etl.records import Side
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import Entry, Left
 from etl.rules.matching import NONE
 from etl.rules.variants import Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def item_removed(entry: Entry, because: str, *, drops: bool) -> list[Decided]:
 
 
 def row_ended(entry: Entry, because: str) -> list[Decided]:
-    """EspoCRM left this row's value: an untouched row becomes a slot, a row a person typed into is left for the next plan."""
+    """EspoCRM left this row's value: an untouched row becomes a slot, one a person typed into waits for a plan."""
     if entry.base is None:
         return []
     if entry.was_pair:
@@ -125,5 +128,11 @@ def held_if_twice(one: Decided, everything: Sequence[Decided]) -> Decided:
     there = any(other is not one and not other.active and other.entry.item_key == one.final_key for other in everything)
     if not there or one.entry.row is None:
         return one
-    note = Left(Side.ADVO, "held_back", "EspoCRM has this value in an entry that is held back", one.entry.row.value, one.entry.row.komm_id)
+    note = Left(
+        Side.ADVO,
+        "held_back",
+        "EspoCRM has this value in an entry that is held back",
+        one.entry.row.value,
+        one.entry.row.komm_id,
+    )
     return replace(one, verdict=Verdict.HOLD, left=note)

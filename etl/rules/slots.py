@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from etl.rules.entry import RowSeen
 from etl.rules.marker import MarkerKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from etl.rules.entry import RowSeen
 
 
 class Slots:

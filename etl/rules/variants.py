@@ -68,21 +68,21 @@ Y, N, X = True, False, None
 
 RULES = (
     #    known in_espo in_advo espo_edit advo_edit type_edit marked
-    Rule(N,    Y,      N,      X,        X,        X,        X,    Variant.VAR1),    # new in EspoCRM
-    Rule(N,    N,      Y,      X,        X,        X,        X,    Variant.VAR4),    # new in Advoware
-    Rule(N,    Y,      Y,      X,        X,        X,        X,    Variant.LINK),    # the same value on both, not linked yet
-    Rule(N,    N,      N,      X,        X,        X,        X,    Variant.SAME),    # nothing anywhere
-    Rule(Y,    N,      Y,      X,        N,        X,        X,    Variant.VAR2),    # deleted in EspoCRM
-    Rule(Y,    N,      Y,      X,        Y,        X,        X,    Variant.CLASH),   # deleted in EspoCRM, edited in Advoware
-    Rule(Y,    Y,      N,      N,        X,        X,        X,    Variant.VAR3),    # deleted in Advoware
-    Rule(Y,    Y,      N,      Y,        X,        X,        X,    Variant.VAR1),    # edited in EspoCRM, gone in Advoware: made new there
+    Rule(N,    Y,      N,      X,        X,        X,        X,    Variant.VAR1),  # new in EspoCRM
+    Rule(N,    N,      Y,      X,        X,        X,        X,    Variant.VAR4),  # new in Advoware
+    Rule(N,    Y,      Y,      X,        X,        X,        X,    Variant.LINK),  # one value, not linked yet
+    Rule(N,    N,      N,      X,        X,        X,        X,    Variant.SAME),  # nothing anywhere
+    Rule(Y,    N,      Y,      X,        N,        X,        X,    Variant.VAR2),  # deleted in EspoCRM
+    Rule(Y,    N,      Y,      X,        Y,        X,        X,    Variant.CLASH),  # deleted here, edited there
+    Rule(Y,    Y,      N,      N,        X,        X,        X,    Variant.VAR3),  # deleted in Advoware
+    Rule(Y,    Y,      N,      Y,        X,        X,        X,    Variant.VAR1),  # edited here, gone there
     Rule(Y,    N,      N,      X,        X,        X,        X,    Variant.FORGET),  # gone on both
-    Rule(Y,    Y,      Y,      Y,        N,        N,        X,    Variant.VAR5),    # edited in EspoCRM
-    Rule(Y,    Y,      Y,      N,        Y,        X,        X,    Variant.VAR6),    # edited in Advoware; a new type waits for the next plan
-    Rule(Y,    Y,      Y,      Y,        Y,        X,        X,    Variant.CLASH),   # edited to different values
-    Rule(Y,    Y,      Y,      X,        N,        Y,        X,    Variant.RETYPE),  # another kommKz: the row must be another one
-    Rule(Y,    Y,      Y,      N,        N,        N,        N,    Variant.REPAIR),  # the values agree, the marker does not
-    Rule(Y,    Y,      Y,      N,        N,        N,        Y,    Variant.SAME),    # nothing to do
+    Rule(Y,    Y,      Y,      Y,        N,        N,        X,    Variant.VAR5),  # edited in EspoCRM
+    Rule(Y,    Y,      Y,      N,        Y,        X,        X,    Variant.VAR6),  # edited in Advoware; a type waits
+    Rule(Y,    Y,      Y,      Y,        Y,        X,        X,    Variant.CLASH),  # edited to different values
+    Rule(Y,    Y,      Y,      X,        N,        Y,        X,    Variant.RETYPE),  # another kommKz, another row
+    Rule(Y,    Y,      Y,      N,        N,        N,        N,    Variant.REPAIR),  # the marker does not agree
+    Rule(Y,    Y,      Y,      N,        N,        N,        Y,    Variant.SAME),  # nothing to do
 )  # fmt: skip
 
 

@@ -1,21 +1,26 @@
 """From a decided entry to its writes and to the baseline row it is to end with (rules.md §3 and §5).
 
-Steps of one entry stand in the order they are written: EspoCRM first, then Advoware, a new row before the old one is emptied.
+Steps of one entry stand in the order they are written: EspoCRM first, then Advoware, a new row before the old one is
+emptied. Every writer has the same signature, because a table picks it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from etl.records import Channel, Direction, Item, Side
 from etl.rules.conflicts import Verdict
-from etl.rules.entry import Agreed, Decision, Entry, Left, Pair, PersonFacts, Policy, RowSeen, Step
+from etl.rules.entry import Decision, Entry, Left, Pair, Policy, RowSeen, Step
 from etl.rules.items import new_item, replaced
 from etl.rules.marker import MarkerKind, encode, encode_slot
-from etl.rules.pairs import Decided
-from etl.rules.slots import Slots
 from etl.rules.variants import Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.rules.pairs import Decided
+    from etl.rules.slots import Slots
 
 T = TypeVar("T")
 
@@ -36,15 +41,24 @@ REASONS = {
 }
 
 
-def decision(one: Decided, person: PersonFacts, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
-    """Turn one decided entry into its decision, steps included. ``types``: what stored EspoCRM items call a number."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the writers draw on: the person's slots, the policy, and what stored EspoCRM items call a number."""
+
+    slots: Slots
+    policy: Policy
+    types: Mapping[str, str]
+
+
+def decision(one: Decided, means: Means) -> Decision:
+    """Turn one decided entry into its decision, steps included."""
     entry = one.entry
     if one.left is not None or one.verdict is Verdict.HOLD:
-        return left_alone(one, policy)
+        return left_alone(one, means.policy)
     reason = one.because or REASONS[entry.variant]
     if one.verdict is Verdict.REVERT:
-        return replace(WRITERS_REVERT[entry.variant](entry, slots, policy), reason=f"{reason}; EspoCRM wins")
-    made = WRITERS[entry.variant](entry, slots, policy, types)
+        return replace(WRITERS_REVERT[entry.variant](entry, means), reason=f"{reason}; EspoCRM wins")
+    made = WRITERS[entry.variant](entry, means)
     return replace(made, reason=reason + remark_kept(made))
 
 
@@ -56,74 +70,89 @@ def left_alone(one: Decided, policy: Policy) -> Decision:
         side = Side.ESPO if entry.item is not None and entry.variant is not Variant.VAR4 else Side.ADVO
         value = entry.item.item.value if side is Side.ESPO and entry.item else entry.row.value if entry.row else ""
         komm_id = entry.row.komm_id if entry.row else entry.base.komm_id if entry.base else None
-        left = Left(side, "held_back", f"{REASONS[entry.variant]}; direction {policy.direction} holds it back", value, komm_id, policy.direction)
-    return Decision(entry, Variant.LEAVE, Verdict.HOLD, f"{REASONS[entry.variant]}: {left.detail}", keeps=True, left=left)
+        left = Left(
+            side,
+            "held_back",
+            f"{REASONS[entry.variant]}; direction {policy.direction} holds it back",
+            value,
+            komm_id,
+            policy.direction,
+        )
+    return Decision(
+        entry, Variant.LEAVE, Verdict.HOLD, f"{REASONS[entry.variant]}: {left.detail}", keeps=True, left=left
+    )
 
 
-def var1(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def var1(entry: Entry, means: Means) -> Decision:
     """Reuse a slot of the same kommKz without own text, else create."""
     item = need(entry.item)
-    step = new_row(entry, item.item.value, item.komm_kz, "", slots)
-    return Decision(entry, entry.variant, Verdict.GO, "", (step,), pair=pair_of(entry, step, item.item), drops=known(entry))
+    step = new_row(entry, item.item.value, item.komm_kz, "", means)
+    return Decision(
+        entry, entry.variant, Verdict.GO, "", (step,), pair=pair_of(entry, step, item.item), drops=known(entry)
+    )
 
 
-def var2(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def var2(entry: Entry, means: Means) -> Decision:
     """Empty the row to a slot; the own text stays."""
     return Decision(entry, entry.variant, Verdict.GO, "", (emptied(entry),), drops=known(entry))
 
 
-def var3(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def var3(entry: Entry, means: Means) -> Decision:
     """Remove the item; a row that still stands empty becomes a slot."""
     item = need(entry.item).item
     remove = Step(Side.ESPO, "remove", entry.channel, komm_id_of(entry), entry.komm_kz, old_value=item.value, was=item)
-    return Decision(entry, entry.variant, Verdict.GO, "", (remove, *slot_marked(entry, policy)), drops=known(entry))
+    return Decision(entry, entry.variant, Verdict.GO, "", (remove, *slot_marked(entry)), drops=known(entry))
 
 
-def var4(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def var4(entry: Entry, means: Means) -> Decision:
     """Add an item, then the marker."""
     row = need(entry.row)
     kind = None
     if entry.channel is Channel.PHONE:
-        kind = types.get(row.canonical or "") or policy.table.espo_type(entry.komm_kz)
-    item = new_item(entry.channel, row.value, kind, policy.region)
+        kind = means.types.get(row.canonical or "") or means.policy.table.espo_type(entry.komm_kz)
+    item = new_item(entry.channel, row.value, kind, means.policy.region)
     add = Step(Side.ESPO, "add", entry.channel, row.komm_id, entry.komm_kz, new_value=item.value, item=item)
     return with_marker(entry, item, (add,))
 
 
-def var5(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def var5(entry: Entry, means: Means) -> Decision:
     """EspoCRM's value and the marker, on the same row."""
     return overwritten(entry, "update")
 
 
-def var6(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def var6(entry: Entry, means: Means) -> Decision:
     """Replace the item's value, keep the rest of it; then the marker. The baseline keeps the old type."""
     was = need(entry.item).item
-    item = replaced(was, need(entry.row).value, policy.region)
-    step = Step(Side.ESPO, "replace", entry.channel, komm_id_of(entry), entry.komm_kz, was.value, item.value, was=was, item=item)
+    item = replaced(was, need(entry.row).value, means.policy.region)
+    step = Step(
+        Side.ESPO, "replace", entry.channel, komm_id_of(entry), entry.komm_kz, was.value, item.value, was=was, item=item
+    )
     made = with_marker(entry, item, (step,))
     kept = entry.base.espo_type if entry.base is not None and entry.type_edit else item.type
     return replace(made, pair=replace(need(made.pair), espo_type=kept))
 
 
-def retype(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def retype(entry: Entry, means: Means) -> Decision:
     """Another row takes value, marker and own text; then the old one becomes a slot without own text."""
     item, row = need(entry.item), need(entry.row)
-    step = new_row(entry, item.item.value, item.komm_kz, row.own_text, slots)
+    step = new_row(entry, item.item.value, item.komm_kz, row.own_text, means)
     old = replace(emptied(entry), new_remark=encode_slot(entry.komm_kz, ""))
-    return Decision(entry, entry.variant, Verdict.GO, "", (step, old), pair=pair_of(entry, step, item.item), drops=known(entry))
+    return Decision(
+        entry, entry.variant, Verdict.GO, "", (step, old), pair=pair_of(entry, step, item.item), drops=known(entry)
+    )
 
 
-def link(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def link(entry: Entry, means: Means) -> Decision:
     """Marker only; the value goes back byte-identical."""
     return with_marker(entry, need(entry.item).item, ())
 
 
-def same(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def same(entry: Entry, means: Means) -> Decision:
     """Nothing to write; the baseline follows the spelling, the type and the row id."""
     return replace(with_marker(replace(entry, marked=True), need(entry.item).item, ()), drops=())
 
 
-def clash(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def clash(entry: Entry, means: Means) -> Decision:
     """EspoCRM wins: its value, or its deletion, overwrites the row; what Advoware had is kept in ``conflicts``."""
     lost = need(entry.row).value
     if entry.item is None:
@@ -131,32 +160,36 @@ def clash(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> 
     return replace(overwritten(entry, "update"), lost=lost)
 
 
-def forget(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def forget(entry: Entry, means: Means) -> Decision:
     """The baseline row ends; a row that still stands empty becomes a slot."""
-    steps = () if policy.direction is Direction.TO_ESPOCRM else slot_marked(entry, policy)
+    steps = () if means.policy.direction is Direction.TO_ESPOCRM else slot_marked(entry)
     return Decision(entry, entry.variant, Verdict.GO, "", steps, drops=known(entry))
 
 
-def leftover(entry: Entry, slots: Slots, policy: Policy, types: dict[str, str]) -> Decision:
+def leftover(entry: Entry, means: Means) -> Decision:
     """Our own second row becomes a slot."""
     return Decision(entry, entry.variant, Verdict.GO, "", (replace(emptied(entry), action="leftover"),))
 
 
-def revert_var3(entry: Entry, slots: Slots, policy: Policy) -> Decision:
+def revert_var3(entry: Entry, means: Means) -> Decision:
     """Create again what vanished from Advoware; an emptied row is filled again."""
     item = need(entry.item).item
     if entry.row is not None:
         return overwritten(entry, "revert")
-    step = new_row(entry, item.value, entry.komm_kz, "", slots)
-    return Decision(entry, entry.variant, Verdict.REVERT, "", (step,), pair=pair_of(entry, step, item), drops=known(entry))
+    step = new_row(entry, item.value, entry.komm_kz, "", means)
+    return Decision(
+        entry, entry.variant, Verdict.REVERT, "", (step,), pair=pair_of(entry, step, item), drops=known(entry)
+    )
 
 
-def revert_var4(entry: Entry, slots: Slots, policy: Policy) -> Decision:
+def revert_var4(entry: Entry, means: Means) -> Decision:
     """The row a person added becomes a slot; its value is kept in ``conflicts``, its text in the remark."""
-    return Decision(entry, entry.variant, Verdict.REVERT, "", (emptied(entry),), drops=known(entry), lost=need(entry.row).value)
+    return Decision(
+        entry, entry.variant, Verdict.REVERT, "", (emptied(entry),), drops=known(entry), lost=need(entry.row).value
+    )
 
 
-def revert_var6(entry: Entry, slots: Slots, policy: Policy) -> Decision:
+def revert_var6(entry: Entry, means: Means) -> Decision:
     """EspoCRM's value comes back; what Advoware had is kept in ``conflicts``."""
     return replace(overwritten(entry, "revert"), verdict=Verdict.REVERT, lost=need(entry.row).value)
 
@@ -180,9 +213,9 @@ WRITERS = {
 WRITERS_REVERT = {Variant.VAR3: revert_var3, Variant.VAR4: revert_var4, Variant.VAR6: revert_var6}
 
 
-def new_row(entry: Entry, value: str, komm_kz: int, own_text: str, slots: Slots) -> Step:
+def new_row(entry: Entry, value: str, komm_kz: int, own_text: str, means: Means) -> Step:
     """Fill a slot, or create a row, with value, marker and own text."""
-    slot = slots.take(komm_kz)
+    slot = means.slots.take(komm_kz)
     remark = encode(value, komm_kz, own_text)
     if slot is None:
         return Step(Side.ADVO, "create", entry.channel, None, komm_kz, new_value=value, new_remark=remark)
@@ -203,7 +236,7 @@ def emptied(entry: Entry) -> Step:
     return row_step("empty", entry.channel, row, entry.komm_kz, "", encode_slot(entry.komm_kz, row.own_text))
 
 
-def slot_marked(entry: Entry, policy: Policy) -> tuple[Step, ...]:
+def slot_marked(entry: Entry) -> tuple[Step, ...]:
     """The slot marker for a row that stands empty without it."""
     row = entry.row
     if row is None or row.value or (row.marker_kind is MarkerKind.SLOT and row.marker_komm_kz == entry.komm_kz):
@@ -212,7 +245,7 @@ def slot_marked(entry: Entry, policy: Policy) -> tuple[Step, ...]:
 
 
 def with_marker(entry: Entry, item: Item, steps: tuple[Step, ...]) -> Decision:
-    """A decision that ends with the row as the pair of ``item``; its marker is written only where it is not right yet."""
+    """A decision that ends with the row as the pair of ``item``; its marker is written only where it is not right."""
     row = need(entry.row)
     unmarked = entry.base is not None and entry.base.unmarked and entry.marked
     pair = Pair(row.komm_id, entry.channel, item.value, item.type, row.value, entry.komm_kz, unmarked, row.remark)
@@ -227,13 +260,31 @@ def with_marker(entry: Entry, item: Item, steps: tuple[Step, ...]) -> Decision:
 def row_step(action: str, channel: Channel, row: RowSeen, komm_kz: int, value: str, remark: str) -> Step:
     """One PUT to a row that stands."""
     return Step(
-        Side.ADVO, action, channel, row.komm_id, komm_kz, row.value, value, row.remark, remark, row.online, old_row_id=row.row_id
+        Side.ADVO,
+        action,
+        channel,
+        row.komm_id,
+        komm_kz,
+        row.value,
+        value,
+        row.remark,
+        remark,
+        row.online,
+        old_row_id=row.row_id,
     )
 
 
 def pair_of(entry: Entry, step: Step, item: Item) -> Pair:
     """The agreed pair after a write that brings EspoCRM's value to Advoware."""
-    return Pair(step.komm_id, entry.channel, item.value, item.type, step.new_value or "", step.komm_kz or 0, remark=step.new_remark)
+    return Pair(
+        step.komm_id,
+        entry.channel,
+        item.value,
+        item.type,
+        step.new_value or "",
+        step.komm_kz or 0,
+        remark=step.new_remark,
+    )
 
 
 def known(entry: Entry) -> tuple[int, ...]:

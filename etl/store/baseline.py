@@ -137,6 +137,21 @@ def types_moved(store: Store, entity_id: str) -> bool:
     )
 
 
+def persons_held_back(store: Store, *, but: str) -> list[str]:
+    """Return the persons with an entry that another direction than ``but`` held back."""
+    found = store.rows(
+        """
+        select distinct entity_id
+        from left_alone
+        where reason = 'held_back'
+            and direction <> :but
+        order by entity_id
+        """,
+        {"but": but},
+    )
+    return [row["entity_id"] for row in found]
+
+
 def count_baseline(store: Store) -> int:
     """Return how many pairs are agreed in all."""
     count: int = store.value("select count(*) from baseline")

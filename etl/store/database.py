@@ -38,7 +38,7 @@ class Store:
         self.db = db
 
     @classmethod
-    def open(  # noqa: PLR0913  each named, all but two with a default
+    def open(
         cls,
         path: str | Path,
         *,

@@ -79,7 +79,7 @@ def clear_due(store: Store, entity_ids: Iterable[str]) -> None:
     )
 
 
-def due_persons(  # noqa: PLR0913  each narrows the answer, most have a default
+def due_persons(
     store: Store,
     now: str,
     limit: int,
@@ -140,6 +140,23 @@ def next_of_sweep(
         """,
         {"after": after, "limit": limit, **restriction(only)},
     )
+
+
+def known_between(store: Store, after: str, until: str | None) -> list[str]:
+    """Return the linked persons we know of with an ID after ``after`` and up to ``until`` (None: to the end)."""
+    found = store.rows(
+        """
+        select entity_id
+        from persons
+        where gone_at is null
+            and betnr is not null
+            and entity_id > :after
+            and (:until is null or entity_id <= :until)
+        order by entity_id
+        """,
+        {"after": after, "until": until},
+    )
+    return [row["entity_id"] for row in found]
 
 
 def oldest_looks(

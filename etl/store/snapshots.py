@@ -169,7 +169,7 @@ def known_types(store: Store, canonicals: Iterable[str]) -> dict[str, str]:
 
 def snapshot_items(store: Store, entity_id: str) -> list[dict[str, Any]]:
     """Return the person's items as the last look stored them, columns as ``save_items`` takes them."""
-    found = store.rows(
+    return store.rows(
         f"""
         select channel, {", ".join(ITEM_COLUMNS)}
         from espo_entries
@@ -178,7 +178,6 @@ def snapshot_items(store: Store, entity_id: str) -> list[dict[str, Any]]:
         """,
         {"entity_id": entity_id},
     )
-    return found
 
 
 def snapshot_rows(store: Store, betnr: int) -> list[dict[str, Any]]:

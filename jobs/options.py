@@ -1,0 +1,47 @@
+"""What a command asks of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from etl.records import Direction, Scope
+    from etl.store.database import Store
+    from jobs.config import Config
+    from jobs.world import World
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked; None means: as the configuration says. ``write`` off is a plan."""
+
+    trigger: str = "sync"
+    direction: Direction | None = None
+    scope: Scope | None = None
+    persons: tuple[str, ...] = ()
+    sweep: bool = False
+    write: bool = True
+    operator: str | None = None
+    reason: str | None = None
+    approve_run: int | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run as it was ordered: what is asked, by which configuration, in which world, on which store."""
+
+    config: Config
+    options: Options
+    world: World
+    store: Store
+
+    @property
+    def direction(self) -> Direction:
+        """The direction of this run."""
+        return self.options.direction or self.config.sync.direction
+
+    @property
+    def scope(self) -> Scope:
+        """The conflict scope of this run."""
+        return self.options.scope or self.config.sync.conflict_scope

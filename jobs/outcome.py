@@ -1,0 +1,144 @@
+"""How a run ended: the row in ``runs``, and the report people and scripts read."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from etl.run import Run, Tally
+from etl.store.persons import load_persons
+from etl.store.runs import finish_run, load_run, start_run
+from jobs.exit_codes import Outcome, outcome_of
+from jobs.report import Calls, Change, Failure, Persons, RunReport, Writes
+
+if TYPE_CHECKING:
+    from etl.diff import Plan
+    from etl.errors import RunEnds
+    from jobs.options import Order
+
+
+@dataclass
+class Done:
+    """What there is to tell of a run, also of one that ended early."""
+
+    run_id: int
+    run: Run | None = None
+    plans: Plan = field(default_factory=dict)
+    error: RunEnds | None = None
+    espo_calls: Counter[str] = field(default_factory=Counter)
+    advo_calls: Counter[str] = field(default_factory=Counter)
+
+
+def started(order: Order) -> int:
+    """Write the row in ``runs`` and return its number."""
+    return start_run(
+        order.store,
+        now=order.world.now(),
+        version=version("advosync"),
+        trigger=order.options.trigger,
+        direction=order.direction,
+        scope=order.scope,
+        operator=order.options.operator,
+        reason=order.options.reason,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+
+
+def finished(order: Order, report: RunReport) -> RunReport:
+    """Close the row in ``runs``."""
+    espo, advo = report.calls.espocrm, report.calls.advoware
+    counts = {
+        "persons_seen": report.persons.seen,
+        "persons_changed": report.persons.changed,
+        "persons_failed": report.persons.failed,
+        "espo_reads": espo.get("GET", 0),
+        "espo_writes": sum(count for method, count in espo.items() if method != "GET"),
+        "advo_reads": advo.get("GET", 0),
+        "advo_writes": sum(count for method, count in advo.items() if method != "GET"),
+    }
+    finish_run(
+        order.store,
+        report.run_id or 0,
+        now=order.world.now(),
+        outcome=report.outcome,
+        counts=counts,
+        error=report.error,
+        calls={"espocrm": espo, "advoware": advo},
+        report=report.to_dict() | {"changes": []},
+    )
+    return report
+
+
+def report_of(order: Order, done: Done) -> RunReport:
+    """Return the run as interface.md's document."""
+    tally = done.run.tally if done.run is not None else Tally()
+    betnrs = {one["entity_id"]: one["betnr"] for one in load_persons(order.store, list(tally.failed))}
+    return RunReport(
+        run_id=done.run_id,
+        outcome=outcome_now(done, tally),
+        trigger=order.options.trigger,
+        direction=order.direction,
+        started_at=(load_run(order.store, done.run_id) or {}).get("started_at"),
+        finished_at=order.world.now(),
+        persons=persons_of(tally),
+        variants={str(variant): count for variant, count in sorted(tally.variants.items())},
+        conflicts=tally.conflicts,
+        writes=Writes(tally.writes["espocrm"], tally.writes["advoware"]),
+        calls=Calls(dict(done.espo_calls), dict(done.advo_calls)),
+        errors=[
+            Failure(entity_id=entity_id, betnr=betnrs.get(entity_id), error=message)
+            for entity_id, message in sorted(tally.failed.items())
+        ],
+        error=str(done.error) if done.error is not None else None,
+        notices=list(tally.notices),
+        changes=[] if order.options.write else listed_changes(done.plans),
+    )
+
+
+def persons_of(tally: Tally) -> Persons:
+    """Count the persons, each once in each role."""
+    return Persons(
+        seen=len(tally.seen),
+        changed=len(tally.changed),
+        clean=len(tally.clean - set(tally.failed)),
+        failed=len(tally.failed),
+        held=len(tally.held),
+        waiting=len(tally.waiting),
+        skipped=len(tally.skipped),
+        left_alone=tally.left_alone,
+    )
+
+
+def outcome_now(done: Done, tally: Tally) -> Outcome:
+    """Say how the run ended, the worst first."""
+    if done.error is not None:
+        return outcome_of(done.error)
+    if tally.newly_held:
+        return Outcome.HELD
+    return Outcome.FAILED_PERSONS if tally.failed else Outcome.DONE
+
+
+def listed_changes(plans: Plan) -> list[Change]:
+    """The steps of a plan in the shape of ``plan --json``."""
+    return [
+        Change(
+            entity_id=one.entity_id,
+            betnr=one.betnr,
+            variant=str(decision.variant),
+            side=str(step.side),
+            action=step.action,
+            komm_id=step.komm_id,
+            komm_kz=step.komm_kz,
+            old_value=step.old_value,
+            new_value=step.new_value,
+            reason=decision.reason,
+        )
+        for one in plans.values()
+        for decision in one.decisions
+        for step in decision.steps
+    ]

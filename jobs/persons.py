@@ -1,0 +1,180 @@
+"""From looks to agreement: the stages after the extract, for the persons a run took (rules.md §1).
+
+Whatever a person does wrong ends here; whatever ends the run passes through.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from etl.apply import apply_person
+from etl.diff import PersonPlan, Plan
+from etl.diff import plan as plan_of
+from etl.errors import Moved, PersonError, UnknownOutcome
+from etl.extract import look_at, set_apart_shared
+from etl.guard import Saved, held_persons, hold, save_plan
+from etl.status import fail_person, give_up_for_now, show_deleted, show_shared
+from etl.store.baseline import count_baseline
+from etl.store.persons import load_persons, update_person
+from etl.store.snapshots import known_types, load_frames
+from etl.verify import agree_quietly
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etl.run import Run
+
+ATTEMPTS = 3  # plans of one person in one run; who keeps moving stays due
+
+
+def looked_at(run_: Run, persons: Sequence[dict[str, Any]], *, everybody: bool = False) -> list[str]:
+    """Read persons on both sides and tell of those that could not be read."""
+    ready = look_at(run_, persons, asked=everybody)
+    tell_of_unread(run_)
+    return ready
+
+
+def tell_of_unread(run_: Run) -> None:
+    """Persons whose read failed, and persons deleted in Advoware: said in the store and in EspoCRM."""
+    failed, deleted = dict(run_.unread), list(run_.deleted)
+    run_.unread.clear()
+    run_.deleted.clear()
+    if not run_.write:
+        run_.tally.failed |= {entity_id: str(error) for entity_id, error in failed.items()}
+        return
+    for entity_id, error in failed.items():
+        fail_person(run_, entity_id, error)
+    for entity_id in deleted:
+        show_deleted(run_, entity_id)
+
+
+def set_apart(run_: Run) -> None:
+    """Set records that share a betnr apart, and say so in EspoCRM."""
+    for betnr, entity_ids in set_apart_shared(run_):
+        for entity_id in entity_ids if run_.write else ():
+            show_shared(
+                run_,
+                entity_id,
+                f"Several records carry betnr {betnr}: {', '.join(entity_ids)}. Keep it in one of them.",
+            )
+
+
+def sync_persons(run_: Run, ready: Sequence[str]) -> Plan:
+    """Plan, guard and write the persons that were read."""
+    plans = make_plans(run_, ready)
+    kinds = held_persons(
+        run_,
+        plans,
+        baseline_rows=count_baseline(run_.store),
+        rows_seen=sum(len(run_.looks[entity_id].rows) for entity_id in ready),
+    )
+    with run_.store.transaction():
+        hold(run_, plans, kinds)
+    written = write_plans(run_, [entity_id for entity_id in ready if entity_id not in kinds], plans)
+    return {**written, **{entity_id: plans[entity_id] for entity_id in kinds}}
+
+
+def make_plans(run_: Run, ready: Sequence[str]) -> Plan:
+    """The pure stage over what the store holds of these persons."""
+    if not ready:
+        return {}
+    frames = load_frames(run_.store, list(ready))
+    new_values = frames["rows"].loc[
+        frames["rows"]["channel"].eq("phone") & frames["rows"]["canonical"].notna(), "canonical"
+    ]
+    types = known_types(run_.store, sorted(set(new_values)))
+    return plan_of(frames, run_.policy, types)
+
+
+def write_plans(run_: Run, ready: Sequence[str], plans: Plan) -> Plan:
+    """Bring each person into agreement, one after the other; the plans are journalled before the first write."""
+    saved: dict[str, Saved] = {}
+    if run_.write:
+        with run_.store.transaction():
+            saved = {entity_id: journalled(run_, plans[entity_id]) for entity_id in ready if entity_id in plans}
+    for done, entity_id in enumerate(ready):
+        run_.progress("persons", done, len(ready))
+        with structlog.contextvars.bound_contextvars(entity_id=entity_id):
+            bring_together(run_, entity_id, saved.get(entity_id), plans.get(entity_id))
+    return {entity_id: plans[entity_id] for entity_id in ready if entity_id in plans}
+
+
+def journalled(run_: Run, plan: PersonPlan) -> Saved:
+    """The plan with its rows in the journal; one without steps needs none."""
+    if not plan.steps:
+        return Saved(plan, (), ())
+    look = run_.looks[plan.entity_id]
+    return save_plan(run_, plan, known_rows=tuple(row.komm_id for row in look.rows))
+
+
+def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonPlan | None) -> None:
+    """One person: wait, agree quietly, or write; errors of this person end here."""
+    if plan is not None and plan.waits_for is not None:
+        run_.tally.waiting.add(entity_id)
+        if run_.write:
+            update_person(run_.store, entity_id, waiting_side=plan.waits_for)
+        return
+    if not run_.write:
+        (run_.tally.changed if plan is not None and plan.steps else run_.tally.clean).add(entity_id)
+        for decision in plan.decisions if plan is not None else ():
+            run_.tally.variants.update([decision.variant] if decision.steps else [])
+            run_.tally.left_alone += decision.left is not None
+        return
+    try:
+        if saved is None or not saved.plan.steps:
+            agree_quietly(run_, saved, run_.looks[entity_id])
+        else:
+            carried_out(run_, saved)
+    except PersonError as error:
+        fail_person(run_, entity_id, error)
+
+
+def carried_out(run_: Run, saved: Saved) -> None:
+    """Apply and verify; whatever moved meanwhile, or was not confirmed, is read, settled and planned again."""
+    current: Saved | None = saved
+    for _ in range(ATTEMPTS):
+        if current is None or tried(run_, current):
+            return
+        current = planned_again(run_, saved.plan.entity_id)
+    if current is not None:
+        give_up_for_now(run_, saved.plan.entity_id)
+
+
+def tried(run_: Run, saved: Saved) -> bool:
+    """Whether the person is done; False when it must be planned again."""
+    try:
+        if saved.plan.steps:
+            apply_person(run_, saved)
+        else:
+            agree_quietly(run_, saved, run_.looks[saved.plan.entity_id])
+    except (Moved, UnknownOutcome) as moved:
+        run_.log.info("planned_again", reason=str(moved))
+        return False
+    return True
+
+
+def planned_again(run_: Run, entity_id: str) -> Saved | None:
+    """Fresh reads, what was done taken into the baseline, and a new plan; None when it cannot go on in this run."""
+    ready = look_at(run_, load_persons(run_.store, [entity_id]), asked=True)
+    tell_of_unread(run_)
+    if not ready:
+        return None
+    plans = make_plans(run_, ready)
+    fresh = plans.get(entity_id)
+    if fresh is None:
+        return Saved(
+            PersonPlan(entity_id, run_.looks[entity_id].advo.betnr, (), (), run_.looks[entity_id].items), (), ()
+        )
+    if fresh.waits_for is not None:
+        run_.tally.waiting.add(entity_id)
+        update_person(run_.store, entity_id, waiting_side=fresh.waits_for)
+        return None
+    kinds = held_persons(run_, plans, baseline_rows=count_baseline(run_.store), rows_seen=0)
+    if kinds:
+        with run_.store.transaction():
+            hold(run_, plans, kinds)
+        return None
+    with run_.store.transaction():
+        return journalled(run_, fresh)
