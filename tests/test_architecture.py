@@ -37,7 +37,7 @@ ONLY_IN = {
     "sqlite_utils":  ("etl/store/",),
     "starlette":     ("jobs/sandbox/",),
     "uvicorn":       ("jobs/sandbox/",),
-    "apscheduler":   ("jobs/scheduler.py", "jobs/config.py"),  # config: what a crontab is
+    "apscheduler":   ("jobs/scheduler.py", "jobs/timetable.py", "jobs/config.py"),  # config: what a crontab is
     "typer":         ("jobs/",),
     "rich":          ("jobs/",),
     "pydantic":      ("etl/clients/", "jobs/"),               # the borders: payloads and configuration

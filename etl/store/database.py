@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlite_utils import Database
-
 from etl.errors import StoreError
+from etl.store.light import Database
 from etl.store.migrate import copy, migrate, refuse_foreign, refuse_outdated
 from etl.store.plain import plain_record
 from etl.store.schema import MIGRATIONS

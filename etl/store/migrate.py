@@ -14,7 +14,7 @@ from etl.store.views import VIEWS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sqlite_utils import Database
+    from etl.store.light import Database
 
 APPLICATION_ID: Final = 0x4144564F
 """``ADVO`` in the file's header: tells our file from any other SQLite file."""

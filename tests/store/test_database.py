@@ -26,7 +26,7 @@ BROKEN_VERSION = (*MIGRATIONS, "create table half (id integer) strict; alter tab
 
 
 def settings(store: Store) -> list[dict[str, Any]]:
-    return store.rows("select * from settings order by key")
+    return store.rows("select * from settings where key <> 'instance_id' order by key")
 
 
 def mode(path: Path) -> str:

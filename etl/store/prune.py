@@ -1,0 +1,81 @@
+"""Retention: history goes with the run it belongs to, and only when nothing of that run is needed any more.
+
+A run is kept while it is young, under way, or the latest of its kind; while a write of it still counts (its baseline
+did not take it in), a value that lost in it was neither seen nor restored, or a person is still held by it. What was
+settled lately (seen, restored, released) keeps its run for the full time from then on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from etl.store.database import Store
+
+RUNS_AT_ONCE: Final = 200
+"""Runs a transaction: others may write in between, and the log beside the database stays small."""
+
+DISPENSABLE: Final = """
+select id
+from runs
+where finished_at is not null
+    and finished_at < :before
+    and id not in (select max(id) from runs group by trigger, outcome)
+    and not exists (
+        select 1
+        from changes
+        where changes.run_id = runs.id
+            and changes.settled = 0
+            and changes.state in ('started', 'done', 'unknown')
+    )
+    and not exists (
+        select 1
+        from conflicts
+        where conflicts.run_id = runs.id
+            and max(ifnull(seen_at, ''), ifnull(restored_at, '')) not between '1' and :before
+    )
+    and not exists (
+        select 1
+        from holds
+        where holds.run_id = runs.id
+            and (released_at is null or released_at >= :before)
+    )
+order by id
+limit :limit
+"""
+
+OF_A_RUN: Final = ("conflicts", "changes", "decisions", "holds")
+"""The tables that hang on ``runs``, those that refer to others first."""
+
+
+def prune(store: Store, before: str) -> dict[str, int]:
+    """Delete the history of runs that ended before this time and are not needed; how many rows went, by table."""
+    gone = dict.fromkeys((*OF_A_RUN, "runs"), 0)
+    while runs := dispensable_runs(store, before):
+        with store.transaction():
+            for table in OF_A_RUN:
+                gone[table] += store.execute(
+                    f"delete from {table} where run_id in (select value from json_each(:runs))", {"runs": runs}
+                )
+            gone["runs"] += store.execute(
+                "delete from runs where id in (select value from json_each(:runs))", {"runs": runs}
+            )
+    return gone
+
+
+def dispensable_runs(store: Store, before: str) -> list[int]:
+    """Return the next runs whose history may go, oldest first."""
+    return [row["id"] for row in store.rows(DISPENSABLE, {"before": before, "limit": RUNS_AT_ONCE})]
+
+
+def complaints(store: Store) -> list[str]:
+    """Return what SQLite finds wrong with the file and its references; nothing when it is whole."""
+    found = [str(row["integrity_check"]) for row in store.rows("pragma integrity_check")]
+    strays = store.rows("pragma foreign_key_check")
+    return [line for line in found if line != "ok"] + [f"a row of {row['table']} refers to nothing" for row in strays]
+
+
+def tidy(store: Store) -> None:
+    """Fold the log beside the database into it, and renew what the query planner knows."""
+    store.execute("pragma optimize")
+    store.rows("pragma wal_checkpoint(truncate)")

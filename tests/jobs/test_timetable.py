@@ -1,0 +1,101 @@
+"""When jobs have their turn: intervals, cron as cron means it, and clocks that change."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from jobs.config import Schedule, When
+from jobs.timetable import Job, after, longest_gap, missed_between, named_days, next_time, trigger
+
+NOW = datetime(2026, 8, 30, 10, 7, tzinfo=UTC)  # a Sunday
+
+
+def schedule(**jobs: Any) -> Schedule:
+    times = {name: When(cron=time) if isinstance(time, str) else When(minutes=time) for name, time in jobs.items()}
+    return Schedule(**times)
+
+
+@pytest.mark.parametrize(
+    ("field", "days"),
+    [
+        ("*", "*"),
+        ("*/2", "*/2"),
+        ("mon-fri", "mon-fri"),
+        ("0", "sun"),
+        ("7", "sun"),
+        ("1-5", "mon,tue,wed,thu,fri"),
+        ("5-7", "fri,sat,sun"),
+        ("1-5/2,sun", "mon,wed,fri,sun"),
+    ],
+)
+def test_numbers_of_weekdays_mean_what_cron_means(field: str, days: str) -> None:
+    assert named_days(field) == days
+
+
+def test_sunday_is_day_0() -> None:
+    sundays = schedule(sweep="30 2 * * 0")
+    assert next_time(sundays, Job.SWEEP, last=None, now=NOW).isoformat() == "2026-09-06T02:30:00+02:00"
+
+
+def test_an_interval_begins_at_once_and_then_follows_the_last_run() -> None:
+    every = schedule(sync=15)
+    assert next_time(every, Job.SYNC, last=None, now=NOW) == NOW
+    assert next_time(every, Job.SYNC, last=NOW - timedelta(minutes=5), now=NOW) == NOW + timedelta(minutes=10)
+
+
+def test_what_was_missed_while_nobody_ran_lies_in_the_past_and_is_made_good_at_once() -> None:
+    nightly = schedule(sync=15, sweep="30 2 * * *")
+    assert next_time(nightly, Job.SYNC, last=NOW - timedelta(days=2), now=NOW) < NOW
+    assert next_time(nightly, Job.SWEEP, last=NOW - timedelta(days=2), now=NOW) < NOW
+    assert next_time(nightly, Job.SWEEP, last=NOW - timedelta(hours=1), now=NOW) > NOW
+
+
+@pytest.mark.parametrize(
+    ("time", "passed", "missed"),
+    [
+        (15, timedelta(minutes=15), 0),
+        (15, timedelta(minutes=16), 0),
+        (15, timedelta(hours=1), 3),
+        ("30 2 * * *", timedelta(days=1), 0),
+        ("30 2 * * *", timedelta(days=3), 2),
+        ("30 2 * * *", timedelta(minutes=1), 0),
+    ],
+)
+def test_missed_times_are_counted_without_the_one_made_good(time: Any, passed: timedelta, missed: int) -> None:
+    assert missed_between(schedule(sync=time), Job.SYNC, NOW, NOW + passed) == missed
+
+
+@pytest.mark.parametrize(
+    ("time", "gap"),
+    [
+        (15, timedelta(minutes=15)),
+        ("30 2 * * *", timedelta(days=1)),
+        ("0 2 * * 1-5", timedelta(days=3)),
+        ("*/20 7-19 * * 1-5", timedelta(days=2, hours=11, minutes=20)),
+        ("0 3 1 * *", timedelta(days=31, hours=1)),  # October, in which the clocks change
+    ],
+)
+def test_the_longest_gap_spans_nights_and_weekends(time: Any, gap: timedelta) -> None:
+    assert longest_gap(schedule(sync=time), Job.SYNC, NOW) == gap
+
+
+@pytest.mark.parametrize(
+    ("evening", "runs"),
+    [
+        (datetime(2026, 3, 28, 20, tzinfo=UTC), ["2026-03-29T01:30", "2026-03-30T00:30"]),  # 02:30 is not there
+        (datetime(2026, 10, 24, 20, tzinfo=UTC), ["2026-10-25T00:30", "2026-10-25T01:30"]),  # 02:30 is there twice
+    ],
+)
+def test_a_nightly_job_is_not_lost_when_the_clocks_change(evening: datetime, runs: list[str]) -> None:
+    nightly = trigger(schedule(sweep="30 2 * * *"), Job.SWEEP, since=evening)
+    first = after(nightly, evening)
+    assert [f"{one:%Y-%m-%dT%H:%M}" for one in (first, after(nightly, first))] == runs
+
+
+def test_jitter_makes_a_run_later_and_never_earlier() -> None:
+    late = trigger(schedule(sync=15), Job.SYNC, since=NOW, jitter=20)
+    times = [late.get_next_fire_time(NOW, NOW) - NOW - timedelta(minutes=15) for _ in range(50)]
+    assert timedelta() <= min(times) <= max(times) <= timedelta(seconds=20)
