@@ -1,0 +1,69 @@
+"""The phone table of spec/scenarios.md, each spelling through whole runs over HTTP (region DE)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.notation import LEGEND
+from tests.play import play
+
+if TYPE_CHECKING:
+    from tests.office import Office
+
+SAME_NUMBER = ["0511/12345-60", "(0511) 12345 60", "+49 511 1234560", "0049 511 1234560"]
+NO_PLAIN_NUMBER = [
+    # written                         a number somebody could read in it
+    ("0511 12345 DW 60",              "+4951112345"),
+    ("+49 511 12345 ext. 60",         "+495111234560"),
+    ("0171 2223334 privat",           "+491712223334"),
+    ("0511-123456 (nur 9-12)",        "+49511123456"),
+    ("0511 12345 App. 12",            "+4951112345"),
+    ("0511 123456 ab 18",             "+49511123456"),
+    ("Mutter: 0511 123456",           "+49511123456"),
+    ("privat 0171 2223334",           "+491712223334"),
+    ("skype:max123456",               "+49629123456"),
+    ("0511 12345 oder 0171 2223334",  "+491712223334"),
+    ("123456",                        "+49511123456"),
+    ("abc",                           "+495111234560"),
+]  # fmt: skip
+SPELLINGS = [
+    ("+49 511 12345 ext. 60",         "0511/12345 DW 60"),
+    *((text, f" {text.replace(' ', '  ')} ") for text, _ in NO_PLAIN_NUMBER[2:]),
+]  # fmt: skip
+
+LINKED = """one entry: no second number anywhere, nobody's spelling changes
+before   e Office *        | 88001 1 v         | Zentrale
+after    e Office *        | 88001 1 v         | m(e:1) Zentrale
+calls    E:GET A:GET A:PUT A:GET E:PUT
+did      link
+"""
+
+APART = """two entries: what is no plain number stays in Advoware as it is, is named, and is nobody's failure
+before   e Office *        | 88001 1 v         | Zentrale
+after    e Office *        | 88001 1 v         | Zentrale
+                           | 88002 1 e         | m(e:1)
+left     unsyncable advo v
+calls    E:GET A:GET A:POST A:GET E:PUT
+did      var1
+"""
+
+
+@pytest.mark.parametrize("written", SAME_NUMBER)
+def test_spellings_of_one_number_are_one_entry(office: Office, written: str) -> None:
+    play(office, LINKED, legend={"e": LEGEND["x"], "v": written})
+
+
+@pytest.mark.parametrize(("written", "number"), NO_PLAIN_NUMBER)
+def test_what_espocrm_cannot_hold_is_never_sent_to_it_as_a_number(office: Office, written: str, number: str) -> None:
+    play(office, APART, legend={"e": number, "v": written})
+
+
+@pytest.mark.parametrize(("in_espo", "in_advo"), SPELLINGS)
+def test_extensions_and_texts_are_compared_where_espocrm_keeps_them(
+    office: Office, in_espo: str, in_advo: str
+) -> None:
+    """An upgraded EspoCRM takes any text: an extension is part of a number, and inner blanks do not count."""
+    office.espo.store.settings["phoneNumberInternational"] = False
+    play(office, LINKED, legend={"e": in_espo, "v": in_advo})
