@@ -1,0 +1,278 @@
+"""What the main job promises as a whole (rules.md §1-§5), on a firm in the sandbox, both systems in process."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from etl.records import Channel
+from etl.rules.canonical import canonical, e164, has_extension
+from jobs.config import Config
+from jobs.pipeline import Options, run
+from jobs.sandbox import advoware_login, espocrm_login, firm
+from jobs.sandbox.advoware import AdvoSim
+from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.people import random_edits
+from jobs.sandbox.server import config as sandbox_config
+from jobs.sandbox.simulator import ConnectionLost, SimClock
+from jobs.sandbox.transport import InProcess
+from jobs.world import World
+from tests.notation import own_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from jobs.report import RunReport
+    from jobs.sandbox.simulator import Answer, Call
+
+REGION = "DE"
+
+
+@dataclass
+class Firm:
+    """A firm in both systems, a store, and a clock that moves between runs."""
+
+    espo: EspoSim
+    advo: AdvoSim
+    clock: SimClock
+    config: Config
+    world: World
+
+    @classmethod
+    def of(cls, folder: Path, persons: int, seed: int = 7, **sections: Any) -> Firm:
+        clock = SimClock(datetime(2026, 8, 30, 8, 0, tzinfo=UTC))
+        espo, advo = EspoSim(clock), AdvoSim(clock)
+        firm.fill(espo, advo, persons, seed)
+        written = sandbox_config("http://crm.test", "https://advoware.advo-net.net")
+        config = Config.model_validate({**written, "state": {"path": str(folder / "state.db")}, **sections})
+        world = World(
+            utcnow=clock,
+            monotonic=lambda: clock().timestamp(),
+            sleep=clock.advance,
+            espo_transport=InProcess(espo),
+            advo_transport=InProcess(advo),
+            durable=False,
+            heartbeat=False,
+        )
+        return cls(espo, advo, clock, config, world)
+
+    def run(self, **options: Any) -> RunReport:
+        """One run, a quarter of an hour after whatever happened before."""
+        self.clock.advance(900)
+        self.espo.forget_calls()
+        self.advo.forget_calls()
+        return run(self.config, Options(**options), world=self.world)
+
+    @property
+    def writes(self) -> list[Call]:
+        return [*self.espo.writes, *self.advo.writes]
+
+    def linked(self) -> Iterator[tuple[str, int]]:
+        for entity_id in self.espo.store.records:
+            betnr = self.espo.record(entity_id)["betnr"]
+            if betnr is not None and betnr in self.advo.beteiligte.persons:
+                yield entity_id, betnr
+
+    def disagreements(self) -> list[tuple[int, set[tuple[str, str]], set[tuple[str, str]]]]:
+        """Per person: the values only EspoCRM has, and those only Advoware has although EspoCRM can hold them."""
+        found = []
+        for entity_id, betnr in self.linked():
+            ours, theirs = self.espo_values(entity_id), self.advo_values(betnr)
+            only_theirs = {one for one in theirs - ours if can_be_held(*one)}
+            if ours - theirs or only_theirs:
+                found.append((betnr, ours - theirs, only_theirs))
+        return found
+
+    def espo_values(self, entity_id: str) -> set[tuple[str, str]]:
+        items = self.espo.items(entity_id)
+        phones = {one["phoneNumber"] for one in items if "phoneNumber" in one}
+        mails = {one["emailAddress"] for one in items if "emailAddress" in one}
+        return keys("phone", phones) | keys("mail", mails)
+
+    def advo_values(self, betnr: int) -> set[tuple[str, str]]:
+        rows = [row for row in self.advo.rows(betnr) if row["tlf"] and row["kommKz"] not in {5, 11, 12}]
+        mails = {row["tlf"] for row in rows if "@" in row["tlf"]}
+        return keys("mail", mails) | keys("phone", {row["tlf"] for row in rows} - mails)
+
+    def own_texts(self) -> dict[int, str]:
+        rows = [row for _, betnr in self.linked() for row in self.advo.rows(betnr)]
+        return {row["id"]: own_text(row["bemerkung"]) for row in rows}
+
+
+def keys(channel: str, values: set[str]) -> set[tuple[str, str]]:
+    return {(channel, canonical(Channel(channel), value, REGION) or "") for value in values}
+
+
+def can_be_held(channel: str, value: str) -> bool:
+    """Whether EspoCRM takes this canonical value as a new one."""
+    if channel == "phone":
+        return value.startswith("+") and ";" not in value and e164(value, REGION) is not None
+    return bool(re.fullmatch(r"[!-~]+@[!-~]+\.[!-~]+", value)) and not has_extension(value, REGION)
+
+
+def refuse_writes(call: Call) -> Answer | None:
+    if call.is_write:
+        raise ConnectionLost
+    return None
+
+
+def test_a_firm_of_a_thousand_comes_to_agree_and_then_nothing_more_is_written(tmp_path: Path) -> None:
+    office = Firm.of(tmp_path, 1000)
+    texts = office.own_texts()
+    first = office.run()
+    assert first.outcome == "done"
+    assert office.disagreements() == []
+    assert office.own_texts().items() >= texts.items()
+
+    office.clock.advance(60)
+    random_edits(office.espo, office.advo, 60, seed=3)
+    texts = {number: text for number, text in office.own_texts().items() if text}
+    assert office.run(sweep=True).outcome == "done"
+    office.run(sweep=True)  # whose entries all vanished waited one run
+    after = office.own_texts()
+    assert {text for number, text in texts.items() if number not in after} == set()
+    assert office.disagreements() == []
+
+    quiet = office.run(sweep=True)
+    assert (quiet.outcome, quiet.writes.espocrm, quiet.writes.advoware, office.writes) == ("done", 0, 0, [])
+    assert not [call for call in office.advo.journal if call.method == "DELETE"]
+
+
+def test_a_plan_changes_nothing_and_says_what_the_sync_then_writes(tmp_path: Path) -> None:
+    office = Firm.of(tmp_path, 40)
+    office.run()
+    random_edits(office.espo, office.advo, 25, seed=9)
+    office.clock.advance(60)
+    before = picture(office)
+    plan = office.run(trigger="plan", write=False)
+    assert plan.exit_code() == (2 if plan.outcome == "done" else 3)
+    assert office.writes == []
+    assert picture(office) == before
+    office.clock.advance(-900)
+    office.run()
+    done = remembered(
+        office,
+        "select entity_id, variant, side, action, komm_id, old_value, new_value from changes"
+        " where run_id = (select max(id) from runs) and state = 'done' and action <> 'create'",
+    )
+    told = ("entity_id", "variant", "side", "action", "komm_id", "old_value", "new_value")
+    shown = {tuple(one[name] for name in told) for one in plan.changes if one["action"] != "create"}
+    assert set(done) == shown
+    assert shown
+
+
+def test_losing_the_state_store_writes_nothing_to_advoware_and_doubles_nothing(tmp_path: Path) -> None:
+    office = Firm.of(tmp_path, 60)
+    office.run()
+    office.run()
+    rows = {betnr: office.advo.rows(betnr) for _, betnr in office.linked()}
+    for file in tmp_path.glob("state.db*"):
+        file.unlink()
+    again = office.run()
+    assert again.outcome == "done"
+    assert office.advo.writes == []
+    assert {betnr: office.advo.rows(betnr) for _, betnr in office.linked()} == rows
+    assert office.run(sweep=True).writes.advoware == 0
+
+
+@pytest.mark.parametrize("answer", ["cut short", "html", "no rows", "no ids"])
+def test_an_odd_answer_of_advoware_loses_nothing_and_says_what_it_was(tmp_path: Path, answer: str) -> None:
+    office = Firm.of(tmp_path, 6)
+    office.run()
+    random_edits(office.espo, office.advo, 4, seed=2)
+    before = both_sides(office)
+    office.advo.after = odd_answers(answer)
+    report = office.run(sweep=True)
+    assert report.outcome in ("outage", "failed_persons")
+    told = report.error or " ".join(one["error"] for one in report.errors)
+    assert "Advoware" in told
+    assert both_sides(office)[1] == before[1]
+    office.advo.after = None
+    office.clock.advance(3600)
+    office.run(sweep=True)
+    office.run(sweep=True)
+    assert office.disagreements() == []
+
+
+def odd_answers(kind: str) -> Any:
+    def after(call: Call, answer: Answer) -> Answer | None:
+        if call.method != "GET" or "/Beteiligte/" not in call.path:
+            return None
+        if kind == "html":
+            page = b"<html><h1>Wartung</h1></html>"
+            return answer._replace(status=200, headers={"Content-Type": "text/html"}, body=page)
+        if kind == "cut short":
+            return answer._replace(body=answer.body[: len(answer.body) // 2])
+        gone = b'"kommunikation"' if kind == "no rows" else b'"id"'
+        return answer._replace(body=answer.body.replace(gone, b'"anderes"'))
+
+    return after
+
+
+ODD_REMARKS = [
+    "[ESPOCRM:kein base64:1] Gegner, nicht anrufen",
+    "[ESPOCRM:eA==:99] alt",
+    "[ESPOCRM ohne Ende",
+    "[ESPOCRM:\nmit Umbruch] [Klammern] 😀",
+    "text davor [ESPOCRM:eA==:1] text danach",
+    "  [eckig] {geschweift} \\ \" ' 😀\nzweite Zeile\t",
+]
+
+
+@pytest.mark.parametrize("remark", ODD_REMARKS)
+def test_an_odd_remark_is_somebodys_text_and_stays(tmp_path: Path, remark: str) -> None:
+    office = Firm.of(tmp_path, 0)
+    office.espo.add_person("Max Muster", 4711, phones=[("+495111234560", "Office"), ("+495111234561", "Office")])
+    office.advo.add_person(4711, "Max Muster")
+    row = office.advo.add_row(4711, "0511/1234560", remark)
+    assert office.run().outcome == "done"
+    stands = {one["id"]: one["bemerkung"] for one in office.advo.rows(4711)}[row]
+    kept = own_text(remark) if remark.startswith("[ESPOCRM") else remark
+    assert stands.endswith(kept)
+    assert office.run(sweep=True).writes.advoware == 0
+
+
+def test_no_secret_is_in_any_output_log_or_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    structlog.reset_defaults()
+    logging.getLogger().setLevel(logging.DEBUG)
+    office = Firm.of(tmp_path, 20)
+    office.run()
+    office.advo.login.revoke()
+    random_edits(office.espo, office.advo, 10, seed=1)
+    report = office.run(sweep=True)
+    office.espo.before = refuse_writes
+    office.run(sweep=True)
+    shown = "".join(capfd.readouterr()) + report.to_json() + repr(office.config)
+    stored = b"".join(file.read_bytes() for file in tmp_path.glob("state.db*"))
+    logins = [espocrm_login.API_KEY, advoware_login.API_KEY, advoware_login.PASSWORD]
+    assert office.advo.login.given > 1
+    for secret in [*logins, "sandbox-token-", "sandbox-refresh-"]:
+        assert secret not in shown
+        assert secret.encode() not in stored
+
+
+def picture(office: Firm) -> tuple[Any, ...]:
+    """Both systems, and of the store what a plan must leave alone."""
+    tables = ("persons", "espo_entries", "advo_entries", "baseline", "left_alone", "conflicts", "holds", "settings")
+    return both_sides(office), *(remembered(office, f"select * from {table}") for table in tables)
+
+
+def both_sides(office: Firm) -> tuple[Any, Any]:
+    items = {entity_id: office.espo.record(entity_id) for entity_id, _ in office.linked()}
+    return items, {betnr: office.advo.rows(betnr) for _, betnr in office.linked()}
+
+
+def remembered(office: Firm, question: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(office.config.state.path)) as store:
+        return store.execute(question).fetchall()
+
+
