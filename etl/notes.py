@@ -29,11 +29,11 @@ def note_conflicts(run: Run, entity_id: str) -> None:
 
 def conflict_note(conflict: Mapping[str, Any], language: str) -> str:
     """One sentence for the firm's staff."""
-    lost, kept = conflict["advo_value"], conflict["espo_value"]
+    lost, kept, number = conflict["advo_value"], conflict["espo_value"], conflict["id"]
     if language == "de":
-        instead = f"gilt {kept}" if kept else "der Eintrag wurde in EspoCRM gelöscht"
-        back = f"Zurückholen: advosync restore {conflict['id']}"
-        return f"Advoware: {lost} wurde überschrieben, denn {instead} (EspoCRM hat Vorrang). {back}"
-    instead = f"{kept} applies" if kept else "the entry was deleted in EspoCRM"
-    back = f"To put it back: advosync restore {conflict['id']}"
-    return f"Advoware: {lost} was overwritten, because {instead} (EspoCRM wins). {back}"
+        there = f"dort steht {kept}" if kept else "dort steht der Eintrag nicht"
+        again = f"Wer {lost} behalten will, trägt es hier wieder ein (Konflikt {number})."
+        return f"Advoware: {lost} wurde überschrieben. EspoCRM hat Vorrang; {there}. {again}"
+    there = f"there it is {kept}" if kept else "the entry is not there"
+    again = f"To keep {lost}, enter it here again (conflict {number})."
+    return f"Advoware: {lost} was overwritten. EspoCRM wins; {there}. {again}"

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.clients.answers import from_utc_text, utc_text
-from etl.errors import AdvosyncError
+from etl.errors import AdvosyncError, Outage
 from etl.rules.kommkz import KommKzTable
 from etl.store.database import Store
 from jobs import systems
@@ -105,6 +105,8 @@ def of_espocrm(config: Config, now: Callable[[], datetime]) -> Iterator[Finding]
             yield from fields(client, config)
             about = "EspoCRM server"
             yield from server(client.server(), now())
+    except Outage as error:
+        yield bad(about, f"{error}; check espocrm.url, and whether this machine reaches it", ExitCode.OUTAGE)
     except AdvosyncError as error:
         yield bad(about, str(error), outcome_of(error).exit_code)
 
@@ -114,8 +116,21 @@ def of_advoware(config: Config) -> Iterator[Finding]:
     try:
         with systems.advoware(config) as client:
             yield ok("Advoware login", f"as {config.advoware.user} at {client.login().base}")
+    except Outage as error:
+        yield bad("Advoware login", f"{error}; {advoware_hint(str(error), config)}", ExitCode.OUTAGE)
     except AdvosyncError as error:
         yield bad("Advoware login", str(error), outcome_of(error).exit_code)
+
+
+def advoware_hint(seen: str, config: Config) -> str:
+    """What to look at: Advoware answers a wrong Kanzlei like one whose local service is down (advoware-api.md §2)."""
+    if "nicht registriert" in seen:
+        return f"does the firm's local Advoware service run, and is advoware.kanzlei right ({config.advoware.kanzlei})?"
+    if "nicht angemeldet" in seen:
+        return "does the firm's local Advoware service run?"
+    fixed = config.advoware.base_url and config.advoware.security_gateway
+    key = "base_url and advoware.security_gateway" if fixed else "configurator_url"
+    return f"check advoware.{key}, and whether this machine reaches it"
 
 
 # Judging ---------------------------------------------------------------------------------------------------------

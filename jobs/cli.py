@@ -6,6 +6,7 @@ logs and errors. Every error becomes an exit code in one place, ``execute``.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -194,9 +195,13 @@ def operator() -> str:
 
 def carried_out(config: Config, options: Options, *, as_json: bool) -> int:
     """One run, shown, and its exit code."""
-    from jobs import pipeline
+    from dataclasses import replace
 
-    report = pipeline.run(config, options)
+    from jobs import pipeline, progress
+    from jobs.world import REAL
+
+    with progress.shown() as tell:
+        report = pipeline.run(config, options, world=replace(REAL, progress=tell))
     if as_json:
         typer.echo(report.to_json())
     else:
@@ -220,7 +225,9 @@ def show(report: RunReport) -> None:
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. A character the terminal lacks becomes "?"; JSON is UTF-8 whatever the locale says."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8" if "--json" in sys.argv else None, errors="replace")
     sys.exit(execute(sys.argv[1:]))
 
 

@@ -43,4 +43,5 @@ def render(holds: list[dict[str, Any]], console: Console) -> None:
             table.add_row(*map(Text, (who, hold["held_at"], hold["reason"] or hold["kind"])))
         console.print(Text(f"Run {run_id}: {len(persons)} held", style="bold"))
         console.print(table)
-        console.print(Text(f"Carry out with `advosync approve {run_id}`.\n"))
+        one = persons[0]["betnr"] or persons[0]["entity_id"]
+        console.print(Text(f"See the steps: `advosync plan --person {one}`. Take them: `advosync approve {run_id}`.\n"))

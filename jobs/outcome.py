@@ -10,14 +10,18 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from etl.run import Run, Tally
+from etl.store.holds import open_holds
 from etl.store.persons import load_persons
 from etl.store.runs import finish_run, load_run, start_run
+from etl.store.states import Outcome as Ending
 from jobs.exit_codes import Outcome, outcome_of
 from jobs.report import Calls, Change, Failure, Persons, RunReport, Writes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from etl.diff import Plan
-    from etl.errors import RunEnds
+    from etl.errors import AdvosyncError, RunEnds
     from jobs.options import Order
 
 
@@ -74,6 +78,11 @@ def finished(order: Order, report: RunReport) -> RunReport:
     return report
 
 
+def given_up(order: Order, run_id: int, why: AdvosyncError) -> None:
+    """Close the row in ``runs`` of a run that was asked for something it cannot do."""
+    finish_run(order.store, run_id, now=order.world.now(), outcome=Ending.ABANDONED, error=str(why))
+
+
 def report_of(order: Order, done: Done) -> RunReport:
     """Return the run as interface.md's document."""
     tally = done.run.tally if done.run is not None else Tally()
@@ -85,7 +94,7 @@ def report_of(order: Order, done: Done) -> RunReport:
         direction=order.direction,
         started_at=(load_run(order.store, done.run_id) or {}).get("started_at"),
         finished_at=order.world.now(),
-        persons=persons_of(tally),
+        persons=persons_of(tally, {one["entity_id"] for one in open_holds(order.store)}),
         variants={str(variant): count for variant, count in sorted(tally.variants.items())},
         conflicts=tally.conflicts,
         writes=Writes(tally.writes["espocrm"], tally.writes["advoware"]),
@@ -96,18 +105,18 @@ def report_of(order: Order, done: Done) -> RunReport:
         ],
         error=str(done.error) if done.error is not None else None,
         notices=list(tally.notices),
-        changes=[] if order.options.write else listed_changes(done.plans),
+        changes=[] if order.options.write else listed_changes(done.plans, names_of(order, done.plans)),
     )
 
 
-def persons_of(tally: Tally) -> Persons:
-    """Count the persons, each once in each role."""
+def persons_of(tally: Tally, held: set[str]) -> Persons:
+    """Count the persons, each once in each role; ``held`` by an earlier run still counts (rules.md §6, Guards)."""
     return Persons(
         seen=len(tally.seen),
         changed=len(tally.changed),
         clean=len(tally.clean - set(tally.failed)),
         failed=len(tally.failed),
-        held=len(tally.held),
+        held=len(tally.held | held),
         waiting=len(tally.waiting),
         skipped=len(tally.skipped),
         left_alone=tally.left_alone,
@@ -123,7 +132,12 @@ def outcome_now(done: Done, tally: Tally) -> Outcome:
     return Outcome.FAILED_PERSONS if tally.failed else Outcome.DONE
 
 
-def listed_changes(plans: Plan) -> list[Change]:
+def names_of(order: Order, entity_ids: Iterable[str]) -> dict[str, str | None]:
+    """What EspoCRM calls these persons."""
+    return {one["entity_id"]: one["name"] for one in load_persons(order.store, list(entity_ids))}
+
+
+def listed_changes(plans: Plan, names: Mapping[str, str | None]) -> list[Change]:
     """The steps of a plan in the shape of ``plan --json``."""
     return [
         Change(
@@ -137,6 +151,7 @@ def listed_changes(plans: Plan) -> list[Change]:
             old_value=step.old_value,
             new_value=step.new_value,
             reason=decision.reason,
+            name=names.get(one.entity_id),
         )
         for one in plans.values()
         for decision in one.decisions

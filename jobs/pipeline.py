@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from etl.errors import RunEnds
+from etl.errors import ConfigError, RunEnds
 from etl.extract import list_candidates, look_at_drifted, poll_advoware
 from etl.guard import change_record, digest, hold
 from etl.store.baseline import persons_held_back
@@ -27,7 +27,7 @@ from etl.store.runs import abandon_runs
 from jobs.lock import Heartbeat, Lease
 from jobs.options import Options as Options  # noqa: PLC0414 - what a run is asked is part of how it is called
 from jobs.options import Order
-from jobs.outcome import Done, finished, report_of, started
+from jobs.outcome import Done, finished, given_up, report_of, started
 from jobs.persons import looked_at, make_plans, set_apart, sync_persons, tell_of_unread, write_plans
 from jobs.setup import make_run
 from jobs.systems import advoware, espocrm
@@ -108,6 +108,9 @@ def stages(order: Order, before_write: Callable[[], None]) -> Done:
         except RunEnds as ended:
             done.error = ended
             structlog.get_logger().error("run_ended", reason=str(ended))
+        except ConfigError as wrong:  # a person or run that is not there, an address at which nobody is
+            given_up(order, done.run_id, wrong)
+            raise
     return done
 
 
@@ -145,9 +148,9 @@ def asked(run_: Run, keys: Sequence[str]) -> Plan:
     """Persons an operator named: looked at on both sides, retry times or not."""
     found = {one["entity_id"]: one for key in keys for one in find_persons(run_.store, key)}
     unknown = [key for key in keys if not find_persons(run_.store, key)]
-    for key in unknown:
-        run_.log.warning("person_unknown", key=key)
-    held_already = {one["entity_id"] for one in open_holds(run_.store)}
+    if unknown:
+        raise ConfigError(f"Nobody is known as {', '.join(unknown)}: name the id of an EspoCRM record, or a betnr.")
+    held_already = {one["entity_id"] for one in open_holds(run_.store)} if run_.write else set()  # a plan shows theirs
     apart_already = run_.tally.skipped
     chosen = [
         one for one in found.values() if one["entity_id"] not in held_already | apart_already and one["gone_at"] is None
@@ -192,6 +195,8 @@ def chunk_of(run_: Run, listed: Sequence[str], after: str | None, *, last: bool)
 def approved(run_: Run, held_by: int, operator: str) -> Plan:
     """Plan the held persons again; the same steps are carried out at once, other ones are held anew and listed."""
     holds = open_holds(run_.store, run_id=held_by)
+    if not holds:
+        raise ConfigError(f"Run {held_by} holds nobody back; `advosync held` shows which runs do.")
     by_person = {one["entity_id"]: one for one in holds}
     if any(one["kind"] == "configuration" for one in holds):
         run_.store.set_setting("config_digest", run_.limits.config_digest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from jobs.exit_codes import ExitCode, Outcome
 
@@ -24,7 +24,7 @@ VARIANT_WORDS = {
     "var5":     "changed in EspoCRM",
     "var6":     "changed in Advoware",
     "retype":   "type changed in EspoCRM",
-    "link":     "same value on both sides, now linked",
+    "link":     "same on both sides",
     "repair":   "marker repaired",
     "clash":    "changed on both sides",
     "forget":   "gone on both sides",
@@ -40,7 +40,7 @@ ENDINGS = {
     Outcome.DONE:           ("green",  "Done."),
     Outcome.FAILED_PERSONS: ("red",    "Done, but some persons failed; they are tried again by themselves."),
     Outcome.HELD:           ("yellow", "Some persons are held back. Look at them with `advosync held`."),
-    Outcome.OUTAGE:         ("red",    "Ended early: a system is out or refuses the login. What is left waits."),
+    Outcome.OUTAGE:         ("red",    "Ended early: a system is out, or refuses the login; see `advosync check`."),
     Outcome.LOCKED:         ("yellow", "Another run is under way."),
     Outcome.STOPPED:        ("yellow", "Stopped. What is left waits for the next run."),
     Outcome.USAGE:          ("red",    "Nothing was started."),
@@ -61,6 +61,7 @@ class Change(TypedDict):
     old_value: str | None
     new_value: str | None
     reason: str
+    name: NotRequired[str | None]
 
 
 class Failure(TypedDict):
@@ -167,8 +168,10 @@ def variants_line(report: RunReport) -> str:
     """What was decided, in plain words."""
     counts = [f"{count} {VARIANT_WORDS.get(name, name)}" for name, count in report.variants.items() if count]
     if report.conflicts:
-        counts.append(f"{report.conflicts} values lost and kept in `conflicts`")
-    return f"Entries: {'; '.join(counts)}" if counts else "Entries: nothing to do"
+        counts.append(f"{report.conflicts} lost, and kept in `conflicts`")
+    if not counts and report.outcome is not Outcome.DONE:
+        return ""
+    return f"Entries: {'; '.join(counts) or 'nothing to do'}"
 
 
 def cost_line(report: RunReport) -> str:
@@ -184,47 +187,64 @@ def by_method(counts: dict[str, int]) -> str:
 
 
 def render_plan(report: RunReport, console: Console) -> None:
-    """The steps of a plan on the screen, person by person."""
+    """The steps of a plan on the screen, each person's under a line that names it."""
     from rich.text import Text  # noqa: PLC0415 - see render_summary
 
     if not report.changes:
-        console.print(Text("Both sides agree; there is nothing to do.", style="green"))
+        console.print(Text("There is nothing to do.", style="green"))
         return
-    console.print(changes_table(report.changes))
+    room = max(len(found(change)) for change in report.changes)
+    for who, steps in groupby(report.changes, key=named):
+        console.print(Text(who, style="bold"))
+        console.print(steps_table(list(steps), room))
 
 
-def changes_table(changes: list[Change]) -> Table:
-    """A table of steps: who, what was found, where something happens, from which value to which, and why."""
+def steps_table(steps: list[Change], room: int) -> Table:
+    """One person's steps: what was found (``room`` columns wide), and where what happens to which value."""
     from rich.table import Table  # noqa: PLC0415 - see render_summary
     from rich.text import Text  # noqa: PLC0415 - see render_summary
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Person", "Found", "Where", "What", "Value", "Why"):
-        table.add_column(heading, overflow="fold")
-    for _, steps in groupby(changes, key=lambda change: (change["entity_id"], change["betnr"])):
-        for place, change in enumerate(steps):
-            cells = (
-                "" if place else person_of(change),
-                VARIANT_WORDS.get(change["variant"], change["variant"]),
-                SIDE_WORDS.get(change["side"], change["side"]),
-                change["action"],
-                value_change(change["old_value"], change["new_value"]),
-                change["reason"],
-            )
-            table.add_row(*map(Text, cells))  # Text: a value like "[bold]" is shown, not obeyed
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for width in (room + 2, 8, 7):
+        table.add_column(width=width)
+    table.add_column(overflow="fold")
+    for number, step in enumerate(steps):
+        more = beyond(step) if not number or beyond(step) != beyond(steps[number - 1]) else ""
+        value = value_change(step["old_value"], step["new_value"])  # Text: "[bold]" in it is shown, not obeyed
+        table.add_row(
+            Text(f"  {found(step)}"),
+            Text(SIDE_WORDS.get(step["side"], step["side"])),
+            Text(step["action"]),
+            Text.assemble(value, (f"\n{more}", "dim")) if more else Text(value),
+        )
     return table
 
 
+def found(change: Change) -> str:
+    """What a step's variant is called."""
+    return VARIANT_WORDS.get(change["variant"], change["variant"])
+
+
+def beyond(change: Change) -> str:
+    """What the reason of a step says beyond its variant: who wins, which remark is kept."""
+    reason = change["reason"]
+    expected = change["variant"] == "link" or found(change) in reason
+    return reason.partition("; ")[2] if expected else reason
+
+
 def value_change(old: str | None, new: str | None) -> str:
-    """From which value to which; a value that stays is shown once."""
-    if old == new:
-        return shown(old)
-    return f"{shown(old)} → {shown(new)}"
+    """From which value to which; a value that stays, or was not there before, is shown once."""
+    return shown(new) if not old or old == new else f"{old} → {shown(new)}"
 
 
 def shown(value: str | None) -> str:
     """A value for the eye; nothing is a dash."""
     return value or "–"
+
+
+def named(change: Change) -> str:
+    """A person with its name, where it has one."""
+    return " · ".join(filter(None, (change.get("name"), str(change["betnr"]), change["entity_id"])))
 
 
 def person_of(about: Change | Failure) -> str:

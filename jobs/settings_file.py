@@ -51,13 +51,24 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     try:
         sections = yaml.load(text, StrictLoader)  # noqa: S506 - a SafeLoader that also refuses repeated keys
     except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{path}{line}: {error.problem or error.context}") from None
+        raise ConfigError(f"{path}{line_of(error.problem_mark)}: {yaml_mistake(error)}") from None
     except (yaml.YAMLError, ValueError) as error:  # an odd character; a date like 2026-13-45
         raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(sections, dict):
         raise ConfigError(f"{path}: must consist of sections like espocrm: and advoware:")
     return sections
+
+
+def yaml_mistake(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong, and where the thing began that was being read: an unclosed quote is noticed only far below it."""
+    if not error.problem or error.context_mark is None:
+        return error.problem or error.context or "is not YAML"
+    return f"{error.problem} ({error.context}{line_of(error.context_mark)})"
+
+
+def line_of(mark: yaml.Mark | None) -> str:
+    """``, line 4``, where it is known."""
+    return f", line {mark.line + 1}" if mark is not None else ""
 
 
 class StrictLoader(yaml.SafeLoader):

@@ -46,6 +46,13 @@ WAITING_CAP = 120.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 8.0
 """Seconds before a GET is repeated: doubled each time, without jitter, so that runs can be replayed."""
 
+NO_PROXY_WITHIN: dict[str, httpx.BaseTransport | None] = {
+    "all://localhost": None,
+    "all://127.0.0.1": None,
+    "all://[::1]": None,
+}
+"""A firm's proxy cannot know this machine's own loopback, where the sandbox lives."""
+
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 CONFLICT, FORBIDDEN, NOT_FOUND, REQUEST_TIMEOUT, TOO_EARLY, TOO_MANY = 409, 403, 404, 408, 425, 429
 UNAUTHORIZED, FIRST_REFUSAL, FIRST_SERVER_ERROR = 401, 400, 500
@@ -81,6 +88,7 @@ class Border:
             auth=auth,
             timeout=timeout_seconds,
             transport=world.transport,
+            mounts=NO_PROXY_WITHIN,
             headers={"User-Agent": "advosync", "Accept": "application/json"},
             event_hooks={"request": [self._about_to_send]},
         )

@@ -195,7 +195,7 @@ def a_day_at_the_office(espo: EspoSim, advo: AdvoSim, firm: dict[str, Linked]) -
     espo.edit(mehmet.entity_id, phones=["+495113210041"])
     advo.remove_row(juergen.betnr, row_with(advo, juergen.betnr, "3210022"))
     advo.add_row(ilse.betnr, "0511 3210059", "Empfang")
-    espo.edit(max_.entity_id, phones=["+495111234599", "+491712223334"])
+    espo.edit(max_.entity_id, phones=[("+495111234599", "Office"), "+491712223334"])
     advo.edit_row(kaethe.betnr, row_with(advo, kaethe.betnr, "3210031"), value="0511 3210039")
     return [
         "Erika Weiß gets a mobile number in EspoCRM (Var1)",
@@ -208,17 +208,19 @@ def a_day_at_the_office(espo: EspoSim, advo: AdvoSim, firm: dict[str, Linked]) -
 
 
 def another_day(espo: EspoSim, advo: AdvoSim, firm: dict[str, Linked]) -> list[str]:
-    """A clash, a retype and a number typed into an emptied row, after `a_day_at_the_office` was synced."""
-    max_, erika, mehmet = firm["Mustermann"], firm["Weiß"], firm["Yilmaz"]
-    espo.edit(max_.entity_id, phones=["+495111234588", "+491712223334"])
+    """What the first day cannot show, because it needs one that was synced; after `a_day_at_the_office` was."""
+    max_, erika, mehmet, ilse = (firm[name] for name in ("Mustermann", "Weiß", "Yilmaz", "Brandt"))
+    espo.edit(max_.entity_id, phones=[("+495111234588", "Office"), "+491712223334"])
     advo.edit_row(max_.betnr, row_with(advo, max_.betnr, "1234599"), value="0511 1234577")
     espo.edit(erika.entity_id, phones=["+495113210011", ("+495113210012", "Home"), "+495113210013"])
     empty = next(row["id"] for row in advo.rows(mehmet.betnr) if not row["tlf"])
     advo.edit_row(mehmet.betnr, empty, value="0171 3210049")
+    advo.edit_row(ilse.betnr, row_with(advo, ilse.betnr, "3210052"), remark="nur abends")
     return [
-        "Max Mustermann's office number changes on both sides (clash: EspoCRM wins, the other value is kept)",
+        "Max Mustermann's office number changes on both sides, differently (clash)",
         "Erika Weiß's fax becomes a home number in EspoCRM (retype)",
-        "somebody types a new number into Mehmet Yilmaz's emptied row in Advoware (Var4)",
+        "a new number is typed into Mehmet Yilmaz's emptied row in Advoware (Var4)",
+        "a remark replaces the marker of Ilse Brandt's mobile number (repair)",
     ]
 
 

@@ -66,12 +66,35 @@ def test_the_exit_code_follows_from_the_outcome(
     assert RunReport(trigger=trigger, outcome=outcome, changes=changes).exit_code() is code
 
 
-def test_a_plan_reads_from_old_to_new_and_shows_brackets_as_they_are() -> None:
-    shown = screen(RunReport(trigger="plan", changes=[CHANGE]), plan=True)
-    assert "a1 / 104860" in shown
-    assert "changed in EspoCRM" in shown
-    assert "Advoware" in shown
-    assert "0511/1 → [red]+49 511 2" in shown
+def step(**differently: str | None) -> Change:
+    return {**CHANGE, **differently}  # type: ignore[typeddict-item]
+
+
+def test_a_plan_names_each_person_once_and_reads_from_old_to_new() -> None:
+    changes = [
+        step(name="Max [Muster]", reason='changed in EspoCRM; the remark "Büro" is kept'),
+        step(name="Max [Muster]", variant="var1", reason="new in EspoCRM", action="create", old_value=None),
+        step(name="Max [Muster]", variant="var2", reason="deleted in EspoCRM", action="empty", new_value=""),
+        step(entity_id="b2", variant="link", reason="the same value on both sides", action="mark", new_value="0511/1"),
+    ]
+    shown = screen(RunReport(trigger="plan", changes=changes), plan=True)
+    assert [line.rstrip() for line in shown.splitlines()] == [
+        "Max [Muster] · 104860 · a1",
+        "  changed in EspoCRM  Advoware  put      0511/1 → [red]+49 511 2",
+        '                                         the remark "Büro" is kept',
+        "  new in EspoCRM      Advoware  create   [red]+49 511 2",
+        "  deleted in EspoCRM  Advoware  empty    0511/1 → –",
+        "104860 · b2",
+        "  same on both sides  Advoware  mark     0511/1",
+    ]
+
+
+def test_a_plan_says_why_where_the_variant_does_not_say_it() -> None:
+    won = step(variant="var6", reason="changed in Advoware; EspoCRM wins")
+    odd = step(variant="repair", reason="the values agree, the marker did not")
+    shown = screen(RunReport(trigger="plan", changes=[won, odd]), plan=True)
+    assert "EspoCRM wins" in shown
+    assert "the values agree, the marker did not" in shown
 
 
 def test_a_plan_without_steps_says_so() -> None:
@@ -96,8 +119,14 @@ def test_a_summary_tells_how_it_ended_who_took_part_and_what_it_cost() -> None:
     assert shown.splitlines() == [
         "Run 3 · Done, but some persons failed; they are tried again by themselves.",
         "Persons: 5 seen, 4 clean, 1 failed, 2 left alone",
-        "Entries: 2 new in EspoCRM; 1 values lost and kept in `conflicts`",
+        "Entries: 2 new in EspoCRM; 1 lost, and kept in `conflicts`",
         "Calls: EspoCRM 5 GET 1 PUT",
         "  failed: a1 / no betnr: EspoCRM refused [phone].",
         "  note: another sync, or a hook, writes here",
     ]
+
+
+def test_a_run_that_ended_early_does_not_say_that_there_was_nothing_to_do() -> None:
+    shown = screen(RunReport(outcome=Outcome.OUTAGE, error="EspoCRM is out: no answer in time"))
+    assert "nothing to do" not in shown
+    assert "EspoCRM is out: no answer in time" in shown

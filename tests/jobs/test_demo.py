@@ -1,0 +1,109 @@
+"""The first thing a newcomer runs: the demo tells its story, and says so itself when it does not go as told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from jobs import side_by_side
+from jobs.report import VARIANT_WORDS
+from jobs.sandbox.advoware import AdvoSim
+from jobs.sandbox.espocrm import EspoSim
+from jobs.side_by_side import Line, Sign
+
+SHOWN = {"var1", "var2", "var3", "var4", "var5", "var6", "link", "clash", "retype", "repair"}
+"""The variants that happen to this firm; what happens to nobody, or leads to nothing, is not shown."""
+
+PROXY = "http://127.0.0.1:9"
+"""Nobody listens there: whoever asks this proxy gets no answer."""
+
+
+def demo(**environment: str) -> subprocess.CompletedProcess[str]:
+    plain = {"PATH": os.defpath, "COLUMNS": "80", "PYTHONUTF8": "1", **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "jobs", "demo"], capture_output=True, text=True, encoding="utf-8", check=False, env=plain
+    )
+
+
+@pytest.fixture(scope="module")
+def shown() -> subprocess.CompletedProcess[str]:
+    started = time.monotonic()
+    answer = demo(HTTP_PROXY=PROXY, HTTPS_PROXY=PROXY, ALL_PROXY=PROXY)
+    assert time.monotonic() - started < 60
+    return answer
+
+
+def test_the_demo_ends_well_without_configuration_network_and_noise(shown: subprocess.CompletedProcess[str]) -> None:
+    assert shown.stderr == ""
+    assert shown.returncode == 0
+
+
+def test_the_demo_names_every_variant_that_happens(shown: subprocess.CompletedProcess[str]) -> None:
+    text = " ".join(shown.stdout.split())  # a narrow screen may break a name
+    assert [name for name in sorted(SHOWN) if VARIANT_WORDS[name] not in text] == []
+
+
+def test_the_second_run_writes_nothing_and_both_sides_agree(shown: subprocess.CompletedProcess[str]) -> None:
+    assert shown.stdout.splitlines()[-1] == "0 writes to EspoCRM, 0 to Advoware. ✓ Both sides agree."
+
+
+def test_a_lost_value_is_shown_with_where_it_is_kept(shown: subprocess.CompletedProcess[str]) -> None:
+    text = " ".join(shown.stdout.split())
+    assert "+495111234588 of EspoCRM wins over 0511 1234577 of Advoware, which is kept as number 1" in text
+    assert "To keep 0511 1234577, enter it here again" in text
+
+
+def test_the_demo_fits_two_screens_of_plain_text(shown: subprocess.CompletedProcess[str]) -> None:
+    lines = shown.stdout.splitlines()
+    assert len(lines) <= 2 * 50
+    assert max(len(line) for line in lines) <= 80
+    assert "\x1b" not in shown.stdout
+
+
+def test_a_terminal_without_umlauts_and_arrows_is_no_reason_to_fail() -> None:
+    answer = demo(PYTHONUTF8="0", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "Both sides agree." in answer.stdout
+
+
+# Telling whether two sides agree ------------------------------------------------------------------------------------
+
+
+def signs(espo: EspoSim, advo: AdvoSim) -> list[str]:
+    return [str(line) for line in side_by_side.side_by_side(espo, advo)]
+
+
+def test_each_line_says_how_it_stands() -> None:
+    espo, advo = EspoSim(), AdvoSim()
+    espo.add_person("Max Muster", 104711, phones=["+495111234560", "+491712223334", "+495113210011"])
+    advo.add_person(104711, "Max Muster")
+    advo.add_row(104711, "0511/1234560", "[ESPOCRM:KzQ5NTExMTIzNDU2MA==:1] nur vormittags")
+    advo.add_row(104711, "0171 2223334", "privat", komm_kz=3)
+    advo.add_row(104711, "0511 999888")
+    advo.add_row(104711, "0511 1234560", "noch einmal")
+    advo.add_row(104711, "Mutter: 0511 123456")
+    advo.add_row(104711, "käthe@krämer.de", komm_kz=4)
+    advo.add_row(104711, "www.muster.de", komm_kz=5)
+    advo.add_row(104711, "", "[ESPOCRM-SLOT:2]", komm_kz=2)
+    espo.add_person("Fritz Ohne", None, phones=["+495113210099"])
+    assert signs(espo, advo) == [
+        "Max Muster: +495111234560 = 0511/1234560",
+        "Max Muster: +491712223334 ≈ 0171 2223334",
+        "Max Muster: +495113210011 → –",
+        "Max Muster: – ← 0511 999888",
+        "Max Muster: – · 0511 1234560",
+        "Max Muster: – · Mutter: 0511 123456",
+        "Max Muster: – · käthe@krämer.de",
+        "Max Muster: – · www.muster.de",
+        "Max Muster: – · (slot for the next FaxGesch)",
+        "Fritz Ohne: +495113210099 · –",
+    ]
+
+
+@pytest.mark.parametrize("sign", list(Sign))
+def test_only_what_is_in_sync_or_left_alone_agrees(sign: Sign) -> None:
+    assert Line("x", sign).agrees is (sign in {Sign.AGREED, Sign.LEFT_ALONE})

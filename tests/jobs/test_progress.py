@@ -1,0 +1,76 @@
+"""Progress is for people at a terminal, and for nobody else."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from jobs.progress import shown
+from jobs.sandbox.advoware import AdvoSim
+from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.firm import fill
+from jobs.sandbox.server import Servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    espo, advo = EspoSim(), AdvoSim()
+    espo.clock.advance(-60)  # type: ignore[attr-defined]
+    fill(espo, advo, 25, seed=1)
+    espo.clock.advance(60)  # type: ignore[attr-defined]
+    with Servers(espo, advo) as servers:
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(servers.config() | {"report": {"log_format": "json"}}), "utf-8")
+        yield path
+
+
+def command(file: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "jobs", "--config", str(file), *arguments]
+
+
+def test_nothing_is_shown_where_standard_error_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown() as tell:
+        tell("persons", 0, 1000)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_a_terminal_a_run_says_nothing_on_standard_error(file: Path) -> None:
+    answer = subprocess.run(command(file, "sync"), capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "Reading" not in answer.stdout
+
+
+def test_a_terminal_shows_what_is_under_way_and_standard_output_stays_clean(file: Path) -> None:
+    mine, theirs = pty.openpty()
+    with subprocess.Popen(
+        command(file, "plan", "--json"), stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, "TERM": "xterm"}
+    ) as running:
+        os.close(theirs)
+        seen = read_all(mine)
+        assert running.stdout is not None
+        assert running.stdout.read().startswith(b'{"run_id"')
+    assert running.returncode == 2
+    assert b"Reading Advoware" in seen
+    assert b"Syncing" in seen
+
+
+def read_all(descriptor: int) -> bytes:
+    """Everything until the other end closes, which Linux reports as an error."""
+    seen = b""
+    try:
+        while piece := os.read(descriptor, 65_536):
+            seen += piece
+    except OSError:
+        pass
+    os.close(descriptor)
+    return seen
