@@ -16,6 +16,7 @@ from jobs.sandbox.advoware import AdvoSim
 from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.firm import fill
 from jobs.sandbox.server import Servers
+from jobs.sandbox.simulator import SimClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Path]:
-    espo, advo = EspoSim(), AdvoSim()
-    espo.clock.advance(-60)  # type: ignore[attr-defined]
+    clock = SimClock()
+    clock.advance(-60)
+    espo, advo = EspoSim(clock), AdvoSim(clock)
     fill(espo, advo, 25, seed=1)
-    espo.clock.advance(60)  # type: ignore[attr-defined]
+    clock.advance(60)
     with Servers(espo, advo) as servers:
         path = tmp_path / "config.yaml"
         path.write_text(yaml.safe_dump(servers.config() | {"report": {"log_format": "json"}}), "utf-8")
