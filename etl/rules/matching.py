@@ -41,6 +41,7 @@ def match(sides: Sides, similar: Callable[[str, str], bool]) -> pd.DataFrame:
 
     Rows without a value appear only with their baseline row. ``similar`` compares two canonical values.
     """
+    sides = joined_columns(sides)
     base = rows_of_baseline(sides)
     base = take_moved_rows(base, sides)
     base = items_by_agreed_value(base, sides, only=has_value(base, sides))
@@ -55,6 +56,15 @@ def match(sides: Sides, similar: Callable[[str, str], bool]) -> pd.DataFrame:
         [paired, places(item=item_only), places(row=row_only)],
         ignore_index=True,
     ).astype("int64")
+
+
+def joined_columns(sides: Sides) -> Sides:
+    """Return the frames with only the columns the joins look at: each join copies what it is given."""
+    return Sides(
+        base=sides.base[["person", "komm_id", "espo_key", "advo_key", "group", "espo_canonical"]],
+        rows=sides.rows[["person", "komm_id", "key", "filled", "free_channel"]],
+        items=sides.items[["person", "key", "group", "canonical", "pair"]],
+    )
 
 
 def rows_of_baseline(sides: Sides) -> pd.DataFrame:

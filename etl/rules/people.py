@@ -108,9 +108,9 @@ def waits_for(person: Mapping[str, Any], entries: Sequence[Entry], *, has_items:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries, NA as None."""
-    found: list[dict[str, Any]] = frame.astype("object").where(frame.notna(), None).to_dict("records")  # type: ignore[assignment]  # the stubs say Hashable keys; ours are column names
-    return found
+    """Rows as dictionaries, NA as None; column by column, as converting whole frames costs twenty times as much."""
+    columns = [frame[name].to_numpy(dtype="object", na_value=None).tolist() for name in frame.columns]
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def by_place(frame: pd.DataFrame, touched: pd.Index) -> Iterator[tuple[int, dict[str, Any]]]:
