@@ -18,6 +18,7 @@ from etl.rules.items import whole
 from etl.rules.variants import Variant
 from etl.snapshot import save_espo_meta
 from etl.store.baseline import add_left_alone
+from etl.store.persons import update_person
 from etl.verify import verify_person
 from etl.writing import begin, end_badly, end_well, put_row
 
@@ -110,16 +111,19 @@ def put_arrays(
     run: Run, saved: Saved, steps: Sequence[Step], look: Look, arrays: dict[Channel, list[dict[str, Any]]]
 ) -> None:
     """One array PUT, journalled for all of ``steps``."""
-    changes = [saved.change_of(step) for step in steps]
-    begin(run, changes)
+    changes, entity_id = [saved.change_of(step) for step in steps], look.espo.entity_id
+    with run.store.transaction():
+        begin(run, changes)
+        update_person(run.store, entity_id, status_sent="syncing")
     try:
-        answer = run.espo.write(look.espo.entity_id, {"sync_status": "syncing"}, arrays, look.espo.version)
+        answer = run.espo.write(entity_id, {"sync_status": "syncing"}, arrays, look.espo.version)
     except AdvosyncError as error:
         end_badly(run, changes, error)
         raise
     with run.store.transaction():
         end_well(run, changes, "espocrm")
         save_espo_meta(run, answer)
+        update_person(run.store, entity_id, status_written="syncing")
 
 
 def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look: Look, refusal: Refused) -> None:

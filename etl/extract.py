@@ -12,15 +12,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from etl.errors import Gone, PersonError
 from etl.reading import batches, overlapped
-from etl.rules.observed import item_record, row_records
+from etl.rules.foreign import ASKING, Ours
+from etl.rules.observed import item_record
 from etl.run import Look, Run
 from etl.settle import settle_person
 from etl.snapshot import save_advo, save_espo
 from etl.store.baseline import end_baseline, types_moved
-from etl.store.due import clear_due, hot_persons, mark_due, oldest_looks, shared_betnrs
-from etl.store.journal import open_changes
+from etl.store.due import (
+    clear_due,
+    hot_persons,
+    mark_due,
+    no_longer_shared,
+    oldest_looks,
+    shared_betnrs,
+    try_at_once,
+)
+from etl.store.holds import open_holds, release_holds
+from etl.store.journal import open_changes, wrote_since
 from etl.store.persons import load_person, load_persons, save_listings, update_person
-from etl.store.snapshots import snapshot_items, snapshot_rows
+from etl.store.snapshots import snapshot_items
 
 if TYPE_CHECKING:
     from etl.records import AdvoPerson, EspoRecord, Listing
@@ -34,11 +44,13 @@ SEEN_MODIFIED = "modified in EspoCRM"
 CHANGED_IN_ESPO = "changed in EspoCRM"
 CHANGED_IN_ADVO = "changed in Advoware"
 SYNCING_PATIENCE = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules.md §1)
-ASKING = frozenset({"pending_sync", "dirty"})
 BATCH = 50  # persons a transaction: little is read twice after a crash, few commits
 
 Person = Mapping[str, Any]
 
+
+NO_TROUBLE: dict[str, object] = {"error": None, "retry_count": 0, "next_retry_at": None, "auto_reset_at": None}
+"""The columns of a person that is not waiting for a retry."""
 
 # Who may have changed ---------------------------------------------------------------------------------------------
 
@@ -46,29 +58,36 @@ Person = Mapping[str, Any]
 def list_candidates(run: Run) -> None:
     """Walk EspoCRM's lists: what was modified since the cursor, whose status asks for a look; then move the cursor."""
     cursor = run.store.setting("cursor")
-    latest = cursor
+    latest, answered_at = cursor, run.utcnow()
     for page in run.espo.modified_since(earlier(cursor, run.limits.overlap_seconds) if cursor else None):
         note_modified(run, page.listings)
         latest = max(filter(None, [latest, *(one.modified_at for one in page.listings)]), default=latest)
+        answered_at = page.answered_at
     now = run.utcnow()
-    asking = run.espo.due(now, earlier(now, SYNCING_PATIENCE))
+    asking = run.espo.due(now, earlier(answered_at, SYNCING_PATIENCE))
     with run.store.transaction():
-        save_listings(run.store, asking, now)
-        mark_due(run.store, [one.entity_id for one in asking], "its status asks for a sync", now)
+        note_modified(run, asking)
+        linked = [one.entity_id for one in asking if one.betnr is not None]
+        mark_due(run.store, linked, "its status asks for a sync", now)
         run.store.set_setting("cursor", latest)
 
 
 def note_modified(run: Run, listings: Sequence[Listing]) -> None:
-    """Store a page; records saved since we last saw them, and not by our own last write, become due."""
+    """Store a page; linked records saved since we last saw them, and not by our own last write, become due.
+
+    Whom somebody edited is tried before its retry time (rules.md §6, Failing person).
+    """
     known = {one["entity_id"]: one for one in load_persons(run.store, [one.entity_id for one in listings])}
-    saved = [one for one in listings if is_news(run, one, known.get(one.entity_id))]
+    saved = [one for one in listings if is_news(run, one, known.get(one.entity_id)) and one.betnr is not None]
     by_other = [one.entity_id for one in saved if one.modified_by != run.user_id]
     with run.store.transaction():
         save_listings(run.store, listings, run.utcnow())
         mark_due(run.store, [one.entity_id for one in saved], SEEN_MODIFIED, run.utcnow())
         mark_due(run.store, by_other, SEEN_MODIFIED, run.utcnow(), edited_by_other=True)
-        for entity_id in by_other:
-            update_person(run.store, entity_id, next_retry_at=None)
+        try_at_once(run.store, by_other)
+        for one in listings:
+            if one.betnr is None:
+                not_linked(run, one.entity_id)
 
 
 def is_news(run: Run, listing: Listing, known: Person | None) -> bool:
@@ -125,12 +144,11 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError) -> tup
         return None
     changed = [item_record(item, run.policy.region) for item in answer.items] != snapshot_items(run.store, entity_id)
     if answer.betnr is None:
-        clear_due(run.store, [entity_id])
-        end_baseline(run.store, [entity_id])
-        run.tally.skipped.add(entity_id)
         save_espo(run, answer)
+        not_linked(run, entity_id)
         return None
     end_baseline(run.store, [entity_id], keep_betnr=answer.betnr)
+    run.edited |= {entity_id} if changed else set()
     if changed or answer.betnr != person["betnr"]:
         mark_due(run.store, [entity_id], CHANGED_IN_ESPO, run.utcnow())
         update_person(run.store, entity_id, due_reason=CHANGED_IN_ESPO)
@@ -147,14 +165,22 @@ def is_unsettled(run: Run, record: EspoRecord) -> bool:
     if record.modified_at is None or run.limits.settle_seconds <= 0:
         return False
     person = load_person(run.store, record.entity_id)
-    if person is not None and record.modified_by == run.user_id and record.modified_at == person["own_modified_at"]:
+    if is_our_write(run, person, record):
         return False
     return record.modified_at > earlier(record.answered_at, run.limits.settle_seconds)
+
+
+def is_our_write(run: Run, person: Person | None, record: EspoRecord) -> bool:
+    """Whether the record still shows our own last write: exactly its time, and our user."""
+    ours = person is not None and record.modified_at == person["own_modified_at"]
+    return ours and record.modified_by == run.user_id
 
 
 def is_somebody_elses(run: Run, record: EspoRecord) -> bool:
     """``syncing``, fresh, and not by our own journal: another sync is at it; left for the next run (rules.md §6)."""
     if record.status != "syncing" or record.modified_at is None or open_changes(run.store, [record.entity_id]):
+        return False
+    if is_our_write(run, load_person(run.store, record.entity_id), record):
         return False
     return record.modified_at > earlier(record.answered_at, SYNCING_PATIENCE)
 
@@ -165,6 +191,9 @@ def needs_advoware(run: Run, person: Person, record: EspoRecord) -> bool:
     if not soft or person["changed"] or record.status in ASKING or types_moved(run.store, record.entity_id):
         return True
     if person["status"] != "clean" or open_changes(run.store, [record.entity_id]):
+        return True
+    ours = Ours.of(person)
+    if ours.has_foreign_hash(record.fingerprint) or ours.has_foreign_status(record.status):
         return True
     clear_due(run.store, [record.entity_id])
     return False
@@ -191,7 +220,8 @@ def took_advo(run: Run, record: EspoRecord, answer: AdvoPerson | PersonError) ->
         run.unread[record.entity_id] = answer
         return False
     settle_person(run, record.entity_id, record, answer)
-    save_advo(run, record.entity_id, answer)
+    if save_advo(run, record.entity_id, answer):
+        run.edited.add(record.entity_id)
     run.looks[record.entity_id] = Look(record, run.monotonic(), answer, run.monotonic())
     return True
 
@@ -233,43 +263,67 @@ def look_at_drifted(run: Run, changed: Sequence[tuple[Person, AdvoPerson]]) -> l
 
 
 def drifted(run: Run, person: Person, answer: AdvoPerson | PersonError) -> bool:
-    """Store a polled answer; True when its rows are not those of the last look."""
+    """Store a polled answer; True when its rows are not those of the last look, and not our own unfinished writes."""
     entity_id = person["entity_id"]
     run.tally.seen.add(entity_id)
     if isinstance(answer, PersonError):
         mark_due(run.store, [entity_id], f"could not be read in Advoware: {answer}", run.utcnow())
         return True
-    changed = row_records(answer, run.policy.region, run.policy.table) != snapshot_rows(run.store, answer.betnr)
-    save_advo(run, entity_id, answer)
-    if changed:
-        mark_due(run.store, [entity_id], CHANGED_IN_ADVO, run.utcnow())
-        update_person(run.store, entity_id, advo_changed_at=run.utcnow(), due_reason=CHANGED_IN_ADVO)
-    return changed
+    if not save_advo(run, entity_id, answer) or wrote_since(run.store, entity_id, person["advo_seen_at"]):
+        return False
+    run.edited.add(entity_id)
+    mark_due(run.store, [entity_id], CHANGED_IN_ADVO, run.utcnow())
+    update_person(run.store, entity_id, advo_changed_at=run.utcnow(), due_reason=CHANGED_IN_ADVO)
+    try_at_once(run.store, [entity_id])
+    return True
 
 
 # What becomes of those that cannot be planned ----------------------------------------------------------------------
 
 
+def not_linked(run: Run, entity_id: str) -> None:
+    """No ``betnr``: skipped, reported; what was agreed ends."""
+    ends(run, entity_id, "the record has no betnr", status=None)
+
+
 def gone_in_espo(run: Run, entity_id: str) -> None:
     """404 in EspoCRM: reported; nothing is changed in Advoware, and what was agreed ends."""
     run.log.warning("gone_in_espocrm", entity_id=entity_id)
-    end_baseline(run.store, [entity_id])
-    clear_due(run.store, [entity_id])
-    update_person(run.store, entity_id, gone_at=run.utcnow())
-    run.tally.skipped.add(entity_id)
+    ends(run, entity_id, "the record is gone in EspoCRM", gone_at=run.utcnow())
 
 
 def deleted_in_advoware(run: Run, record: EspoRecord) -> None:
     """404 in Advoware: EspoCRM's entries stay, the record says so; sweeps look again."""
-    end_baseline(run.store, [record.entity_id])
-    clear_due(run.store, [record.entity_id])
-    update_person(run.store, record.entity_id, status="deleted_in_advoware", advo_seen_at=run.utcnow())
+    columns = {"status": "deleted_in_advoware", "advo_seen_at": run.utcnow()}
+    ends(run, record.entity_id, "the person is deleted in Advoware", **columns)
     run.deleted.append(record.entity_id)
-    run.tally.skipped.add(record.entity_id)
+
+
+def ends(run: Run, entity_id: str, why: str, **columns: object) -> None:
+    """Nothing is to be synced any more: baseline, due mark, retry and holds of the person end."""
+    end_baseline(run.store, [entity_id])
+    clear_due(run.store, [entity_id])
+    update_person(run.store, entity_id, **NO_TROUBLE, **columns)
+    holds = [one["id"] for one in open_holds(run.store, entity_id=entity_id)]
+    release_holds(run.store, holds, now=run.utcnow(), by=why)
+    run.tally.skipped.add(entity_id)
+
+
+def recheck_shared(run: Run) -> None:
+    """Look whether the doubles of a betnr are still there: no list shows a deletion (espocrm-api.md, fact 13)."""
+    shared = {betnr: ids for betnr, ids in shared_betnrs(run.store) if any(run.limits.allows(x, betnr) for x in ids)}
+    if not shared:
+        return
+    listed = {one.entity_id for one in run.espo.with_betnr(list(shared))}
+    missing = load_persons(run.store, [one for ids in shared.values() for one in ids if one not in listed])
+    espo_looks(run, [one for one in missing if run.limits.allows(one["entity_id"], one["betnr"])])
 
 
 def set_apart_shared(run: Run) -> list[tuple[int, list[str]]]:
-    """Two records with one betnr: neither is synced, and what was agreed with either ends (rules.md §6)."""
+    """Two records with one betnr: neither is synced, and what was agreed with either ends (rules.md §6).
+
+    A record whose double went becomes due, so that its conflict ends by itself.
+    """
     shared = shared_betnrs(run.store)
     with run.store.transaction():
         for betnr, entity_ids in shared:
@@ -277,6 +331,7 @@ def set_apart_shared(run: Run) -> list[tuple[int, list[str]]]:
             message = f"Several records carry betnr {betnr} ({others}); keep it in one of them."
             end_baseline(run.store, entity_ids)
             for entity_id in entity_ids:
-                update_person(run.store, entity_id, status="conflict", error=message)
+                update_person(run.store, entity_id, **NO_TROUBLE | {"status": "conflict", "error": message})
             run.tally.skipped |= set(entity_ids)
+        mark_due(run.store, no_longer_shared(run.store), "its betnr is its own again", run.utcnow())
     return shared

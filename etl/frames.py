@@ -54,6 +54,8 @@ PERSONS: Final = {
     "advo_changed_at": TEXT,
     "status_written": TEXT,
     "fingerprint_written": TEXT,
+    "status_sent": TEXT,
+    "fingerprint_sent": TEXT,
     "foreign_writes": WHOLE,
     "waiting_side": TEXT,
     "advo_fields": TEXT,

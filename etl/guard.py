@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from etl.rules.canonical import canonical
+from etl.rules.foreign import too_many
 from etl.rules.guards import COUNTED_ACTIONS, held
+from etl.rules.matching import NONE
 from etl.rules.observed import steps_digest
 from etl.rules.variants import Variant
+from etl.store.baseline import count_baseline
 from etl.store.holds import hold_persons
 from etl.store.journal import save_changes, save_decisions
 from etl.store.states import HoldKind
@@ -17,14 +20,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from etl.diff import PersonPlan, Plan
-    from etl.rules.entry import Decision, Pair, Step
-    from etl.run import Run
+    from etl.rules.entry import Decision, Entry, Pair, Step
+    from etl.run import Approved, Run
 
 REASONS = {
     HoldKind.REMOVALS: "the run would remove, empty or overwrite more values than the guard allows",
     HoldKind.RECOVERY: "the state store knows nothing of this person, but EspoCRM was synced before",
     HoldKind.CONFIGURATION: "the configuration changed since the last approved run",
+    HoldKind.SECOND_WRITER: "another sync, or a hook, writes to more than a few persons",
 }
+
+CONFIG_DIGEST: Final = "config_digest"
+"""Setting: the configuration that was approved, or first used."""
+
+CONFIG_ASKED: Final = "config_asked"
+"""Setting: the configuration for which persons were held; an approval speaks of this one."""
 
 
 @dataclass(frozen=True)
@@ -45,31 +55,51 @@ def counted_steps(plan: PersonPlan) -> int:
     return sum(step.action in COUNTED_ACTIONS for step in plan.steps)
 
 
-def held_persons(run: Run, plans: Plan, *, baseline_rows: int, rows_seen: int) -> dict[str, HoldKind]:
-    """Return whom this run holds and why: recovery, a changed configuration, too many removals; approved ones go on."""
-    asking = {entity_id: plan for entity_id, plan in plans.items() if plan.steps and entity_id not in run.approved}
-    counted = {entity_id: counted_steps(plan) for entity_id, plan in asking.items()}
-    kinds = dict.fromkeys(
-        held(
-            counted,
-            baseline_rows=baseline_rows,
-            rows_seen=rows_seen,
-            max_removals=run.limits.max_removals,
-            max_removal_share=run.limits.max_removal_share,
-        ),
-        HoldKind.REMOVALS,
+def counted_facts(plan: PersonPlan) -> Approved:
+    """What a plan takes away or overwrites, without what a fresh read changes about it (rowIds, remarks)."""
+    return frozenset(
+        (step.side, step.action, step.komm_id, step.old_value, step.new_value)
+        for step in plan.steps
+        if step.action in COUNTED_ACTIONS
     )
+
+
+def held_persons(run: Run, plans: Plan, *, written: Mapping[str, int] | None = None) -> dict[str, HoldKind]:
+    """Return whom this run holds and why; ``run.counted`` then knows what was let through.
+
+    A plan that takes no more than an operator approved goes on. Together with these plans counts what the run let
+    through before; ``written``: counted steps of a person that was planned again, already carried out in this run.
+    """
+    asking = {entity_id: plan for entity_id, plan in plans.items() if plan.steps and not is_approved(run, plan)}
+    counted = {entity_id: counted_steps(plan) for entity_id, plan in asking.items()}
+    together = {one: steps + (written or {}).get(one, 0) for one, steps in counted.items()}
+    removing = held(
+        {**run.counted, **together},
+        baseline_rows=count_baseline(run.store),
+        rows_seen=run.rows_seen,
+        max_removals=run.limits.max_removals,
+        max_removal_share=run.limits.max_removal_share,
+    )
+    kinds = {entity_id: HoldKind.REMOVALS for entity_id in asking if entity_id in removing and counted[entity_id]}
     kinds |= {
         entity_id: HoldKind.RECOVERY for entity_id, plan in asking.items() if plan.recovery and counted[entity_id]
     }
     if configuration_changed(run):
         kinds |= dict.fromkeys(asking, HoldKind.CONFIGURATION)
+    if too_many(run.foreign):
+        kinds |= dict.fromkeys(asking, HoldKind.SECOND_WRITER)
+    run.counted |= {one: steps for one, steps in together.items() if one not in kinds}
     return kinds
+
+
+def is_approved(run: Run, plan: PersonPlan) -> bool:
+    """Whether an operator allowed everything this plan takes away or overwrites."""
+    return plan.entity_id in run.approved and counted_facts(plan) <= run.approved[plan.entity_id]
 
 
 def configuration_changed(run: Run) -> bool:
     """Whether the configuration is another one than the last that was approved (or first used)."""
-    known = run.store.setting("config_digest")
+    known = run.store.setting(CONFIG_DIGEST)
     return known is not None and bool(run.limits.config_digest) and known != run.limits.config_digest
 
 
@@ -90,6 +120,8 @@ def hold(run: Run, plans: Plan, kinds: Mapping[str, HoldKind]) -> None:
             for entity_id, kind in kinds.items()
         ],
     )
+    if HoldKind.CONFIGURATION in kinds.values():
+        run.store.set_setting(CONFIG_ASKED, run.limits.config_digest)
     run.tally.held |= set(kinds)
     run.tally.newly_held |= set(newly)
 
@@ -141,8 +173,23 @@ def decision_record(run: Run, plan: PersonPlan, decision: Decision) -> dict[str,
             "writes_espo": any(step.side == "espo" for step in decision.steps),
             "old_komm_kz": entry.komm_kz,
             "base": asdict(entry.base) if entry.base is not None else None,
+            "seen": facts_seen(entry),
         },
         "created_at": run.utcnow(),
+    }
+
+
+def facts_seen(entry: Entry) -> dict[str, bool]:
+    """The facts of the decision table, for whoever asks later why."""
+    known, in_espo, in_advo = entry.base is not None, entry.item is not None, entry.row_key != NONE
+    return {
+        "known": known,
+        "in_espo": in_espo,
+        "in_advo": in_advo,
+        "espo_edit": entry.base is not None and in_espo and entry.item_key != entry.base.espo_key,
+        "advo_edit": entry.base is not None and in_advo and entry.row_key != entry.base.advo_key,
+        "type_edit": entry.type_edit,
+        "marked": entry.marked,
     }
 
 

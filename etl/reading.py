@@ -40,11 +40,26 @@ def overlapped(
 
 
 class ThreadedReads:
-    """A bounded pool of readers: never more than a window of answers is held, and what is not needed is cancelled."""
+    """A bounded pool of readers: never more than a window of answers is held, and what is not needed is cancelled.
+
+    After the first error no further request begins: an outage is not hammered, a refused login not repeated.
+    """
 
     def __init__(self, fetch: Callable[[Any], Any], keys: Sequence[Any], readers: int) -> None:
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="reader")
-        self._fetch, self._keys, self._window = fetch, keys, 4 * readers
+        self._keys, self._window = keys, 4 * readers
+        self._ended: list[BaseException] = []
+
+        def one(key: Any) -> Any:  # noqa: ANN401 - of any kind
+            if self._ended:
+                raise self._ended[0]
+            try:
+                return fetch(key)
+            except BaseException as error:
+                self._ended.append(error)
+                raise
+
+        self._fetch = one
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         """Yield each key with its answer, in order."""

@@ -7,14 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Mapping, Sequence
 
     from etl.clients.advoware import Advoware
     from etl.clients.espocrm import EspoCrm
+    from etl.diff import Plan
     from etl.errors import PersonError
     from etl.records import AdvoPerson, EspoRecord, Item, Row
     from etl.rules.entry import Policy
     from etl.store.database import Store
+
+
+Approved = frozenset[tuple[object, ...]]
+"""What an operator allowed to be taken away or overwritten, one fact tuple a step (``guard.counted_facts``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,10 @@ class Limits:
     language: str = "de"
     only: tuple[str, ...] = ()
     config_digest: str = ""
+
+    def allows(self, entity_id: str, betnr: int | None) -> bool:
+        """Whether a person belongs to the pilot group; without one everybody does."""
+        return not self.only or entity_id in self.only or str(betnr) in self.only
 
 
 @dataclass(slots=True)
@@ -81,7 +90,12 @@ class Tally:
 
 @dataclass
 class Run:
-    """Store, clients, policy, clock and counters of one run. One thread writes the store; readers only answer."""
+    """Store, clients, policy, clock and counters of one run. One thread writes the store; readers only answer.
+
+    ``approved``: what an operator allowed, by person; ``counted``: the counted steps the run let through, by person;
+    ``edited``: whose entries differ from the look before; ``foreign``: whom somebody else writes, with the reason;
+    ``planner``: what plans instead of the diff, where an operator puts something back.
+    """
 
     id: int
     store: Store
@@ -100,5 +114,10 @@ class Run:
     failed_writes: int = 0
     unread: dict[str, PersonError] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
-    approved: Collection[str] = frozenset()
+    approved: Mapping[str, Approved] = field(default_factory=dict)
+    counted: dict[str, int] = field(default_factory=dict)
+    rows_seen: int = 0
+    edited: set[str] = field(default_factory=set)
+    foreign: dict[str, str] = field(default_factory=dict)
+    planner: Callable[[Run, Sequence[str]], Plan] | None = None
     progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None

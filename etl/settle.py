@@ -1,8 +1,10 @@
 """What an unfinished run did counts first (rules.md §5): before a person is planned, its open writes are settled.
 
-*done* counts as it is; *started* and *unknown* are settled by reading: a PUT arrived when its row carries the marker or
-slot it was to get, a POST when a row that did not exist carries its marker, an array PUT when an item it was to add is
-there and the one it was to replace or remove is not. Nothing is ever repeated on suspicion.
+*done* counts as it is, unless the row still has the rowId it had before the write: then Advoware confirmed what it did
+not do (every write gives a row another rowId; advoware-api.md §2). *started* and *unknown* are settled by reading: a PUT
+arrived when its row carries the marker or slot it was to get, a POST when a row that did not exist carries its marker,
+an array PUT when an item it was to add is there and the one it was to replace or remove is not. Nothing is ever
+repeated on suspicion.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ def settle_person(run: Run, entity_id: str, espo: EspoRecord, advo: AdvoPerson) 
 
 def decided_by_reading(run: Run, change: Change, espo: EspoRecord, advo: AdvoPerson) -> Change:
     """The change with a state that is *done* or *failed*, read off the two systems where the answer never came."""
-    if change["state"] == ChangeState.DONE:
+    if change["state"] == ChangeState.DONE and not was_ignored(change, advo):
         return change
     if change["side"] == "espo":
         there, komm_id = array_arrived(change, espo), None
@@ -58,6 +60,12 @@ def decided_by_reading(run: Run, change: Change, espo: EspoRecord, advo: AdvoPer
     if not there:
         drop_conflicts(run.store, [change["id"]])
     return {**change, "state": state, "komm_id": komm_id or change["komm_id"]}
+
+
+def was_ignored(change: Change, advo: AdvoPerson) -> bool:
+    """Whether Advoware confirmed this write and did nothing: the row is the very one that was to be overwritten."""
+    row_id = (change["before"] or {}).get("row_id") if change["side"] == "advo" else None
+    return bool(row_id) and any((row.komm_id, row.row_id) == (change["komm_id"], row_id) for row in advo.rows)
 
 
 def array_arrived(change: Change, espo: EspoRecord) -> bool:

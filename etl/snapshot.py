@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from etl.rules.observed import fingerprint_of, item_record, row_records
 from etl.run import Look
 from etl.store.persons import update_person
-from etl.store.snapshots import save_items, save_rows
+from etl.store.snapshots import save_items, save_rows, snapshot_rows
 
 if TYPE_CHECKING:
     from etl.records import AdvoPerson, EspoRecord
@@ -71,9 +71,10 @@ def with_meta(seen: EspoRecord, answer: EspoRecord) -> EspoRecord:
     )
 
 
-def save_advo(run: Run, entity_id: str, person: AdvoPerson) -> None:
-    """Store Advoware's half of a snapshot."""
+def save_advo(run: Run, entity_id: str, person: AdvoPerson) -> bool:
+    """Store Advoware's half of a snapshot; True when its rows are not those of the look before."""
     records = row_records(person, run.policy.region, run.policy.table)
+    changed = records != snapshot_rows(run.store, person.betnr)
     save_rows(run.store, person.betnr, records)
     update_person(
         run.store,
@@ -82,3 +83,4 @@ def save_advo(run: Run, entity_id: str, person: AdvoPerson) -> None:
         advo_fingerprint=fingerprint_of(records),
         advo_seen_at=run.utcnow(),
     )
+    return changed

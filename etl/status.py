@@ -36,19 +36,24 @@ def put_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> EspoRecor
     A status that cannot be written is reported and blocks nothing.
     """
     run.before_write()
+    sent = sent_columns(values)
+    update_person(run.store, entity_id, **{f"{name}_sent": value for name, value in sent.items()})
     try:
         answer = run.espo.write(entity_id, values)
     except (PersonError, UnknownOutcome) as error:
         run.log.warning("status_not_written", entity_id=entity_id, error=str(error))
         return run.espo.fetch(entity_id)
     run.tally.writes["espocrm"] += 1
-    written = {"status_written": values["sync_status"]}
-    if "fingerprint" in values:
-        written["fingerprint_written"] = values["fingerprint"]
     with run.store.transaction():
         save_espo_meta(run, answer)
-        update_person(run.store, entity_id, **written)
+        update_person(run.store, entity_id, **{f"{name}_written": value for name, value in sent.items()})
     return answer
+
+
+def sent_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a write leaves in the fields by which a second writer shows; noted before it is sent (rules.md §6)."""
+    names = {"sync_status": "status", "fingerprint": "fingerprint"}
+    return {name: values[field] for field, name in names.items() if field in values}
 
 
 def fail_person(run: Run, entity_id: str, error: PersonError) -> None:
@@ -107,7 +112,8 @@ def show_deleted(run: Run, entity_id: str) -> None:
 def show_shared(run: Run, entity_id: str, message: str) -> None:
     """Say in EspoCRM that a human must decide, once."""
     person = load_person(run.store, entity_id)
-    if person is not None and person["espo_status"] != "conflict":
+    ours = person is not None and run.limits.allows(entity_id, person["betnr"])
+    if person is not None and ours and person["espo_status"] != "conflict":
         show_status(run, entity_id, {"sync_status": "conflict", **AT_REST, "error": message})
 
 

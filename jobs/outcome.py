@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from etl.diff import Plan
-    from etl.errors import AdvosyncError, RunEnds
+    from etl.errors import AdvosyncError, LockHeld, RunEnds
     from jobs.options import Order
 
 
@@ -32,7 +32,7 @@ class Done:
     run_id: int
     run: Run | None = None
     plans: Plan = field(default_factory=dict)
-    error: RunEnds | None = None
+    error: RunEnds | LockHeld | None = None
     espo_calls: Counter[str] = field(default_factory=Counter)
     advo_calls: Counter[str] = field(default_factory=Counter)
 
@@ -48,6 +48,7 @@ def started(order: Order) -> int:
         scope=order.scope,
         operator=order.options.operator,
         reason=order.options.reason,
+        about=order.options.about,
         host=socket.gethostname(),
         pid=os.getpid(),
     )

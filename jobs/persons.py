@@ -12,19 +12,25 @@ import structlog
 from etl.apply import apply_person
 from etl.diff import PersonPlan, Plan
 from etl.diff import plan as plan_of
-from etl.errors import Moved, PersonError, UnknownOutcome
-from etl.extract import look_at, set_apart_shared
+from etl.errors import Gone, Moved, PersonError, UnknownOutcome
+from etl.extract import look_at, recheck_shared, set_apart_shared
 from etl.guard import Saved, held_persons, hold, save_plan
+from etl.rules.foreign import too_many
+from etl.rules.guards import COUNTED_ACTIONS
+from etl.rules.leaving import is_undo_note
+from etl.second_writer import hold_foreign, without_foreign
 from etl.status import fail_person, give_up_for_now, show_deleted, show_shared
-from etl.store.baseline import count_baseline
+from etl.store.baseline import add_left_alone
+from etl.store.journal import counted_in_run
 from etl.store.persons import load_persons, update_person
 from etl.store.snapshots import known_types, load_frames
-from etl.verify import agree_quietly
+from etl.verify import agree_quietly, left_records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from etl.run import Run
+    from etl.store.states import HoldKind
 
 ATTEMPTS = 3  # plans of one person in one run; who keeps moving stays due
 
@@ -52,6 +58,7 @@ def tell_of_unread(run_: Run) -> None:
 
 def set_apart(run_: Run) -> None:
     """Set records that share a betnr apart, and say so in EspoCRM."""
+    recheck_shared(run_)
     for betnr, entity_ids in set_apart_shared(run_):
         for entity_id in entity_ids if run_.write else ():
             show_shared(
@@ -63,23 +70,24 @@ def set_apart(run_: Run) -> None:
 
 def sync_persons(run_: Run, ready: Sequence[str]) -> Plan:
     """Plan, guard and write the persons that were read."""
-    plans = make_plans(run_, ready)
-    kinds = held_persons(
-        run_,
-        plans,
-        baseline_rows=count_baseline(run_.store),
-        rows_seen=sum(len(run_.looks[entity_id].rows) for entity_id in ready),
-    )
+    free = without_foreign(run_, ready)
+    foreign = [entity_id for entity_id in ready if entity_id in run_.foreign]
+    plans = make_plans(run_, [*free, *foreign])
+    run_.rows_seen = sum(len(run_.looks[entity_id].rows) for entity_id in ready)
+    kinds = held_persons(run_, {entity_id: plans[entity_id] for entity_id in free if entity_id in plans})
     with run_.store.transaction():
+        hold_foreign(run_, foreign, plans)
         hold(run_, plans, kinds)
-    written = write_plans(run_, [entity_id for entity_id in ready if entity_id not in kinds], plans)
-    return {**written, **{entity_id: plans[entity_id] for entity_id in kinds}}
+    written = write_plans(run_, [entity_id for entity_id in free if entity_id not in kinds], plans)
+    return {**written, **{entity_id: plans[entity_id] for entity_id in [*kinds, *foreign] if entity_id in plans}}
 
 
 def make_plans(run_: Run, ready: Sequence[str]) -> Plan:
-    """The pure stage over what the store holds of these persons."""
+    """The pure stage over what the store holds of these persons; what an operator puts back has a planner of its own."""
     if not ready:
         return {}
+    if run_.planner is not None:
+        return run_.planner(run_, ready)
     frames = load_frames(run_.store, list(ready))
     new_values = frames["rows"].loc[
         frames["rows"]["channel"].eq("phone") & frames["rows"]["canonical"].notna(), "canonical"
@@ -102,9 +110,14 @@ def write_plans(run_: Run, ready: Sequence[str], plans: Plan) -> Plan:
 
 
 def journalled(run_: Run, plan: PersonPlan) -> Saved:
-    """The plan with its rows in the journal; one without steps needs none."""
+    """The plan with its rows in the journal; one without steps needs none.
+
+    What an operator undoes is noted before it is written, so that no crash lets it happen again by itself.
+    """
     if not plan.steps:
         return Saved(plan, (), ())
+    for note in left_records(plan.betnr, filter(is_undo_note, plan.left)):
+        add_left_alone(run_.store, plan.entity_id, note, run_.utcnow())
     look = run_.looks[plan.entity_id]
     return save_plan(run_, plan, known_rows=tuple(row.komm_id for row in look.rows))
 
@@ -122,6 +135,9 @@ def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonP
             run_.tally.variants.update([decision.variant] if decision.steps else [])
             run_.tally.left_alone += decision.left is not None
         return
+    if saved is not None and saved.plan.steps and too_many(run_.foreign):
+        is_held(run_, {entity_id: saved.plan}, held_persons(run_, {entity_id: saved.plan}))
+        return
     try:
         if saved is None or not saved.plan.steps:
             agree_quietly(run_, saved, run_.looks[entity_id])
@@ -129,6 +145,13 @@ def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonP
             carried_out(run_, saved)
     except PersonError as error:
         fail_person(run_, entity_id, error)
+
+
+def is_held(run_: Run, plans: Plan, kinds: Mapping[str, HoldKind]) -> bool:
+    """Put who a guard keeps back on the hold list; whether there is anybody."""
+    with run_.store.transaction():
+        hold(run_, plans, kinds)
+    return bool(kinds)
 
 
 def carried_out(run_: Run, saved: Saved) -> None:
@@ -149,7 +172,7 @@ def tried(run_: Run, saved: Saved) -> bool:
             apply_person(run_, saved)
         else:
             agree_quietly(run_, saved, run_.looks[saved.plan.entity_id])
-    except (Moved, UnknownOutcome) as moved:
+    except (Gone, Moved, UnknownOutcome) as moved:
         run_.log.info("planned_again", reason=str(moved))
         return False
     return True
@@ -159,7 +182,9 @@ def planned_again(run_: Run, entity_id: str) -> Saved | None:
     """Fresh reads, what was done taken into the baseline, and a new plan; None when it cannot go on in this run."""
     ready = look_at(run_, load_persons(run_.store, [entity_id]), asked=True)
     tell_of_unread(run_)
-    if not ready:
+    if not ready or not without_foreign(run_, ready, accepted=run_.approved):
+        with run_.store.transaction():
+            hold_foreign(run_, [one for one in ready if one in run_.foreign], {})
         return None
     plans = make_plans(run_, ready)
     fresh = plans.get(entity_id)
@@ -171,10 +196,8 @@ def planned_again(run_: Run, entity_id: str) -> Saved | None:
         run_.tally.waiting.add(entity_id)
         update_person(run_.store, entity_id, waiting_side=fresh.waits_for)
         return None
-    kinds = held_persons(run_, plans, baseline_rows=count_baseline(run_.store), rows_seen=0)
-    if kinds:
-        with run_.store.transaction():
-            hold(run_, plans, kinds)
+    written = counted_in_run(run_.store, run_.id, entity_id, COUNTED_ACTIONS)
+    if is_held(run_, plans, held_persons(run_, plans, written={entity_id: written})):
         return None
     with run_.store.transaction():
         return journalled(run_, fresh)

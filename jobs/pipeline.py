@@ -1,7 +1,8 @@
 """The order of a run: extract, diff, guard, apply, verify (rules.md §1). Plan, sync, approve and sweep are all this.
 
 A plan is the same run on a scratch copy of the state store that ends before the first write, so it can never leave a
-trace but its own rows in ``runs`` and ``changes``.
+trace but its own rows in ``runs`` and ``changes``. A sweep is a run for each of its chunks, so that the lock is free
+between them.
 """
 
 from __future__ import annotations
@@ -14,21 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from etl.errors import ConfigError, RunEnds
-from etl.extract import list_candidates, look_at_drifted, poll_advoware
-from etl.guard import change_record, digest, hold
+from etl.errors import ConfigError, LockHeld, RunEnds, Stopped
+from etl.extract import list_candidates, look_at_drifted, note_modified, poll_advoware
+from etl.guard import CONFIG_DIGEST, change_record, configuration_changed
 from etl.store.baseline import persons_held_back
 from etl.store.database import Store
-from etl.store.due import due_persons, known_between, mark_due
+from etl.store.due import awaits_retry, due_persons, known_between, mark_due, reset_permanently_failed
 from etl.store.holds import open_holds, release_holds
 from etl.store.journal import save_changes
-from etl.store.persons import find_persons, load_persons, save_listings
+from etl.store.persons import find_persons, load_persons
 from etl.store.runs import abandon_runs
+from etl.store.standing import LAST_SWEEP_AT, SWEEP_AFTER
+from etl.store.states import HoldKind
+from jobs.approval import approved
+from jobs.backfill import as_begun, backfilled, reached
+from jobs.exit_codes import outcome_of
 from jobs.lock import Heartbeat, Lease
 from jobs.options import Options as Options  # noqa: PLC0414 - what a run is asked is part of how it is called
 from jobs.options import Order
 from jobs.outcome import Done, finished, given_up, report_of, started
-from jobs.persons import looked_at, make_plans, set_apart, sync_persons, tell_of_unread, write_plans
+from jobs.persons import looked_at, set_apart, sync_persons, tell_of_unread
+from jobs.putting_back import Restore, Undo, put_back
+from jobs.report import RunReport
 from jobs.setup import make_run
 from jobs.systems import advoware, espocrm
 from jobs.world import REAL, World
@@ -36,21 +44,53 @@ from jobs.world import REAL, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from etl.diff import PersonPlan, Plan
+    from etl.diff import Plan
     from etl.run import Run
     from jobs.config import Config
-    from jobs.report import RunReport
+
+NAP_SECONDS, PATIENCE_SECONDS = 5.0, 1800.0
+"""How often, and how long, a sweep asks for the lock between two chunks."""
 
 
 def run(config: Config, options: Options, *, world: World = REAL) -> RunReport:
-    """Do one run and report it; raises LockHeld, ConfigError and StoreError when nothing was started."""
+    """Do what is asked and report it; raises LockHeld, ConfigError and StoreError when nothing was started."""
+    report = run_once(config, options, world=world)
+    if options.backfill is not None:
+        options = replace(options, backfill=replace(options.backfill, resume=True))
+    while report.goes_on:
+        report = report.followed_by(next_chunk(config, options, world))
+    return report
+
+
+def run_once(config: Config, options: Options, *, world: World = REAL) -> RunReport:
+    """Do one run, of a sweep one chunk, under one lease."""
     with Store.open(config.state.path, now=world.now(), durable=world.durable) as store:
-        order = Order(config, options, world, store)
+        order = Order(config, as_begun(store, options), world, store)
         if not options.write:
             return planned(order)
         with lease_of(order) as lease:
             abandon_runs(store, world.now())
-            return finished(order, report_of(order, stages(order, lease.check)))
+            report = report_of(order, stages(order, lease.check))
+            report.sweep_after = store.setting(SWEEP_AFTER) if options.sweep else None
+            if options.backfill is not None:
+                report.sweep_after = reached(store)
+            return finished(order, report)
+
+
+def next_chunk(config: Config, options: Options, world: World) -> RunReport:
+    """The next chunk of a sweep, once whoever took the lock between the chunks gave it back."""
+    waited = 0.0
+    while True:
+        try:
+            world.checkpoint()
+            return run_once(config, options, world=world)
+        except Stopped as stopped:
+            return RunReport(outcome=outcome_of(stopped), error=str(stopped))
+        except LockHeld as held:
+            if waited >= PATIENCE_SECONDS:
+                return RunReport(outcome=outcome_of(held), error=str(held))
+        world.sleep(NAP_SECONDS)
+        waited += NAP_SECONDS
 
 
 @contextmanager
@@ -105,7 +145,7 @@ def stages(order: Order, before_write: Callable[[], None]) -> Done:
         try:
             done.run = make_run(order, done.run_id, espo, advo, before_write)
             done.plans = carried_out(done.run, order.options)
-        except RunEnds as ended:
+        except (RunEnds, LockHeld) as ended:
             done.error = ended
             structlog.get_logger().error("run_ended", reason=str(ended))
         except ConfigError as wrong:  # a person or run that is not there, an address at which nobody is
@@ -117,12 +157,18 @@ def stages(order: Order, before_write: Callable[[], None]) -> Done:
 # What is asked ----------------------------------------------------------------------------------------------------
 
 
-def carried_out(run_: Run, options: Options) -> Plan:
-    """The four kinds of run."""
-    if run_.store.setting("config_digest") is None:
-        run_.store.set_setting("config_digest", run_.limits.config_digest)
+def carried_out(run_: Run, options: Options) -> Plan:  # noqa: PLR0911 - one line a kind
+    """The kinds of run."""
+    know_configuration(run_)
+    reset_permanently_failed(run_.store, run_.utcnow())
     if options.approve_run is not None:
         return approved(run_, options.approve_run, options.operator or "unknown")
+    if options.undo_run is not None:
+        return put_back(run_, Undo(options.undo_run))
+    if options.restore is not None:
+        return put_back(run_, Restore(options.restore))
+    if options.backfill is not None:
+        return backfilled(run_, options.backfill)
     list_candidates(run_)
     set_apart(run_)
     if options.persons:
@@ -132,6 +178,15 @@ def carried_out(run_: Run, options: Options) -> Plan:
     return periodic(run_)
 
 
+def know_configuration(run_: Run) -> None:
+    """The first configuration is the agreed one; who was held for another goes on when it was put back."""
+    if run_.store.setting(CONFIG_DIGEST) is None:
+        run_.store.set_setting(CONFIG_DIGEST, run_.limits.config_digest)
+    if not configuration_changed(run_):
+        held = [one["id"] for one in open_holds(run_.store) if one["kind"] == HoldKind.CONFIGURATION]
+        release_holds(run_.store, held, now=run_.utcnow(), by="the configuration was put back")
+
+
 def periodic(run_: Run) -> Plan:
     """The regular run: who is due, longest waiting first, and the rolling look into Advoware."""
     waiting = persons_held_back(run_.store, but=run_.policy.direction)
@@ -139,9 +194,15 @@ def periodic(run_: Run) -> Plan:
     due = due_persons(run_.store, run_.utcnow(), run_.limits.persons_per_run, run_.limits.only)
     ready = looked_at(run_, due)
     drift = poll_advoware(run_, [one["entity_id"] for one in due])
-    drifted = look_at_drifted(run_, drift)
+    held_already = kept_back(run_)
+    drifted = look_at_drifted(run_, [one for one in drift if one[0]["entity_id"] not in held_already])
     tell_of_unread(run_)
     return sync_persons(run_, [*ready, *drifted])
+
+
+def kept_back(run_: Run) -> set[str]:
+    """Whom a guard holds; one held until it is edited may be looked at, which tells whether it was."""
+    return {one["entity_id"] for one in open_holds(run_.store) if not one["until_edited"]}
 
 
 def asked(run_: Run, keys: Sequence[str]) -> Plan:
@@ -151,9 +212,11 @@ def asked(run_: Run, keys: Sequence[str]) -> Plan:
     if unknown:
         raise ConfigError(f"Nobody is known as {', '.join(unknown)}: name the id of an EspoCRM record, or a betnr.")
     held_already = {one["entity_id"] for one in open_holds(run_.store)} if run_.write else set()  # a plan shows theirs
-    apart_already = run_.tally.skipped
+    left_out = held_already | run_.tally.skipped
     chosen = [
-        one for one in found.values() if one["entity_id"] not in held_already | apart_already and one["gone_at"] is None
+        one
+        for one in found.values()
+        if one["entity_id"] not in left_out and run_.limits.allows(one["entity_id"], one["betnr"])
     ]
     run_.tally.held |= held_already & set(found)
     mark_due(run_.store, [one["entity_id"] for one in chosen], "asked for by an operator", run_.utcnow())
@@ -161,60 +224,27 @@ def asked(run_: Run, keys: Sequence[str]) -> Plan:
 
 
 def swept(run_: Run) -> Plan:
-    """Every linked person on both sides, in chunks, each planned and guarded on its own; resumable by its position."""
-    plans: Plan = {}
-    after = run_.store.setting("sweep_after")
-    while True:
-        page = run_.espo.linked(after, run_.limits.persons_per_run)
-        with run_.store.transaction():
-            save_listings(run_.store, page.listings, run_.utcnow())
-        set_apart(run_)
-        chunk = chunk_of(
-            run_, [one.entity_id for one in page.listings], after, last=len(page.listings) < run_.limits.persons_per_run
-        )
-        plans |= sync_persons(run_, looked_at(run_, chunk, everybody=True))
-        run_.looks.clear()
-        if len(page.listings) < run_.limits.persons_per_run:
-            run_.store.set_setting("sweep_after", None)
-            run_.store.set_setting("last_sweep_at", run_.utcnow())
-            return plans
-        after = page.listings[-1].entity_id
-        run_.store.set_setting("sweep_after", after)
+    """One chunk of a sweep: every linked person in it on both sides; its position is kept until the last chunk."""
+    after, size = run_.store.setting(SWEEP_AFTER), run_.limits.persons_per_run
+    page = run_.espo.linked(after, size)
+    last = len(page.listings) < size
+    note_modified(run_, page.listings)
+    set_apart(run_)
+    chunk = chunk_of(run_, [one.entity_id for one in page.listings], after, last=last)
+    plans = sync_persons(run_, looked_at(run_, chunk, everybody=True))
+    with run_.store.transaction():
+        run_.store.set_setting(SWEEP_AFTER, None if last else page.listings[-1].entity_id)
+        if last:
+            run_.store.set_setting(LAST_SWEEP_AT, run_.utcnow())
+    return plans
 
 
 def chunk_of(run_: Run, listed: Sequence[str], after: str | None, *, last: bool) -> list[dict[str, Any]]:
     """The persons of a chunk: those EspoCRM lists, and those only we know of, whose own GET will tell."""
     known = known_between(run_.store, after or "", None if last else listed[-1])
-    held_already = {one["entity_id"] for one in open_holds(run_.store)}
-    chosen = ({*listed} | {*known}) - held_already - run_.tally.skipped
-    allowed = run_.limits.only
-    persons = load_persons(run_.store, sorted(chosen))
-    return [one for one in persons if not allowed or one["entity_id"] in allowed or str(one["betnr"]) in allowed]
-
-
-def approved(run_: Run, held_by: int, operator: str) -> Plan:
-    """Plan the held persons again; the same steps are carried out at once, other ones are held anew and listed."""
-    holds = open_holds(run_.store, run_id=held_by)
-    if not holds:
-        raise ConfigError(f"Run {held_by} holds nobody back; `advosync held` shows which runs do.")
-    by_person = {one["entity_id"]: one for one in holds}
-    if any(one["kind"] == "configuration" for one in holds):
-        run_.store.set_setting("config_digest", run_.limits.config_digest)
-    ready = looked_at(run_, load_persons(run_.store, list(by_person)), everybody=True)
-    plans = make_plans(run_, ready)
-    same = {
-        entity_id
-        for entity_id in ready
-        if digest_or_none(plans.get(entity_id)) in (by_person[entity_id]["digest"], None)
-    }
-    with run_.store.transaction():
-        release_holds(run_.store, [by_person[entity_id]["id"] for entity_id in ready], now=run_.utcnow(), by=operator)
-        moved = {entity_id: by_person[entity_id]["kind"] for entity_id in ready if entity_id not in same}
-        hold(run_, plans, moved)
-    run_.approved = frozenset(same)
-    return write_plans(run_, [entity_id for entity_id in ready if entity_id in same], plans)
-
-
-def digest_or_none(plan: PersonPlan | None) -> str | None:
-    """What a plan would write; None when there is nothing left to write."""
-    return digest(plan) if plan is not None and plan.steps else None
+    chosen = ({*listed} | {*known}) - kept_back(run_) - run_.tally.skipped
+    return [
+        one
+        for one in load_persons(run_.store, sorted(chosen))
+        if run_.limits.allows(one["entity_id"], one["betnr"]) and not awaits_retry(one, run_.utcnow())
+    ]

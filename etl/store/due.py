@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from etl.store.database import Store
 
@@ -37,6 +37,14 @@ ONLY: Final = """
 NOT_EXCLUDED: Final = "persons.entity_id not in (select value from json_each(:excluding))"
 
 LATEST_CHANGE: Final = "max(ifnull(persons.espo_changed_at, ''), ifnull(persons.advo_changed_at, ''))"
+
+
+CHANGED_SINCE_SEEN: Final = """
+    (
+        ifnull(persons.espo_changed_at >= persons.espo_seen_at, 0)
+        or ifnull(persons.advo_changed_at >= persons.advo_seen_at, 0)
+    )
+"""
 
 
 def mark_due(
@@ -79,6 +87,47 @@ def clear_due(store: Store, entity_ids: Iterable[str]) -> None:
     )
 
 
+def try_at_once(store: Store, entity_ids: Iterable[str]) -> None:
+    """Let failing persons not wait for their retry or auto-reset time: somebody edited them."""
+    store.execute(
+        """
+        update persons
+        set
+            next_retry_at = null,
+            auto_reset_at = null
+        where entity_id in (select value from json_each(:entity_ids))
+        """,
+        {"entity_ids": list(entity_ids)},
+    )
+
+
+def reset_permanently_failed(store: Store, now: str) -> list[str]:
+    """Let persons whose auto-reset time has come be ``failed`` with a count of 0, and return them."""
+    found = store.rows(
+        """
+        update persons
+        set
+            status = 'failed',
+            retry_count = 0,
+            next_retry_at = null,
+            auto_reset_at = null,
+            due_since = ifnull(due_since, :now),
+            due_reason = ifnull(due_reason, 'its failures were reset')
+        where status = 'permanently_failed'
+            and auto_reset_at <= :now
+        returning entity_id
+        """,
+        {"now": now},
+    )
+    return [row["entity_id"] for row in found]
+
+
+def awaits_retry(person: Mapping[str, Any], now: str) -> bool:
+    """Whether a failing person's time has not come yet."""
+    times = (person["next_retry_at"], person["auto_reset_at"] if person["status"] == "permanently_failed" else None)
+    return any(time is not None and time > now for time in times)
+
+
 def due_persons(
     store: Store,
     now: str,
@@ -90,8 +139,9 @@ def due_persons(
 ) -> list[dict[str, Any]]:
     """Return up to ``limit`` due persons that may be synced now, longest waiting first.
 
-    Left out: records that are not linked, gone, or share a betnr; persons a guard holds; and, unless an operator
-    ``asked``, those whose retry or auto-reset time lies ahead.
+    Left out: records that are not linked, gone, or share a betnr; persons a guard holds (one held until it is edited
+    comes when a change was seen since the last look); and, unless an operator ``asked``, those whose retry or
+    auto-reset time lies ahead.
     """
     return store.rows(
         f"""
@@ -113,6 +163,7 @@ def due_persons(
                 from holds
                 where holds.entity_id = persons.entity_id
                     and holds.released_at is null
+                    and not (holds.until_edited and {CHANGED_SINCE_SEEN})
             )
         order by due_since, entity_id
         limit :limit
@@ -231,6 +282,12 @@ def shared_betnrs(store: Store) -> list[tuple[int, list[str]]]:
     for row in found:
         records.setdefault(row["betnr"], []).append(row["entity_id"])
     return list(records.items())
+
+
+def no_longer_shared(store: Store) -> list[str]:
+    """Return the records whose conflict was a shared betnr that is their own again."""
+    found = store.rows(f"select entity_id from persons where status = 'conflict' and {LINKED} order by entity_id")
+    return [row["entity_id"] for row in found]
 
 
 def restriction(only: Collection[Key], excluding: Collection[str] = ()) -> dict[str, list[str]]:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from etl.store.database import Store
 
-HOLD_COLUMNS: Final = ("run_id", "entity_id", "betnr", "kind", "reason", "digest", "held_at")
+HOLD_COLUMNS: Final = ("run_id", "entity_id", "betnr", "kind", "reason", "digest", "until_edited", "held_at")
+
+HOLD_DEFAULTS: Final = {"until_edited": False}
 
 
 def hold_persons(store: Store, records: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -24,7 +26,7 @@ def hold_persons(store: Store, records: Iterable[Mapping[str, Any]]) -> list[str
         return [
             row["entity_id"]
             for record in records
-            for row in store.rows(statement, {**dict.fromkeys(HOLD_COLUMNS), **record})
+            for row in store.rows(statement, {**dict.fromkeys(HOLD_COLUMNS), **HOLD_DEFAULTS, **record})
         ]
 
 

@@ -151,6 +151,41 @@ def open_changes(store: Store, entity_ids: Sequence[str] | None = None) -> list[
     return [decoded(row) for row in found]
 
 
+def wrote_since(store: Store, entity_id: str, moment: str | None) -> bool:
+    """Whether a write of ours that no baseline took in yet may be newer than a look at that moment."""
+    return bool(
+        store.value(
+            """
+            select 1
+            from changes
+            where entity_id = :entity_id
+                and settled = 0
+                and side = 'advo'
+                and state in ('started', 'done', 'unknown')
+                and started_at >= ifnull(:moment, '')
+            limit 1
+            """,
+            {"entity_id": entity_id, "moment": moment},
+        )
+    )
+
+
+def counted_in_run(store: Store, run_id: int, entity_id: str, actions: Iterable[str]) -> int:
+    """Return how many writes of these kinds a run carried out, or may have carried out, for one person."""
+    count: int = store.value(
+        """
+        select count(*)
+        from changes
+        where run_id = :run_id
+            and entity_id = :entity_id
+            and state in ('started', 'done', 'unknown')
+            and action in (select value from json_each(:actions))
+        """,
+        {"run_id": run_id, "entity_id": entity_id, "actions": list(actions)},
+    )
+    return count
+
+
 def open_decisions(store: Store, entity_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Return the decided entries of these persons that are neither settled nor superseded, JSON decoded."""
     found = store.rows(
@@ -207,6 +242,12 @@ def changes_of_run(store: Store, run_id: int, *, state: str = ChangeState.DONE) 
         """,
         {"run_id": run_id, "state": state},
     )
+    return [decoded(row) for row in found]
+
+
+def decisions_of_run(store: Store, run_id: int) -> list[dict[str, Any]]:
+    """Return what a run decided, in order, JSON decoded."""
+    found = store.rows("select * from decisions where run_id = :run_id order by id", {"run_id": run_id})
     return [decoded(row) for row in found]
 
 

@@ -41,6 +41,8 @@ create table persons (
     advo_changed_at text,
     status_written text,
     fingerprint_written text,
+    status_sent text,
+    fingerprint_sent text,
     foreign_writes integer not null default 0,
     waiting_side text check (waiting_side in ('espo', 'advo')),
     advo_fields text,
@@ -49,7 +51,8 @@ create table persons (
 ) strict;
 create index persons_by_betnr on persons (betnr);
 create index persons_due on persons (due_since) where due_since is not null;
-create index persons_by_advo_look on persons (advo_seen_at);
+create index persons_by_advo_look on persons (advo_seen_at) where betnr is not null and gone_at is null;
+create index persons_by_status on persons (status, betnr) where gone_at is null;
 create index persons_by_retry on persons (next_retry_at) where next_retry_at is not null;
 create index persons_by_auto_reset on persons (auto_reset_at) where auto_reset_at is not null;
 """
@@ -137,6 +140,7 @@ create table runs (
     trigger text not null,
     operator text,
     reason text,
+    about integer,
     host text,
     pid integer,
     direction text check (direction in ('both', 'to_advoware', 'to_espocrm')),
@@ -232,6 +236,7 @@ create table conflicts (
 ) strict;
 create index conflicts_by_person on conflicts (entity_id);
 create index conflicts_by_change on conflicts (change_id);
+create index conflicts_open on conflicts (run_id) where seen_at is null and restored_at is null;
 
 create table holds (
     id integer primary key autoincrement,
@@ -241,6 +246,7 @@ create table holds (
     kind text not null check (kind in ('removals', 'configuration', 'recovery', 'second_writer')),
     reason text,
     digest text,
+    until_edited integer not null default 0 check (until_edited in (0, 1)),
     held_at text not null,
     released_at text,
     released_by text
@@ -254,6 +260,7 @@ create table settings (
     key text primary key not null,
     value text
 ) strict;
+insert into settings values ('instance_id', lower(hex(randomblob(8))));
 
 create table lease (
     id integer primary key check (id = 1),

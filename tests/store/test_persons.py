@@ -55,6 +55,8 @@ def test_an_unknown_record_is_stored_as_the_list_shows_it(store: Store, listed: 
         "advo_changed_at": None,
         "status_written": None,
         "fingerprint_written": None,
+        "status_sent": None,
+        "fingerprint_sent": None,
         "foreign_writes": 0,
         "waiting_side": None,
         "advo_fields": None,
