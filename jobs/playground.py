@@ -10,6 +10,7 @@ import yaml
 
 from jobs.sandbox.advoware import AdvoSim
 from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.espocrm_login import ADMIN_NAME, ADMIN_PASSWORD
 from jobs.sandbox.firm import fill
 from jobs.sandbox.server import Servers
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 HINT = """\
 # Both simulated systems are running until Ctrl-C. Save these lines as sandbox.yaml, then in another window:
 #   advosync --config sandbox.yaml plan
-# The secrets here protect nothing.
+# The secrets here protect nothing. The administrator for `advosync setup-espocrm` is {user}, password {password}.
 """
 
 SEED = 1
@@ -36,5 +37,6 @@ def serve(persons: int, say: Callable[[str], None], done: threading.Event | None
     fill(espo, advo, persons, SEED)
     with Servers(espo, advo) as servers:
         settings = {**servers.config(), "state": {"path": "state/sandbox.db"}}
-        say(HINT + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        hint = HINT.format(user=ADMIN_NAME, password=ADMIN_PASSWORD)
+        say(hint + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
         done.wait()

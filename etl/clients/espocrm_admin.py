@@ -73,6 +73,17 @@ class EspoAdmin:
     def __exit__(self, *_: object) -> None:
         self.border.close()
 
+    def field_defs(self) -> dict[str, Any]:
+        """The entity's fields by EspoCRM's name; ConfigError when there is no such entity."""
+        params = {"key": f"entityDefs.{self.entity}.fields"}
+        nothing_there = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")
+        answer = self.border.send(Ask("GET", f"{self._root}/Metadata", params, missing=nothing_there)).payload
+        if not isinstance(answer, dict):
+            raise ConfigError(
+                f"espocrm.entity: EspoCRM knows no entity {self.entity}; make it in the Entity Manager (type Person)"
+            )
+        return answer
+
     def create_field(self, field: str) -> bool:
         """Create the custom field of our name ``field``; ``False`` when it is there already. No rebuild is needed."""
         name = self.fields[field]

@@ -1,0 +1,124 @@
+"""What a store that was only looked into knows of the two systems' data: the report before the first sync."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from etl.store.database import Store
+
+RECORDS: Final = """
+select
+    count(*) as records,
+    ifnull(sum(betnr is not null), 0) as linked,
+    ifnull(sum(betnr is null), 0) as not_linked,
+    ifnull(sum(ifnull(espo_fingerprint, '') <> ''), 0) as synced_before
+from persons
+where gone_at is null
+"""
+
+ENTRIES: Final = """
+select
+    (
+        select count(*)
+        from espo_entries
+    ) as items,
+    (
+        select count(*)
+        from advo_entries
+        where channel is not null
+            and canonical is not null
+    ) as rows,
+    (
+        select count(*)
+        from advo_entries
+        where channel is null
+    ) as not_relevant,
+    (
+        select count(*)
+        from advo_entries
+        where marker_kind = 'marker'
+    ) as marked,
+    (
+        select count(*)
+        from advo_entries
+        where is_slot = 1
+    ) as slots
+"""
+
+SHARED_BETNR: Final = """
+select
+    betnr,
+    group_concat(entity_id, ', ') as entity_ids
+from (
+    select betnr, entity_id
+    from persons
+    where betnr is not null
+        and gone_at is null
+    order by entity_id
+)
+group by betnr
+having count(*) > 1
+order by betnr
+"""
+
+NOT_IN_ADVOWARE: Final = """
+select
+    entity_id,
+    betnr,
+    name
+from persons
+where status = 'deleted_in_advoware'
+    and gone_at is null
+order by entity_id
+"""
+
+FREE_TEXT: Final = """
+select
+    persons.entity_id,
+    persons.betnr,
+    'espo' as side,
+    espo_entries.value
+from espo_entries
+join persons using (entity_id)
+where espo_entries.channel = 'phone'
+    and espo_entries.canonical not like '+%'
+union all
+select
+    persons.entity_id,
+    persons.betnr,
+    'advo',
+    advo_entries.value
+from advo_entries
+join persons using (betnr)
+where advo_entries.channel = 'phone'
+    and advo_entries.canonical not like '+%'
+order by 1, 3, 4
+"""
+
+KOMM_KZ_UNTOLD: Final = """
+select
+    betnr,
+    komm_id
+from advo_entries
+where marker_komm_kz is null
+    and komm_kz = 0
+    and field_komm_kz is null
+    and canonical is not null
+"""
+"""Rows whose kommKz nothing in Advoware tells."""
+
+QUESTIONS: Final = {
+    "records": RECORDS,
+    "entries": ENTRIES,
+    "shared_betnr": SHARED_BETNR,
+    "not_in_advoware": NOT_IN_ADVOWARE,
+    "free_text": FREE_TEXT,
+    "komm_kz_untold": KOMM_KZ_UNTOLD,
+}
+
+
+def first_look(store: Store) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of every question, all of one moment."""
+    with store.one_moment():
+        return {name: store.rows(sql) for name, sql in QUESTIONS.items()}

@@ -1,0 +1,1 @@
+"""``inspect``: the state store in the browser, read-only, for its owner alone."""

@@ -1,0 +1,74 @@
+"""What Datasette is told of the database: titles, meanings, facets and questions, from the dictionary and the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.store.questions import QUESTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jobs.inspector.dictionary import Dictionary, Explained
+
+DATABASE: Final = "state"
+OWNER: Final = "owner"
+
+FACETS: Final[Mapping[str, list[str]]] = {
+    "persons":            ["status", "due_reason"],
+    "espo_entries":       ["channel", "type"],
+    "advo_entries":       ["channel", "marker_kind"],
+    "baseline":           ["channel", "komm_kz"],
+    "left_alone":         ["reason", "side", "detail"],
+    "runs":               ["trigger", "outcome"],
+    "decisions":          ["variant", "state"],
+    "changes":            ["variant", "side", "state"],
+    "conflicts":          ["variant", "kept"],
+    "holds":              ["kind", "released_by"],
+    "failing_persons":    ["status", "error"],
+    "unsyncable_entries": ["detail", "channel"],
+    "changes_by_day":     ["side", "variant"],
+    "differences":        ["stands_in", "channel", "left_alone"],
+}  # fmt: skip
+"""By what a table can be narrowed down at once."""
+
+NEWEST_FIRST: Final = {"runs": "id", "decisions": "id", "changes": "id", "conflicts": "id", "holds": "id"}
+
+OF_THE_PROGRAM: Final = {"settings", "lease"}
+"""Tables nobody asks about; they stay reachable."""
+
+
+def metadata(dictionary: Dictionary) -> dict[str, Any]:
+    """Datasette's metadata: who may look, and what each thing is."""
+    tables = {**dictionary.tables, **dictionary.views}
+    return {
+        "title": "advosync: what the sync remembers",
+        "allow": {"id": OWNER},
+        "databases": {
+            DATABASE: {
+                "description": "Read-only. Times are UTC. Every table, view and question can be had as CSV and JSON.",
+                "tables": {name: of_table(name, explained) for name, explained in tables.items()},
+                "queries": {
+                    name: {
+                        "title": question.title,
+                        "description": question.about,
+                        "sql": question.sql.strip(),
+                        "hide_sql": True,
+                    }
+                    for name, question in QUESTIONS.items()
+                },
+            }
+        },
+    }
+
+
+def of_table(name: str, explained: Explained) -> dict[str, Any]:
+    """One table or view."""
+    told: dict[str, Any] = {"description": explained.about, "columns": explained.columns}
+    if name in FACETS:
+        told["facets"] = FACETS[name]
+    if name in NEWEST_FIRST:
+        told["sort_desc"] = NEWEST_FIRST[name]
+    if name in OF_THE_PROGRAM:
+        told["hidden"] = True
+    return told

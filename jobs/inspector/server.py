@@ -1,0 +1,186 @@
+"""Datasette over the state store: read-only, on this machine only, and only for whoever started it.
+
+The file is its owner's (mode 0600), but a port on loopback is open to every user of the machine and, by DNS rebinding,
+to web pages; so the browser must first come by an address that holds a secret of this very process.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import uvicorn
+from datasette import hookimpl
+from datasette.app import Datasette
+from datasette.database import Database
+from datasette.plugins import pm
+from datasette.utils.asgi import Response
+from markupsafe import Markup
+
+from etl.errors import ConfigError, StoreError
+from etl.store.database import Store, connect
+from etl.store.figures import FIGURES
+from jobs.inspector import start_page
+from jobs.inspector.dictionary import Dictionary, load
+from jobs.inspector.metadata import DATABASE, OWNER, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+HOST: Final = "127.0.0.1"
+
+SETTINGS: Final = {
+    "sql_time_limit_ms": 10_000,
+    "facet_time_limit_ms": 3_000,
+    "suggest_facets": False,
+    "allow_download": False,  # a copy of a WAL file alone may be torn: `advosync backup` makes a whole one
+    "default_page_size": 100,
+    "max_returned_rows": 10_000,
+    "max_csv_mb": 0,
+    "default_cache_ttl": 0,
+}
+
+HEADERS: Final = (
+    # No page may load, send or embed anything elsewhere, whatever stands in a remark; nothing stays in a cache.
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+            b"img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        ),
+    ),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"same-origin"),
+)
+
+#   column       the question it leads to
+LEADS_TO: Final = {
+    "entity_id": ("what_happened_to", "person"),
+    "betnr":     ("what_happened_to", "person"),
+    "run_id":    ("what_did_run_write", "run"),
+}  # fmt: skip
+
+
+class ReadOnly(Database):  # type: ignore[misc]  # Datasette ships no types
+    """The state store as the store itself opens it for reading; there is no connection that could write."""
+
+    def connect(self, write: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002  Datasette's signature
+        """A read-only connection, each thread its own; StoreError when writing is asked for."""
+        if write:
+            raise StoreError("The state store is open for reading only.")
+        connection = connect(Path(self.path), read_only=True, patience=10).conn
+        connection.execute("pragma query_only = on")
+        return connection
+
+
+class Inspector:
+    """Our share of Datasette: the way in, the start page, links from a person or a run to its story."""
+
+    def __init__(self, dictionary: Dictionary, token: str) -> None:
+        self.__name__ = __package__  # what Datasette calls us, and where it finds our templates
+        self.dictionary = dictionary
+        self.token = token
+
+    @hookimpl  # type: ignore[untyped-decorator]
+    def register_routes(self) -> list[tuple[str, Any]]:
+        """The way in."""
+        return [(r"^/-/enter$", self.enter)]
+
+    async def enter(self, request: Any, datasette: Any) -> Any:  # noqa: ANN401  Datasette's own
+        """Give whoever knows the secret of this process the cookie that opens all pages."""
+        if not secrets.compare_digest(request.args.get("token") or "", self.token):
+            return closed()
+        response = Response.redirect("/")
+        response.set_cookie("ds_actor", datasette.sign({"a": {"id": OWNER}}, "actor"), httponly=True, samesite="strict")
+        return response
+
+    @hookimpl  # type: ignore[untyped-decorator]
+    def forbidden(self) -> Any:  # noqa: ANN401  Datasette's own
+        """Say how to come in."""
+        return closed()
+
+    @hookimpl  # type: ignore[untyped-decorator]
+    def extra_template_vars(self, view_name: str, datasette: Any) -> Any:  # noqa: ANN401  Datasette's own
+        """The figures of the start page."""
+
+        async def of_start_page() -> dict[str, Any]:
+            if view_name != "index":
+                return {}
+            since, until = start_page.span(datetime.now(UTC))
+            database = datasette.get_database(DATABASE)
+            figures = {
+                name: [dict(row) for row in (await database.execute(sql, {"since": since, "until": until})).rows]
+                for name, sql in FIGURES.items()
+                if name in start_page.NEEDED
+            }
+            return start_page.context(figures, self.dictionary, since, until)
+
+        return of_start_page
+
+    @hookimpl  # type: ignore[untyped-decorator]
+    def render_cell(self, value: object, column: str, datasette: Any) -> Markup | None:  # noqa: ANN401  Datasette's own
+        """A person or a run as a link to its story."""
+        if column not in LEADS_TO or not isinstance(value, str | int):
+            return None
+        question, parameter = LEADS_TO[column]
+        place = datasette.urls.path(f"/{DATABASE}/{question}")
+        return Markup('<a href="{}?{}={}">{}</a>').format(place, parameter, value, value)
+
+    @hookimpl  # type: ignore[untyped-decorator]
+    def asgi_wrapper(self) -> Callable[[Any], Any]:
+        """Put our headers on every answer."""
+        return with_headers
+
+
+def closed() -> Any:  # noqa: ANN401  Datasette's own
+    """The door."""
+    told = "This page opens with the address that `advosync inspect` printed when it was started."
+    return Response.text(told, status=403)
+
+
+def with_headers(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """The application with ``HEADERS`` on every answer, in the place of its own of these names."""
+    names = {name for name, _ in HEADERS}
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  ASGI
+        async def with_ours(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                theirs = [(name, value) for name, value in message.get("headers", []) if name.lower() not in names]
+                message = {**message, "headers": [*theirs, *HEADERS]}
+            await send(message)
+
+        await app(scope, receive, with_ours)
+
+    return answer
+
+
+def application(path: Path, token: str) -> Datasette:
+    """Datasette on the state store at ``path``; StoreError when there is none, or it is not ours to read."""
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    Store.open(path, now=now, read_only=True).close()
+    dictionary = load()
+    pm.register(Inspector(dictionary, token))
+    # Else a refused query prints all local variables, the reader's cookie among them.
+    pm.get_plugin("datasette.handle_exception").rich = None
+    datasette = Datasette([], memory=True, metadata=metadata(dictionary), settings=SETTINGS)
+    datasette.remove_database("_memory")
+    datasette.add_database(ReadOnly(datasette, path=str(path), is_mutable=True), name=DATABASE)
+    return datasette
+
+
+def serve(path: Path, port: int, say: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; ``say`` gets the address, with its secret. Port 0: any free one."""
+    token = secrets.token_urlsafe(24)
+    app = application(path, token).app()
+    try:
+        listening = socket.create_server((HOST, port))
+    except OSError as error:
+        told = f"Port {port} of {HOST} cannot be used ({error.strerror}); name another with --port."
+        raise ConfigError(told) from error
+    with listening:
+        say(f"http://{HOST}:{listening.getsockname()[1]}/-/enter?token={token}")
+        settings = uvicorn.Config(app, lifespan="on", log_level="warning", access_log=False, server_header=False)
+        uvicorn.Server(settings).run([listening])

@@ -1,0 +1,99 @@
+"""`check --data`: what a first sync will meet, without a trace in either system or in the state store."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etl.errors import Outage
+from jobs import first_look
+from jobs.config import Config
+from jobs.pipeline import Options, run
+from jobs.sandbox.advoware import AdvoSim
+from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.firm import small_law_firm
+from jobs.sandbox.server import config as settings
+from jobs.sandbox.simulator import SimClock
+from jobs.sandbox.transport import InProcess
+from jobs.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Firm:
+    """The small law firm, and one more person for each thing that goes wrong."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = SimClock()
+        self.espo, self.advo = EspoSim(self.clock), AdvoSim(self.clock)
+        small_law_firm(self.espo, self.advo)
+        self.twin = self.espo.add_person("Max Doppel", 104711, phones=[], mails=[])
+        self.espo.add_person("Nie Da", 999999, phones=[("+495113219999", "Office")], mails=[])
+        written = {**settings("http://crm.test", "https://a.advo-net.net"), "state": {"path": str(folder / "state.db")}}
+        written["advoware"]["configurator_url"] = "https://c.advo-net.net"
+        written["sync"] = {"persons_per_run": 2}
+        self.config = Config.model_validate(written)
+        self.world = World(
+            utcnow=self.clock,
+            sleep=self.clock.advance,
+            espo_transport=InProcess(self.espo),
+            advo_transport=InProcess(self.advo),
+            durable=False,
+            heartbeat=False,
+        )
+        self.clock.advance(600)
+
+    def look(self) -> first_look.FirstLook:
+        return first_look.look(self.config, world=self.world)
+
+
+@pytest.fixture
+def firm(tmp_path: Path) -> Firm:
+    return Firm(tmp_path)
+
+
+def test_everybody_is_looked_at_and_nothing_is_written(firm: Firm) -> None:
+    seen = firm.look()
+    assert seen.figures["records"] == 9
+    assert seen.figures["linked"] == 8
+    assert not [call for call in (*firm.espo.writes, *firm.advo.writes) if not call.is_login]
+    assert not firm.config.state.path.exists()
+
+
+def test_what_somebody_must_see_to_is_named(firm: Firm) -> None:
+    found = {point.name: point.found for point in firm.look().points}
+    assert [told.split(":")[0] for told in found["shared betnr"]] == ["104711"]
+    assert firm.twin in found["shared betnr"][0]
+    assert ["Nie Da" in told for told in found["not in Advoware"]] == [True]
+    assert any("Mutter: 0511 123456 (advo)" in told for told in found["free text"])
+    assert any("käthe@krämer.de" in told for told in found["refused"])
+    assert any("+49 511 3210051" in told for told in found["duplicates"])
+    assert any("0171/3210022" in told for told in found["guessed kommKz"])
+    assert found["synced before"] == ()
+
+
+def test_the_variants_are_those_of_the_first_sync(firm: Firm) -> None:
+    seen = firm.look()
+    firm.clock.advance(60)
+    assert seen.variants == dict(run(firm.config, Options(sweep=True), world=firm.world).variants)
+
+
+def test_after_a_first_sync_there_is_nothing_left_to_do(firm: Firm) -> None:
+    run(firm.config, Options(sweep=True), world=firm.world)
+    firm.clock.advance(60)
+    assert firm.look().variants == {}
+
+
+def test_it_can_be_read_by_a_script(firm: Firm) -> None:
+    document = json.loads(firm.look().to_json())
+    assert list(document) == ["figures", "variants", "writes", "points"]
+    assert {point["name"]: point["count"] for point in document["points"]}["shared betnr"] == 1
+
+
+def test_a_system_that_is_out_ends_it(firm: Firm) -> None:
+    firm.espo.store.settings["maintenanceMode"] = True
+    with pytest.raises(Outage):
+        firm.look()

@@ -1,0 +1,81 @@
+"""Plots are one well-formed SVG each, true to their figures and safe to put on a page."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etl.rules.variants import Variant
+from etl.store.states import Status
+from jobs import pictures
+from jobs.plots import Bar, Dot, bars, columns, dots, figure, nice
+from jobs.words import WORDS
+
+if TYPE_CHECKING:
+    from jobs.words import Words
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def tree(svg: str) -> ET.Element:
+    return ET.fromstring(svg)  # noqa: S314  our own
+
+
+def tooltips(svg: str) -> list[str]:
+    return [str(title.text) for title in tree(svg).iter(f"{SVG}title")]
+
+
+def test_a_bar_is_as_long_as_its_figure_and_says_it() -> None:
+    drawn = bars("Who?", [Bar("many", 200), Bar("half", 100), Bar("none", 0)])
+    lengths = [float(box.get("width", "0")) for box in tree(drawn).iter(f"{SVG}rect")]
+    assert lengths[0] == pytest.approx(2 * lengths[1])
+    assert lengths[2] == 0
+    assert tooltips(drawn) == ["many: 200", "half: 100", "none: 0"]
+
+
+def test_columns_stack_what_happened_on_one_day() -> None:
+    drawn = columns("What?", ["2026-08-01", "2026-08-02"], {"a": {"2026-08-01": 3}, "b": {"2026-08-01": 1}}, {})
+    assert tooltips(drawn)[:2] == ["2026-08-01: 3 × a", "2026-08-01: 1 × b"]
+    first, second = list(tree(drawn).iter(f"{SVG}rect"))[:2]
+    assert float(second.get("y", "0")) + float(second.get("height", "0")) == pytest.approx(float(first.get("y", "0")))
+
+
+def test_words_of_people_cannot_leave_their_place() -> None:
+    hostile = '<script>alert(1)</script>"&'
+    for drawn in (bars(hostile, [Bar(hostile, 1)]), dots(hostile, [Dot(0, 1, hostile)], (hostile, ""), "s")):
+        assert "<script" not in drawn
+        assert hostile in [*tooltips(drawn), tree(drawn).get("aria-label")]
+
+
+@pytest.mark.parametrize("drawn", [bars("", []), columns("", [], {}, {}), dots("", [], ("", ""), "s")])
+def test_nothing_to_draw_is_a_picture_too(drawn: str) -> None:
+    assert tree(drawn).tag == f"{SVG}svg"
+
+
+def test_the_scale_ends_above_the_highest_figure() -> None:
+    assert [nice(most) for most in (0, 3, 5, 61, 80, 999, 12_345)] == [4, 4, 8, 80, 80, 1000, 20_000]
+    assert figure(12345.0) == "12\N{NARROW NO-BREAK SPACE}345"
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=list(WORDS))
+def test_every_status_has_words_and_every_change_of_a_value_has_words_and_a_colour(words: Words) -> None:
+    assert {str(status) for status in Status} <= set(words.statuses)
+    changes = {"link", "repair", "forget", "leftover", "leave", "same"}
+    assert set(words.variants) == set(pictures.COLOURS) == {str(variant) for variant in Variant} - changes
+
+
+def test_a_span_has_every_day_once() -> None:
+    assert pictures.days_between("2026-08-30 00:00:00", "2026-09-01 00:00:00") == ["2026-08-30", "2026-08-31"]
+    assert pictures.days_between("2026-08-30 00:00:00", "2026-08-30 12:00:00") == ["2026-08-30"]
+
+
+def test_runs_are_placed_by_their_start() -> None:
+    rows = [
+        {"id": number, "trigger": "sync", "started_at": at, "seconds": 3, "persons_seen": 1, "outcome": "done"}
+        for number, at in ((1, "2026-08-01 00:00:00"), (2, "2026-08-03 00:00:00"), (3, "2026-08-02 00:00:00"))
+    ]
+    drawn = tree(pictures.duration_of_runs(rows, next(iter(WORDS.values()))))
+    first, last, middle = (float(dot.get("cx", "0")) for dot in drawn.iter(f"{SVG}circle"))
+    assert middle == pytest.approx((first + last) / 2)
