@@ -85,9 +85,8 @@ class PeopleOf:
 
 def spare_entry(row: RowSeen, entries: Sequence[Entry]) -> Entry:
     """A row of a half-done retype: our leftover. Own text that the pair's row has too goes, any other stays."""
-    copied = any(
-        entry.row is not None and entry.row.own_text == row.own_text for entry in entries if entry.row_key == row.key
-    )
+    pairs = (entry.row for entry in entries if entry.base is not None and entry.base.espo_key == row.key)
+    copied = any(pair is not None and pair.own_text == row.own_text for pair in pairs)
     own_text = "" if copied else row.own_text
     return Entry(
         row.channel or Channel.PHONE,
