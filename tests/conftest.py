@@ -10,7 +10,9 @@ from jobs.sandbox.advoware import AdvoSim
 from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimClock
-from tests.office import Office
+
+pytest.register_assert_rewrite("tests.office", "tests.planned", "tests.play")
+from tests.office import Office  # noqa: E402 - what it asserts is to be told in full
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

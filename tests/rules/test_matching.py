@@ -1,0 +1,203 @@
+"""Which row, item and agreed pair are one entry: the steps of rules.md §2, by their number.
+
+How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x, x2, x3 resemble each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from etl.rules.matching import NONE, Sides, match
+from tests.planned import planned, planned_together
+
+MATCHING = {
+    "1: a value retyped into another row keeps its pair, the old row is new": """
+now      x Office *        | 88001 0 z'        | m(x:1) Zentrale
+                           | 88002 0 x'        | neu
+agreed   88001 1 x Office x'
+plan     var4 E add 88001 1 | - > z            |
+         var4 A mark 88001 1 | z' > z'         | m(x:1) Zentrale > m(z:1) Zentrale
+         repair A mark 88002 1 | x' > x'       | neu > m(x:1) neu
+""",
+    "1: not when EspoCRM has the value no more": """
+now      x2 Office *       | 88001 0 x3'       | m(x:1)
+                           | 88002 0 x'        |
+agreed   88001 1 x Office x'
+plan     clash A update 88001 1 | x3' > x2     | m(x:1) > m(x2:1)
+         var4 A empty 88002 1 | x' >           |  > slot(1)
+""",
+    "2: two rows exchange their values": """
+now      x Office *        | 88001 0 y'        | m(x:1) Zentrale
+         y Fax             | 88002 0 x'        | m(y:2)
+agreed   88001 1 x Office x'
+         88002 2 y Fax y'
+plan     var6 E replace 88001 1 | x > y        |
+         var6 E replace 88002 2 | y > x        |
+         var6 A mark 88001 1 | y' > y'         | m(x:1) Zentrale > m(y:1) Zentrale
+         var6 A mark 88002 2 | x' > x'         | m(y:2) > m(x:2)
+""",
+    "2: of two pairs with one value the one whose row holds it": """
+now      x Office *        | 88001 0 y'        | m(x:1)
+                           | 88002 0 x'        | m(x:1) Sekretariat
+agreed   88001 1 x Office x'
+         88002 1 x Office x'
+plan     clash A empty 88001 1 | y' >          | m(x:1) > slot(1)
+""",
+    "4: the same value on both sides, not linked yet": """
+now      x Office *        | 88001 0 x'        | m(x:1)
+         z Home            | 88002 0 z'        | Büro
+agreed   88001 1 x Office x'
+plan     link A mark 88002 6 | z' > z'         | Büro > m(z:6) Büro
+""",
+    "4: of two unlinked rows the lowest, the other is a duplicate": """
+now      x Office *        | 88001 0 x'        | m(x:1)
+         z Home            | 88002 0 z'        | Büro
+                           | 88003 0 z         | noch einmal
+agreed   88001 1 x Office x'
+plan     link A mark 88002 6 | z' > z'         | Büro > m(z:6) Büro
+notes    duplicate advo z
+""",
+    "5: the row is gone, the item stands": """
+now      y Fax *           | 88002 0 y'        | m(y:2)
+         x Office          |
+agreed   88001 1 x Office x'
+         88002 2 y Fax y'
+plan     var3 E remove 88001 1 | x > -         |
+""",
+    "5: emptied and typed anew into another row: the new row is the pair": """
+now      x Office *        | 88001 0           | m(x:1) Zentrale
+                           | 88002 0 x'        |
+agreed   88001 1 x Office x'
+plan     forget A mark 88001 1 |  >            | m(x:1) Zentrale > slot(1) Zentrale
+         link A mark 88002 1 | x' > x'         |  > m(x:1)
+""",
+    "6: one is gone and one is new, though they do not resemble each other": """
+now      z Office *        | 88001 0 x'        | m(x:1) Zentrale
+agreed   88001 1 x Office x'
+plan     var5 A update 88001 1 | x' > z        | m(x:1) Zentrale > m(z:1) Zentrale
+""",
+    "6: of several by similarity, each remark stays with its number": """
+now      y3 Office *       | 88001 0 x'        | m(x:1) Zentrale
+         x2 Office         | 88002 0 y'        | m(y:1) Gegner, nicht anrufen
+agreed   88001 1 x Office x'
+         88002 1 y Office y'
+plan     var5 A update 88001 1 | x' > x2       | m(x:1) Zentrale > m(x2:1) Zentrale
+         var5 A update 88002 1 | y' > y3       | m(y:1) Gegner, nicht anrufen > m(y3:1) Gegner, nicht anrufen
+""",
+    "6: what resembles nothing is a deletion and a creation, which does not use this run's slot": """
+now      w Office *        | 88001 0 x'        | m(x:1) Zentrale
+         z Office          | 88002 0 y'        | m(y:1) Gegner, nicht anrufen
+agreed   88001 1 x Office x'
+         88002 1 y Office y'
+person   waiting_side=espo
+plan     var1 A create - 1 | - > w             | - > m(w:1)
+         var1 A create - 1 | - > z             | - > m(z:1)
+         var2 A empty 88001 1 | x' >           | m(x:1) Zentrale > slot(1) Zentrale
+         var2 A empty 88002 1 | y' >           | m(y:1) Gegner, nicht anrufen > slot(1) Gegner, nicht anrufen
+""",
+    "6: similarity must be unique in both directions": """
+now      x3 Office *       | 88001 0 x'        | m(x:1) Zentrale
+                           | 88002 0 x2'       | m(x2:1) Gegner, nicht anrufen
+agreed   88001 1 x Office x'
+         88002 1 x2 Office x2'
+plan     var1 A create - 1 | - > x3            | - > m(x3:1)
+         var2 A empty 88001 1 | x' >           | m(x:1) Zentrale > slot(1) Zentrale
+         var2 A empty 88002 1 | x2' >          | m(x2:1) Gegner, nicht anrufen > slot(1) Gegner, nicht anrufen
+""",
+    "6: a value of another kommKz is no change": """
+now      y Home *          | 88001 0 x'        | m(x:1) Zentrale
+         x2 Mobile         | 88002 0 y'        | m(y:6)
+agreed   88001 1 x Office x'
+         88002 6 y Home y'
+plan     var1 A create - 3 | - > x2            | - > m(x2:3)
+         var2 A empty 88001 1 | x' >           | m(x:1) Zentrale > slot(1) Zentrale
+""",
+    "6: first the row that holds the new value already": """
+now      x2 Office *       | 88001 0 y'        | m(x:1) Zentrale
+         y Office          | 88002 0 w'        | m(w:1)
+agreed   88001 1 x Office x'
+         88002 1 w Office w'
+plan     repair A mark 88001 1 | y' > y'       | m(x:1) Zentrale > m(y:1) Zentrale
+         var5 A update 88002 1 | w' > x2       | m(w:1) > m(x2:1)
+""",
+    "6: mails of one mailbox or domain": """
+now      max@neu.de *      | 88001 0 a         | m(a:4) privat
+         eva@b.de          | 88002 0 ev@b.de   | m(ev@b.de:4)
+agreed   88001 4 a - a
+         88002 4 ev@b.de - ev@b.de
+plan     var5 A update 88001 4 | a > max@neu.de | m(a:4) privat > m(max@neu.de:4) privat
+         var5 A update 88002 4 | ev@b.de > eva@b.de | m(ev@b.de:4) > m(eva@b.de:4)
+""",
+}
+
+
+@pytest.mark.parametrize("table", MATCHING.values(), ids=MATCHING)
+def test_what_belongs_together(table: str) -> None:
+    planned(table)
+
+
+def test_persons_planned_together_are_planned_as_each_alone() -> None:
+    """The joins are made in bulk: no person may see another's values, whatever the order of the frames."""
+    alone, together = planned_together(list(MATCHING.values()))
+    assert together == alone
+
+
+# The joins themselves -----------------------------------------------------------------------------------------------
+
+COLUMNS = {
+    "base": ["person", "komm_id", "espo_key", "advo_key", "group", "espo_canonical"],
+    "rows": ["person", "komm_id", "key", "filled", "free_channel"],
+    "items": ["person", "key", "group", "canonical", "pair"],
+}
+PERSON, ROW, VALUE = st.integers(0, 1), st.integers(1, 5), st.integers(NONE, 3)
+BASE = st.lists(st.tuples(PERSON, ROW, VALUE, VALUE), unique_by=lambda one: one[:2], max_size=6)
+ROWS = st.lists(st.tuples(PERSON, ROW, VALUE, st.booleans()), unique_by=lambda one: one[:2], max_size=8)
+ITEMS = st.lists(st.tuples(PERSON, VALUE), max_size=8)
+
+
+def key(person: int, value: int) -> int:
+    """Equal keys are the same person and value."""
+    return NONE if value == NONE else person * 10 + value
+
+
+def frame(name: str, records: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """One of the three frames; text and facts keep their type, all else is a whole number, also in an empty frame."""
+    kept = {"espo_canonical": "str", "canonical": "str", "filled": "bool", "free_channel": "bool", "pair": "bool"}
+    columns = COLUMNS[name]
+    return pd.DataFrame(records, columns=columns).astype({column: kept.get(column, "int64") for column in columns})
+
+
+def neighbours(was: str, now: str) -> bool:
+    """What resembles each other here."""
+    return abs(int(was) - int(now)) == 1
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(BASE, ROWS, ITEMS)
+def test_each_thing_is_in_one_entry_and_nothing_is_lost(
+    base: list[tuple[int, int, int, int]], rows: list[tuple[int, int, int, bool]], items: list[tuple[int, int]]
+) -> None:
+    """Agreed pairs, first items of a value and rows of a channel with a value: each once, with things of its person."""
+    keys = [key(*item) for item in items]
+    first = [value != NONE and value not in keys[:at] for at, value in enumerate(keys)]
+    entries = match(
+        Sides(
+            base=frame("base", [(who, row, key(who, was), key(who, held), who, was) for who, row, was, held in base]),
+            rows=frame("rows", [(who, row, key(who, value), value != NONE, free) for who, row, value, free in rows]),
+            items=frame("items", [(who, keys[at], who, value, first[at]) for at, (who, value) in enumerate(items)]),
+        ),
+        neighbours,
+    )
+    used = {place: sorted(at for at in entries[place] if at != NONE) for place in entries}
+    wanted = {at for at, (_, _, value, free) in enumerate(rows) if value != NONE and free}
+    assert (used["base"], used["item"]) == ([*range(len(base))], [at for at, one in enumerate(first) if one])
+    assert set(used["row"]) >= wanted
+    assert len(used["row"]) == len(set(used["row"]))
+    people: dict[str, list[Any]] = {"base": base, "row": rows, "item": items}
+    for entry in entries.to_dict("records"):
+        assert len({people[str(place)][at][0] for place, at in entry.items() if at != NONE}) == 1
