@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +20,7 @@ from etl.records import Direction, Scope
 from jobs.exit_codes import ExitCode, Outcome, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from jobs.config import Config
     from jobs.pipeline import Options
@@ -82,6 +83,7 @@ def sandbox(
 def check(
     context: typer.Context,
     schema: Annotated[bool, typer.Option("--schema", help="Only print the JSON schema of config.yaml.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Read everybody, and say what a first sync will meet.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Say of every precondition whether it holds, or what to do."""
@@ -90,6 +92,8 @@ def check(
 
         typer.echo(json.dumps(json_schema(), indent=2))
         return ExitCode.DONE
+    if data:
+        return looked_over(configured(context), as_json=as_json)
     from rich.console import Console
 
     from jobs import checks
@@ -102,20 +106,46 @@ def check(
     return checks.exit_code(findings)
 
 
+@app.command("setup-espocrm")
+def setup_espocrm(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", help="Do what is said without asking.")] = False,
+    concurrency: Annotated[
+        bool | None,
+        typer.Option(help="Let EspoCRM refuse outdated writes to the entity; asked for unless given."),
+    ] = None,
+) -> int:
+    """Create the custom fields EspoCRM lacks, with an administrator's login that is kept nowhere."""
+    config = configured(context, with_credentials=False)
+    from rich.console import Console
+
+    from jobs import setup_espocrm as setup
+
+    somebody = sys.stdin.isatty()
+    ask = (lambda what, hide: typer.prompt(what, hide_input=hide)) if somebody else None
+    user, password = setup.login(os.environ, ask)
+    consent = setup.Consent(None if yes else typer.confirm if somebody else setup.nobody, concurrency)
+    with setup.administrator(config, user, password) as admin:
+        return setup.carry_out(config, admin, Console(), consent)
+
+
 @app.command()
 def plan(
     context: typer.Context,
     direction: ToDirection = None,
     scope: ConflictScope = None,
     person: People = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Also write it to FILE.md or FILE.json.")] = None,
     as_json: AsJson = False,
 ) -> int:
     """Show what a run would write, and write nothing; exit 2 if there is something to do."""
     config = configured(context)
     from jobs.pipeline import Options
+    from jobs.plan_file import writer_for
 
+    also = writer_for(output) if output is not None else None
     options = Options(trigger="plan", direction=direction, scope=scope, persons=tuple(person or ()), write=False)
-    return carried_out(config, options, as_json=as_json)
+    return carried_out(config, options, as_json=as_json, also=also)
 
 
 @app.command()
@@ -165,6 +195,49 @@ def approve(
     return carried_out(config, options, as_json=as_json)
 
 
+@app.command()
+def inspect(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any free one.")] = 8001,
+) -> int:
+    """Open the state store to a browser on this machine, read-only, until Ctrl-C."""
+    config = configured(context, with_credentials=False)
+    from importlib.util import find_spec
+
+    from etl.errors import ConfigError
+
+    if find_spec("datasette") is None:
+        raise ConfigError("`inspect` needs its extra: pip install 'advosync[inspect]'.")
+    from jobs.inspector.server import serve
+
+    typer.echo("Open this address in a browser on this machine; it works until you press Ctrl-C.", err=True)
+    serve(config.state.path, port, typer.echo)
+    return ExitCode.DONE
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    since: Annotated[str | None, typer.Option("--since", metavar="DAY", help="First day, like 2026-08-01.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="DAY", help="Last day; today unless given.")] = None,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="How many days, where --since is not given.")] = 30,
+    names: Annotated[bool, typer.Option("--names", help="With names and values of persons.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", help="The file; else named after the days.")] = None,
+) -> int:
+    """Write a span of days as one HTML page with plots."""
+    config = configured(context, with_credentials=False)
+    from datetime import UTC, datetime
+
+    from jobs import summary_page
+    from jobs.private_file import write_private
+
+    span = summary_page.span_of(since, until, days, datetime.now(UTC).date())
+    path = output or Path(f"advosync-{span.first}-{span.last}.html")
+    write_private(path, summary_page.page(config, span, names=names))
+    typer.echo(path)
+    return ExitCode.DONE
+
+
 # What commands share ----------------------------------------------------------------------------------------------
 
 
@@ -193,8 +266,28 @@ def operator() -> str:
         return f"uid {os.getuid()}"
 
 
-def carried_out(config: Config, options: Options, *, as_json: bool) -> int:
-    """One run, shown, and its exit code."""
+def looked_over(config: Config, *, as_json: bool) -> int:
+    """``check --data``: what a first sync will meet."""
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from jobs import first_look, progress
+    from jobs.world import REAL
+
+    with progress.shown() as tell:
+        seen = first_look.look(config, world=replace(REAL, progress=tell))
+    if as_json:
+        typer.echo(seen.to_json())
+    else:
+        first_look.render(seen, Console())
+    return ExitCode.DONE
+
+
+def carried_out(
+    config: Config, options: Options, *, as_json: bool, also: Callable[[RunReport], None] | None = None
+) -> int:
+    """One run, shown (and given to ``also``), and its exit code."""
     from dataclasses import replace
 
     from jobs import pipeline, progress
@@ -202,6 +295,8 @@ def carried_out(config: Config, options: Options, *, as_json: bool) -> int:
 
     with progress.shown() as tell:
         report = pipeline.run(config, options, world=replace(REAL, progress=tell))
+    if also is not None:
+        also(report)
     if as_json:
         typer.echo(report.to_json())
     else:

@@ -1,6 +1,7 @@
 """The data dictionary, ``state/README.md``, as data: what ``inspect`` says of a table is what is written there.
 
-The page is the one source; a test holds it to the schema. An installed advosync carries it beside this module.
+The page is the one source; a test holds it to the schema. A link beside this module leads to it, which an installed
+advosync carries as a copy.
 """
 
 from __future__ import annotations
@@ -12,10 +13,7 @@ from typing import Final
 
 from etl.errors import ConfigError
 
-PLACES: Final = (
-    Path(__file__).with_name("dictionary.md"),  # where a wheel puts it (pyproject.toml, force-include)
-    Path(__file__).parents[2] / "state" / "README.md",
-)
+PAGE: Final = Path(__file__).with_name("dictionary.md")
 
 SEE_WORDS: Final = re.compile(r",? see the words below")
 
@@ -39,10 +37,10 @@ class Dictionary:
 
 def load() -> Dictionary:
     """The dictionary that came with this program."""
-    for place in PLACES:
-        if place.is_file():
-            return read(place.read_text("utf-8"))
-    raise ConfigError("The data dictionary state/README.md is missing from this installation; install advosync again.")
+    try:
+        return read(PAGE.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{PAGE} is missing from this installation; install advosync again.") from error
 
 
 def read(page: str) -> Dictionary:

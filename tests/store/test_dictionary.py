@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etl.rules.variants import Variant
+from etl.store.questions import QUESTIONS
 from etl.store.states import ChangeState, DecisionState, HoldKind, LeftAloneReason, Outcome, Status
 
 if TYPE_CHECKING:
@@ -59,6 +60,17 @@ def test_every_view_is_explained_with_every_column(store: Store) -> None:
 
 def test_every_word_a_column_may_hold_is_explained() -> None:
     assert sections("Words") == {heading: [str(word) for word in words] for heading, words in WORDS.items()}
+
+
+def test_every_question_of_inspect_is_listed() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| (.+\?) \|$", DICTIONARY.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert [pair for pair in listed if pair[0] in QUESTIONS] == [(name, one.title) for name, one in QUESTIONS.items()]
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_question_of_inspect_is_a_question_to_the_schema(store: Store, name: str) -> None:
+    filled_in = dict.fromkeys(re.findall(r":([a-z_]+)", QUESTIONS[name].sql), "")
+    assert store.rows(QUESTIONS[name].sql, filled_in) == []
 
 
 def test_there_are_five_example_queries() -> None:
