@@ -30,7 +30,8 @@ from etl.store.states import HoldKind
 from jobs.approval import approved
 from jobs.backfill import as_begun, backfilled, reached
 from jobs.exit_codes import outcome_of
-from jobs.lock import Heartbeat, Lease
+from jobs.giving_way import give_way, taken
+from jobs.lock import Heartbeat
 from jobs.options import Options as Options  # noqa: PLC0414 - what a run is asked is part of how it is called
 from jobs.options import Order
 from jobs.outcome import Done, finished, given_up, report_of, started
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from etl.diff import Plan
     from etl.run import Run
     from jobs.config import Config
+    from jobs.lock import Lease
 
 NAP_SECONDS, PATIENCE_SECONDS = 5.0, 1800.0
 """How often, and how long, a sweep asks for the lock between two chunks."""
@@ -83,6 +85,8 @@ def next_chunk(config: Config, options: Options, world: World) -> RunReport:
     while True:
         try:
             world.checkpoint()
+            with Store.open(config.state.path, now=world.now(), durable=world.durable) as store:
+                give_way(store, world)
             return run_once(config, options, world=world)
         except Stopped as stopped:
             return RunReport(outcome=outcome_of(stopped), error=str(stopped))
@@ -96,8 +100,8 @@ def next_chunk(config: Config, options: Options, world: World) -> RunReport:
 @contextmanager
 def lease_of(order: Order) -> Iterator[Lease]:
     """Hold the lease for the time of a block, renewed by a heartbeat, released on every path."""
-    world, seconds = order.world, order.config.state.lease_seconds
-    with Lease.acquire_here(order.store, lease_seconds=seconds, now=world.now()) as lease, ExitStack() as stack:
+    world = order.world
+    with taken(order) as lease, ExitStack() as stack:
         if world.heartbeat:
             stack.enter_context(Heartbeat(lease, clock=world.now))
         yield lease
@@ -179,12 +183,12 @@ def carried_out(run_: Run, options: Options) -> Plan:  # noqa: PLR0911 - one lin
 
 
 def know_configuration(run_: Run) -> None:
-    """The first configuration is the agreed one; who was held for another goes on when it was put back."""
+    """The first configuration is the agreed one; who was held for another goes on once it is approved or put back."""
     if run_.store.setting(CONFIG_DIGEST) is None:
         run_.store.set_setting(CONFIG_DIGEST, run_.limits.config_digest)
     if not configuration_changed(run_):
         held = [one["id"] for one in open_holds(run_.store) if one["kind"] == HoldKind.CONFIGURATION]
-        release_holds(run_.store, held, now=run_.utcnow(), by="the configuration was put back")
+        release_holds(run_.store, held, now=run_.utcnow(), by="the configuration is the agreed one")
 
 
 def periodic(run_: Run) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -188,7 +189,7 @@ OUTAGES: dict[str, Answer | Exception] = {
 }
 
 
-def fails_with(what: Answer | Exception) -> Any:
+def fails_with(what: Answer | Exception) -> Callable[[Call], Answer | None]:
     """A hook that answers every request alike."""
 
     def hook(call: Call) -> Answer | None:
