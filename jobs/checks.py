@@ -47,6 +47,13 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
 """The custom fields and the types that can hold what the sync writes (espocrm-api.md, The entity)."""
 
 
+ROOM: Final[Mapping[str, int]] = {"fingerprint": 16, "error": 2000}
+"""How many characters a text field must hold."""
+
+TRIED_FROM: Final = 8
+"""The oldest major version of EspoCRM whose answers were measured (espocrm-api.md)."""
+
+
 class State(StrEnum):
     """How a precondition stands."""
 
@@ -101,6 +108,7 @@ def of_espocrm(config: Config, now: Callable[[], datetime]) -> Iterator[Finding]
             yield ok(about, f"as {user.name}")
             about = "EspoCRM permissions"
             yield permissions(user, config.espocrm.entity)
+            yield from notes_allowed(user, config)
             about = "EspoCRM fields"
             yield from fields(client, config)
             about = "EspoCRM server"
@@ -159,6 +167,15 @@ def permissions(user: EspoUser, entity: str) -> Finding:
     return ok(about, f"read and edit all {entity}")
 
 
+def notes_allowed(user: EspoUser, config: Config) -> Iterator[Finding]:
+    """Posting to the stream is a permission of its own; without it nobody is told that a value lost."""
+    levels = user.acl.get(config.espocrm.entity)
+    if config.espocrm.note_conflicts and isinstance(levels, dict) and levels.get("stream", "no") == "no":
+        told = f"{user.name} may not post to the stream of {config.espocrm.entity}"
+        todo = "nobody would be told of values that lost: give its role stream: all, or set note_conflicts: false"
+        yield note("EspoCRM notes", f"{told}; {todo}")
+
+
 def fields(client: EspoCrm, config: Config) -> Iterator[Finding]:
     """Each custom field is there with a usable type; the status knows every status; phones know every type."""
     about, definitions = "EspoCRM fields", client.field_defs()
@@ -179,10 +196,24 @@ def wrong_fields(definitions: Mapping[str, Any], names: Mapping[str, str]) -> It
         definition = definitions.get(name)
         if not isinstance(definition, dict):
             yield f"{name} is missing; create it ({types[0]}), or name yours in espocrm.fields.{ours}"
-        elif definition.get("type") not in types:
-            yield f"{name} is of type {definition.get('type')}; it must be {' or '.join(types)}"
-        elif ours == "sync_status" and (lacking := [s for s in STATUSES if s not in (definition.get("options") or ())]):
-            yield f"{name} lacks the options {', '.join(lacking)}; add them in the Entity Manager"
+        elif (flaw := flaw_of(ours, definition)) is not None:
+            yield f"{name} {flaw}"
+
+
+def flaw_of(ours: str, definition: Mapping[str, Any]) -> str | None:
+    """Why a field that is there cannot hold what the sync writes; None when it can."""
+    kind, types = definition.get("type"), NEEDED[ours]
+    if kind not in types:
+        return f"is of type {kind}; it must be {' or '.join(types)}"
+    lacking = [word for word in STATUSES if word not in (definition.get("options") or ())]
+    if ours == "sync_status" and lacking:
+        return f"lacks the options {', '.join(lacking)}; add them in the Entity Manager"
+    if definition.get("readOnly") is True and ours != "betnr":
+        return "is read-only: EspoCRM would drop what the sync writes; take that off in the Entity Manager"
+    room = definition.get("maxLength")
+    if isinstance(room, int) and 0 < room < ROOM.get(ours, 0):
+        return f"holds {room} characters; it must hold {ROOM[ours]}"
+    return None
 
 
 def phone_types(config: Config) -> set[str]:
@@ -197,6 +228,8 @@ def server(seen: EspoServer, now: datetime) -> Iterator[Finding]:
         yield bad("EspoCRM server", "is in maintenance mode; try again later", ExitCode.OUTAGE)
     limits = f"at most {seen.max_phones} phones and {seen.max_mails} mails a record"
     yield ok("EspoCRM server", f"version {seen.version}, {limits}")
+    if older_than(TRIED_FROM, seen.version):
+        yield note("EspoCRM server", f"version {seen.version} was never tried, 8.4 and 9.2 were; update EspoCRM")
     if seen.international:
         extensions = "kept" if seen.extensions else "left in Advoware only"
         yield ok("EspoCRM phones", f"international form only: free text stays in Advoware; extensions are {extensions}")
@@ -207,6 +240,12 @@ def server(seen: EspoServer, now: datetime) -> Iterator[Finding]:
         yield note("clocks", f"this machine and EspoCRM differ by {difference:.0f} s; set both by NTP")
     else:
         yield ok("clocks", "agree")
+
+
+def older_than(major: int, version: str) -> bool:
+    """Whether a version such as "9.2.7" is older than a major one; one we cannot read is not."""
+    first, _, _ = version.partition(".")
+    return first.isdigit() and int(first) < major
 
 
 def state_store(path: Path, now: datetime) -> Finding:

@@ -11,10 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from etl.clients.espocrm_admin import STATUSES, WANTED, EspoAdmin
+from etl.clients.espocrm_admin import WANTED, EspoAdmin
 from etl.clients.espocrm_payload import field_names
 from etl.errors import ConfigError
-from jobs.checks import NEEDED
+from jobs.checks import NEEDED, flaw_of
 from jobs.exit_codes import ExitCode
 from jobs.settings_file import Unset, mounted
 
@@ -59,15 +59,10 @@ def judged(ours: str, name: str, definition: object) -> Field:
     """One field by its definition."""
     if not isinstance(definition, dict):
         return Field(ours, name, Stands.MISSING, f"will be {WANTED[ours]['type']}")
-    kind = definition.get("type")
-    if kind not in NEEDED[ours]:
-        told = f"is {kind}, must be {' or '.join(NEEDED[ours])}; remove it, or name another in espocrm.fields.{ours}"
-        return Field(ours, name, Stands.WRONG, told)
-    lacking = [word for word in STATUSES if word not in (definition.get("options") or ())]
-    if ours == "sync_status" and lacking:
-        told = f"lacks the options {', '.join(lacking)}; add them in the Entity Manager"
-        return Field(ours, name, Stands.WRONG, told)
-    return Field(ours, name, Stands.THERE, str(kind))
+    flaw = flaw_of(ours, definition)
+    if flaw is not None:
+        return Field(ours, name, Stands.WRONG, f"{flaw}. Or name another in espocrm.fields.{ours}")
+    return Field(ours, name, Stands.THERE, str(definition["type"]))
 
 
 def login(env: Mapping[str, str], ask: Callable[[str, bool], str] | None) -> tuple[str, SecretStr]:

@@ -66,7 +66,7 @@ def test_a_field_of_another_type_is_named_and_left_alone() -> None:
     sim.store.fields["syncStatus"]["options"].remove("conflict")
     code, told = done(sim, Consent(None))
     assert (code, sim.writes) == (ExitCode.USAGE, [])
-    assert "is int, must be varchar or text; remove it, or name another in espocrm.fields.fingerprint" in told
+    assert "is of type int; it must be varchar or text. Or name another in espocrm.fields.fingerprint" in told
     assert "lacks the options conflict" in told
 
 
