@@ -41,6 +41,10 @@ class Stopping:
         os.close(self._awake)
         os.close(self._wake)
 
+    def fileno(self) -> int:
+        """What ``select`` watches: readable from the moment somebody asked."""
+        return self._awake
+
     def ask(self, by: str) -> None:
         """Ask everything to stop; ``by`` names what did."""
         self.by = by

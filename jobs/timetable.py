@@ -1,6 +1,8 @@
 """When ``run`` does what: the schedule of ``config.yaml`` as APScheduler's triggers, and questions about them.
 
-Cron fields are meant as cron means them: 0 and 7 are Sunday. APScheduler counts from Monday, so days are named.
+Cron fields are meant as cron means them: 0 and 7 are Sunday. APScheduler counts from Monday, so days are named. In the
+hour that comes twice in autumn APScheduler 3 finds times that are past, and never gets over it (its issue 1021; with
+jitter also for a job once a day), so ``Cron`` asks it again until the time lies ahead, and reckons in UTC.
 """
 
 from __future__ import annotations
@@ -8,9 +10,11 @@ from __future__ import annotations
 from datetime import UTC, timedelta
 from enum import StrEnum
 from itertools import pairwise
+from random import uniform
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -40,19 +44,36 @@ def when(schedule: Schedule, job: Job) -> When:
 
 def trigger(schedule: Schedule, job: Job, *, since: datetime, jitter: int = 0) -> Any:  # noqa: ANN401 - untyped library
     """The job's trigger; an interval is counted from ``since``. With ``jitter`` each time is up to that much later."""
-    chosen, zone = when(schedule, job), ZoneInfo(schedule.timezone)
-    if chosen.minutes is not None:
-        return IntervalTrigger(minutes=chosen.minutes, start_date=since, timezone=zone, jitter=jitter or None)
-    minute, hour, day, month, weekday = (chosen.cron or "").split()
+    minutes = when(schedule, job).minutes
+    if minutes is not None:
+        return IntervalTrigger(minutes=minutes, start_date=since, timezone=UTC, jitter=jitter or None)
+    return Cron(cron(schedule, job), jitter)
+
+
+def cron(schedule: Schedule, job: Job) -> CronTrigger:
+    """The cron fields of a job in the schedule's zone."""
+    minute, hour, day, month, weekday = (when(schedule, job).cron or "").split()
     return CronTrigger(
         minute=minute,
         hour=hour,
         day=day,
         month=month,
         day_of_week=named_days(weekday),
-        timezone=zone,
-        jitter=jitter or None,
+        timezone=ZoneInfo(schedule.timezone),
     )
+
+
+class Cron(BaseTrigger):  # type: ignore[misc]  # the library is untyped, and wants a class of its own
+    """Cron times that always lie ahead; what was missed meanwhile is one run."""
+
+    def __init__(self, times: CronTrigger, jitter: int) -> None:
+        self.times = times
+        self.jitter = jitter
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        """The first time after both, and a little later."""
+        found = after(self.times, max(previous or now, now))
+        return found + timedelta(seconds=uniform(0, self.jitter))  # noqa: S311 - spreads load, guards nothing
 
 
 def named_days(field: str) -> str:
@@ -72,12 +93,10 @@ def days_of(part: str) -> list[str]:
 
 def next_time(schedule: Schedule, job: Job, *, last: datetime | None, now: datetime) -> datetime:
     """When a job's turn is: after its ``last`` time, so maybe in the past; an interval never begun begins at once."""
-    zone = ZoneInfo(schedule.timezone)
-    if when(schedule, job).minutes is not None:
-        minutes = when(schedule, job).minutes or 0
-        return (last + timedelta(minutes=minutes) if last is not None else now).astimezone(zone)
-    found: datetime = trigger(schedule, job, since=now).get_next_fire_time(None, last or now)
-    return found
+    minutes = when(schedule, job).minutes
+    if minutes is None:
+        return after(cron(schedule, job), last or now)
+    return last + timedelta(minutes=minutes) if last is not None else now
 
 
 def missed_between(schedule: Schedule, job: Job, since: datetime, until: datetime) -> int:
@@ -85,8 +104,8 @@ def missed_between(schedule: Schedule, job: Job, since: datetime, until: datetim
     minutes = when(schedule, job).minutes
     if minutes is not None:
         return max(0, int((until - since) / timedelta(minutes=minutes)) - 1)
-    cron, times, moment = trigger(schedule, job, since=since), 0, since
-    while times <= 1000 and (moment := after(cron, moment)) <= until:  # noqa: PLR2004 - see above
+    fields, times, moment = cron(schedule, job), 0, since
+    while times <= 1000 and (moment := after(fields, moment)) <= until:  # noqa: PLR2004 - see above
         times += 1
     return max(0, times - 1)
 
@@ -96,14 +115,18 @@ def longest_gap(schedule: Schedule, job: Job, now: datetime) -> timedelta:
     minutes = when(schedule, job).minutes
     if minutes is not None:
         return timedelta(minutes=minutes)
-    cron = trigger(schedule, job, since=now)
-    moments = [after(cron, now)]
+    fields = cron(schedule, job)
+    moments = [after(fields, now)]
     while len(moments) < SOME_TIMES or (moments[-1] - now < A_WEEK and len(moments) < ENOUGH_TIMES):
-        moments.append(after(cron, moments[-1]))
+        moments.append(after(fields, moments[-1]))
     return max(later - earlier for earlier, later in pairwise(moments))
 
 
-def after(cron: CronTrigger, moment: datetime) -> datetime:
-    """The next time strictly after a moment."""
-    found: datetime = cron.get_next_fire_time(None, moment.astimezone(UTC) + timedelta(seconds=1))
-    return found.astimezone(UTC)
+def after(fields: CronTrigger, moment: datetime) -> datetime:
+    """The next time strictly after a moment, in UTC."""
+    start = moment.astimezone(UTC) + timedelta(seconds=1)
+    while True:
+        found: datetime = fields.get_next_fire_time(None, start).astimezone(UTC)
+        if found > moment:
+            return found
+        start += timedelta(minutes=1)

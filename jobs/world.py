@@ -31,6 +31,7 @@ class World:
     sleep: Callable[[float], None] = time.sleep
     espo_transport: httpx.BaseTransport | None = None
     advo_transport: httpx.BaseTransport | None = None
+    ping_transport: httpx.BaseTransport | None = None
     checkpoint: Callable[[], None] = lambda: None
     progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None
     durable: bool = True

@@ -152,6 +152,22 @@ def retries(store: Store) -> dict[str, Any]:
     }
 
 
+def failing_persons(store: Store) -> list[dict[str, Any]]:
+    """Return who failed, for now or for good."""
+    return store.rows(
+        """
+        select
+            entity_id,
+            betnr,
+            status
+        from persons
+        where gone_at is null
+            and status in ('failed', 'permanently_failed')
+        order by entity_id
+        """
+    )
+
+
 def first(store: Store, sql: str) -> dict[str, Any]:
     """Return the one row of a query that has one."""
     return store.rows(sql)[0]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobs.config import Schedule, When
-from jobs.timetable import Job, after, longest_gap, missed_between, named_days, next_time, trigger
+from jobs.timetable import Job, after, cron, longest_gap, missed_between, named_days, next_time, trigger
 
 NOW = datetime(2026, 8, 30, 10, 7, tzinfo=UTC)  # a Sunday
 
@@ -37,7 +37,7 @@ def test_numbers_of_weekdays_mean_what_cron_means(field: str, days: str) -> None
 
 def test_sunday_is_day_0() -> None:
     sundays = schedule(sweep="30 2 * * 0")
-    assert next_time(sundays, Job.SWEEP, last=None, now=NOW).isoformat() == "2026-09-06T02:30:00+02:00"
+    assert next_time(sundays, Job.SWEEP, last=None, now=NOW).isoformat() == "2026-09-06T00:30:00+00:00"
 
 
 def test_an_interval_begins_at_once_and_then_follows_the_last_run() -> None:
@@ -90,9 +90,20 @@ def test_the_longest_gap_spans_nights_and_weekends(time: Any, gap: timedelta) ->
     ],
 )
 def test_a_nightly_job_is_not_lost_when_the_clocks_change(evening: datetime, runs: list[str]) -> None:
-    nightly = trigger(schedule(sweep="30 2 * * *"), Job.SWEEP, since=evening)
+    nightly = cron(schedule(sweep="30 2 * * *"), Job.SWEEP)
     first = after(nightly, evening)
     assert [f"{one:%Y-%m-%dT%H:%M}" for one in (first, after(nightly, first))] == runs
+
+
+@pytest.mark.parametrize("time", ["30 2 * * *", "*/20 * * * *", "0 */2 * * *"])
+@pytest.mark.parametrize("day", [datetime(2026, 3, 28, tzinfo=UTC), datetime(2026, 10, 24, tzinfo=UTC)])
+def test_times_always_lie_ahead_also_with_jitter_and_in_the_hour_that_comes_twice(time: str, day: datetime) -> None:
+    times = trigger(schedule(sync=time), Job.SYNC, since=day, jitter=20)
+    now = day
+    while now < day + timedelta(days=3):
+        found = times.get_next_fire_time(now - timedelta(hours=7), now)
+        assert now < found <= now + timedelta(hours=26)
+        now = found
 
 
 def test_jitter_makes_a_run_later_and_never_earlier() -> None:
