@@ -23,13 +23,19 @@ from etl.verify import verify_person
 from etl.writing import begin, end_badly, end_well, put_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from etl.guard import Saved
     from etl.rules.entry import Decision, Step
     from etl.run import Look, Run
 
 REFUSALS_OF_A_VALUE = frozenset({400, 409, 413, 422})
+FIELDS_OF = {
+    "phoneNumber": Channel.PHONE,
+    "phoneNumberData": Channel.PHONE,
+    "emailAddress": Channel.MAIL,
+    "emailAddressData": Channel.MAIL,
+}
 
 
 def apply_person(run: Run, saved: Saved) -> None:
@@ -102,7 +108,8 @@ def write_arrays(run: Run, saved: Saved, look: Look) -> None:
     try:
         put_arrays(run, saved, steps, look, plan.arrays)
     except Refused as refusal:
-        if refusal.status not in REFUSALS_OF_A_VALUE:
+        of_a_value = refusal.field is None or refusal.field in FIELDS_OF
+        if refusal.status not in REFUSALS_OF_A_VALUE or not of_a_value:
             raise
         put_without_the_refused(run, saved, steps, look, refusal)
 
@@ -141,8 +148,9 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
             return put_arrays(run, saved, steps, look, spelled)
         except Refused:
             pass  # the spelling was not it: one of the new items is
-    bringing = [step for step in steps if step.item is not None]
-    if not bringing:
+    named = FIELDS_OF.get(refusal.field or "")
+    bringing = [step for step in steps if step.item is not None and named in (None, step.channel)]
+    if not bringing or old_items_refused(run, look, plan.arrays):
         raise refusal
     items = list(plan.items)
     for step in bringing:
@@ -157,6 +165,18 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
         except Refused as why:
             note_unsyncable(run, saved, step, f"EspoCRM refused it ({why.reason})", Side.ADVO)
     raise Moved(f"EspoCRM refused values of {plan.entity_id}.")
+
+
+def old_items_refused(run: Run, look: Look, arrays: Mapping[Channel, object]) -> bool:
+    """Whether EspoCRM refuses what it holds itself, merely echoed: then no new value is to blame (fact 8)."""
+    echo = {channel: [whole(item) for item in look.items if item.channel is channel] for channel in arrays}
+    run.before_write()
+    try:
+        save_espo_meta(run, run.espo.write(look.espo.entity_id, {}, echo, look.espo.version))
+    except Refused:
+        return True
+    run.tally.writes["espocrm"] += 1
+    return False
 
 
 def in_e164(item: Item, region: str) -> Item:

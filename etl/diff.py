@@ -7,19 +7,20 @@ and shows the same need not be planned again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from etl.frames import STEPS
 from etl.records import Channel, Direction, Item, Side
 from etl.rules.canonical import similar
-from etl.rules.conflicts import in_conflict, verdict
+from etl.rules.conflicts import Verdict, in_conflict, verdict
 from etl.rules.entry import Decision, Entry, Left, PersonFacts, Policy, Step
 from etl.rules.facts import entries_with_facts
 from etl.rules.items import whole
 from etl.rules.keys import sides as sides_of
-from etl.rules.leaving import leave, remembered
+from etl.rules.leaving import held_back, is_undo_note, leave, remembered, undo_notes
 from etl.rules.matching import Sides, match
 from etl.rules.pairs import Decided, one_pair_a_value
 from etl.rules.people import PeopleOf
@@ -30,10 +31,7 @@ from etl.rules.writes import Means, decision
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-STEP_COLUMNS = [
-    "entity_id", "betnr", "variant", "side", "action", "channel", "komm_id", "komm_kz",
-    "old_value", "new_value", "old_remark", "new_remark", "reason",
-]  # fmt: skip
+TWIN = "another item of this person has the same value"
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def touched_persons(entries: pd.DataFrame, sides: Sides, persons: pd.DataFrame, 
 def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, types: dict[str, str]) -> PersonPlan:
     """Decide one person: leave, conflict and direction, one value one pair, slots, writes."""
     twins = tuple(
-        Left(Side.ESPO, "duplicate", "another item of this person has the same value", twin.item.value)
+        Left(Side.ESPO, "duplicate", TWIN, twin.item.value, channel=twin.item.channel)
         for twin in person.twins
     )
     if person.waits_for is not None:
@@ -129,7 +127,7 @@ def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, t
         person.entity_id,
         person.betnr,
         decisions,
-        tuple(one.left for one in decisions if one.left is not None) + twins,
+        noted(person, decisions) + twins,
         person.items,
         first_sync=person.first_sync,
         recovery=person.recovery,
@@ -139,20 +137,39 @@ def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, t
     )
 
 
+def noted(person: PersonFacts, decisions: Sequence[Decision]) -> tuple[Left, ...]:
+    """What is left alone; of what an operator undid, the notes about both halves of the entry."""
+    own = [replace(one.left, channel=one.entry.channel) for one in decisions if one.left is not None]
+    halves = [
+        note
+        for one in decisions
+        if one.left is not None and is_undo_note(one.left)
+        for note in undo_notes(person, one.entry)
+    ]
+    return tuple(dict.fromkeys([*own, *halves]))
+
+
 def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list[Decided]:
     """Say of each entry whether it is left alone, and else who wins it."""
     pairs = leave(person, entries, policy)
-    protected = {id(entry) for entry, _ in pairs if person.first_sync or remembered(person, entry, "held_back")}
+    protected = {id(entry) for entry, _ in pairs if person.first_sync or held_back(person, entry)}
     counting = {entry.variant.value for entry, left in pairs if left is None and id(entry) not in protected}
     conflict = in_conflict(counting, policy.scope)
-    return [
-        Decided(
-            entry,
-            verdict(entry.variant, policy.direction, person_conflict=conflict, unsafe_to_revert=id(entry) in protected),
-            leftover_held(entry, left, policy),
-        )
-        for entry, left in pairs
+    verdicts = [
+        verdict(entry.variant, policy.direction, person_conflict=conflict, unsafe_to_revert=id(entry) in protected)
+        for entry, _ in pairs
     ]
+    return [
+        Decided(entry, says, leftover_held(entry, left, policy) or refused_revert(person, entry, says))
+        for (entry, left), says in zip(pairs, verdicts, strict=True)
+    ]
+
+
+def refused_revert(person: PersonFacts, entry: Entry, says: Verdict) -> Left | None:
+    """EspoCRM's value is to come back, but Advoware did not take it before: not tried again until edited."""
+    if says is not Verdict.REVERT or entry.item is None:
+        return None
+    return remembered(person, entry, "unsyncable")
 
 
 def leftover_held(entry: Entry, left: Left | None, policy: Policy) -> Left | None:
@@ -182,7 +199,7 @@ def item_value(entry: Entry) -> str:
 
 
 def steps_frame(plans: Plan) -> pd.DataFrame:
-    """The plan as a frame: one row a step, columns as ``plan --json`` names them."""
+    """The plan as a frame, schema ``STEPS``: one row a step, columns as ``plan --json`` names them."""
     rows = [
         (
             one.entity_id, one.betnr, made.variant.value, step.side.value, step.action, step.channel.value,
@@ -192,4 +209,4 @@ def steps_frame(plans: Plan) -> pd.DataFrame:
         for made in one.decisions
         for step in made.steps
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=STEP_COLUMNS)
+    return pd.DataFrame(rows, columns=list(STEPS), dtype="object").astype(STEPS)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etl.errors import Gone, PersonError
-from etl.reading import batches, overlapped
+from etl.reading import Read, batches, overlapped
 from etl.rules.foreign import ASKING, Ours
 from etl.rules.observed import item_record
 from etl.run import Look, Run
@@ -19,6 +19,7 @@ from etl.settle import settle_person
 from etl.snapshot import save_advo, save_espo
 from etl.store.baseline import end_baseline, types_moved
 from etl.store.due import (
+    SEEN_MODIFIED,
     clear_due,
     hot_persons,
     mark_due,
@@ -35,15 +36,11 @@ from etl.store.snapshots import snapshot_items
 if TYPE_CHECKING:
     from etl.records import AdvoPerson, EspoRecord, Listing
 
-Key = TypeVar("Key")
-Answer = TypeVar("Answer")
-
-SEEN_MODIFIED = "modified in EspoCRM"
-"""The soft reason: the record was saved, maybe for a birthday. Everything else is a reason to look on both sides."""
-
+LINKED_ANEW = "linked to this betnr"
 CHANGED_IN_ESPO = "changed in EspoCRM"
 CHANGED_IN_ADVO = "changed in Advoware"
 SYNCING_PATIENCE = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules.md §1)
+A_DAY = 86_400  # no clock is set back further than this without anybody looking
 BATCH = 50  # persons a transaction: little is read twice after a crash, few commits
 
 Person = Mapping[str, Any]
@@ -56,20 +53,34 @@ NO_TROUBLE: dict[str, object] = {"error": None, "retry_count": 0, "next_retry_at
 
 
 def list_candidates(run: Run) -> None:
-    """Walk EspoCRM's lists: what was modified since the cursor, whose status asks for a look; then move the cursor."""
+    """Walk EspoCRM's lists: what was modified since the cursor, whose status asks for a look; then move the cursor.
+
+    The cursor never passes the server's own time: neither a record dated into the future nor a clock set back may hide
+    what is saved from now on.
+    """
     cursor = run.store.setting("cursor")
-    latest, answered_at = cursor, run.utcnow()
-    for page in run.espo.modified_since(earlier(cursor, run.limits.overlap_seconds) if cursor else None):
-        note_modified(run, page.listings)
-        latest = max(filter(None, [latest, *(one.modified_at for one in page.listings)]), default=latest)
-        answered_at = page.answered_at
+    since = earlier(cursor, run.limits.overlap_seconds) if cursor else None
+    latest, answered_at = modified_since(run, since)
+    if since is not None and answered_at < since:
+        run.log.warning("clock_set_back", system="EspoCRM", cursor=cursor, answered_at=answered_at)
+        latest, answered_at = modified_since(run, earlier(answered_at, A_DAY))
     now = run.utcnow()
     asking = run.espo.due(now, earlier(answered_at, SYNCING_PATIENCE))
     with run.store.transaction():
         note_modified(run, asking)
         linked = [one.entity_id for one in asking if one.betnr is not None]
         mark_due(run.store, linked, "its status asks for a sync", now)
-        run.store.set_setting("cursor", latest)
+        run.store.set_setting("cursor", min(max(filter(None, [cursor, latest]), default=answered_at), answered_at))
+
+
+def modified_since(run: Run, since: str | None) -> tuple[str | None, str]:
+    """Note the records modified since then; the latest ``modifiedAt`` among them, and the server's time at the end."""
+    latest, answered_at = None, run.utcnow()
+    for page in run.espo.modified_since(since):
+        note_modified(run, page.listings)
+        latest = max(filter(None, [latest, *(one.modified_at for one in page.listings)]), default=latest)
+        answered_at = page.answered_at
+    return latest, answered_at
 
 
 def note_modified(run: Run, listings: Sequence[Listing]) -> None:
@@ -84,14 +95,16 @@ def note_modified(run: Run, listings: Sequence[Listing]) -> None:
         save_listings(run.store, listings, run.utcnow())
         mark_due(run.store, [one.entity_id for one in saved], SEEN_MODIFIED, run.utcnow())
         mark_due(run.store, by_other, SEEN_MODIFIED, run.utcnow(), edited_by_other=True)
+        relinked = [one.entity_id for one in saved if (known.get(one.entity_id) or {}).get("betnr") != one.betnr]
+        mark_due(run.store, relinked, LINKED_ANEW, run.utcnow())
         try_at_once(run.store, by_other)
         for one in listings:
             if one.betnr is None:
                 not_linked(run, one.entity_id)
 
 
-def is_news(run: Run, listing: Listing, known: Person | None) -> bool:
-    """Whether a listed record shows a save we have not seen; our own last write shows exactly its time and our user."""
+def is_news(run: Run, listing: Listing | EspoRecord, known: Person | None) -> bool:
+    """Whether a record shows a save we have not seen; our own last write shows exactly its time and our user."""
     if known is None:
         return True
     ours = listing.modified_by == run.user_id and listing.modified_at == known["own_modified_at"]
@@ -115,24 +128,31 @@ def look_at(run: Run, persons: Sequence[Person], *, asked: bool = False) -> list
     ``asked``: an operator or a sweep wants Advoware read in any case. Persons that fail, are gone, deleted, still being
     written, or not due after all are not among the result; ``run.looks`` holds the reads of those that are.
     """
-    linked = espo_looks(run, persons)
-    wanted = [(person, record) for person, record in linked if asked or needs_advoware(run, person, record)]
+    wanted = [one for one in espo_looks(run, persons) if asked or needs_advoware(run, one.person, one.record)]
     return advo_looks(run, wanted)
 
 
-def espo_looks(run: Run, persons: Sequence[Person]) -> list[tuple[Person, EspoRecord]]:
+class EspoLook(NamedTuple):
+    """EspoCRM's half of a look, and when it was asked for (monotonic seconds)."""
+
+    person: Person
+    record: EspoRecord
+    at: float
+
+
+def espo_looks(run: Run, persons: Sequence[Person]) -> list[EspoLook]:
     """One GET of each in EspoCRM; the snapshot and what follows from it are stored batch by batch."""
-    result = []
+    result: list[EspoLook] = []
     answers = overlapped(
         run, "EspoCRM", persons, lambda person: run.espo.fetch(person["entity_id"]), run.limits.espo_readers
     )
     for batch in batches(answers, BATCH):
         with run.store.transaction():
-            result += [found for person, answer in batch if (found := took_espo(run, person, answer)) is not None]
+            result += [found for read in batch if (found := took_espo(run, *read)) is not None]
     return result
 
 
-def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError) -> tuple[Person, EspoRecord] | None:
+def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError, at: float) -> EspoLook | None:
     """Store one EspoCRM answer; None ends the look at this person."""
     entity_id = person["entity_id"]
     run.tally.seen.add(entity_id)
@@ -149,15 +169,17 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError) -> tup
         return None
     end_baseline(run.store, [entity_id], keep_betnr=answer.betnr)
     run.edited |= {entity_id} if changed else set()
+    if is_news(run, answer, person):
+        by_other = answer.modified_by != run.user_id
+        mark_due(run.store, [entity_id], SEEN_MODIFIED, run.utcnow(), edited_by_other=by_other)
     if changed or answer.betnr != person["betnr"]:
         mark_due(run.store, [entity_id], CHANGED_IN_ESPO, run.utcnow())
-        update_person(run.store, entity_id, due_reason=CHANGED_IN_ESPO)
     save_espo(run, answer)
     if is_unsettled(run, answer) or is_somebody_elses(run, answer):
         mark_due(run.store, [entity_id], SEEN_MODIFIED, run.utcnow())
         run.tally.waiting.add(entity_id)
         return None
-    return {**person, "changed": changed or answer.betnr != person["betnr"]}, answer
+    return EspoLook({**person, "changed": changed or answer.betnr != person["betnr"]}, answer, at)
 
 
 def is_unsettled(run: Run, record: EspoRecord) -> bool:
@@ -199,20 +221,21 @@ def needs_advoware(run: Run, person: Person, record: EspoRecord) -> bool:
     return False
 
 
-def advo_looks(run: Run, wanted: Sequence[tuple[Person, EspoRecord]]) -> list[str]:
+def advo_looks(run: Run, wanted: Sequence[EspoLook]) -> list[str]:
     """One GET of each in Advoware; unfinished writes are settled in the transaction that stores the snapshot."""
     read = overlapped(
-        run, "Advoware", wanted, lambda one: run.advoware.fetch(one[1].betnr or 0), run.limits.advo_readers
+        run, "Advoware", wanted, lambda one: run.advoware.fetch(one.record.betnr or 0), run.limits.advo_readers
     )
     ready = []
     for batch in batches(read, BATCH):
         with run.store.transaction():
-            ready += [record.entity_id for (_, record), answer in batch if took_advo(run, record, answer)]
+            ready += [seen.record.entity_id for seen, answer, at in batch if took_advo(run, seen, answer, at)]
     return ready
 
 
-def took_advo(run: Run, record: EspoRecord, answer: AdvoPerson | PersonError) -> bool:
+def took_advo(run: Run, seen: EspoLook, answer: AdvoPerson | PersonError, at: float) -> bool:
     """Store one Advoware answer; True when the person can be planned."""
+    record = seen.record
     if isinstance(answer, Gone):
         deleted_in_advoware(run, record)
         return False
@@ -222,11 +245,12 @@ def took_advo(run: Run, record: EspoRecord, answer: AdvoPerson | PersonError) ->
     settle_person(run, record.entity_id, record, answer)
     if save_advo(run, record.entity_id, answer):
         run.edited.add(record.entity_id)
-    run.looks[record.entity_id] = Look(record, run.monotonic(), answer, run.monotonic())
+        mark_due(run.store, [record.entity_id], CHANGED_IN_ADVO, run.utcnow())
+    run.looks[record.entity_id] = Look(record, seen.at, answer, at)
     return True
 
 
-def poll_advoware(run: Run, taken: Sequence[str]) -> list[tuple[Person, AdvoPerson]]:
+def poll_advoware(run: Run, taken: Sequence[str]) -> list[Read[Person, AdvoPerson]]:
     """Look at persons in Advoware though nobody said they changed; those that did become due and are returned.
 
     At least half of the budget goes to the oldest looks, the rest to persons that changed lately on either side.
@@ -235,45 +259,48 @@ def poll_advoware(run: Run, taken: Sequence[str]) -> list[tuple[Person, AdvoPers
     hot = hot_persons(run.store, budget // 2, excluding=taken, only=run.limits.only)
     excluding = [*taken, *(one["entity_id"] for one in hot)]
     oldest = oldest_looks(run.store, budget - len(hot), excluding=excluding, only=run.limits.only)
-    changed: list[tuple[Person, AdvoPerson]] = []
+    changed: list[Read[Person, AdvoPerson]] = []
+    polled: list[Person] = [*oldest, *hot]
     read = overlapped(
-        run, "Advoware", [*oldest, *hot], lambda one: run.advoware.fetch(one["betnr"]), run.limits.advo_readers
+        run, "Advoware", polled, lambda one: run.advoware.fetch(one["betnr"]), run.limits.advo_readers
     )
     for batch in batches(read, BATCH):
         with run.store.transaction():
-            changed += [
-                (person, answer)
-                for person, answer in batch
-                if drifted(run, person, answer) and not isinstance(answer, PersonError)
-            ]
+            changed += [read for read in batch if drifted(run, read.key, read.answer)]
     return changed
 
 
-def look_at_drifted(run: Run, changed: Sequence[tuple[Person, AdvoPerson]]) -> list[str]:
+def look_at_drifted(run: Run, changed: Sequence[Read[Person, AdvoPerson]]) -> list[str]:
     """Read what drifted in Advoware in EspoCRM too; the poll's read is Advoware's half of the look."""
-    read = {person["entity_id"]: (answer, run.monotonic()) for person, answer in changed}
+    polled = {read.key["entity_id"]: read for read in changed}
     ready = []
-    for _, record in espo_looks(run, [person for person, _ in changed]):
-        advo, read_at = read[record.entity_id]
+    for _, record, at in espo_looks(run, [read.key for read in changed]):
+        read = polled[record.entity_id]
+        if isinstance(read.answer, PersonError):
+            continue
         with run.store.transaction():
-            settle_person(run, record.entity_id, record, advo)
-        run.looks[record.entity_id] = Look(record, run.monotonic(), advo, read_at)
+            settle_person(run, record.entity_id, record, read.answer)
+        run.looks[record.entity_id] = Look(record, at, read.answer, read.at)
         ready.append(record.entity_id)
     return ready
 
 
 def drifted(run: Run, person: Person, answer: AdvoPerson | PersonError) -> bool:
-    """Store a polled answer; True when its rows are not those of the last look, and not our own unfinished writes."""
+    """Store a polled answer; True when its rows are not those of the last look, and not our own unfinished writes.
+
+    A person that could not be read becomes due, and its look counts: it takes no place of the next poll.
+    """
     entity_id = person["entity_id"]
     run.tally.seen.add(entity_id)
     if isinstance(answer, PersonError):
         mark_due(run.store, [entity_id], f"could not be read in Advoware: {answer}", run.utcnow())
-        return True
+        update_person(run.store, entity_id, advo_seen_at=run.utcnow())
+        return False
     if not save_advo(run, entity_id, answer) or wrote_since(run.store, entity_id, person["advo_seen_at"]):
         return False
     run.edited.add(entity_id)
     mark_due(run.store, [entity_id], CHANGED_IN_ADVO, run.utcnow())
-    update_person(run.store, entity_id, advo_changed_at=run.utcnow(), due_reason=CHANGED_IN_ADVO)
+    update_person(run.store, entity_id, advo_changed_at=run.utcnow())
     try_at_once(run.store, [entity_id])
     return True
 

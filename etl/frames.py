@@ -7,6 +7,10 @@ The grain of each input frame, as the store loads it:
 * ``ROWS``        one row a Kommunikation of a person, key ``ENTRY``; a row of a shared betnr appears once a person
 * ``BASELINE``    one row an agreed pair, key ``ENTRY``; ``betnr`` is the one agreed with, maybe not the present one
 * ``LEFT_ALONE``  one row an entry nothing is done about, key ``id``
+
+and of the plan:
+
+* ``STEPS``       one row a write, of each person in the order of its decisions
 """
 
 from __future__ import annotations
@@ -128,6 +132,22 @@ LEFT_ALONE: Final = {
     "direction": TEXT,
     "detail": TEXT,
     "since": TEXT,
+}
+
+STEPS: Final = {
+    "entity_id": TEXT,
+    "betnr": WHOLE,
+    "variant": TEXT,
+    "side": TEXT,
+    "action": TEXT,
+    "channel": TEXT,
+    "komm_id": WHOLE,
+    "komm_kz": WHOLE,
+    "old_value": TEXT,
+    "new_value": TEXT,
+    "old_remark": TEXT,
+    "new_remark": TEXT,
+    "reason": TEXT,
 }
 
 

@@ -49,6 +49,11 @@ class ReadBack:
     readings: Mapping[int, Reading]
     disturbed: bool
 
+    @property
+    def cut(self) -> bool:
+        """Whether anything was not stored as sent."""
+        return not {Reading.VALUE_CUT, Reading.REMARK_CUT}.isdisjoint(self.readings.values())
+
 
 def read_back(run: Run, look: Look, written: Sequence[Written]) -> ReadBack:
     """One GET of the person in Advoware, compared with the rows written and the rows seen before."""
@@ -85,16 +90,14 @@ def shortened(step: Step, found: Row) -> bool:
     )
 
 
-def mended_readings(
-    again: ReadBack, first: ReadBack, unsyncable: Sequence[Written], too_long: Sequence[Written]
-) -> ReadBack:
+def mended_readings(again: ReadBack, first: ReadBack, mending: Sequence[Written]) -> ReadBack:
     """Both readings as one: what was mended keeps its verdict when the mending reads as sent, else the person fails."""
     for komm_id, found in again.readings.items():
         if found in (Reading.VALUE_CUT, Reading.REMARK_CUT):
             raise Unverified(
                 f"Advoware stores Kommunikation {komm_id} shortened, whatever is written; look at its value and remark."
             )
-    mended = {one.komm_id for one in (*unsyncable, *too_long)}
+    mended = {one.komm_id for one in mending}
     edited = {komm_id: found for komm_id, found in again.readings.items() if found is Reading.EDITED}
     now = {row.komm_id: row for row in again.advo.rows}
     then = {row.komm_id: row for row in first.advo.rows}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from etl.errors import PersonError
 
@@ -17,26 +17,35 @@ Key = TypeVar("Key")
 Answer = TypeVar("Answer")
 
 
+class Read(NamedTuple, Generic[Key, Answer]):
+    """One answer, or the person's error, and when it was asked for (monotonic seconds): that is its true age."""
+
+    key: Key
+    answer: Answer | PersonError
+    at: float
+
+
 def overlapped(
     run: Run, what: str, keys: Sequence[Key], fetch: Callable[[Key], Answer], readers: int
-) -> Iterator[tuple[Key, Answer | PersonError]]:
-    """Fetch with up to ``readers`` requests under way, in the order of ``keys``; a person's error is its answer."""
+) -> Iterator[Read[Key, Answer]]:
+    """Fetch with up to ``readers`` requests under way, in the order of ``keys``."""
 
-    def one(key: Key) -> Answer | PersonError:
+    def one(key: Key) -> Read[Key, Answer]:
+        asked_at = run.monotonic()
         try:
-            return fetch(key)
+            return Read(key, fetch(key), asked_at)
         except PersonError as error:
-            return error
+            return Read(key, error, asked_at)
 
     if readers <= 1 or len(keys) <= 1:
         for done, key in enumerate(keys):
             run.progress(what, done, len(keys))
-            yield key, one(key)
+            yield one(key)
         return
     with closing(ThreadedReads(one, keys, readers)) as reads:
-        for done, pair in enumerate(reads):
+        for done, read in enumerate(reads):
             run.progress(what, done, len(keys))
-            yield pair
+            yield read
 
 
 class ThreadedReads:
@@ -61,14 +70,14 @@ class ThreadedReads:
 
         self._fetch = one
 
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        """Yield each key with its answer, in order."""
-        waiting = [(key, self._pool.submit(self._fetch, key)) for key in self._keys[: self._window]]
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the answers in the order of the keys."""
+        waiting = [self._pool.submit(self._fetch, key) for key in self._keys[: self._window]]
         for upcoming in [*self._keys[self._window :], *[None] * len(waiting)]:
-            key, answer = waiting.pop(0)
+            answer = waiting.pop(0)
             if upcoming is not None:
-                waiting.append((upcoming, self._pool.submit(self._fetch, upcoming)))
-            yield key, answer.result()
+                waiting.append(self._pool.submit(self._fetch, upcoming))
+            yield answer.result()
 
     def close(self) -> None:
         """Cancel what was not begun and wait for what was."""

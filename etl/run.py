@@ -111,7 +111,7 @@ class Run:
     before_write: Callable[[], None] = lambda: None
     looks: dict[str, Look] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
-    failed_writes: int = 0
+    unconfirmed: set[str] = field(default_factory=set)
     unread: dict[str, PersonError] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
     approved: Mapping[str, Approved] = field(default_factory=dict)

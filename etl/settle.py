@@ -1,9 +1,9 @@
 """What an unfinished run did counts first (rules.md §5): before a person is planned, its open writes are settled.
 
 *done* counts as it is, unless the row still has the rowId it had before the write: then Advoware confirmed what it did
-not do (every write gives a row another rowId; advoware-api.md §2). *started* and *unknown* are settled by reading: a PUT
-arrived when its row carries the marker or slot it was to get, a POST when a row that did not exist carries its marker,
-an array PUT when an item it was to add is there and the one it was to replace or remove is not. Nothing is ever
+not do (every write gives a row another rowId; advoware-api.md §2). *started* and *unknown* are settled by reading: a
+PUT arrived when its row carries the marker or slot it was to get, a POST when a row that did not exist carries its
+marker, an array PUT when an item it was to add is there and the one it was to replace or remove is not. Nothing is ever
 repeated on suspicion.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from etl.records import AdvoPerson, Channel, EspoRecord
+from etl.records import AdvoPerson, Channel, EspoRecord, Row
 from etl.rules.canonical import canonical
 from etl.rules.items import espo_key
 from etl.rules.marker import decode
@@ -82,7 +82,7 @@ def row_arrived(change: Change, advo: AdvoPerson) -> tuple[bool, int | None]:
     wanted = decode(change["new_remark"])
     if change["action"] != "create":
         rows = [row for row in advo.rows if row.komm_id == change["komm_id"]]
-        return any(same_marker(row.remark, change["new_remark"]) for row in rows), None
+        return any(carries(row, change) for row in rows), None
     there_before = set((change["before"] or {}).get("komm_ids", ()))
     found = [
         row.komm_id
@@ -91,6 +91,16 @@ def row_arrived(change: Change, advo: AdvoPerson) -> tuple[bool, int | None]:
         and (decode(row.remark).value, decode(row.remark).komm_kz) == (wanted.value, wanted.komm_kz)
     ]
     return bool(found), min(found, default=None)
+
+
+def carries(row: Row, change: Change) -> bool:
+    """Whether a row shows that a PUT arrived: its marker, and where it bore that marker before, the value too.
+
+    (rules.md §5 names the marker only; a revert writes the marker that is there already, so there it proves nothing.)
+    """
+    told_before = same_marker(change["old_remark"], change["new_remark"])
+    value_too = not told_before or (row.value or "") == (change["new_value"] or "")
+    return same_marker(row.remark, change["new_remark"]) and value_too
 
 
 def same_marker(found: str | None, sent: str | None) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import PersonError, UnknownOutcome
 from etl.rules.backoff import after_failure
+from etl.rules.words import for_staff
 from etl.snapshot import save_espo_meta
 from etl.store.due import mark_due
 from etl.store.journal import settle
@@ -86,7 +87,7 @@ def fail_person(run: Run, entity_id: str, error: PersonError) -> None:
         entity_id,
         {
             "sync_status": failure.status,
-            "error": message,
+            "error": for_staff(message, limits.language)[:LONGEST_MESSAGE],
             "retry_count": failure.retry_count,
             "next_retry": failure.next_retry_at,
             "auto_reset": failure.auto_reset_at,
@@ -114,7 +115,7 @@ def show_shared(run: Run, entity_id: str, message: str) -> None:
     person = load_person(run.store, entity_id)
     ours = person is not None and run.limits.allows(entity_id, person["betnr"])
     if person is not None and ours and person["espo_status"] != "conflict":
-        show_status(run, entity_id, {"sync_status": "conflict", **AT_REST, "error": message})
+        show_status(run, entity_id, {"sync_status": "conflict", **AT_REST, "error": for_staff(message, run.limits.language)})
 
 
 def give_up_for_now(run: Run, entity_id: str) -> None:

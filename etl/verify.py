@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from etl.errors import Unverified
 from etl.guard import Saved, baseline_record
 from etl.notes import note_conflicts
 from etl.readback import ReadBack, Reading, Written, mended_readings, put_back, read_back, without_marker
@@ -20,31 +21,51 @@ from etl.snapshot import save_look
 from etl.status import renew_status
 from etl.store.baseline import drop_baseline, save_baseline, save_left_alone
 from etl.store.due import clear_due, mark_due
-from etl.store.journal import set_decision_state, settle
+from etl.store.journal import set_change_state, set_decision_state, settle
 from etl.store.persons import update_person
+from etl.store.states import ChangeState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from etl.run import Look, Run
 
+EDITED_MEANWHILE = "edited while it was synced"
+
+
 def verify_person(run: Run, saved: Saved, written: Sequence[Written]) -> None:
     """Read Advoware back, mend what was not stored as sent, renew EspoCRM's status and commit the person."""
     look = run.looks[saved.plan.entity_id]
     back = read_back(run, look, written)
-    unsyncable = [one for one in written if back.readings[one.komm_id] is Reading.VALUE_CUT]
-    too_long = [one for one in written if back.readings[one.komm_id] is Reading.REMARK_CUT]
-    if unsyncable or too_long:
-        mended = [put_back(run, saved, one) for one in unsyncable] + [
-            without_marker(run, saved, one) for one in too_long
-        ]
-        back = mended_readings(read_back(run, look, mended), back, unsyncable, too_long)
+    if back.cut:
+        back = mended(run, saved, written, back)
     settled = not back.disturbed and Reading.EDITED not in back.readings.values()
     records = row_records(back.advo, run.policy.region, run.policy.table)
     espo = renew_status(run, look.espo, fingerprint_of(records) if settled else None)
-    undisturbed = settled and same_items(saved.plan.expected_items, espo.items)
-    commit_person(run, saved, written, back, espo, at_rest=undisturbed)
+    edited_in_espo = not same_items(saved.plan.expected_items, espo.items)
+    if edited_in_espo:
+        mark_due(run.store, [espo.entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
+    commit_person(run, saved, written, back, espo, at_rest=settled and not edited_in_espo)
     note_conflicts(run, saved.plan.entity_id)
+
+
+def mended(run: Run, saved: Saved, written: Sequence[Written], back: ReadBack) -> ReadBack:
+    """Put back what Advoware could not hold, all writes of the entry, and write too long remarks without marker.
+
+    Where even that does not read as sent the person fails, and the writes in question count as failed: what stands in
+    Advoware then was never agreed on.
+    """
+    cut = {id(one.decision) for one in written if back.readings[one.komm_id] is Reading.VALUE_CUT}
+    unsyncable = [one for one in written if id(one.decision) in cut]
+    others = [one for one in written if id(one.decision) not in cut]
+    too_long = [one for one in others if back.readings[one.komm_id] is Reading.REMARK_CUT]
+    again = [put_back(run, saved, one) for one in unsyncable] + [without_marker(run, saved, one) for one in too_long]
+    try:
+        return mended_readings(read_back(run, run.looks[saved.plan.entity_id], again), back, again)
+    except Unverified as error:
+        changes = [saved.change_of(one.step) for one in (*unsyncable, *too_long)]
+        set_change_state(run.store, changes, ChangeState.FAILED, now=run.utcnow(), error=str(error))
+        raise
 
 
 def commit_person(
@@ -70,7 +91,7 @@ def commit_person(
         )
         clear_due(run.store, [plan.entity_id]) if at_rest and not plan.again else None
         if not at_rest:
-            mark_due(run.store, [plan.entity_id], "edited while it was synced", now, edited_by_other=True)
+            mark_due(run.store, [plan.entity_id], EDITED_MEANWHILE, now)
     run.tally.changed.add(plan.entity_id)
     run.tally.clean.add(plan.entity_id)
     run.tally.left_alone += len(plan.left)
@@ -90,13 +111,14 @@ def move_baseline(
     if any(back.readings[one.komm_id] is Reading.VALUE_CUT for one in own):
         return
     row = decision.entry.row
-    if not own and row is not None and (found.get(row.komm_id) is None or found[row.komm_id].row_id != row.row_id):
+    stands = row is None or (row.komm_id in found and found[row.komm_id].row_id == row.row_id)
+    if not decision.steps and not stands:
         return
     drop_baseline(run.store, saved.plan.entity_id, decision.drops)
     pair = decision.pair
     if pair is None:
         return
-    komm_id = pair.komm_id if pair.komm_id is not None else next(one.komm_id for one in own)
+    komm_id = pair.komm_id if pair.komm_id is not None else own[0].komm_id
     unmarked = (bool(own) and back.readings[own[0].komm_id] is Reading.REMARK_CUT) or refused_marker(decision, own)
     record = baseline_record(
         saved.plan, pair, run.policy.region, komm_id=komm_id, row_id=found[komm_id].row_id if komm_id in found else None
@@ -114,7 +136,13 @@ def refused_marker(decision: Decision, own: Sequence[Written]) -> bool:
 def cut_values(written: Iterable[Written], back: ReadBack) -> list[Left]:
     """The values Advoware stores otherwise than sent: they stay in EspoCRM only."""
     return [
-        Left(Side.ESPO, "unsyncable", "Advoware does not store it as sent", one.decision.entry.item.item.value)
+        Left(
+            Side.ESPO,
+            "unsyncable",
+            "Advoware does not store it as sent",
+            one.decision.entry.item.item.value,
+            channel=one.step.channel,
+        )
         for one in written
         if back.readings[one.komm_id] is Reading.VALUE_CUT and one.decision.entry.item is not None
     ]
@@ -127,7 +155,7 @@ def left_records(betnr: int, left: Iterable[Left]) -> list[dict[str, Any]]:
             "betnr": betnr,
             "side": one.side,
             "komm_id": one.komm_id,
-            "channel": None,
+            "channel": one.channel,
             "value": one.value,
             "reason": one.reason,
             "direction": one.direction,
@@ -175,7 +203,7 @@ def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
         finish_person(run, entity_id, fingerprint, at_rest=at_rest)
         if not at_rest:
             save_look(run, espo, look.advo)
-            mark_due(run.store, [entity_id], "edited while it was synced", run.utcnow(), edited_by_other=True)
+            mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
         elif saved is None or not saved.plan.again:
             clear_due(run.store, [entity_id])
     run.tally.clean.add(entity_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etl.errors import AdvosyncError, Outage, RunEnds, UnknownOutcome
+from etl.errors import AdvosyncError, RunEnds, UnknownOutcome
 from etl.records import Row, RowDraft
 from etl.store.conflicts import drop_conflicts, save_conflicts
 from etl.store.journal import set_change_state
@@ -43,7 +43,7 @@ def end_well(
     run: Run, changes: Sequence[int], system: str, *, komm_id: int | None = None, answered_row_id: str | None = None
 ) -> None:
     """Commit *done*."""
-    run.failed_writes = 0
+    run.unconfirmed.clear()
     run.tally.writes[system] += 1
     set_change_state(
         run.store, changes, ChangeState.DONE, now=run.utcnow(), answered_row_id=answered_row_id, komm_id=komm_id
@@ -51,15 +51,10 @@ def end_well(
 
 
 def end_badly(run: Run, changes: Sequence[int], error: Exception) -> None:
-    """Record how a write ended that was not confirmed; several unconfirmed ones in a row are an outage."""
-    if isinstance(error, UnknownOutcome):
-        state = ChangeState.UNKNOWN
-        run.failed_writes += 1
-    else:
-        state = ChangeState.DROPPED if isinstance(error, RunEnds) else ChangeState.FAILED
+    """Record how a write ended that was not confirmed: *unknown*, or certainly not written."""
+    nothing_written = ChangeState.DROPPED if isinstance(error, RunEnds) else ChangeState.FAILED
+    state = ChangeState.UNKNOWN if isinstance(error, UnknownOutcome) else nothing_written
     with run.store.transaction():
         set_change_state(run.store, changes, state, now=run.utcnow(), error=str(error))
         if state is not ChangeState.UNKNOWN:
             drop_conflicts(run.store, changes)
-    if isinstance(error, UnknownOutcome) and run.failed_writes >= run.limits.outage_after:
-        raise Outage(error.system, f"{run.failed_writes} writes in a row were not confirmed") from error

@@ -47,7 +47,10 @@ People = Annotated[
     list[str] | None,
     typer.Option("--person", metavar="ID|BETNR", help="Only this person; may be given several times."),
 ]
+Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it is carried out.")]
 
 
 @app.callback()
@@ -166,6 +169,43 @@ def sync(
 
 
 @app.command()
+def run(context: typer.Context) -> int:
+    """Sync, sweep and keep house at the times of the schedule, until SIGTERM or Ctrl-C."""
+    config = configured(context)
+    from jobs.scheduler import serve
+    from jobs.stopping import stoppable
+    from jobs.world import REAL
+
+    with stoppable() as stopping:
+        serve(config, REAL, stopping)
+    return ExitCode.DONE
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    max_age: Annotated[
+        str | None, typer.Option("--max-age", metavar="SPAN", help="Exit 1 when the last success is older, like 30m.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Say how everything stands, and how long edits take to arrive."""
+    from datetime import UTC, datetime
+
+    from rich.console import Console
+
+    from jobs import standing
+
+    oldest, now = standing.age(max_age) if max_age else None, datetime.now(UTC)
+    found = standing.how_it_stands(configured(context, with_credentials=False), now)
+    if as_json:
+        typer.echo(standing.to_json(found))
+    else:
+        standing.render(found, Console())
+    return standing.exit_code(found, now, oldest)
+
+
+@app.command()
 def held(context: typer.Context, as_json: AsJson = False) -> int:
     """List the persons a guard keeps back, by run."""
     from rich.console import Console
@@ -193,6 +233,229 @@ def approve(
 
     options = Options(trigger="approve", approve_run=run, operator=operator(), reason=reason)
     return carried_out(config, options, as_json=as_json)
+
+
+@app.command()
+def maintenance(context: typer.Context, as_json: AsJson = False) -> int:
+    """Check the state store, copy it, and delete old copies and old history."""
+    config = configured(context, with_credentials=False)
+    from jobs.maintenance import maintain
+
+    return kept(maintain(config, keeper("maintenance", None)), as_json=as_json)
+
+
+@app.command()
+def backup(
+    context: typer.Context,
+    to: Annotated[Path | None, typer.Option("--to", help="The file to write; in `backups/` unless given.")] = None,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write a consistent copy of the state store."""
+    config = configured(context, with_credentials=False)
+    from jobs.maintenance import Wish, back_up
+
+    return kept(back_up(config, keeper("backup", reason), Wish(to=to)), as_json=as_json)
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, help="Keep history of so many days; the file's, unless given.")
+    ] = None,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> int:
+    """Delete history that is older than retention says and not needed any more."""
+    config = configured(context, with_credentials=False)
+    from jobs.maintenance import Wish, prune_now
+
+    return kept(prune_now(config, keeper("prune", reason), Wish(days=days)), as_json=as_json)
+
+
+@app.command()
+def backfill(
+    context: typer.Context,
+    everybody: Annotated[bool, typer.Option("--all", help="Every linked person.")] = False,
+    betnr: Annotated[list[int] | None, typer.Option("--betnr", help="This person; may be given several times.")] = None,
+    entity: Annotated[
+        list[str] | None, typer.Option("--entity", metavar="ID", help="Likewise, by EspoCRM's ID.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DATE", help="Only records saved since, like 2026-08-01.")
+    ] = None,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", help="Only persons on this status; may be given several times.")
+    ] = None,
+    direction: ToDirection = None,
+    scope: ConflictScope = None,
+    chunk: Annotated[int, typer.Option("--chunk", min=1, help="Persons between two pauses of the lock.")] = 200,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the one that was stopped.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> int:
+    """Look once at the selected persons on both sides, in chunks, beside the regular runs."""
+    config = configured(context)
+    from jobs.pipeline import Options
+    from jobs.selecting import selection_of
+
+    selection = selection_of(
+        everybody=everybody, betnrs=betnr, entities=entity, since=since, statuses=status, chunk=chunk, resume=resume
+    )
+    options = Options(
+        trigger="plan" if dry_run else "backfill",
+        direction=direction,
+        scope=scope,
+        write=not dry_run,
+        operator=operator(),
+        reason=reason,
+        backfill=selection,
+    )
+    return carried_out(config, options, as_json=as_json)
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    person: Annotated[str, typer.Argument(metavar="ID|BETNR", help="EspoCRM's ID, or the betnr.")],
+    everything: Annotated[bool, typer.Option("--all", help="The whole story, not one screen.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Tell one person's story: what was seen, decided and why, written, lost, and when."""
+    config = configured(context, with_credentials=False)
+    from rich.console import Console
+
+    from jobs import explain as story
+
+    told = story.explained(config, person)
+    if as_json:
+        typer.echo(json.dumps({"persons": told}, ensure_ascii=False))
+    else:
+        for one in told:
+            story.render(one, Console(), everything=everything)
+    return ExitCode.DONE
+
+
+@app.command()
+def conflicts(
+    context: typer.Context,
+    everything: Annotated[bool, typer.Option("--all", help="Those seen or restored, too.")] = False,
+    seen: Annotated[
+        list[int] | None, typer.Option("--seen", metavar="NO", help="Take this one off the list; may be repeated.")
+    ] = None,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> int:
+    """List the values that lost, or mark them as seen."""
+    config = configured(context, with_credentials=False)
+    from rich.console import Console
+
+    from jobs import conflicts as lost
+    from jobs.recorded import Asked
+
+    if seen:
+        lost.mark(config, seen, Asked(operator(), reason))
+    found = lost.lost_values(config, everything=everything)
+    if as_json:
+        typer.echo(json.dumps({"conflicts": found}, ensure_ascii=False))
+    else:
+        lost.render(found, Console())
+    return ExitCode.DONE
+
+
+@app.command()
+def restore(
+    context: typer.Context,
+    conflict: Annotated[int, typer.Argument(metavar="NO", help="The number `conflicts` shows.")],
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> int:
+    """Put a value that lost back on both sides."""
+    config = configured(context)
+    from jobs.pipeline import Options
+
+    options = Options(trigger="restore", restore=conflict, operator=operator(), reason=reason)
+    return shown_first(config, options, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@app.command()
+def undo(
+    context: typer.Context,
+    run: Annotated[int, typer.Argument(metavar="RUN", help="The run whose writes are put back.")],
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> int:
+    """Put back what a run wrote, on both sides, where nobody edited it since."""
+    config = configured(context)
+    from jobs.pipeline import Options
+
+    options = Options(trigger="undo", undo_run=run, operator=operator(), reason=reason)
+    return shown_first(config, options, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@app.command()
+def retry(
+    context: typer.Context,
+    person: Annotated[list[str] | None, typer.Argument(metavar="ID|BETNR", help="Persons to try again.")] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody who failed.")] = False,
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> int:
+    """Make failed persons due now; of those named, what was undone may happen again."""
+    if bool(person) == everybody:
+        raise typer.BadParameter("name persons, or say --all")
+    config = configured(context, with_credentials=False)
+    from jobs import retry as again
+    from jobs.recorded import Asked
+
+    retried = again.retry(config, person or (), Asked(operator(), reason))
+    if as_json:
+        typer.echo(json.dumps(again.to_document(retried), ensure_ascii=False))
+    else:
+        typer.echo("\n".join(again.told(retried)))
+    return ExitCode.DONE
+
+
+@app.command()
+def forget(
+    context: typer.Context,
+    person: Annotated[str, typer.Argument(metavar="ID|BETNR", help="A person who is no longer linked.")],
+    reason: Reason = None,
+    as_json: AsJson = False,
+) -> int:
+    """Erase a person who is no longer linked from the store and its copies."""
+    config = configured(context, with_credentials=False)
+    from jobs import forget as erasing
+
+    return kept(erasing.forget(config, person, keeper("forget", reason)), as_json=as_json)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of the state store, like open_conflicts.")],
+    output: Annotated[Path | None, typer.Option("--output", help="The file; standard output unless given.")] = None,
+    reason: Reason = None,
+) -> int:
+    """Write a view of the state store as CSV."""
+    config = configured(context, with_credentials=False)
+    from jobs import export as leaving
+    from jobs.private_file import write_private
+    from jobs.recorded import Asked
+
+    text = leaving.export(config, view, Asked(operator(), reason))
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_private(output, text)
+        typer.echo(output, err=True)
+    return ExitCode.DONE
 
 
 @app.command()
@@ -266,6 +529,19 @@ def operator() -> str:
         return f"uid {os.getuid()}"
 
 
+def keeper(trigger: str, reason: str | None) -> Options:
+    """Keeping house, as it is recorded."""
+    from jobs.options import Options
+
+    return Options(trigger=trigger, operator=operator(), reason=reason)
+
+
+def kept(done: dict[str, object], *, as_json: bool) -> int:
+    """What keeping house came to, and its exit code."""
+    typer.echo(json.dumps(done, ensure_ascii=False) if as_json else "\n".join(f"{name}: {done[name]}" for name in done))
+    return ExitCode.DONE
+
+
 def looked_over(config: Config, *, as_json: bool) -> int:
     """``check --data``: what a first sync will meet."""
     from dataclasses import replace
@@ -290,11 +566,13 @@ def carried_out(
     """One run, shown (and given to ``also``), and its exit code."""
     from dataclasses import replace
 
-    from jobs import pipeline, progress
+    from jobs import pipeline, progress, telling
+    from jobs.stopping import heeding, stoppable
     from jobs.world import REAL
 
-    with progress.shown() as tell:
-        report = pipeline.run(config, options, world=replace(REAL, progress=tell))
+    with progress.shown() as tell, stoppable() as stopping:
+        world = heeding(replace(REAL, progress=tell), stopping)
+        report = telling.attended(config, options, lambda: pipeline.run(config, options, world=world), world=world)
     if also is not None:
         also(report)
     if as_json:
@@ -302,6 +580,20 @@ def carried_out(
     else:
         show(report)
     return report.exit_code()
+
+
+def shown_first(config: Config, options: Options, *, dry_run: bool, yes: bool, as_json: bool) -> int:
+    """What puts something back: at a terminal its plan is shown first, and carried out when somebody says so."""
+    from dataclasses import replace
+
+    look = replace(options, trigger="plan", write=False)
+    if dry_run:
+        return carried_out(config, look, as_json=as_json)
+    if not (yes or as_json) and sys.stdin.isatty():
+        code = carried_out(config, look, as_json=False)
+        if code != ExitCode.CHANGES_PLANNED or not typer.confirm("Carry this out?"):
+            return code
+    return carried_out(config, options, as_json=as_json)
 
 
 def show(report: RunReport) -> None:

@@ -25,6 +25,32 @@ class Options:
     operator: str | None = None
     reason: str | None = None
     approve_run: int | None = None
+    undo_run: int | None = None
+    restore: int | None = None
+    backfill: Selection | None = None
+
+    @property
+    def in_chunks(self) -> bool:
+        """Whether it is done in chunks that give way to others between them."""
+        return self.sweep or self.backfill is not None
+
+    @property
+    def about(self) -> int | None:
+        """The run or conflict the command was given."""
+        return next((one for one in (self.approve_run, self.undo_run, self.restore) if one is not None), None)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Whom a backfill takes: those that fit one of the given marks; ``resume`` goes on with the last one's."""
+
+    everybody: bool = False
+    betnrs: tuple[int, ...] = ()
+    entities: tuple[str, ...] = ()
+    since: str | None = None
+    statuses: tuple[str, ...] = ()
+    chunk: int = 200
+    resume: bool = False
 
 
 @dataclass(frozen=True)

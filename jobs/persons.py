@@ -12,7 +12,7 @@ import structlog
 from etl.apply import apply_person
 from etl.diff import PersonPlan, Plan
 from etl.diff import plan as plan_of
-from etl.errors import Gone, Moved, PersonError, UnknownOutcome
+from etl.errors import Gone, Moved, Outage, PersonError, UnknownOutcome
 from etl.extract import look_at, recheck_shared, set_apart_shared
 from etl.guard import Saved, held_persons, hold, save_plan
 from etl.rules.foreign import too_many
@@ -21,6 +21,7 @@ from etl.rules.leaving import is_undo_note
 from etl.second_writer import hold_foreign, without_foreign
 from etl.status import fail_person, give_up_for_now, show_deleted, show_shared
 from etl.store.baseline import add_left_alone
+from etl.store.due import mark_due
 from etl.store.journal import counted_in_run
 from etl.store.persons import load_persons, update_person
 from etl.store.snapshots import known_types, load_frames
@@ -29,6 +30,7 @@ from etl.verify import agree_quietly, left_records
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from etl.records import Side
     from etl.run import Run
     from etl.store.states import HoldKind
 
@@ -83,7 +85,7 @@ def sync_persons(run_: Run, ready: Sequence[str]) -> Plan:
 
 
 def make_plans(run_: Run, ready: Sequence[str]) -> Plan:
-    """The pure stage over what the store holds of these persons; what an operator puts back has a planner of its own."""
+    """The pure stage over what the store holds of these persons; what is put back has a planner of its own."""
     if not ready:
         return {}
     if run_.planner is not None:
@@ -125,9 +127,9 @@ def journalled(run_: Run, plan: PersonPlan) -> Saved:
 def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonPlan | None) -> None:
     """One person: wait, agree quietly, or write; errors of this person end here."""
     if plan is not None and plan.waits_for is not None:
-        run_.tally.waiting.add(entity_id)
         if run_.write:
-            update_person(run_.store, entity_id, waiting_side=plan.waits_for)
+            waits(run_, entity_id, plan.waits_for)
+        run_.tally.waiting.add(entity_id)
         return
     if not run_.write:
         (run_.tally.changed if plan is not None and plan.steps else run_.tally.clean).add(entity_id)
@@ -145,6 +147,13 @@ def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonP
             carried_out(run_, saved)
     except PersonError as error:
         fail_person(run_, entity_id, error)
+
+
+def waits(run_: Run, entity_id: str, side: Side) -> None:
+    """All entries vanished from one side: the person stays due until the next run sees the same (rules.md §1)."""
+    with run_.store.transaction():
+        update_person(run_.store, entity_id, waiting_side=side)
+        mark_due(run_.store, [entity_id], "all entries vanished from one side", run_.utcnow())
 
 
 def is_held(run_: Run, plans: Plan, kinds: Mapping[str, HoldKind]) -> bool:
@@ -174,8 +183,17 @@ def tried(run_: Run, saved: Saved) -> bool:
             agree_quietly(run_, saved, run_.looks[saved.plan.entity_id])
     except (Gone, Moved, UnknownOutcome) as moved:
         run_.log.info("planned_again", reason=str(moved))
+        if isinstance(moved, UnknownOutcome):
+            unconfirmed(run_, saved.plan.entity_id, moved)
         return False
     return True
+
+
+def unconfirmed(run_: Run, entity_id: str, error: UnknownOutcome) -> None:
+    """Writes of several persons in a row that were not confirmed are an outage; one person's alone never ends a run."""
+    run_.unconfirmed.add(entity_id)
+    if len(run_.unconfirmed) >= run_.limits.outage_after:
+        raise Outage(error.system, f"writes of {len(run_.unconfirmed)} persons in a row were not confirmed") from error
 
 
 def planned_again(run_: Run, entity_id: str) -> Saved | None:
@@ -193,8 +211,8 @@ def planned_again(run_: Run, entity_id: str) -> Saved | None:
             PersonPlan(entity_id, run_.looks[entity_id].advo.betnr, (), (), run_.looks[entity_id].items), (), ()
         )
     if fresh.waits_for is not None:
+        waits(run_, entity_id, fresh.waits_for)
         run_.tally.waiting.add(entity_id)
-        update_person(run_.store, entity_id, waiting_side=fresh.waits_for)
         return None
     written = counted_in_run(run_.store, run_.id, entity_id, COUNTED_ACTIONS)
     if is_held(run_, plans, held_persons(run_, plans, written={entity_id: written})):

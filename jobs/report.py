@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from dataclasses import asdict, astuple, dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 
 from jobs.exit_codes import ExitCode, Outcome
 
@@ -31,6 +32,8 @@ VARIANT_WORDS = {
     "leftover": "our own leftover row, emptied",
     "leave":    "left alone",
     "same":     "nothing to do",
+    "undo":     "put back by an operator",
+    "restore":  "restored by an operator",
 }  # fmt: skip
 """What a variant is called on the screen."""
 
@@ -46,6 +49,15 @@ ENDINGS = {
     Outcome.USAGE:          ("red",    "Nothing was started."),
     Outcome.CRASHED:        ("red",    "advosync itself failed."),
 }  # fmt: skip
+
+
+SEVERITY = (
+    Outcome.DONE, Outcome.FAILED_PERSONS, Outcome.HELD, Outcome.LOCKED, Outcome.STOPPED, Outcome.OUTAGE,
+    Outcome.USAGE, Outcome.CRASHED,
+)  # fmt: skip
+"""Of two chunks of a sweep the worse one says how it ended."""
+
+ENDS_A_SWEEP = frozenset(SEVERITY) - {Outcome.DONE, Outcome.FAILED_PERSONS, Outcome.HELD}
 
 
 class Change(TypedDict):
@@ -102,9 +114,15 @@ class Calls:
     advoware: dict[str, int] = field(default_factory=dict)
 
 
+Numbers = TypeVar("Numbers", Persons, Writes)
+
+
 @dataclass
 class RunReport:
-    """What one run did. Times are UTC text; ``variants`` counts steps; ``error`` says why a run ended early."""
+    """What one run did. Times are UTC text; ``variants`` counts steps; ``error`` says why a run ended early.
+
+    ``sweep_after`` is the record a sweep has come to, None when it is through.
+    """
 
     run_id: int | None = None
     outcome: Outcome = Outcome.DONE
@@ -121,6 +139,32 @@ class RunReport:
     error: str | None = None
     notices: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    sweep_after: str | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether this was a chunk of a sweep, and the next one can follow."""
+        return self.sweep_after is not None and self.outcome not in ENDS_A_SWEEP
+
+    def followed_by(self, chunk: RunReport) -> RunReport:
+        """Both chunks of a sweep as one report; the later one says where it stands, the worse one how it ended."""
+        return replace(
+            self,
+            outcome=max(self.outcome, chunk.outcome, key=SEVERITY.index),
+            finished_at=chunk.finished_at or self.finished_at,
+            persons=summed(self.persons, chunk.persons),
+            variants=dict(Counter(self.variants) + Counter(chunk.variants)),
+            conflicts=self.conflicts + chunk.conflicts,
+            writes=summed(self.writes, chunk.writes),
+            calls=Calls(
+                dict(Counter(self.calls.espocrm) + Counter(chunk.calls.espocrm)),
+                dict(Counter(self.calls.advoware) + Counter(chunk.calls.advoware)),
+            ),
+            errors=[*self.errors, *chunk.errors],
+            error=chunk.error or self.error,
+            notices=[*self.notices, *chunk.notices],
+            sweep_after=chunk.sweep_after if chunk.run_id else self.sweep_after,
+        )
 
     def exit_code(self) -> ExitCode:
         """The outcome's code; a plan that is done and has something to do says 2."""
@@ -133,11 +177,18 @@ class RunReport:
         document = asdict(self)
         if self.trigger != PLAN:
             del document["changes"]
+        if self.sweep_after is None:
+            del document["sweep_after"]
         return document
 
     def to_json(self) -> str:
         """The document as JSON text."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+def summed(one: Numbers, other: Numbers) -> Numbers:
+    """Two counts of one kind as one."""
+    return type(one)(*(mine + theirs for mine, theirs in zip(astuple(one), astuple(other), strict=True)))
 
 
 def render_summary(report: RunReport, console: Console) -> None:

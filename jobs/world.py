@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import httpx
+    from etl.clients.ask import Transport
 
 
 class Around(TypedDict):
@@ -29,9 +29,9 @@ class World:
     utcnow: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    espo_transport: httpx.BaseTransport | None = None
-    advo_transport: httpx.BaseTransport | None = None
-    ping_transport: httpx.BaseTransport | None = None
+    espo_transport: Transport | None = None
+    advo_transport: Transport | None = None
+    ping_transport: Transport | None = None
     checkpoint: Callable[[], None] = lambda: None
     progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None
     durable: bool = True

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from etl.diff import STEP_COLUMNS, PersonPlan, plan, steps_frame
-from etl.frames import BASELINE, ITEMS, LEFT_ALONE, PERSONS, ROWS, Schema
+from etl.diff import PersonPlan, plan, steps_frame
+from etl.frames import BASELINE, ITEMS, LEFT_ALONE, PERSONS, ROWS, STEPS, Schema
 from etl.records import Channel, Direction, Item, Row, Scope
 from etl.rules.canonical import canonical
 from etl.rules.entry import Policy
@@ -215,6 +215,6 @@ def as_written(made: PersonPlan) -> list[tuple[Any, ...]]:
 def in_frame(plans: dict[str, PersonPlan]) -> list[tuple[Any, ...]]:
     """The rows of the steps frame, without the reason."""
     whole = steps_frame(plans)
-    assert list(whole.columns) == STEP_COLUMNS
+    assert list(whole.dtypes.items()) == list(frame([], STEPS).dtypes.items())
     plain = whole.drop(columns="reason").astype(object)
     return sorted(plain.where(plain.notna(), None).itertuples(index=False, name=None), key=str)

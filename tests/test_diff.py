@@ -187,6 +187,12 @@ plan     var3 E remove 88001 1 | x > -         |
          var3 E remove 88002 2 | y > -         |
          var3 A mark 88001 1 |  >              | m(x:1) > slot(1)
 """,
+    "a new entry beside what vanished is no reason not to wait": """
+now      z Fax *           | 88001 0 x'        | m(x:1)
+agreed   88001 1 x Office x'
+plan     -
+waits    espo
+""",
     "from both: nothing to wait for": """
 now      -                 | 88001 0           | slot(1)
 agreed   88001 1 x Office x'

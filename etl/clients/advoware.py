@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from etl.clients.advoware_login import (
     LOGIN_HINT,
     OFFLINE,
+    REFUSED,
     SYSTEM,
     Account,
     Addresses,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 ONE_WRITE = threading.Lock()
 """Held during every write, by every client of this process (rules.md §5)."""
 
-HABITS = Habits(SYSTEM, LOGIN_HINT, offline=OFFLINE)
+HABITS = Habits(SYSTEM, LOGIN_HINT, offline=OFFLINE, login_refused=REFUSED)
 
 
 class Advoware:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 EXCERPT = 200
 """Most characters of a foreign text that enter one of our messages."""
 
+HALF_LETTER = re.compile("[\ud800-\udfff]")
+"""An emoji cut in half: valid JSON, but no text that a file, a database or a request can hold."""
+
 VALIDATION = re.compile(r"field: (?P<field>\w+), type: (?P<type>\w+)")
 """EspoCRM's ``X-Status-Reason`` on a refused value: ``Field validation failure; entityType: …, field: …, type: …``."""
 

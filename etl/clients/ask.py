@@ -49,8 +49,13 @@ class Habits:
     system: str
     login_hint: str
     offline: tuple[str, ...] = ()
+    login_refused: tuple[str, ...] = ()
     bare_403_is_login: bool = False
     html_404_is_outage: bool = False
+
+
+Transport = httpx.BaseTransport
+"""How requests travel; the sandbox and tests give their own."""
 
 
 class World(TypedDict, total=False):

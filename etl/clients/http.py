@@ -199,7 +199,8 @@ class Border:
 
     def _is_login_refused(self, answer: Answer) -> bool:
         bare_403 = answer.status == FORBIDDEN and not answer.status_reason
-        return answer.status == UNAUTHORIZED or (bare_403 and self._habits.bare_403_is_login)
+        told = answer.says(self._habits.login_refused) is not None
+        return answer.status == UNAUTHORIZED or (bare_403 and self._habits.bare_403_is_login) or told
 
     def _wait(self, ask: Ask, fault: Fault, failures: int, waited: float) -> float | None:
         """Seconds until the next try, ``None`` for giving up."""

@@ -115,6 +115,7 @@ class Left:
     value: str
     komm_id: int | None = None
     direction: Direction | None = None
+    channel: Channel | None = None
 
 
 @dataclass(frozen=True, slots=True)

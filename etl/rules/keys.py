@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from etl.rules.kommkz import KommKzTable
 
+TYPE_CHANGED: Final = "type changed in EspoCRM"
+"""How a held-back type change is told; what a later run knows it by."""
+
 CHANNEL_CODES: Final = {Channel.PHONE.value: 0, Channel.MAIL.value: 1}
 NO_CHANNEL: Final = 2
 
@@ -30,7 +33,7 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[pd.Da
     """
     persons = frames["persons"].reset_index(drop=True)
     baseline = agreed_with_present_betnr(frames["baseline"], persons)
-    persons = with_history(persons, baseline)
+    persons = with_type_edits(with_history(persons, baseline), frames["left_alone"])
     index = pd.Index(persons["entity_id"])
     items = with_person(frames["items"], index)
     rows = with_person(frames["rows"], index)
@@ -88,6 +91,14 @@ def with_history(persons: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
         recovery=recovery.to_numpy(dtype=bool),
         trusted=trusted.to_numpy(dtype=bool),
     )
+
+
+def with_type_edits(persons: pd.DataFrame, left_alone: pd.DataFrame) -> pd.DataFrame:
+    """A type change that a direction held back is still one, though the due mark that told of it is gone."""
+    held = left_alone["reason"].eq("held_back") & left_alone["detail"].fillna("").str.startswith(TYPE_CHANGED)
+    waiting = persons["entity_id"].isin(left_alone.loc[held.fillna(value=False), "entity_id"])
+    by_other = persons["edited_by_other"].fillna(value=False).astype("bool")
+    return persons.assign(edited_by_other=by_other | waiting.to_numpy(dtype=bool))
 
 
 def with_person(frame: pd.DataFrame, index: pd.Index) -> pd.DataFrame:

@@ -18,8 +18,11 @@ from etl.rules.variants import Variant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+UNDONE = "undone"
+"""How the note begins about what an operator undid."""
+
 SENT_TO_ESPO = frozenset({Variant.VAR4, Variant.VAR6})
-SENT_TO_ADVO = frozenset({Variant.VAR1, Variant.VAR5, Variant.RETYPE})
+SENT_TO_ADVO = frozenset({Variant.VAR1, Variant.VAR5, Variant.RETYPE, Variant.CLASH})
 
 
 def leave(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list[tuple[Entry, Left | None]]:
@@ -34,10 +37,25 @@ def leave(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list
 
 def undone(person: PersonFacts, entry: Entry) -> Left | None:
     """What an operator undid does not happen again by itself, until somebody edits the entry (rules.md §4)."""
-    if entry.variant in (Variant.SAME, Variant.FORGET):
-        return None
-    left = remembered(person, entry, "held_back")
-    return left if left is not None and left.direction is None else None
+    notes = undo_notes(person, entry)
+    agree = all(is_row(note, entry) or is_item(note, entry) for note in notes)
+    over = entry.variant is Variant.SAME or (entry.variant is Variant.FORGET and entry.row is None)
+    return notes[0] if notes and agree and not over else None
+
+
+def undo_notes(person: PersonFacts, entry: Entry) -> list[Left]:
+    """The notes of an undo about either half of this entry; a note about its row names the row, as EspoCRM's may."""
+    rows = {one.komm_id for one in (entry.row, entry.base) if one is not None}
+    return [
+        note
+        for note in person.left
+        if is_undo_note(note) and (is_row(note, entry) or is_item(note, entry) or note.komm_id in rows)
+    ]
+
+
+def is_undo_note(note: Left) -> bool:
+    """Whether an undo left this note, and not a direction."""
+    return note.reason == "held_back" and note.direction is None and note.detail.startswith(UNDONE)
 
 
 def duplicate(person: PersonFacts, entry: Entry, entries: Sequence[Entry]) -> Left | None:
@@ -123,6 +141,13 @@ def remembered(person: PersonFacts, entry: Entry, reason: str) -> Left | None:
         if left.reason == reason and (is_row(left, entry) or is_item(left, entry)):
             return left
     return None
+
+
+def held_back(person: PersonFacts, entry: Entry) -> bool:
+    """Whether a direction held this entry back: its row by its number, its item by its value, however spelled."""
+    notes = [note for note in person.left if note.reason == "held_back"]
+    of_row = any(note.side is Side.ADVO and note.komm_id == row_number(entry) != 0 for note in notes)
+    return of_row or any(is_item(note, entry) for note in notes)
 
 
 def is_row(left: Left, entry: Entry) -> bool:

@@ -93,6 +93,8 @@ def items_by_agreed_value(
     used = pd.concat([base["item"], taken]) if taken is not None else base["item"]
     items = free_items(sides, used)
     wanted = base[only & base["item"].eq(NONE)]
+    if wanted.empty or items.empty:
+        return base
     wanted = wanted.assign(second=~holds_agreed(wanted, sides)).sort_values(["second", "komm_id"], kind="stable")
     found = join_once(
         wanted.rename(columns={"espo_key": "key"}), "base", items.reset_index(names="item_new"), "item_new"
@@ -114,6 +116,8 @@ def changed_items(
 
     First where the row already holds the new value; then one gone with one new; then by unique similarity.
     """
+    if not (base["item"].eq(NONE) & has_value(base, sides)).any():
+        return base
     base = base.assign(row_key=take(sides.rows["key"], base["row"]))
     for step in (same_already, only_one, by_similarity(similar)):
         gone = base[base["item"].eq(NONE) & has_value(base, sides)]
@@ -173,6 +177,8 @@ def ranked(rows: pd.DataFrame) -> pd.DataFrame:
 
 def join_once(left: pd.DataFrame, left_place: str, right: pd.DataFrame, right_place: str) -> pd.DataFrame:
     """Join on ``key`` so that each row of both frames is used at most once, in the order given."""
+    if left.empty or right.empty:  # most steps of most runs: nothing is left to match
+        return pd.DataFrame({column: np.empty(0, dtype="int64") for column in ("key", left_place, "turn", right_place)})
     ours = left.loc[left["key"].ne(NONE), ["key", left_place]]
     theirs = right.loc[right["key"].ne(NONE), ["key", right_place]]
     return ours.assign(turn=ours.groupby("key").cumcount()).merge(
@@ -204,6 +210,8 @@ def take(column: pd.Series | np.ndarray, where: pd.Series, missing: Any = NONE) 
 
 def overlay(column: pd.Series, key: pd.Series, at: pd.Series, value: pd.Series) -> pd.Series:
     """The column with ``value`` put where ``key`` is one of ``at``."""
+    if at.empty:
+        return column
     found = pd.Series(value.to_numpy(), index=at.to_numpy())
     return column.where(~key.isin(at), key.map(found)).astype("int64")
 

@@ -42,7 +42,6 @@ class PeopleOf:
         rows_of = self._by_person(
             self._sides.rows, {place: row for place, row in self._rows.items() if place not in claimed}
         )
-        filled = set(self._sides.rows.loc[self._sides.rows["filled"] & (self._sides.rows["free_channel"]), "person"])
         for number, person in zip(self._touched, self._persons, strict=True):
             mine = entries_of.get(number, [])
             mine += [
@@ -55,7 +54,7 @@ class PeopleOf:
                 first_sync=bool(person["first_sync"]),
                 recovery=bool(person["recovery"]),
                 trusted=bool(person["trusted"]),
-                waits_for=waits_for(person, mine, has_items=bool(items), has_rows=number in filled),
+                waits_for=waits_for(person, mine),
                 items=tuple(item.item for _, item in items),
                 slots=tuple(row for _, row in rows_of.get(number, [])),
                 left=tuple(self._left.get(person["entity_id"], ())),
@@ -97,9 +96,14 @@ def spare_entry(row: RowSeen, entries: Sequence[Entry]) -> Entry:
     )
 
 
-def waits_for(person: Mapping[str, Any], entries: Sequence[Entry], *, has_items: bool, has_rows: bool) -> Side | None:
-    """The side from which all entries vanished, unless the last run saw the same (rules.md §1, Completeness)."""
-    known = any(entry.base is not None for entry in entries)
+def waits_for(person: Mapping[str, Any], entries: Sequence[Entry]) -> Side | None:
+    """The side from which all known entries vanished, unless the last run saw the same (rules.md §1, Completeness).
+
+    A new entry beside them is no reason not to wait.
+    """
+    known = [entry for entry in entries if entry.base is not None]
+    has_items = any(entry.item is not None for entry in known)
+    has_rows = any(entry.row is not None and bool(entry.row.value) for entry in known)
     if not known or has_items == has_rows:
         return None
     side = Side.ESPO if not has_items else Side.ADVO
@@ -108,7 +112,8 @@ def waits_for(person: Mapping[str, Any], entries: Sequence[Entry], *, has_items:
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as dictionaries, NA as None; column by column, as converting whole frames costs twenty times as much."""
-    columns = [frame[name].to_numpy(dtype="object", na_value=None).tolist() for name in frame.columns]
+    plain = {"dtype": "object", "na_value": None}
+    columns = [frame[name].to_numpy(**plain).tolist() for name in frame.columns]  # type: ignore[call-overload]  # the stubs know no None
     return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -187,4 +192,5 @@ def left_note(one: Mapping[str, Any]) -> Left:
         one["value"] or "",
         None if one["komm_id"] is None else int(one["komm_id"]),
         Direction(one["direction"]) if one["direction"] else None,
+        Channel(one["channel"]) if one["channel"] else None,
     )

@@ -40,6 +40,8 @@ class Variant(StrEnum):
     LEFTOVER = "leftover"
     LEAVE = "leave"
     SAME = "same"
+    UNDO = "undo"
+    RESTORE = "restore"
 
 
 ESPO_CHANGES = frozenset({Variant.VAR1, Variant.VAR2, Variant.VAR5, Variant.RETYPE, Variant.CLASH})

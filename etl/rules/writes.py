@@ -13,6 +13,7 @@ from etl.records import Channel, Direction, Item, Side
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import Decision, Entry, Left, Pair, Policy, RowSeen, Step
 from etl.rules.items import new_item, replaced
+from etl.rules.keys import TYPE_CHANGED
 from etl.rules.marker import MarkerKind, encode, encode_slot
 from etl.rules.variants import Variant
 
@@ -31,7 +32,7 @@ REASONS = {
     Variant.VAR4: "new in Advoware",
     Variant.VAR5: "changed in EspoCRM",
     Variant.VAR6: "changed in Advoware",
-    Variant.RETYPE: "type changed in EspoCRM",
+    Variant.RETYPE: TYPE_CHANGED,
     Variant.LINK: "the same value on both sides, not linked yet",
     Variant.REPAIR: "the values agree, the marker did not",
     Variant.CLASH: "edited on both sides: EspoCRM wins",
@@ -57,13 +58,17 @@ def decision(one: Decided, means: Means) -> Decision:
         return left_alone(one, means.policy)
     reason = one.because or REASONS[entry.variant]
     if one.verdict is Verdict.REVERT:
-        return replace(WRITERS_REVERT[entry.variant](entry, means), reason=f"{reason}; EspoCRM wins")
+        made = WRITERS_REVERT[entry.variant](entry, means)
+        return replace(made, verdict=Verdict.REVERT, reason=f"{reason}; EspoCRM wins")
     made = WRITERS[entry.variant](entry, means)
     return replace(made, reason=reason + remark_kept(made))
 
 
 def left_alone(one: Decided, policy: Policy) -> Decision:
-    """Nothing is written and the baseline row stays."""
+    """Nothing is written and the baseline row stays.
+
+    A pair that a recovery read off a marker enters the baseline, else the next run would take both halves for new.
+    """
     entry = one.entry
     left = one.left
     if left is None:
@@ -78,9 +83,24 @@ def left_alone(one: Decided, policy: Policy) -> Decision:
             komm_id,
             policy.direction,
         )
+    recovered = pair_of_marker(entry)
     return Decision(
-        entry, Variant.LEAVE, Verdict.HOLD, f"{REASONS[entry.variant]}: {left.detail}", keeps=True, left=left
+        entry,
+        Variant.LEAVE,
+        Verdict.HOLD,
+        f"{REASONS[entry.variant]}: {left.detail}",
+        keeps=recovered is None,
+        pair=recovered,
+        left=left,
     )
+
+
+def pair_of_marker(entry: Entry) -> Pair | None:
+    """What was agreed by a marker that a recovery trusts."""
+    base = entry.base
+    if base is None or not base.pseudo:
+        return None
+    return Pair(base.komm_id, entry.channel, base.espo_value, base.espo_type, base.advo_value, base.komm_kz)
 
 
 def var1(entry: Entry, means: Means) -> Decision:
@@ -190,8 +210,10 @@ def revert_var4(entry: Entry, means: Means) -> Decision:
 
 
 def revert_var6(entry: Entry, means: Means) -> Decision:
-    """EspoCRM's value comes back; what Advoware had is kept in ``conflicts``."""
-    return replace(overwritten(entry, "revert"), verdict=Verdict.REVERT, lost=need(entry.row).value)
+    """EspoCRM's value comes back; what Advoware had is kept in ``conflicts``. A new type waits for the next plan."""
+    made = overwritten(entry, "revert")
+    pair = replace(need(made.pair), espo_type=need(entry.base).espo_type) if entry.type_edit else made.pair
+    return replace(made, pair=pair, lost=need(entry.row).value)
 
 
 WRITERS = {

@@ -119,6 +119,25 @@ def forget_left_alone(store: Store, entity_id: str, kept: Sequence[Mapping[str, 
     )
 
 
+def left_alone_of(store: Store, entity_id: str) -> list[dict[str, Any]]:
+    """Return what is left alone of one person."""
+    return store.rows("select * from left_alone where entity_id = :entity_id order by id", {"entity_id": entity_id})
+
+
+def pairs_of(store: Store, entity_id: str, betnr: int) -> list[dict[str, Any]]:
+    """Return the agreed pairs of one link, by row."""
+    return store.rows(
+        """
+        select *
+        from baseline
+        where entity_id = :entity_id
+            and betnr = :betnr
+        order by komm_id
+        """,
+        {"entity_id": entity_id, "betnr": betnr},
+    )
+
+
 def types_moved(store: Store, entity_id: str) -> bool:
     """Whether EspoCRM's stored type of any agreed value is not the agreed one."""
     return bool(

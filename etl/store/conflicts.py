@@ -86,6 +86,18 @@ def mark_restored(store: Store, conflict_ids: Iterable[int], now: str) -> None:
     mark(store, "restored_at", conflict_ids, now)
 
 
+def reopen(store: Store, conflict_ids: Iterable[int]) -> None:
+    """Record that what was restored has lost again."""
+    store.execute(
+        """
+        update conflicts
+        set restored_at = null
+        where id in (select value from json_each(:conflict_ids))
+        """,
+        {"conflict_ids": list(conflict_ids)},
+    )
+
+
 def mark(store: Store, column: str, conflict_ids: Iterable[int], now: str) -> None:
     """Set one time of these conflicts where it is not set."""
     store.execute(

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 Key = str | int
 """How people name a person: EspoCRM ID or betnr."""
 
+SEEN_MODIFIED: Final = "modified in EspoCRM"
+"""The soft reason: the record was saved, maybe for a birthday. Everything else is a reason to look on both sides."""
+
 LINKED: Final = """
     persons.betnr is not null
     and persons.gone_at is null
@@ -55,7 +58,7 @@ def mark_due(
     *,
     edited_by_other: bool = False,
 ) -> None:
-    """Make these persons due; whoever is due already keeps the earlier time and its reason.
+    """Make these persons due; whoever is due already keeps the earlier time, and its reason unless that was soft.
 
     ``edited_by_other`` says that this very record was modified by somebody else; it is kept until the mark is cleared.
     """
@@ -64,11 +67,17 @@ def mark_due(
         update persons
         set
             due_since = ifnull(due_since, :now),
-            due_reason = iif(due_since is null, :reason, due_reason),
+            due_reason = iif(due_since is null or due_reason = :soft, :reason, due_reason),
             edited_by_other = max(edited_by_other, :edited_by_other)
         where entity_id in (select value from json_each(:entity_ids))
         """,
-        {"entity_ids": list(entity_ids), "reason": reason, "now": now, "edited_by_other": edited_by_other},
+        {
+            "entity_ids": list(entity_ids),
+            "reason": reason,
+            "now": now,
+            "edited_by_other": edited_by_other,
+            "soft": SEEN_MODIFIED,
+        },
     )
 
 

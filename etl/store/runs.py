@@ -17,6 +17,7 @@ START_COLUMNS: Final = (
     "trigger",
     "operator",
     "reason",
+    "about",
     "host",
     "pid",
     "direction",
@@ -35,15 +36,20 @@ def start_run(  # noqa: PLR0913  a column each
     scope: str | None = None,
     operator: str | None = None,
     reason: str | None = None,
+    about: int | None = None,
     host: str | None = None,
     pid: int | None = None,
 ) -> int:
-    """Record that a run begins, and return its number; numbers are never used twice."""
+    """Record that a run begins, and return its number; numbers are never used twice.
+
+    ``about``: what an operator's command was given, the run of an undo for example.
+    """
     record = {
         "version": version,
         "trigger": trigger,
         "operator": operator,
         "reason": reason,
+        "about": about,
         "host": host,
         "pid": pid,
         "direction": direction,

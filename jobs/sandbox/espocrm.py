@@ -66,7 +66,7 @@ class EspoSim(Simulator):
 
     # What people do
 
-    def add_person(  # noqa: PLR0913  each is one plain fact of a record
+    def add_person(
         self,
         name: str,
         betnr: int | None = None,

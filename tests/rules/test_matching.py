@@ -92,9 +92,10 @@ plan     var5 A update 88001 1 | x' > x2       | m(x:1) Zentrale > m(x2:1) Zentr
     "6: what resembles nothing is a deletion and a creation, which does not use this run's slot": """
 now      w Office *        | 88001 0 x'        | m(x:1) Zentrale
          z Office          | 88002 0 y'        | m(y:1) Gegner, nicht anrufen
+         a *               | 88003 0 a         | m(a:4)
 agreed   88001 1 x Office x'
          88002 1 y Office y'
-person   waiting_side=espo
+         88003 4 a - a
 plan     var1 A create - 1 | - > w             | - > m(w:1)
          var1 A create - 1 | - > z             | - > m(z:1)
          var2 A empty 88001 1 | x' >           | m(x:1) Zentrale > slot(1) Zentrale
@@ -102,9 +103,11 @@ plan     var1 A create - 1 | - > w             | - > m(w:1)
 """,
     "6: similarity must be unique in both directions": """
 now      x3 Office *       | 88001 0 x'        | m(x:1) Zentrale
-                           | 88002 0 x2'       | m(x2:1) Gegner, nicht anrufen
+         a *               | 88002 0 x2'       | m(x2:1) Gegner, nicht anrufen
+                           | 88003 0 a         | m(a:4)
 agreed   88001 1 x Office x'
          88002 1 x2 Office x2'
+         88003 4 a - a
 plan     var1 A create - 1 | - > x3            | - > m(x3:1)
          var2 A empty 88001 1 | x' >           | m(x:1) Zentrale > slot(1) Zentrale
          var2 A empty 88002 1 | x2' >          | m(x2:1) Gegner, nicht anrufen > slot(1) Gegner, nicht anrufen

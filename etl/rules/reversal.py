@@ -1,0 +1,438 @@
+"""Putting back what a run wrote (rules.md §4, ``undo``): from its before-images to decisions like any others.
+
+What one decision wrote, on both sides, is put back as a whole or not at all: where any part of it is no longer as the
+run left it, somebody edited since, and it is named instead. In Advoware a row that was created becomes a slot, and an
+emptied one is filled again; nothing is ever deleted. What stands afterwards is noted, so that it does not happen again
+by itself (``etl.rules.leaving.undone``). Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from etl.records import Channel, Item, Side
+from etl.rules.canonical import canonical
+from etl.rules.conflicts import Verdict
+from etl.rules.entry import Agreed, Decision, Entry, ItemSeen, Left, Pair, RowSeen, Step
+from etl.rules.items import MAX_ITEMS, espo_key
+from etl.rules.leaving import UNDONE, is_undo_note
+from etl.rules.marker import encode_slot
+from etl.rules.matching import NONE
+from etl.rules.variants import Variant
+from etl.rules.writes import row_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+BY_OPERATOR = frozenset({Variant.UNDO, Variant.RESTORE})
+"""What an operator asked for; putting that back needs no note, as nothing would do it again by itself."""
+
+AS_BEFORE, AS_LEFT = "as before", "as the run left it"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A person as it stands: both sides as just read, the agreed pairs by komm_id, and what is noted."""
+
+    items: tuple[Item, ...]
+    rows: Mapping[int, RowSeen]
+    baseline: Mapping[int, Agreed]
+    left: tuple[Left, ...]
+    region: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """What puts a person back; ``left`` is all that is noted afterwards, ``kept`` names what was edited since."""
+
+    decisions: tuple[Decision, ...]
+    left: tuple[Left, ...]
+    kept: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowTrail:
+    """What a run did to one row: value and remark before its first write (None: it made the row) and after its last."""
+
+    komm_id: int
+    komm_kz: int
+    channel: Channel
+    was: tuple[str, str] | None
+    left: tuple[str, str]
+    decisions: frozenset[int]
+
+    @property
+    def target(self) -> tuple[str, str]:
+        """What the row is put back to; one the run made becomes a slot."""
+        return self.was if self.was is not None else ("", encode_slot(self.komm_kz, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ItemTrail:
+    """What a run did to one item: as it was (None: added) and as it was left (None: removed)."""
+
+    channel: Channel
+    was: Item | None
+    left: Item | None
+    decisions: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Everything that was written by decisions that hang together: one entry."""
+
+    rows: tuple[RowTrail, ...]
+    items: tuple[ItemTrail, ...]
+    decisions: tuple[Mapping[str, Any], ...]
+
+    @property
+    def reason(self) -> str:
+        """Why the run wrote it."""
+        return "; ".join(dict.fromkeys(one["reason"] or one["variant"] for one in self.decisions)) or "mending"
+
+    @property
+    def by_operator(self) -> bool:
+        """Whether an operator asked for it."""
+        return all(one["variant"] in BY_OPERATOR for one in self.decisions)
+
+
+def reversal(
+    changes: Sequence[Mapping[str, Any]],
+    decisions: Sequence[Mapping[str, Any]],
+    standing: Standing,
+    *,
+    of_run: int,
+    by_run: int,
+) -> Reversal:
+    """Return what puts back one person. ``changes``: what the run did for it, in order; ``decisions``: theirs."""
+    made: list[Decision] = []
+    notes: list[Left] = []
+    kept: list[str] = []
+    touched: list[Group] = []
+    for group in groups(changes, decisions):
+        edited = [*edited_rows(group, standing), *edited_items(group, standing)]
+        if edited:
+            kept += edited
+            continue
+        own = put_back(group, changes, standing, of_run)
+        if own:
+            made += own
+            touched.append(group)
+            notes += [] if group.by_operator else notes_of(group, standing, by_run)
+    return Reversal(tuple(made), (*kept_notes(standing, touched), *notes), tuple(kept))
+
+
+# What the run did ---------------------------------------------------------------------------------------------------
+
+
+def groups(changes: Sequence[Mapping[str, Any]], decisions: Sequence[Mapping[str, Any]]) -> list[Group]:
+    """The run's writes by entry: trails whose decisions meet belong together."""
+    clusters: list[tuple[frozenset[int], list[RowTrail | ItemTrail]]] = []
+    trails: list[RowTrail | ItemTrail] = [*row_trails(changes), *item_trails(changes)]
+    for trail in trails:
+        meeting = [one for one in clusters if one[0] & trail.decisions]
+        clusters = [one for one in clusters if one not in meeting]
+        joined = trail.decisions.union(*(ids for ids, _ in meeting))
+        clusters.append((joined, [*(one for _, members in meeting for one in members), trail]))
+    return [
+        Group(
+            tuple(one for one in members if isinstance(one, RowTrail)),
+            tuple(one for one in members if isinstance(one, ItemTrail)),
+            tuple(one for one in decisions if one["id"] in ids),
+        )
+        for ids, members in clusters
+    ]
+
+
+def row_trails(changes: Sequence[Mapping[str, Any]]) -> list[RowTrail]:
+    """Each row from the first write to the last; what ends as it began was mended within the run."""
+    by_row: dict[int, list[Mapping[str, Any]]] = {}
+    for change in changes:
+        if change["side"] == Side.ADVO and change["komm_id"] is not None:
+            by_row.setdefault(change["komm_id"], []).append(change)
+    trails = [row_trail(komm_id, own) for komm_id, own in by_row.items()]
+    return [trail for trail in trails if trail.target != trail.left]
+
+
+def row_trail(komm_id: int, own: Sequence[Mapping[str, Any]]) -> RowTrail:
+    """One row's way through a run."""
+    first, last = own[0], own[-1]
+    was = None if first["action"] == "create" else (first["old_value"] or "", first["old_remark"] or "")
+    return RowTrail(
+        komm_id,
+        first["komm_kz"] or 1,
+        Channel(first["channel"]),
+        was,
+        (last["new_value"] or "", last["new_remark"] or ""),
+        decisions_of(own),
+    )
+
+
+def item_trails(changes: Sequence[Mapping[str, Any]]) -> list[ItemTrail]:
+    """Each item from the first write to the last. Items have no ids: a write goes on where an earlier one ended."""
+    trails: list[ItemTrail] = []
+    for change in changes:
+        if change["side"] != Side.ESPO:
+            continue
+        was = item_of(change["before"]) if change["before"] else None
+        item = item_of(change["after"]) if change["new_value"] is not None else None
+        earlier = next((one for one in trails if was and one.left and key_of(one.left) == key_of(was)), None)
+        if earlier is None:
+            trails.append(ItemTrail(Channel(change["channel"]), was, item, decisions_of([change])))
+        else:
+            ids = earlier.decisions | decisions_of([change])
+            trails[trails.index(earlier)] = replace(earlier, left=item, decisions=ids)
+    return [one for one in trails if one.was != one.left]
+
+
+def decisions_of(changes: Iterable[Mapping[str, Any]]) -> frozenset[int]:
+    """The decisions that asked for these writes; a mending write has none of its own."""
+    return frozenset(one["decision_id"] for one in changes if one["decision_id"] is not None)
+
+
+def item_of(image: Mapping[str, Any]) -> Item:
+    """An item out of the journal."""
+    return Item(**{**image, "channel": Channel(image["channel"])})
+
+
+def key_of(item: Item) -> tuple[Channel, str]:
+    """EspoCRM's own key."""
+    return item.channel, espo_key(item.channel, item.value)
+
+
+# Whether it still stands --------------------------------------------------------------------------------------------
+
+
+def edited_rows(group: Group, standing: Standing) -> list[str]:
+    """Name the rows that are neither as the run left them nor as they were before."""
+    return [
+        f"row {trail.komm_id} in Advoware ({trail.left[0] or trail.target[0] or 'empty'}) was changed since"
+        for trail in group.rows
+        if state_of_row(trail, standing.rows.get(trail.komm_id)) is None
+    ]
+
+
+def state_of_row(trail: RowTrail, row: RowSeen | None) -> str | None:
+    """How a row stands; None: somebody edited it since."""
+    if row is None:
+        return AS_BEFORE if trail.was is None else None
+    shown = (row.value, row.remark or "")
+    if shown == trail.target or (trail.was is None and not row.value):
+        return AS_BEFORE
+    return AS_LEFT if shown == trail.left else None
+
+
+def edited_items(group: Group, standing: Standing) -> list[str]:
+    """Name the items that are neither as the run left them nor as they were before, or find no place any more."""
+    told = []
+    for trail in group.items:
+        shown = trail.left or trail.was
+        value = shown.value if shown is not None else ""
+        state = state_of_item(trail, standing)
+        if state is None:
+            told.append(f"{value} in EspoCRM was changed since")
+        elif state == AS_LEFT and trail.left is None and full(trail.channel, standing):
+            told.append(f"{value} finds no place in EspoCRM, which holds {MAX_ITEMS} of a kind")
+    return told
+
+
+def state_of_item(trail: ItemTrail, standing: Standing) -> str | None:
+    """How an item stands; None: somebody edited it since."""
+    before = None if trail.was is None else found(trail.was, standing)
+    after = None if trail.left is None else found(trail.left, standing)
+    if trail.left is None:
+        return AS_BEFORE if before is not None else AS_LEFT
+    if after is None:
+        return AS_BEFORE if trail.was is None or before is not None else None
+    apart = trail.was is not None and before is not None and before is not after
+    return AS_LEFT if alike(after, trail.left) and not apart else None
+
+
+def found(item: Item, standing: Standing) -> Item | None:
+    """The item EspoCRM holds for this value now."""
+    wanted = canonical(item.channel, item.value, standing.region)
+    for one in standing.items:
+        if one.channel is item.channel and canonical(one.channel, one.value, standing.region) == wanted:
+            return one
+    return None
+
+
+def alike(one: Item, other: Item) -> bool:
+    """Whether two items say the same of a value; who is primary is settled by EspoCRM when others come and go."""
+    return (one.type, one.opt_out, one.invalid) == (other.type, other.opt_out, other.invalid)
+
+
+def full(channel: Channel, standing: Standing) -> bool:
+    """Whether EspoCRM takes no further item of this channel."""
+    return sum(one.channel is channel for one in standing.items) >= MAX_ITEMS
+
+
+# How it is put back -------------------------------------------------------------------------------------------------
+
+
+def put_back(
+    group: Group, changes: Sequence[Mapping[str, Any]], standing: Standing, of_run: int
+) -> list[Decision]:
+    """The decisions that put one entry back: the first carries the steps, the others only what was agreed."""
+    steps = (*item_steps(group, standing), *row_steps(group, standing))
+    if not steps:
+        return []
+    before = agreed_before(group, changes)
+    pairs = [pair_of(one, group) for one in before.values() if one is not None]
+    drops = tuple(komm_id for komm_id in before if komm_id in standing.baseline)
+    bases = [standing.baseline[komm_id] for komm_id in drops]
+    reason = f"undo of run {of_run}: {group.reason}"
+    row = next((standing.rows[step.komm_id] for step in steps if step.side is Side.ADVO and step.komm_id), None)
+    item = next((seen(step.was) for step in steps if step.was is not None), None)
+    channel, komm_kz = steps[0].channel, steps[0].komm_kz or 1
+    entry = Entry(channel, Variant.UNDO, komm_kz, marked=False, base=next(iter(bases), None), row=row, item=item)
+    first = Decision(
+        entry, Variant.UNDO, Verdict.GO, reason, steps, pair=next(iter(pairs), None), drops=drops
+    )
+    more = [
+        Decision(replace(entry, base=base, row=None, item=None), Variant.UNDO, Verdict.GO, reason, pair=pair)
+        for base, pair in pairwise(bases[1:], pairs[1:])
+    ]
+    return [first, *more]
+
+
+def pairwise(bases: Sequence[Agreed], pairs: Sequence[Pair]) -> list[tuple[Agreed | None, Pair | None]]:
+    """What else ends and what else begins, one decision each."""
+    length = max(len(bases), len(pairs))
+    return [
+        (bases[at] if at < len(bases) else None, pairs[at] if at < len(pairs) else None) for at in range(length)
+    ]
+
+
+def item_steps(group: Group, standing: Standing) -> list[Step]:
+    """EspoCRM's half."""
+    steps = []
+    for trail in group.items:
+        if state_of_item(trail, standing) != AS_LEFT:
+            continue
+        was = found(trail.left, standing) if trail.left is not None else None
+        item = trail.was
+        if was is not None and item is not None:
+            item = replace(item, primary=was.primary)
+        action = "add" if was is None else "remove" if item is None else "replace"
+        komm_id = next((one.komm_id for one in group.rows), None)
+        komm_kz = next((one.komm_kz for one in group.rows), None)
+        old, new = (one.value if one is not None else None for one in (was, item))
+        steps.append(Step(Side.ESPO, action, trail.channel, komm_id, komm_kz, old, new, was=was, item=item))
+    return steps
+
+
+def row_steps(group: Group, standing: Standing) -> list[Step]:
+    """Advoware's half; values find their place again before others are emptied."""
+    steps = []
+    for trail in group.rows:
+        row = standing.rows.get(trail.komm_id)
+        if row is None or state_of_row(trail, row) != AS_LEFT:
+            continue
+        value, remark = trail.target
+        steps.append(row_step(action_of(row.value, value), trail.channel, row, trail.komm_kz, value, remark))
+    return sorted(steps, key=lambda step: step.action == "empty")
+
+
+def action_of(old: str, new: str) -> str:
+    """What a write does to a row, in the words the guard counts by."""
+    if old == new:
+        return "mark"
+    if not new:
+        return "empty"
+    return "revert" if old else "fill"
+
+
+def seen(item: Item) -> ItemSeen:
+    """An item outside the joins."""
+    return ItemSeen(item, item.value, NONE, 0)
+
+
+def agreed_before(group: Group, changes: Sequence[Mapping[str, Any]]) -> dict[int, Agreed | None]:
+    """The baseline rows the run touched for this entry, as they were before: None where there was none."""
+    before: dict[int, Agreed | None] = {}
+    for one in group.decisions:
+        base = agreed_of((one["facts"] or {}).get("base"))
+        made = [change["komm_id"] for change in changes if change["decision_id"] == one["id"] and change["komm_id"]]
+        kept = (one["foreseen"] or {}).get("komm_id") or (made[0] if one["foreseen"] and made else None)
+        for komm_id in dict.fromkeys([*one["drops"], kept]):
+            if komm_id is not None:
+                before.setdefault(komm_id, base if base is not None and base.komm_id == komm_id else None)
+    return before
+
+
+def agreed_of(image: Mapping[str, Any] | None) -> Agreed | None:
+    """What was agreed, out of the journal; what a recovery read off a marker was not."""
+    return None if image is None or image["pseudo"] else Agreed(**image)
+
+
+def pair_of(base: Agreed, group: Group) -> Pair:
+    """The baseline row to be."""
+    channel = Channel(next(one["channel"] for one in group.decisions))
+    return Pair(
+        base.komm_id,
+        channel,
+        base.espo_value,
+        base.espo_type,
+        base.advo_value,
+        base.komm_kz,
+        base.unmarked,
+        base.remark,
+    )
+
+
+# That it does not happen again --------------------------------------------------------------------------------------
+
+
+def notes_of(group: Group, standing: Standing, by_run: int) -> list[Left]:
+    """What stands on either side after the undo, named by its exact value: left alone until somebody edits it."""
+    detail = f"{UNDONE} by run {by_run}; edit the entry, or `advosync retry` the person, to let it happen again"
+    rows = rows_afterwards(group, standing)
+    items = items_afterwards(group, standing)
+    bases = [agreed_of((one["facts"] or {}).get("base")) for one in group.decisions]
+    tie = next((base.komm_id for base in bases if base is not None), next(iter(rows), None))
+    channel = next(trail.channel for trail in (*group.rows, *group.items))
+    notes = [Left(Side.ADVO, "held_back", detail, value, komm_id, channel=channel) for komm_id, value in rows.items()]
+    notes += [Left(Side.ESPO, "held_back", detail, value, tie, channel=channel) for value in items]
+    if not notes and any(one["variant"] == Variant.FORGET for one in group.decisions):
+        notes = [Left(Side.ADVO, "held_back", detail, "", trail.komm_id, channel=channel) for trail in group.rows]
+    return notes
+
+
+def rows_afterwards(group: Group, standing: Standing) -> dict[int, str]:
+    """The rows of the entry that hold a value once it is put back."""
+    written = {trail.komm_id: trail.target[0] for trail in group.rows}
+    others = {one["komm_id"] for one in group.decisions if one["komm_id"] in standing.rows} - set(written)
+    stand = {komm_id: standing.rows[komm_id].value for komm_id in others}
+    return {komm_id: value for komm_id, value in {**written, **stand}.items() if value}
+
+
+def items_afterwards(group: Group, standing: Standing) -> list[str]:
+    """The items of the entry once it is put back: those that return, and those the run never touched."""
+    returning = [trail.was.value for trail in group.items if trail.was is not None]
+    if group.items:
+        return returning
+    agreed = [one["foreseen"] for one in group.decisions if one["foreseen"]]
+    stand = [found(Item(Channel(one["channel"]), one["espo_value"]), standing) for one in agreed]
+    return [one.value for one in stand if one is not None]
+
+
+def kept_notes(standing: Standing, touched: Sequence[Group]) -> list[Left]:
+    """The notes that stay: all but an earlier undo's about what is put back now."""
+    rows = {trail.komm_id for group in touched for trail in group.rows}
+    values = {
+        item.value for group in touched for trail in group.items for item in (trail.was, trail.left) if item is not None
+    }
+    agreed = [
+        image
+        for group in touched
+        for one in group.decisions
+        for image in (one["foreseen"], (one["facts"] or {}).get("base"))
+    ]
+    values |= {image["espo_value"] for image in agreed if image}
+    return [
+        note
+        for note in standing.left
+        if not (is_undo_note(note) and (note.komm_id in rows or (note.side is Side.ESPO and note.value in values)))
+    ]

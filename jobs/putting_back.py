@@ -1,0 +1,221 @@
+"""``undo`` and ``restore``: what an operator puts back is planned, guarded, written and verified like a sync.
+
+The rules give the decisions (``etl.rules.reversal``, ``etl.rules.restoring``); here they become plans of the run, in
+the place of the diff's. Persons stay due, so that the next run looks at whatever else happened to them meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from etl.diff import PersonPlan, Plan
+from etl.errors import ConfigError
+from etl.records import Channel, Direction, Side
+from etl.rules.entry import Agreed, Left, RowSeen
+from etl.rules.matching import NONE
+from etl.rules.observed import row_records
+from etl.rules.people import row_seen
+from etl.rules.restoring import lost_of, restoring
+from etl.rules.reversal import Standing, reversal
+from etl.store.baseline import left_alone_of, pairs_of
+from etl.store.conflicts import load_conflict, mark_restored, reopen
+from etl.store.due import mark_due
+from etl.store.holds import open_holds
+from etl.store.journal import changes_of_run, decisions_of_run
+from etl.store.persons import load_persons
+from etl.store.runs import load_run
+from jobs.persons import looked_at, make_plans, sync_persons
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from etl.run import Look, Run
+
+UNDO, RESTORE, APPROVE = "undo", "restore", "approve"
+AGAIN = "an operator put something back"
+
+
+@dataclass
+class Undo:
+    """The planner of ``undo RUN``: every person the run wrote to, back from its before-images."""
+
+    run_id: int
+    kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def persons(self, run_: Run) -> list[str]:
+        """Whom the run wrote to; ConfigError when it wrote nothing."""
+        changes = changes_of_run(run_.store, self.run_id)
+        if not changes:
+            raise ConfigError(f"Run {self.run_id} wrote nothing; the view last_runs tells which run wrote what.")
+        return sorted({one["entity_id"] for one in changes})
+
+    def plans(self, run_: Run, ready: Sequence[str]) -> Plan:
+        """One plan a person; one without decisions where nothing can be put back."""
+        changes = grouped(changes_of_run(run_.store, self.run_id))
+        decisions = grouped(decisions_of_run(run_.store, self.run_id))
+        return {one: self.plan_of(run_, one, changes[one], decisions[one]) for one in ready}
+
+    def plan_of(
+        self, run_: Run, entity_id: str, changes: Sequence[Mapping[str, Any]], decisions: Sequence[Mapping[str, Any]]
+    ) -> PersonPlan:
+        """The plan that puts one person back."""
+        look = run_.looks[entity_id]
+        stands = standing(run_, look)
+        same_link = [one for one in changes if one["betnr"] == look.advo.betnr]
+        back = reversal(same_link, decisions, stands, of_run=self.run_id, by_run=run_.id)
+        apart = len(changes) - len(same_link)
+        self.kept[entity_id] = (*back.kept, *(["it was linked to another betnr then"] if apart else []))
+        return plan_with(look, back.decisions, back.left)
+
+    def done(self, run_: Run) -> None:
+        """Where a restore was undone, its value has lost again."""
+        trigger, about = origin_of(run_, self.run_id)
+        if trigger == RESTORE and about is not None and run_.write and run_.tally.changed:
+            reopen(run_.store, [about])
+
+
+@dataclass
+class Restore:
+    """The planner of ``restore ID``: one value that lost, on both sides again."""
+
+    conflict_id: int
+    kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def conflict(self, run_: Run) -> dict[str, Any]:
+        """The row of ``conflicts``; ConfigError when there is none, or none any more that speaks of this link."""
+        found = load_conflict(run_.store, self.conflict_id)
+        if found is None:
+            raise ConfigError(f"There is no conflict {self.conflict_id}; `advosync conflicts` lists them.")
+        if found["restored_at"]:
+            raise ConfigError(f"Conflict {self.conflict_id} was restored at {found['restored_at']} UTC already.")
+        return found
+
+    def persons(self, run_: Run) -> list[str]:
+        """The person the value belongs to."""
+        return [self.conflict(run_)["entity_id"]]
+
+    def plans(self, run_: Run, ready: Sequence[str]) -> Plan:
+        """The plan of its person."""
+        conflict = self.conflict(run_)
+        result: Plan = {}
+        for entity_id in ready:
+            look = run_.looks[entity_id]
+            stands = standing(run_, look)
+            made: Any = f"its betnr was {conflict['betnr']} then, and is another one now"
+            if look.advo.betnr == conflict["betnr"]:
+                made = restoring(lost_of(conflict), stands, run_.policy)
+            self.kept[entity_id] = (made,) if isinstance(made, str) else ()
+            decisions = () if made is None or isinstance(made, str) else (made,)
+            result[entity_id] = plan_with(look, decisions, stands.left)
+        return result
+
+    def done(self, run_: Run) -> None:
+        """The conflict is restored once the value stands on both sides."""
+        entity_id = self.conflict(run_)["entity_id"]
+        stands = entity_id in run_.tally.changed or (entity_id in self.kept and not self.kept[entity_id])
+        if run_.write and stands and entity_id not in run_.tally.held and entity_id not in run_.tally.failed:
+            mark_restored(run_.store, [self.conflict_id], run_.utcnow())
+
+
+PuttingBack = Undo | Restore
+
+
+def put_back(run_: Run, planner: PuttingBack) -> Plan:
+    """Plan, guard and write what is put back, and name what is not."""
+    if run_.policy.direction is not Direction.BOTH:
+        raise ConfigError("Putting back writes to both sides; the direction cannot be narrowed.")
+    wanted = planner.persons(run_)
+    held = {one["entity_id"] for one in open_holds(run_.store)} & set(wanted)
+    run_.tally.held |= held
+    chosen = [one for one in load_persons(run_.store, wanted) if one["entity_id"] not in held and not one["gone_at"]]
+    mark_due(run_.store, [one["entity_id"] for one in chosen], AGAIN, run_.utcnow())
+    ready = looked_at(run_, chosen, everybody=True)
+    run_.planner = planner.plans
+    plans = make_plans(run_, ready)
+    result = sync_persons(run_, [one for one in ready if plans[one].decisions])
+    unread = dict.fromkeys(set(wanted) - set(ready) - held, ("it cannot be read on both sides now",))
+    tell_of_kept(run_, {**planner.kept, **unread, **dict.fromkeys(held, ("a guard holds it; see `advosync held`",))})
+    planner.done(run_)
+    return result
+
+
+def planner_of(run_: Run, run_id: int) -> PuttingBack | None:
+    """How a held run is planned again when it is approved; None: by the diff, as any sync."""
+    trigger, about = origin_of(run_, run_id)
+    if about is None or trigger not in (UNDO, RESTORE):
+        return None
+    return Undo(about) if trigger == UNDO else Restore(about)
+
+
+def origin_of(run_: Run, run_id: int) -> tuple[str | None, int | None]:
+    """What a run was really about: an approval carries out what an earlier run had planned."""
+    found = load_run(run_.store, run_id)
+    while found is not None and found["trigger"] == APPROVE and found["about"] is not None:
+        found = load_run(run_.store, found["about"])
+    return (None, None) if found is None else (found["trigger"], found["about"])
+
+
+def tell_of_kept(run_: Run, kept: Mapping[str, Sequence[str]]) -> None:
+    """What is not put back, by person, in the report."""
+    betnrs = {one["entity_id"]: one["betnr"] for one in load_persons(run_.store, list(kept))}
+    for entity_id, sentences in sorted(kept.items()):
+        who = f"{entity_id} / {betnrs.get(entity_id) or 'no betnr'}"
+        run_.tally.notices += [f"not put back: {who}: {sentence}" for sentence in sentences]
+
+
+# A person as it stands ----------------------------------------------------------------------------------------------
+
+
+def standing(run_: Run, look: Look) -> Standing:
+    """Both sides as just read, and what the store has agreed and noted."""
+    records = row_records(look.advo, run_.policy.region, run_.policy.table)
+    return Standing(
+        look.items,
+        {one["komm_id"]: seen(one) for one in records},
+        {one["komm_id"]: agreed(one) for one in pairs_of(run_.store, look.espo.entity_id, look.advo.betnr)},
+        tuple(note_of(one) for one in left_alone_of(run_.store, look.espo.entity_id)),
+        run_.policy.region,
+    )
+
+
+def seen(record: Mapping[str, Any]) -> RowSeen:
+    """A row outside the joins, which alone need keys."""
+    return row_seen({**record, "key": NONE, "marker_key": NONE})
+
+
+def agreed(one: Mapping[str, Any]) -> Agreed:
+    """A baseline row outside the joins."""
+    return Agreed(
+        one["komm_id"], one["espo_value"], one["espo_canonical"], one["espo_type"], one["advo_value"],
+        one["advo_canonical"], one["komm_kz"], NONE, NONE, bool(one["unmarked"]), one["remark"],
+    )  # fmt: skip
+
+
+def note_of(one: Mapping[str, Any]) -> Left:
+    """What an earlier run left alone."""
+    return Left(
+        Side(one["side"]),
+        one["reason"],
+        one["detail"] or "",
+        one["value"] or "",
+        one["komm_id"],
+        Direction(one["direction"]) if one["direction"] else None,
+        Channel(one["channel"]) if one["channel"] else None,
+    )
+
+
+def plan_with(look: Look, decisions: Sequence[Any], left: Sequence[Left]) -> PersonPlan:
+    """A plan of the run; the person stays due, for nothing else of it was decided here."""
+    return PersonPlan(
+        look.espo.entity_id, look.advo.betnr, tuple(decisions), tuple(left), look.items, again=True
+    )
+
+
+def grouped(rows: Sequence[Mapping[str, Any]]) -> defaultdict[str, list[Mapping[str, Any]]]:
+    """Rows of the journal by person."""
+    result: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for one in rows:
+        result[one["entity_id"]].append(one)
+    return result

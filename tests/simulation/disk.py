@@ -1,0 +1,88 @@
+"""The disk under the state store, and what can happen to it: a process killed at a commit, a locked file, a full disk.
+
+``etl.store.database.connect`` is the one place where the store opens its file. A simulation puts its own connection
+there for the time of a world: no mock, the real SQLite with a class of ours that tells of each commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from etl.store import database
+
+
+class Killed(BaseException):
+    """The process is dead: nothing of it runs any more, no ``except``, no ``finally`` has an effect."""
+
+
+class Disk:
+    """What every connection of one world tells. ``dead`` processes do nothing more."""
+
+    def __init__(self) -> None:
+        self.before: Callable[[], None] = lambda: None
+        self.after: Callable[[], None] = lambda: None
+        self.dead = False
+        self.commits = 0
+
+
+class Connection(sqlite3.Connection):
+    """A connection that tells its disk of each commit, autocommitted statements included."""
+
+    disk: Disk
+
+    def execute(self, sql: str, *params: Any) -> sqlite3.Cursor:
+        word = sql.split(None, 1)[0].lower()
+        if self.disk.dead and word != "rollback":
+            raise Killed
+        if not (word == "commit" or (word in {"insert", "update", "delete"} and not self.in_transaction)):
+            return super().execute(sql, *params)
+        self.disk.before()
+        cursor = super().execute(sql, *params)
+        self.disk.commits += 1
+        self.disk.after()
+        return cursor
+
+
+@contextmanager
+def under(disk: Disk) -> Iterator[None]:
+    """Let the store write to this disk for the time of a block."""
+
+    class Watched(Connection):
+        pass
+
+    Watched.disk = disk
+
+    def connect(path: Path, *, read_only: bool, patience: float) -> Database:
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}",
+            uri=True,
+            timeout=patience,
+            isolation_level=None,
+            factory=Watched,
+        )
+        connection.execute("pragma foreign_keys = on")
+        return Database(connection, execute_plugins=False)
+
+    real = database.connect
+    database.connect = connect
+    try:
+        yield
+    finally:
+        database.connect = real
+
+
+def trouble(code: int, message: str) -> sqlite3.OperationalError:
+    """SQLite's complaint with its code."""
+    error = sqlite3.OperationalError(message)
+    error.sqlite_errorcode = code
+    return error
+
+
+LOCKED = (sqlite3.SQLITE_BUSY, "database is locked")
+FULL = (sqlite3.SQLITE_FULL, "database or disk is full")

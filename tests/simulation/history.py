@@ -1,0 +1,257 @@
+"""The life of one world: people edit, runs fail, the weather clears, everything comes to rest, and all of it is checked."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+
+import structlog
+
+from etl.errors import LockHeld, StoreError
+from jobs.config import Config
+from jobs.options import Options
+from jobs.pipeline import run
+from jobs.sandbox.server import config as section
+from jobs.sandbox.transport import InProcess
+from jobs.world import World
+from tests.simulation.chance import Fate
+from tests.simulation.disk import Disk, Killed, under
+from tests.simulation.faults import CALM, Storm, Weather
+from tests.simulation.invariants import Violation, after_a_step, at_rest, claim, query, values_that_lost
+from tests.simulation.people import People
+from tests.simulation.worlds import START, Firm, Nature, build
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+DEAD = 4_194_305  # a process number no Linux gives
+ENOUGH = 16  # runs after which everybody must be at rest
+SHM = Path("/dev/shm")  # noqa: S108  memory instead of a disk, private folders in it
+
+
+@dataclass
+class Life:
+    """One world with its systems, its state store and its trace."""
+
+    fate: Fate
+    nature: Nature
+    folder: Path
+    firm: Firm = field(init=False)
+    trace: list[str] = field(default_factory=list)
+    kept: dict[str, set[str]] = field(default_factory=dict)
+    runs: int = 0
+    faulty: bool = False
+    blurred: bool = False
+
+    def __post_init__(self) -> None:
+        self.firm = build(self.fate, self.nature)
+        self.people = People(self.firm)
+        self.disk = Disk()
+        self.storm = Storm(self.fate, self.firm, self.people, self.disk, self.tell)
+        self.path = self.folder / "state.db"
+        base = section("http://crm.test", self.firm.advo.address)
+        base["espocrm"] |= {"read_concurrency": 1}
+        base["advoware"] |= {"read_concurrency": 1}
+        base |= {"state": {"path": str(self.path)}, "sync": {"conflict_scope": self.nature.scope}}
+        self.config = Config.model_validate(base)
+        self.world = World(
+            utcnow=self.firm.clock,
+            monotonic=lambda: (self.firm.clock() - START).total_seconds(),
+            sleep=self.firm.clock.advance,
+            espo_transport=InProcess(self.firm.espo),
+            advo_transport=InProcess(self.firm.advo),
+            durable=False,
+            heartbeat=False,
+        )
+
+    def tell(self, line: str) -> None:
+        """One more line of the trace."""
+        self.trace.append(line)
+
+    @property
+    def fingerprint(self) -> str:
+        """One text for all that happened."""
+        return sha256("\n".join(self.trace).encode()).hexdigest()[:16]
+
+    # One run
+
+    def step(self, weather: Weather = CALM, **options: object) -> str:
+        """One run in this weather, and what must hold after it; returns how it ended."""
+        self.runs += 1
+        name = f"run{self.runs}"
+        self.tell(f"--- {name} {weather} {options}")
+        self.firm.espo.forget_calls()
+        self.firm.advo.forget_calls()
+        self.storm.begin(name, weather)
+        self.faulty |= weather != CALM
+        ended = "killed"
+        try:
+            report = run(self.config, Options(**options), world=self.world)  # type: ignore[arg-type]
+            ended = str(report.outcome)
+            self.report = report
+            self.tell(f"ended {ended} {report.variants} {report.writes} {report.error} {report.errors}")
+        except Killed:
+            self.bury()
+        except (StoreError, LockHeld) as error:
+            ended = type(error).__name__
+            self.tell(f"ended {ended}: {str(error)[-60:]}")
+        finally:
+            self.storm.end()
+        for person in self.firm.persons:
+            if person.number in self.storm.windowed:
+                person.excused |= set(person.last)
+                person.doubled |= set(person.last)
+        after_a_step(self.firm, self.path, killed=ended in {"killed", "StoreError"}, kept=self.kept)
+        return ended
+
+    def bury(self) -> None:
+        """The process is gone: its lease names a process that does not exist."""
+        if self.path.exists():
+            with closing(sqlite3.connect(self.path)) as db:
+                if db.execute("select 1 from sqlite_master where name = 'lease'").fetchone():
+                    db.execute("update lease set pid = ?", (DEAD,))
+                    db.commit()
+
+    @property
+    def writes(self) -> int:
+        """Writes of the last run to both systems."""
+        return len(self.firm.espo.writes) + len(self.firm.advo.writes)
+
+    # To rest
+
+    def come_to_rest(self) -> None:
+        """Calm runs until two in a row wrote nothing, the second a sweep that finds nothing the runs missed."""
+        quiet = 0
+        for number in range(ENOUGH):
+            self.firm.clock.advance(26 * 3600 if number % 6 == 5 else 600)
+            ended = self.step()
+            self.approve()
+            quiet = quiet + 1 if ended == "done" and not self.writes and not self.waiting() else 0
+            if quiet == 2:  # a run does not look again at whom it looked at for nothing
+                break
+        else:
+            raise Violation("nobody is stuck", f"not at rest after {ENOUGH} runs: {self.waiting()}")
+        self.firm.clock.advance(600)
+        self.step(sweep=True)
+        claim("at rest a run writes nothing", not self.writes, [*self.firm.espo.writes, *self.firm.advo.writes])
+        at_rest(
+            self.firm,
+            self.path,
+            windowed=self.storm.windowed,
+            refused=self.storm.refused,
+            blurred=self.blurred,
+            faulty=self.faulty,
+        )
+        self.remember()
+
+    def waiting(self) -> list[tuple[object, ...]]:
+        """Who still has something open."""
+        return query(self.path, "select entity_id, due_reason, status, error from persons where due_since is not null")
+
+    def approve(self) -> None:
+        """The operator looks at what is held and lets it go on."""
+        for (held,) in query(self.path, "select distinct run_id from holds where released_at is null"):
+            self.firm.clock.advance(60)
+            self.step(approve_run=held, operator="op")
+
+    def remember(self) -> None:
+        """Both sides agree: what comes next is compared with this."""
+        for person in self.firm.persons:
+            person.agreed = self.firm.sides(person)
+            person.model = {"espo": set(person.agreed.espo), "advo": set(person.agreed.advo)}
+            person.last = dict.fromkeys(person.agreed.espo | person.agreed.advo, "added")
+            person.doubled &= person.agreed.advo
+            person.texts = {
+                row["id"]: text
+                for row in self.firm.advo.rows(person.betnr)
+                if (text := self.own(row["bemerkung"]))
+            }
+            for mine in (person.touched, person.edits, person.kinds, person.excused):
+                mine.clear()
+            person.synced = True
+        self.storm.windowed.clear()
+        self.storm.refused.clear()
+        self.storm.unread.clear()
+        self.faulty = self.blurred = False
+
+    @staticmethod
+    def own(remark: str | None) -> str:
+        from tests.simulation.oracle import own_text
+
+        return own_text(remark)
+
+    # A whole life
+
+    def live(self, episodes: int = 3) -> None:
+        """First sync and some episodes of edits and weather."""
+        for number in range(episodes):
+            dice = self.fate.dice(f"episode{number}")
+            if number:
+                self.edit_all(f"episode{number}")
+            for _ in range(dice.choice((0, 1, 1, 2, 3))):
+                self.firm.clock.advance(dice.choice((10, 300, 900)))
+                self.step(weather_of(self.fate.dice(f"weather{self.runs}")))
+                if dice.random() < 0.3:
+                    self.edit_all(f"episode{number}/{self.runs}", share=0.2)
+                    for person in self.firm.persons:
+                        person.kinds.add("meanwhile")
+                if dice.random() < 0.05 and self.path.exists():
+                    self.store_trouble(dice)
+            self.come_to_rest()
+
+    def edit_all(self, key: str, share: float = 0.6) -> None:
+        """People edit, most persons on one side only."""
+        for person in self.firm.persons:
+            dice = self.fate.dice(f"{key}/person{person.number}")
+            side = dice.choice(("espo", "advo", "espo", "advo", None))
+            for number in range(dice.choice((1, 1, 2, 3)) if dice.random() < share else 0):
+                if self.fate.strikes(f"{key}/person{person.number}/edit{number}", 1.0):
+                    told = self.people.edit(person, self.fate.dice(f"{key}/person{person.number}/{number}"), side=side)
+                    self.tell(f"edit {told}") if told else None
+            self.firm.clock.advance(0.2)
+
+    def store_trouble(self, dice: Random) -> None:
+        """The state store is deleted."""
+        self.blurred = True
+        for entity_id, values in values_that_lost(self.path).items():
+            self.kept.setdefault(entity_id, set()).update(values)
+        self.tell("state store deleted")
+        for name in ("state.db", "state.db-wal", "state.db-shm"):
+            (self.folder / name).unlink(missing_ok=True)
+
+
+def weather_of(dice: Random) -> Weather:
+    """The weather of one run."""
+    people = dice.choice((0.0, 0.0, 0.01, 0.05))
+    kind = dice.choice(("calm", "rough", "stormy", "kill", "kill", "kill", "lists", "disk"))
+    if kind == "rough":
+        return Weather(passing=0.02, people=people)
+    if kind == "stormy":
+        return Weather(passing=0.15, people=people)
+    if kind == "kill":
+        return Weather(kill_at=dice.randint(1, 150), people=people)
+    if kind == "lists":
+        return Weather(lists=0.5, people=people)
+    if kind == "disk":
+        return Weather(disk=0.02, people=people)
+    return Weather(people=people)
+
+
+@contextmanager
+def a_life(seed: int, *, persons: int = 20, spared: Collection[str] = (), nature: Nature | None = None) -> Iterator[Life]:
+    """The world of a seed, in a folder of its own."""
+    fate = Fate(seed, frozenset(spared))
+    folder = Path(tempfile.mkdtemp(prefix="advosync-sim-", dir=SHM if SHM.is_dir() else None))
+    try:
+        life = Life(fate, nature or Nature.drawn(fate.dice("nature"), persons), folder)
+        with under(life.disk):
+            yield life
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

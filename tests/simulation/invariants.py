@@ -1,0 +1,149 @@
+"""What must hold after every step and at rest, whatever people did and whatever went wrong (rules.md)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+from tests.simulation.oracle import Edited, Sides, canon, edited, espo_can_hold, expected, is_relevant, own_text
+from tests.simulation.worlds import Firm, Person
+
+
+class Violation(AssertionError):
+    """Something was lost, doubled or blurred. ``rule`` is the invariant's name."""
+
+    def __init__(self, rule: str, what: str) -> None:
+        super().__init__(f"{rule}: {what}")
+        self.rule = rule
+
+
+def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """What the state store says, read beside the program."""
+    with closing(sqlite3.connect(path)) as db:
+        return list(db.execute(sql))
+
+
+def values_that_lost(path: Path) -> dict[str, set[str]]:
+    """The canonical values kept in ``conflicts``, by person."""
+    if not path.exists():
+        return {}
+    found: dict[str, set[str]] = {}
+    for entity_id, *values in query(path, "select entity_id, espo_value, advo_value from conflicts"):
+        found.setdefault(str(entity_id), set()).update(canon(str(value)) for value in values if value)
+    return found
+
+
+def after_a_step(firm: Firm, path: Path, *, killed: bool, kept: dict[str, set[str]]) -> None:
+    """Hold at any time; ``kept`` are values in conflicts of state stores that are gone."""
+    deletes = [call for sim in (firm.espo, firm.advo) for call in sim.journal if call.method == "DELETE"]
+    claim("never a DELETE", not deletes, deletes)
+    claim("never two Advoware writes at once", not firm.advo.overlapping_writes, firm.advo.overlapping_writes)
+    if not killed and path.exists():
+        claim("no lock left", not query(path, "select * from lease"), "the lease is still there")
+    lost = values_that_lost(path)
+    for person in firm.persons:
+        sides = firm.sides(person)
+        for value, what in person.last.items():
+            if what == "removed" or value in person.excused or len(person.touched.get(value, ())) > 1:
+                continue
+            there = value in sides.espo | sides.advo | lost.get(person.entity_id, set()) | kept.get(person.entity_id, set())
+            claim("nothing a person entered is lost", there, f"{value} of person{person.number} ({person.entity_id})")
+
+
+def at_rest(firm: Firm, path: Path, *, windowed: set[int], refused: set[int], blurred: bool, faulty: bool) -> None:
+    """Hold when faults have ended and the sync has nothing more to do."""
+    noted: dict[str, list[tuple[str, str, str]]] = {}
+    for entity_id, side, reason, value in query(path, "select entity_id, side, reason, value from left_alone"):
+        noted.setdefault(str(entity_id), []).append((str(side), str(reason), canon(str(value))))
+    lost = values_that_lost(path)
+    status = dict(query(path, "select entity_id, status from persons"))
+    for person in firm.persons:
+        own = noted.get(person.entity_id, [])
+        half_retyped = blurred and bool(person.kinds & {"retype_item", "swap_items"})
+        if half_retyped:  # without the journal its two rows look like a person's copy, and copies are left alone
+            person.doubled |= set(person.last)
+        sides = firm.sides(person)
+        agreement(firm, person, sides, own)
+        nothing_made_twice(firm, person)
+        claim("nobody is stuck", status.get(person.entity_id) == "clean", f"person{person.number} {status.get(person.entity_id)}")
+        if person.number not in windowed and not half_retyped:
+            texts_survive(firm, person)
+            if not blurred and person.number not in refused:
+                right_answer(firm, person, sides, lost.get(person.entity_id, set()), faulty=faulty)
+
+
+def agreement(firm: Firm, person: Person, sides: Sides, noted: list[tuple[str, str, str]]) -> None:
+    """Both sides agree on every value that both can hold."""
+    left = {(side, value) for side, reason, value in noted if reason in {"unsyncable", "duplicate"}}
+    for value in sides.advo - sides.espo:
+        fine = not espo_can_hold(value, international=firm.nature.international) or (
+            ("advo", value) in left and (value in person.doubled or value in person.excused)
+        )
+        claim("both sides agree", fine, f"person{person.number}: {value} only in Advoware; left alone: {noted}")
+    for value in sides.espo - sides.advo:
+        fine = ("espo", value) in left and (firm.nature.max_tlf is not None or value in person.excused)
+        claim("both sides agree", fine, f"person{person.number}: {value} only in EspoCRM; left alone: {noted}")
+
+
+def nothing_made_twice(firm: Firm, person: Person) -> None:
+    """No duplicate we made: a value stands twice only where a person typed it twice."""
+    rows = Counter(canon(row["tlf"]) for row in firm.advo.rows(person.betnr) if is_relevant(row["tlf"]))
+    twice = {value for value, count in rows.items() if count > 1} - person.doubled
+    claim("no duplicate we made", not twice, f"person{person.number}: {sorted(twice)} twice in Advoware")
+
+
+def texts_survive(firm: Firm, person: Person) -> None:
+    """People's own texts are there, byte for byte, as often as they were written."""
+    rows = {row["id"]: row for row in firm.advo.rows(person.betnr)}
+    written = Counter(text for komm_id, text in person.texts.items() if text and komm_id in rows)
+    found = Counter(own_text(row["bemerkung"]) for row in rows.values() if own_text(row["bemerkung"]))
+    if not firm.nature.answers_put and "meanwhile" in person.kinds:
+        # without a rowId in the answer, a text deleted behind our write reads like a text cut off: it is written again
+        claim("own texts survive", written <= found, f"person{person.number}: written {written}, found {found}")
+        return
+    claim("own texts survive", written == found, f"person{person.number}: written {written}, found {found}")
+
+
+def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, faulty: bool) -> None:
+    """One-sided edits have one right answer, and conflicts that EspoCRM wins too."""
+    espo = edited(person.agreed.espo, frozenset(person.model["espo"]))
+    advo = edited(person.agreed.advo, frozenset(person.model["advo"]))
+    both = {"espo", "advo"} <= person.edits
+    if not person.synced:
+        person_keeps_everything(firm, person, sides)
+        return
+    if both and (faulty or "meanwhile" in person.kinds or person.kinds & {"retype_item", "swap_items"}):
+        return
+    if person.doubled or len(sides.espo) >= 9 or firm.nature.max_tlf:
+        return
+    whole = firm.nature.scope == "person" and bool(espo) and bool(advo)
+    if both and not (espo and advo):
+        return
+    if both and person.kinds & {"swap_rows", "fill_row"}:
+        return
+    wanted = expected(person.agreed, espo, advo, whole_person=whole, international=firm.nature.international)
+    if wanted is None:
+        return
+    told = f"person{person.number} from {person.agreed} by espo {espo} advo {advo}: wanted {wanted}, is {sides}"
+    claim("the right answer", wanted == sides, told)
+    if whole:
+        gone = advo.added - sides.advo
+        claim("every value that loses is kept", gone <= lost, f"person{person.number}: {gone - lost}")
+
+
+def person_keeps_everything(firm: Firm, person: Person, sides: Sides) -> None:
+    """First sync destroys nothing."""
+    for value, what in person.last.items():
+        if what == "added":
+            claim("first sync destroys nothing", value in sides.espo | sides.advo, f"person{person.number}: {value}")
+
+
+def claim(rule: str, holds: bool, what: object) -> None:  # noqa: FBT001
+    """Raise a Violation of this name unless it holds."""
+    if not holds:
+        raise Violation(rule, str(what))
+
+
+__all__ = ["Edited", "Violation", "after_a_step", "at_rest", "claim", "query", "values_that_lost"]

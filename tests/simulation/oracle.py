@@ -1,0 +1,114 @@
+"""The right answer, found without the rules under test: plain sets, own reading of numbers and markers.
+
+Nothing of ``etl`` is imported, so that a wrong rule cannot agree with itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+BRACKET = re.compile(r"\s*\[ESPOCRM[^\[\]\r\n]*\] ?")
+DIALLED = re.compile(r"[0-9 +()./-]+(?:(?:DW|ext\.?|x) *(?P<extension>[0-9]+))?")
+SHORTEST = 9  # digits of the shortest number people use here
+ASCII_MAIL = re.compile(r"[\x21-\x7e]+@[a-zA-Z0-9.-]+")
+FOREIGN = ("www.", "DE.BRAK")  # Internet and beA: none of the sync's business
+
+
+def canon(value: str) -> str:
+    """What two spellings of one entry share."""
+    text = value.strip()
+    if "@" in text:
+        return text.casefold()
+    dialled = DIALLED.fullmatch(text)
+    if not dialled:
+        return " ".join(text.split())
+    extension = dialled["extension"]
+    main = text[: dialled.start("extension")] if extension else text
+    digits = re.sub(r"\D", "", main)
+    if len(digits) < SHORTEST:
+        return " ".join(text.split())
+    if main.startswith("+"):
+        number = digits
+    elif digits.startswith("00"):
+        number = digits[2:]
+    else:
+        number = f"49{digits.removeprefix('0')}"
+    return f"+{number}" + (f";{extension}" if extension else "")
+
+
+def own_text(remark: str | None) -> str:
+    """What a person wrote into the remark."""
+    return BRACKET.sub("", remark or "", count=1) if BRACKET.match(remark or "") else remark or ""
+
+
+def is_relevant(value: str | None) -> bool:
+    """Whether a row is an entry the sync has to do with."""
+    return bool(value and value.strip()) and not str(value).startswith(FOREIGN)
+
+
+def espo_can_hold(entry: str, *, international: bool) -> bool:
+    """Whether EspoCRM takes this canonical value."""
+    if "@" in entry:
+        return bool(ASCII_MAIL.fullmatch(entry))
+    if international:
+        return entry.startswith("+") and ";" not in entry
+    return "/" not in entry and ";" not in entry
+
+
+def entries_of_items(items: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """What EspoCRM holds."""
+    return Counter(canon(item.get("phoneNumber") or item["emailAddress"]) for item in items)
+
+
+def entries_of_rows(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """What Advoware holds, as far as it is the sync's business."""
+    return Counter(canon(row["tlf"]) for row in rows if is_relevant(row["tlf"]))
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The values of one person on both sides."""
+
+    espo: frozenset[str]
+    advo: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What people did to one side since both agreed."""
+
+    added: frozenset[str]
+    removed: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
+
+    def on(self, values: frozenset[str]) -> frozenset[str]:
+        """The values with the edits made."""
+        return (values - self.removed) | self.added
+
+
+def edited(before: frozenset[str], after: frozenset[str]) -> Edited:
+    """The difference people made."""
+    return Edited(after - before, before - after)
+
+
+def expected(before: Sides, espo: Edited, advo: Edited, *, whole_person: bool, international: bool) -> Sides | None:
+    """What both sides must show at rest, None where the rules leave more than one answer.
+
+    ``whole_person``: EspoCRM wins for the person, else entry by entry. Only changes that do not touch each other's
+    values have one right answer.
+    """
+    if espo and advo and (espo.added & advo.added or espo.removed & advo.removed):
+        return None
+    if espo and advo and whole_person:
+        in_espo = espo.on(before.espo)
+        return Sides(in_espo, espo.on(before.advo))
+    wanted = frozenset(entry for entry in advo.added if espo_can_hold(entry, international=international))
+    in_espo = (espo.on(before.espo) - advo.removed) | wanted
+    in_advo = espo.on(advo.on(before.advo))
+    return Sides(in_espo, in_advo)

@@ -1,0 +1,272 @@
+"""People at work in both windows, at any moment; everything they do is remembered in ``Person``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from tests.simulation.oracle import canon, entries_of_items, entries_of_rows, is_relevant, own_text
+from tests.simulation.worlds import FREE, KOMM_KZ, TEXTS, TYPES, Firm, Person, add_row, drawn_entry
+
+Json = dict[str, Any]
+MOST = 9
+
+
+class People:
+    """Edits on one person at a time; each returns what was done in words, None when there was nothing to do."""
+
+    def __init__(self, firm: Firm) -> None:
+        self.firm = firm
+
+    def edit(self, person: Person, dice: Random, *, side: str | None = None) -> str | None:
+        """One edit on either side, or on the given one."""
+        actions = {"espo": IN_ESPO, "advo": IN_ADVO}[side or dice.choice(("espo", "advo"))]
+        action = dice.choice(actions)
+        before = self.values(person)
+        told = action(self, person, dice)
+        if told:
+            self.note(person, before)
+            person.kinds.add(action.__name__)
+        return told and f"person{person.number} {action.__name__}: {told}"
+
+    def values(self, person: Person) -> dict[str, Counter[str]]:
+        return {
+            "espo": entries_of_items(self.firm.espo.items(person.entity_id)),
+            "advo": entries_of_rows(self.firm.advo.rows(person.betnr)),
+        }
+
+    def note(self, person: Person, before: dict[str, Counter[str]]) -> None:
+        """Remember what the edit added and took away."""
+        after = self.values(person)
+        for side in ("espo", "advo"):
+            for value in before[side] - after[side]:
+                person.removed(side, value, still=bool(after[side][value]))
+            for value in after[side] - before[side]:
+                person.added(side, value)
+                if after[side][value] > 1:
+                    person.doubled.add(value)
+
+    # in EspoCRM
+
+    def phones(self, person: Person) -> list[Json]:
+        return [item for item in self.firm.espo.items(person.entity_id) if "phoneNumber" in item]
+
+    def mails(self, person: Person) -> list[Json]:
+        return [item for item in self.firm.espo.items(person.entity_id) if "emailAddress" in item]
+
+    def save(self, person: Person, **arrays: Any) -> bool:
+        try:
+            self.firm.espo.edit(person.entity_id, **arrays)
+        except ValueError:
+            return False
+        return True
+
+    def add_item(self, person: Person, dice: Random) -> str | None:
+        value, _, kind = drawn_entry(person, dice)
+        if kind is None and dice.random() < 0.1:
+            value = f"eine.sehr.lange.adresse.{value}"  # longer than some Advoware takes
+        phones, mails = self.phones(person), self.mails(person)
+        if len(phones if kind else mails) >= MOST:
+            return None
+        done = self.save(person, phones=[*phones, (value, kind)]) if kind else self.save(person, mails=[*mails, value])
+        return value if done else None
+
+    def change_item(self, person: Person, dice: Random) -> str | None:
+        phones, mails = self.phones(person), self.mails(person)
+        if not phones + mails:
+            return None
+        old = dice.choice(phones + mails)
+        number = person.new_number()
+        if "phoneNumber" in old:
+            new = {**old, "phoneNumber": f"+49511{number}"}
+            done = self.save(person, phones=[new if one is old else one for one in phones])
+            return f"{old['phoneNumber']} -> {new['phoneNumber']}" if done else None
+        new = {"emailAddress": f"neu{number}@kanzlei-muster.de", "primary": old["primary"]}
+        done = self.save(person, mails=[new if one is old else one for one in mails])
+        return f"{old['emailAddress']} -> {new['emailAddress']}" if done else None
+
+    def delete_item(self, person: Person, dice: Random) -> str | None:
+        phones, mails = self.phones(person), self.mails(person)
+        if not phones + mails:
+            return None
+        old = dice.choice(phones + mails)
+        done = self.save(
+            person, phones=[one for one in phones if one is not old], mails=[one for one in mails if one is not old]
+        )
+        return str(old.get("phoneNumber") or old.get("emailAddress")) if done else None
+
+    def retype_item(self, person: Person, dice: Random) -> str | None:
+        phones = self.phones(person)
+        if not phones:
+            return None
+        old = dice.choice(phones)
+        new = {**old, "type": dice.choice([kind for kind in TYPES if kind != old["type"]])}
+        if not self.save(person, phones=[new if one is old else one for one in phones]):
+            return None
+        person.edits.add("espo")
+        return f"{old['phoneNumber']} {old['type']} -> {new['type']}"
+
+    def flag_item(self, person: Person, dice: Random) -> str | None:
+        phones = self.phones(person)
+        if not phones:
+            return None
+        chosen = dice.choice(phones)
+        name = dice.choice(("optOut", "invalid", "primary"))
+        flipped = [
+            {**one, name: not one[name]} if one is chosen else ({**one, "primary": False} if name == "primary" else one)
+            for one in phones
+        ]
+        return f"{name} of {chosen['phoneNumber']}" if self.save(person, phones=flipped) else None
+
+    def save_only(self, person: Person, dice: Random) -> str | None:
+        return "saved" if self.save(person, description=f"Geburtstag {dice.random()}") else None
+
+    def swap_items(self, person: Person, dice: Random) -> str | None:
+        """The types of two phones change places."""
+        phones = self.phones(person)
+        if len(phones) < 2:
+            return None
+        one, two = dice.sample(phones, 2)
+        kinds = {id(one): two["type"], id(two): one["type"]}
+        if one["type"] == two["type"]:
+            return None
+        if not self.save(person, phones=[{**item, "type": kinds.get(id(item), item["type"])} for item in phones]):
+            return None
+        person.edits.add("espo")
+        return f"types of {one['phoneNumber']} and {two['phoneNumber']}"
+
+    # in Advoware
+
+    def entries(self, person: Person) -> list[Json]:
+        return [row for row in self.firm.advo.rows(person.betnr) if is_relevant(row["tlf"])]
+
+    def add_new_row(self, person: Person, dice: Random) -> str | None:
+        _, value, kind = drawn_entry(person, dice)
+        if dice.random() < 0.1:
+            value = dice.choice(FREE).format(person.new_number())
+        if len(self.entries(person)) >= MOST:
+            return None
+        add_row(self.firm, person, value, dice.choice(TEXTS), KOMM_KZ[kind] if kind else 4)
+        return value
+
+    def change_row(self, person: Person, dice: Random) -> str | None:
+        rows = self.entries(person)
+        if not rows:
+            return None
+        row, number = dice.choice(rows), person.new_number()
+        value = f"neu{number}@kanzlei-muster.de" if "@" in row["tlf"] else f"0511/{number}"
+        self.firm.advo.edit_row(person.betnr, row["id"], value=value)
+        return f"{row['tlf']} -> {value}"
+
+    def remove_row(self, person: Person, dice: Random) -> str | None:
+        rows = self.entries(person)
+        if not rows:
+            return None
+        row = dice.choice(rows)
+        self.firm.advo.remove_row(person.betnr, row["id"])
+        person.texts.pop(row["id"], None)
+        return str(row["tlf"])
+
+    def empty_row(self, person: Person, dice: Random) -> str | None:
+        rows = self.entries(person)
+        if not rows:
+            return None
+        row = dice.choice(rows)
+        self.firm.advo.empty_row(person.betnr, row["id"], null=dice.random() < 0.5)
+        return str(row["tlf"])
+
+    def respell_row(self, person: Person, dice: Random) -> str | None:
+        rows = [row for row in self.entries(person) if canon(row["tlf"]).startswith("+49") and ";" not in canon(row["tlf"])]
+        if not rows:
+            return None
+        row = dice.choice(rows)
+        digits = canon(row["tlf"]).removeprefix("+49")
+        value = dice.choice(("0{}/{}", "(0{}) {}", "+49 {} {}", "0049 {} {}")).format(digits[:3], digits[3:])
+        self.firm.advo.edit_row(person.betnr, row["id"], value=value)
+        return f"{row['tlf']} spelled {value}"
+
+    def retext_row(self, person: Person, dice: Random) -> str | None:
+        rows = self.firm.advo.rows(person.betnr)
+        if not rows:
+            return None
+        row, text = dice.choice(rows), dice.choice(("neu notiert", "", "abends\nspät", "[x] y"))
+        remark = row["bemerkung"] or ""
+        bracket = remark[: len(remark) - len(own_text(remark))].rstrip() if own_text(remark) else remark.rstrip()
+        self.rewrite(person, row["id"], f"{bracket} {text}" if bracket and text else bracket or text)
+        return f"text of {row['id']}: {text!r}"
+
+    def wipe_remark(self, person: Person, dice: Random) -> str | None:
+        rows = self.entries(person)
+        if not rows:
+            return None
+        row = dice.choice(rows)
+        self.rewrite(person, row["id"], dice.choice(("", None, "ganz neu")))
+        return f"remark of {row['id']}"
+
+    def damage_marker(self, person: Person, dice: Random) -> str | None:
+        rows = [row for row in self.entries(person) if (row["bemerkung"] or "").startswith("[ESPOCRM:")]
+        if not rows:
+            return None
+        row = dice.choice(rows)
+        self.rewrite(person, row["id"], row["bemerkung"].replace("[ESPOCRM:", dice.choice(("[ESPOCRM:%", "[ESPOCRM"))))
+        return f"marker of {row['id']}"
+
+    def rewrite(self, person: Person, komm_id: int, remark: str | None) -> None:
+        self.firm.advo.edit_row(person.betnr, komm_id, remark=remark)
+        person.texts[komm_id] = own_text(remark)
+
+    def copy_row(self, person: Person, dice: Random) -> str | None:
+        """A row copied with its remark, marker included, and retyped."""
+        rows = self.entries(person)
+        if not rows or len(rows) >= MOST:
+            return None
+        row = dice.choice(rows)
+        value = f"0511 {person.new_number()}" if "@" not in row["tlf"] else f"kopie{person.new_number()}@muster.de"
+        komm_id = self.firm.advo.add_row(person.betnr, value, row["bemerkung"])
+        person.texts[komm_id] = own_text(row["bemerkung"])
+        return f"{row['tlf']} copied as {value}"
+
+    def double_row(self, person: Person, dice: Random) -> str | None:
+        """The same number typed into a second row."""
+        rows = self.entries(person)
+        if not rows or len(rows) >= MOST:
+            return None
+        row = dice.choice(rows)
+        add_row(self.firm, person, row["tlf"], dice.choice(("", "doppelt")), 1)
+        return f"{row['tlf']} doubled"
+
+    def fill_row(self, person: Person, dice: Random) -> str | None:
+        """A number typed into an emptied row."""
+        rows = [row for row in self.firm.advo.rows(person.betnr) if not (row["tlf"] or "").strip()]
+        if not rows or len(self.entries(person)) >= MOST:
+            return None
+        row, number = dice.choice(rows), person.new_number()
+        of_mail = (row["bemerkung"] or "").startswith("[ESPOCRM:") and ":4]" in row["bemerkung"]
+        value = f"neu{number}@kanzlei-muster.de" if of_mail else f"0171/{number}"
+        self.firm.advo.edit_row(person.betnr, row["id"], value=value)
+        return f"{value} into {row['id']}"
+
+    def swap_rows(self, person: Person, dice: Random) -> str | None:
+        """Two rows exchange their values."""
+        rows = [row for row in self.entries(person) if canon(row["tlf"]).startswith("+49")]
+        if len(rows) < 2:
+            return None
+        one, two = dice.sample(rows, 2)
+        self.firm.advo.edit_row(person.betnr, one["id"], value=two["tlf"])
+        self.firm.advo.edit_row(person.betnr, two["id"], value=one["tlf"])
+        person.edits.add("advo")
+        return f"{one['tlf']} and {two['tlf']} change places"
+
+
+Action = Callable[[People, Person, Random], "str | None"]
+IN_ESPO: tuple[Action, ...] = (
+    People.add_item, People.add_item, People.change_item, People.change_item, People.delete_item, People.delete_item,
+    People.retype_item, People.flag_item, People.save_only, People.swap_items,
+)  # fmt: skip
+IN_ADVO: tuple[Action, ...] = (
+    People.add_new_row, People.add_new_row, People.change_row, People.change_row, People.remove_row, People.empty_row,
+    People.respell_row, People.retext_row, People.wipe_remark, People.damage_marker, People.copy_row,
+    People.double_row, People.fill_row, People.swap_rows,
+)  # fmt: skip

@@ -1,0 +1,202 @@
+"""A small firm made from a seed: persons with entries, spellings, remarks, doubles and what EspoCRM cannot hold."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+
+from jobs.sandbox.advoware import AdvoSim
+from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.simulator import SimClock
+from tests.simulation.chance import Fate
+from tests.simulation.oracle import Sides, canon, entries_of_items, entries_of_rows, own_text
+
+START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+FIRST_BETNR = 300_001
+TYPES = ("Office", "Mobile", "Home", "Fax", "Other")
+KOMM_KZ = {"Office": 1, "Mobile": 3, "Home": 6, "Fax": 2, "Other": 10}
+LANDLINE = ("0511/{0}", "(0511) {0}", "+49 511 {0}", "0049 511 {0}", "0511-{0}")
+MOBILE = ("0171/{0}", "0171 {0}", "+49 171 {0}", "0171-{0}")
+TEXTS = ("", "", "", "nur vormittags", "Gegner, nicht anrufen", "Büro 📞", "[privat] abends", "eins\nzwei", "  Rand  ")
+FREE = ("Mutter: 0511 12{0}", "0171 22{0} privat", "siehe Akte {0}", "skype:max{0}")
+
+
+@dataclass(frozen=True)
+class Nature:
+    """How this world's systems and configuration are."""
+
+    scope: str = "person"
+    international: bool = True
+    concurrency: bool = False
+    real_komm_kz: bool = False
+    replaces: bool = False
+    answers_put: bool = True
+    wrapped: bool = False
+    torn_reads: int = 0
+    max_tlf: int | None = None
+    max_bemerkung: int | None = None
+    latency: float = 0.05
+    persons: int = 20
+
+    @classmethod
+    def drawn(cls, dice: Random, persons: int) -> Nature:
+        """A nature of a seed."""
+        return cls(
+            scope=dice.choice(("person", "entry")),
+            international=dice.random() < 0.7,
+            concurrency=dice.random() < 0.5,
+            real_komm_kz=dice.random() < 0.3,
+            replaces=dice.random() < 0.5,
+            answers_put=dice.random() < 0.7,
+            wrapped=dice.random() < 0.3,
+            torn_reads=dice.choice((0, 0, 1, 3)),
+            max_bemerkung=dice.choice((None, None, None, 60)),
+            max_tlf=dice.choice((None, None, None, 40)),
+            latency=dice.choice((0.02, 0.05, 0.4)),
+            persons=persons,
+        )
+
+
+@dataclass
+class Person:
+    """One person on both sides, and what people did to it."""
+
+    number: int
+    entity_id: str
+    betnr: int
+    agreed: Sides = field(default_factory=lambda: Sides(frozenset(), frozenset()))
+    last: dict[str, str] = field(default_factory=dict)
+    touched: dict[str, set[str]] = field(default_factory=dict)
+    model: dict[str, set[str]] = field(default_factory=lambda: {"espo": set(), "advo": set()})
+    edits: set[str] = field(default_factory=set)
+    kinds: set[str] = field(default_factory=set)
+    doubled: set[str] = field(default_factory=set)
+    texts: dict[int, str] = field(default_factory=dict)
+    excused: set[str] = field(default_factory=set)
+    synced: bool = False
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def new_number(self) -> int:
+        """Seven digits nobody else has."""
+        return 2_000_000 + 1000 * self.number + next(self.numbers)
+
+    def added(self, side: str, value: str) -> None:
+        """A person entered this value."""
+        self._touch(side, value, "added")
+        self.model[side].add(canon(value))
+
+    def removed(self, side: str, value: str, *, still: bool = False) -> None:
+        """A person took this value away; ``still``: another row or item of that side has it."""
+        self._touch(side, value, "removed")
+        if not still:
+            self.model[side].discard(canon(value))
+
+    def _touch(self, side: str, value: str, what: str) -> None:
+        self.last[canon(value)] = what
+        self.touched.setdefault(canon(value), set()).add(side)
+        self.edits.add(side)
+
+
+@dataclass
+class Firm:
+    """Both systems, their clock and all persons."""
+
+    nature: Nature
+    clock: SimClock
+    espo: EspoSim
+    advo: AdvoSim
+    persons: list[Person] = field(default_factory=list)
+
+    def rows(self, person: Person) -> list[dict[str, object]]:
+        """The person's rows as people see them."""
+        return self.advo.rows(person.betnr)
+
+    def sides(self, person: Person) -> Sides:
+        """The values of both sides now."""
+        return Sides(
+            frozenset(entries_of_items(self.espo.items(person.entity_id))),
+            frozenset(entries_of_rows(self.advo.rows(person.betnr))),
+        )
+
+
+def build(fate: Fate, nature: Nature) -> Firm:
+    """The firm of a seed. A person spared by fate is not there."""
+    clock = SimClock(at=START)
+    espo, advo = EspoSim(clock), AdvoSim(clock)
+    advo.address = "https://advoware.advo-net.net"
+    espo.store.settings["phoneNumberInternational"] = nature.international
+    espo.store.concurrency = nature.concurrency
+    espo.store.torn_reads = nature.torn_reads
+    for switch in ("real_komm_kz", "replaces", "answers_put", "wrapped", "max_tlf", "max_bemerkung"):
+        setattr(advo.switches, switch, getattr(nature, switch))
+    firm = Firm(nature, clock, espo, advo)
+    firm.persons = [one for number in range(nature.persons) if (one := person_of(fate, firm, number)) is not None]
+    clock.advance(120)
+    return firm
+
+
+def person_of(fate: Fate, firm: Firm, number: int) -> Person | None:
+    """One person with its entries, some on both sides, some on one."""
+    if not fate.strikes(f"person{number}", 1.0):
+        return None
+    dice = fate.dice(f"person{number}")
+    person = Person(number, f"{number + 1:017x}", FIRST_BETNR + number)
+    phones: list[tuple[str, str]] = []
+    mails: list[str] = []
+    firm.advo.add_person(person.betnr, f"Anna Muster{number}")
+    drawn = [drawn_entry(person, dice) for _ in range(dice.randint(1, 4))]
+    for espo, advo, kind in drawn:
+        where = dice.choice(("both", "both", "both", "espo", "advo"))
+        if where != "advo" and kind:
+            phones.append((espo, kind))
+        elif where != "advo":
+            mails.append(espo)
+        if where != "espo":
+            add_row(firm, person, advo, dice.choice(TEXTS), KOMM_KZ[kind] if kind else 4)
+            if dice.random() < 0.08:
+                add_row(firm, person, advo, dice.choice(TEXTS), 1)
+                person.doubled.add(canon(advo))
+    for odd in oddities(person, dice):
+        add_row(firm, person, odd, dice.choice(TEXTS), 1)
+    firm.espo.add_person(
+        f"Anna Muster{number}", person.betnr, phones=phones, mails=mails, entity_id=person.entity_id
+    )
+    sides = firm.sides(person)
+    person.last = dict.fromkeys(sides.espo | sides.advo, "added")
+    person.model = {"espo": set(sides.espo), "advo": set(sides.advo)}
+    person.agreed = sides
+    return person
+
+
+def drawn_entry(person: Person, dice: Random) -> tuple[str, str, str | None]:
+    """EspoCRM's spelling, Advoware's spelling, EspoCRM's type."""
+    number = person.new_number()
+    kind = dice.choice(("Office", "Mobile", "Home", "Fax", None))
+    if kind is None:
+        mail = f"anna{number}@kanzlei-muster.de"
+        return mail, dice.choice((mail, mail.title())), None
+    prefix, spellings = ("+49171", MOBILE) if kind == "Mobile" else ("+49511", LANDLINE)
+    return f"{prefix}{number}", dice.choice(spellings).format(number), kind
+
+
+def oddities(person: Person, dice: Random) -> list[str]:
+    """What stays in Advoware."""
+    odd = []
+    if dice.random() < 0.15:
+        odd.append(dice.choice(FREE).format(person.new_number()))
+    if dice.random() < 0.08:
+        odd.append(f"käthe{person.new_number()}@müller.de")
+    if dice.random() < 0.1:
+        odd.append(f"www.muster{person.new_number()}.de")
+    if dice.random() < 0.06:
+        odd.append(f"0511 {person.new_number()} DW 60")
+    return odd
+
+
+def add_row(firm: Firm, person: Person, value: str, remark: str, komm_kz: int) -> int:
+    """A row typed in by a person, its text remembered."""
+    komm_id = firm.advo.add_row(person.betnr, value, remark or None, komm_kz=komm_kz)
+    person.texts[komm_id] = own_text(remark)
+    return komm_id
