@@ -115,7 +115,8 @@ def show_shared(run: Run, entity_id: str, message: str) -> None:
     person = load_person(run.store, entity_id)
     ours = person is not None and run.limits.allows(entity_id, person["betnr"])
     if person is not None and ours and person["espo_status"] != "conflict":
-        show_status(run, entity_id, {"sync_status": "conflict", **AT_REST, "error": for_staff(message, run.limits.language)})
+        told = for_staff(message, run.limits.language)
+        show_status(run, entity_id, {"sync_status": "conflict", **AT_REST, "error": told})
 
 
 def give_up_for_now(run: Run, entity_id: str) -> None:

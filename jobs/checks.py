@@ -13,6 +13,7 @@ from etl.clients.answers import from_utc_text, utc_text
 from etl.errors import AdvosyncError, Outage
 from etl.rules.kommkz import KommKzTable
 from etl.store.database import Store
+from etl.store.standing import INSTANCE_ID, persons_saved_by_others, persons_with_a_second_writer
 from jobs import systems
 from jobs.config import LOOPBACK
 from jobs.exit_codes import ExitCode, outcome_of
@@ -109,6 +110,7 @@ def of_espocrm(config: Config, now: Callable[[], datetime]) -> Iterator[Finding]
             about = "EspoCRM permissions"
             yield permissions(user, config.espocrm.entity)
             yield from notes_allowed(user, config)
+            yield from other_writers(config.state.path, user.id, now())
             about = "EspoCRM fields"
             yield from fields(client, config)
             about = "EspoCRM server"
@@ -259,10 +261,32 @@ def state_store(path: Path, now: datetime) -> Finding:
     if not os.access(path, os.W_OK):
         return bad(about, f"{path} is not writable; check its owner and mode")
     try:
-        Store.open(path, now=utc_text(now), read_only=True).close()
+        with Store.open(path, now=utc_text(now), read_only=True) as store:
+            instance = store.setting(INSTANCE_ID)
     except AdvosyncError as error:
         return bad(about, str(error), outcome_of(error).exit_code)
-    return ok(about, str(path))
+    return ok(about, f"{path}, instance {instance or 'unknown'}")
+
+
+def other_writers(path: Path, user_id: str, now: datetime) -> Iterator[Finding]:
+    """Whether another instance, or a tool with the same key or purpose, writes the records this store keeps.
+
+    Told by what the last runs saw: records our own API user saved after our last write, and those a run named.
+    """
+    if not path.exists():
+        return
+    try:
+        with Store.open(path, now=utc_text(now), read_only=True) as store:
+            same_key = persons_saved_by_others(store, user_id)
+            named = persons_with_a_second_writer(store)
+    except AdvosyncError:
+        return  # the point "state store" says so
+    if same_key:
+        what = f"{same_key} records were saved with this API key, but not by this state store"
+        yield note("other writers", f"{what}: does another advosync, or a tool with the same key, run? Stop it.")
+    if named:
+        what = f"{named} records are written by another sync or a hook"
+        yield note("other writers", f"{what}; `advosync held` names them. Exactly one may write them.")
 
 
 # Telling ---------------------------------------------------------------------------------------------------------

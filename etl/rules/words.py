@@ -38,8 +38,8 @@ GERMAN: Final = {
     "fehlt {missing}; Felder und Rechte zeigt `advosync check`.",
     "EspoCRM's {of} has an empty id.": "EspoCRMs Antwort ({of}) hat keine Kennung.",
     "EspoCRM's {of} has {name} as {kind} instead of text.": "In EspoCRMs Antwort ({of}) ist {name} kein Text.",
-    "EspoCRM's {of} has {name} as {kind} instead of a whole number.": "In EspoCRMs Antwort ({of}) ist {name} keine ganze "
-    "Zahl.",
+    "EspoCRM's {of} has {name} as {kind} instead of a whole number.": "In EspoCRMs Antwort ({of}) ist {name} keine "
+    "ganze Zahl.",
     "Several records carry betnr {betnr}: {records}. Keep it in one of them.": "Mehrere Datensätze tragen die betnr "
     "{betnr}: {records}. Bitte nur bei einem davon stehen lassen.",
 }

@@ -180,7 +180,7 @@ def count_skipped(store: Store, job: str, times: int, now: str) -> None:
     store.set_setting(SKIPPED_RUNS, json.dumps(skipped | {job: {"times": so_far + times, "last_at": now}}))
 
 
-def persons_written_by_others(store: Store, user_id: str) -> int:
+def persons_saved_by_others(store: Store, user_id: str) -> int:
     """Return how many records our own API user saved last, and not this store: somebody else uses its key."""
     count: int = store.value(
         """
@@ -198,5 +198,7 @@ def persons_written_by_others(store: Store, user_id: str) -> int:
 
 def persons_with_a_second_writer(store: Store) -> int:
     """Return how many records a run found to be written by another sync or a hook (rules.md §6)."""
-    count: int = store.value("select count(*) from persons where foreign_writes > 1 and gone_at is null")
+    count: int = store.value(
+        "select count(distinct entity_id) from holds where kind = 'second_writer' and released_at is null"
+    )
     return count
