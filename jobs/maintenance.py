@@ -22,6 +22,7 @@ from jobs.moments import text_of
 from jobs.options import Order
 from jobs.outcome import given_up, started
 from jobs.pipeline import lease_of
+from jobs.recorded import Asked, recorded
 from jobs.world import REAL
 
 if TYPE_CHECKING:
@@ -49,8 +50,12 @@ def maintain(config: Config, options: Options, *, world: World = REAL) -> Done:
 
 
 def back_up(config: Config, options: Options, wish: Wish, *, world: World = REAL) -> Done:
-    """A consistent copy, also while others read."""
-    return kept(config, options, world, lambda order: {"backup": str(copied(order, wish.to))})
+    """A consistent copy, also while a run writes: it needs no lock."""
+    with Store.open(config.state.path, now=world.now(), durable=world.durable) as store:
+        done = {"backup": str(copied(Order(config, options, world, store), wish.to))}
+        asked = Asked(options.operator or "unknown", options.reason)
+        run_id = recorded(store, options.trigger, asked, world.now(), done)
+    return {"run_id": run_id, "outcome": Outcome.DONE, "trigger": options.trigger, **done}
 
 
 def prune_now(config: Config, options: Options, wish: Wish, *, world: World = REAL) -> Done:

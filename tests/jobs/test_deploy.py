@@ -1,0 +1,131 @@
+"""The units and the container file say what they promise; checked as far as that goes without a daemon."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import yaml
+
+from jobs.checks import STATUSES
+from jobs.cli import app
+from jobs.config import Config, load
+from jobs.exit_codes import ExitCode
+
+DEPLOY = Path(str(files("jobs.deploy")))
+SERVICES = sorted(DEPLOY.glob("*.service"))
+UNITS = [*SERVICES, *sorted(DEPLOY.glob("*.timer"))]
+COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+
+
+def unit(path: Path) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(path.read_text("utf-8"))
+    return parser
+
+
+def test_everything_a_service_needs_comes_along() -> None:
+    assert {path.name for path in DEPLOY.iterdir() if path.suffix != ".py" and path.name != "__pycache__"} == {
+        "advosync.service",
+        "advosync-sync.service",
+        "advosync-sync.timer",
+        "Containerfile",
+        "espocrm_before_save.formula",
+    }
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+    copies = []
+    for path in UNITS:
+        copy = tmp_path / path.name
+        copy.write_text(path.read_text("utf-8").replace("/opt/advosync/bin/advosync", sys.executable), "utf-8")
+        copies.append(str(copy))
+    answer = subprocess.run(["systemd-analyze", "verify", *copies], capture_output=True, text=True, check=False)  # noqa: S607
+    assert answer.stderr == ""
+    assert answer.returncode == 0
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
+def test_a_service_starts_a_command_there_is_as_nobody_special(path: Path) -> None:
+    service = unit(path)["Service"]
+    program, option, _, command = service["ExecStart"].split()
+    assert (program, option) == ("/opt/advosync/bin/advosync", "--config")
+    assert command in COMMANDS
+    assert service["User"] == "advosync"
+    assert service["NoNewPrivileges"] == "yes"
+    assert service["ProtectSystem"] == "strict"
+    assert service["StateDirectoryMode"] == "0700"
+
+
+def test_a_stop_is_given_the_time_a_request_may_take_and_a_wrong_configuration_is_not_tried_again() -> None:
+    service = unit(DEPLOY / "advosync.service")["Service"]
+    longest = max(Config.model_fields[name].annotation.model_fields["timeout_seconds"].default for name in SYSTEMS)  # type: ignore[union-attr]
+    assert int(service["TimeoutStopSec"]) > 2 * longest
+    assert service["KillSignal"] == "SIGTERM"
+    assert int(service["RestartPreventExitStatus"]) == ExitCode.USAGE
+
+
+SYSTEMS = ("espocrm", "advoware")
+
+
+def test_the_timers_service_takes_for_success_what_the_next_run_puts_right() -> None:
+    codes = {int(code) for code in unit(DEPLOY / "advosync-sync.service")["Service"]["SuccessExitStatus"].split()}
+    assert codes == {ExitCode.FAILED_PERSONS, ExitCode.HELD, ExitCode.LOCKED, ExitCode.STOPPED}
+    assert unit(DEPLOY / "advosync-sync.timer")["Timer"]["OnUnitActiveSec"] == "15min"
+
+
+def instructions() -> dict[str, list[str]]:
+    """The container file's instructions by name, continued lines joined."""
+    text = re.sub(r"\\\n\s*", "", (DEPLOY / "Containerfile").read_text("utf-8"))
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            name, _, rest = line.partition(" ")
+            found.setdefault(name, []).append(rest)
+    return found
+
+
+def test_the_container_is_not_root_and_says_how_healthy_it_is() -> None:
+    said = instructions()
+    assert said["USER"] == ["10001:10001"]
+    assert said["VOLUME"] == ["/state"]
+    assert said["STOPSIGNAL"] == ["SIGTERM"]
+    assert said["CMD"] == ['["run"]']
+    health = said["HEALTHCHECK"][0].split("CMD ", 1)[1]
+    assert yaml.safe_load(health) == ["advosync", "--config", "/config/config.yaml", "status", "--max-age", "50m"]
+    assert "--read-only" in (DEPLOY / "Containerfile").read_text("utf-8")
+
+
+def test_the_container_is_built_from_what_is_there_and_takes_no_database_along() -> None:
+    root = DEPLOY.parents[1]
+    copied = [word for line in instructions()["COPY"] if "--from" not in line for word in line.split()[:-1]]
+    assert [word for word in copied if not (root / word).exists()] == []
+    assert "state" not in copied
+    assert "." not in copied
+
+
+def test_the_formula_sets_statuses_there_are_and_leaves_the_syncs_own_user_out() -> None:
+    text = (DEPLOY / "espocrm_before_save.formula").read_text("utf-8")
+    assert set(re.findall(r"syncStatus = '(\w+)'", text)) == {"pending_sync", "dirty"} <= set(STATUSES)
+    assert "env\\userAttribute('type') != 'api'" in text
+
+
+def test_secrets_are_mounted_by_the_names_the_configuration_asks_for(tmp_path: Path) -> None:
+    text = (DEPLOY / "Containerfile").read_text("utf-8")
+    env = {}
+    for name in re.findall(r"(\w+)_FILE=/run/secrets/(\w+)", text):
+        secret = tmp_path / name[1]
+        secret.write_text("c2VjcmV0", "utf-8")
+        env[f"{name[0]}_FILE"] = str(secret)
+    written = (DEPLOY.parents[1] / "config.yaml").read_text("utf-8")
+    file = tmp_path / "config.yaml"
+    file.write_text(re.sub(r'(kanzlei|database|user): ""', r'\1: "x"', written), "utf-8")
+    assert load(file, env).advoware.app_id == "c2VjcmV0"
