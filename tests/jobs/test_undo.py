@@ -130,7 +130,7 @@ ALL = {
 }  # fmt: skip
 
 
-def use_every_variant(desk: Desk) -> None:
+def use_every_variant(desk: Desk) -> None:  # noqa: C901, PLR0912 - a case a variant
     """People's edits, a variant a person, on twelve who have a phone on each side that is a pair."""
     espo, advo = desk.espo, desk.advo
     chosen = [one for one in desk.firm if espo.record(one.entity_id)["betnr"] and pairs(desk, one)][:12]
@@ -183,8 +183,7 @@ def test_undo_of_a_run_that_used_every_variant_but_for_what_was_edited_since_and
     report = desk.run(sweep=True)
     assert set(report.variants) == ALL
     assert report.conflicts >= 1
-    edited = next(one for one in desk.firm if any(row["tlf"] == "0511 7654399" for row in desk.advo.rows(one.betnr))
-                  or any("765432" in (row["tlf"] or "") for row in desk.advo.rows(one.betnr)))
+    edited = next(one for one in desk.firm if any("765432" in (row["tlf"] or "") for row in desk.advo.rows(one.betnr)))
     after = desk.sides()
     row = next(row for row in desk.advo.rows(edited.betnr) if "765432" in (row["tlf"] or ""))
     desk.advo.edit_row(edited.betnr, row["id"], value="0511 7000000")
@@ -280,9 +279,10 @@ def test_an_undo_that_overwrites_much_is_held_and_carried_out_when_approved(tmp_
 
 
 def test_an_undo_that_breaks_off_does_not_happen_forward_by_itself_and_is_finished_by_another(desk: Desk) -> None:
-    people.random_edits(desk.espo, desk.advo, 40, seed=6)
+    people.random_edits(desk.espo, desk.advo, 40, seed=8)
     before = desk.sides()
     report = desk.run(sweep=True)
+    desk.quiet()
     writes = 0
 
     def breaks_off(call: Call) -> Answer | None:

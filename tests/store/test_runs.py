@@ -23,6 +23,7 @@ def test_a_run_is_recorded_from_beginning_to_end(store: Store) -> None:
         scope="person",
         operator="anna",
         reason="wrong list",
+        about=7,
         host="srv",
         pid=4711,
     )
@@ -42,6 +43,7 @@ def test_a_run_is_recorded_from_beginning_to_end(store: Store) -> None:
         "trigger": "undo",
         "operator": "anna",
         "reason": "wrong list",
+        "about": 7,
         "host": "srv",
         "pid": 4711,
         "direction": "both",
