@@ -63,7 +63,6 @@ def test_a_terminal_shows_what_is_under_way_and_standard_output_stays_clean(file
         assert running.stdout.read().startswith(b'{"run_id"')
     assert running.returncode == 2
     assert b"Reading Advoware" in seen
-    assert b"Syncing" in seen
 
 
 def read_all(descriptor: int) -> bytes:
