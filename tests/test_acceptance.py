@@ -3,120 +3,21 @@
 from __future__ import annotations
 
 import logging
-import re
-import sqlite3
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 
-from etl.records import Channel
-from etl.rules.canonical import canonical, e164, has_extension
-from jobs.config import Config
-from jobs.pipeline import Options, run
-from jobs.sandbox import advoware_login, espocrm_login, firm
-from jobs.sandbox.advoware import AdvoSim
-from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox import advoware_login, espocrm_login
 from jobs.sandbox.people import random_edits
-from jobs.sandbox.server import config as sandbox_config
-from jobs.sandbox.simulator import ConnectionLost, SimClock
-from jobs.sandbox.transport import InProcess
-from jobs.world import World
+from jobs.sandbox.simulator import ConnectionLost
 from tests.notation import own_text
+from tests.practice import Practice, remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from jobs.report import RunReport
     from jobs.sandbox.simulator import Answer, Call
-
-REGION = "DE"
-
-
-@dataclass
-class Firm:
-    """A firm in both systems, a store, and a clock that moves between runs."""
-
-    espo: EspoSim
-    advo: AdvoSim
-    clock: SimClock
-    config: Config
-    world: World
-
-    @classmethod
-    def of(cls, folder: Path, persons: int, seed: int = 7, **sections: Any) -> Firm:
-        clock = SimClock(datetime(2026, 8, 30, 8, 0, tzinfo=UTC))
-        espo, advo = EspoSim(clock), AdvoSim(clock)
-        firm.fill(espo, advo, persons, seed)
-        written = sandbox_config("http://crm.test", "https://advoware.advo-net.net")
-        config = Config.model_validate({**written, "state": {"path": str(folder / "state.db")}, **sections})
-        world = World(
-            utcnow=clock,
-            monotonic=lambda: clock().timestamp(),
-            sleep=clock.advance,
-            espo_transport=InProcess(espo),
-            advo_transport=InProcess(advo),
-            durable=False,
-            heartbeat=False,
-        )
-        return cls(espo, advo, clock, config, world)
-
-    def run(self, **options: Any) -> RunReport:
-        """One run, a quarter of an hour after whatever happened before."""
-        self.clock.advance(900)
-        self.espo.forget_calls()
-        self.advo.forget_calls()
-        return run(self.config, Options(**options), world=self.world)
-
-    @property
-    def writes(self) -> list[Call]:
-        return [*self.espo.writes, *self.advo.writes]
-
-    def linked(self) -> Iterator[tuple[str, int]]:
-        for entity_id in self.espo.store.records:
-            betnr = self.espo.record(entity_id)["betnr"]
-            if betnr is not None and betnr in self.advo.beteiligte.persons:
-                yield entity_id, betnr
-
-    def disagreements(self) -> list[tuple[int, set[tuple[str, str]], set[tuple[str, str]]]]:
-        """Per person: the values only EspoCRM has, and those only Advoware has although EspoCRM can hold them."""
-        found = []
-        for entity_id, betnr in self.linked():
-            ours, theirs = self.espo_values(entity_id), self.advo_values(betnr)
-            only_theirs = {one for one in theirs - ours if can_be_held(*one)}
-            if ours - theirs or only_theirs:
-                found.append((betnr, ours - theirs, only_theirs))
-        return found
-
-    def espo_values(self, entity_id: str) -> set[tuple[str, str]]:
-        items = self.espo.items(entity_id)
-        phones = {one["phoneNumber"] for one in items if "phoneNumber" in one}
-        mails = {one["emailAddress"] for one in items if "emailAddress" in one}
-        return keys("phone", phones) | keys("mail", mails)
-
-    def advo_values(self, betnr: int) -> set[tuple[str, str]]:
-        rows = [row for row in self.advo.rows(betnr) if row["tlf"] and row["kommKz"] not in {5, 11, 12}]
-        mails = {row["tlf"] for row in rows if "@" in row["tlf"]}
-        return keys("mail", mails) | keys("phone", {row["tlf"] for row in rows} - mails)
-
-    def own_texts(self) -> dict[int, str]:
-        rows = [row for _, betnr in self.linked() for row in self.advo.rows(betnr)]
-        return {row["id"]: own_text(row["bemerkung"]) for row in rows}
-
-
-def keys(channel: str, values: set[str]) -> set[tuple[str, str]]:
-    return {(channel, canonical(Channel(channel), value, REGION) or "") for value in values}
-
-
-def can_be_held(channel: str, value: str) -> bool:
-    """Whether EspoCRM takes this canonical value as a new one."""
-    if channel == "phone":
-        return value.startswith("+") and ";" not in value and e164(value, REGION) is not None
-    return bool(re.fullmatch(r"[!-~]+@[!-~]+\.[!-~]+", value)) and not has_extension(value, REGION)
 
 
 def refuse_writes(call: Call) -> Answer | None:
@@ -126,7 +27,7 @@ def refuse_writes(call: Call) -> Answer | None:
 
 
 def test_a_firm_of_a_thousand_comes_to_agree_and_then_nothing_more_is_written(tmp_path: Path) -> None:
-    office = Firm.of(tmp_path, 1000)
+    office = Practice.of(tmp_path, 1000)
     texts = office.own_texts()
     first = office.run()
     assert first.outcome == "done"
@@ -148,7 +49,7 @@ def test_a_firm_of_a_thousand_comes_to_agree_and_then_nothing_more_is_written(tm
 
 
 def test_a_plan_changes_nothing_and_says_what_the_sync_then_writes(tmp_path: Path) -> None:
-    office = Firm.of(tmp_path, 40)
+    office = Practice.of(tmp_path, 40)
     office.run()
     random_edits(office.espo, office.advo, 25, seed=9)
     office.clock.advance(60)
@@ -172,7 +73,7 @@ def test_a_plan_changes_nothing_and_says_what_the_sync_then_writes(tmp_path: Pat
 
 
 def test_losing_the_state_store_writes_nothing_to_advoware_and_doubles_nothing(tmp_path: Path) -> None:
-    office = Firm.of(tmp_path, 60)
+    office = Practice.of(tmp_path, 60)
     office.run()
     office.run()
     rows = {betnr: office.advo.rows(betnr) for _, betnr in office.linked()}
@@ -187,7 +88,7 @@ def test_losing_the_state_store_writes_nothing_to_advoware_and_doubles_nothing(t
 
 @pytest.mark.parametrize("answer", ["cut short", "html", "no rows", "no ids"])
 def test_an_odd_answer_of_advoware_loses_nothing_and_says_what_it_was(tmp_path: Path, answer: str) -> None:
-    office = Firm.of(tmp_path, 6)
+    office = Practice.of(tmp_path, 6)
     office.run()
     random_edits(office.espo, office.advo, 4, seed=2)
     before = both_sides(office)
@@ -231,7 +132,7 @@ ODD_REMARKS = [
 
 @pytest.mark.parametrize("remark", ODD_REMARKS)
 def test_an_odd_remark_is_somebodys_text_and_stays(tmp_path: Path, remark: str) -> None:
-    office = Firm.of(tmp_path, 0)
+    office = Practice.of(tmp_path, 0)
     office.espo.add_person("Max Muster", 4711, phones=[("+495111234560", "Office"), ("+495111234561", "Office")])
     office.advo.add_person(4711, "Max Muster")
     row = office.advo.add_row(4711, "0511/1234560", remark)
@@ -245,7 +146,7 @@ def test_an_odd_remark_is_somebodys_text_and_stays(tmp_path: Path, remark: str) 
 def test_no_secret_is_in_any_output_log_or_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     structlog.reset_defaults()
     logging.getLogger().setLevel(logging.DEBUG)
-    office = Firm.of(tmp_path, 20)
+    office = Practice.of(tmp_path, 20)
     office.run()
     office.advo.login.revoke()
     random_edits(office.espo, office.advo, 10, seed=1)
@@ -261,19 +162,12 @@ def test_no_secret_is_in_any_output_log_or_file(tmp_path: Path, capfd: pytest.Ca
         assert secret.encode() not in stored
 
 
-def picture(office: Firm) -> tuple[Any, ...]:
+def picture(office: Practice) -> tuple[Any, ...]:
     """Both systems, and of the store what a plan must leave alone."""
     tables = ("persons", "espo_entries", "advo_entries", "baseline", "left_alone", "conflicts", "holds", "settings")
     return both_sides(office), *(remembered(office, f"select * from {table}") for table in tables)
 
 
-def both_sides(office: Firm) -> tuple[Any, Any]:
+def both_sides(office: Practice) -> tuple[Any, Any]:
     items = {entity_id: office.espo.record(entity_id) for entity_id, _ in office.linked()}
     return items, {betnr: office.advo.rows(betnr) for _, betnr in office.linked()}
-
-
-def remembered(office: Firm, question: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(office.config.state.path)) as store:
-        return store.execute(question).fetchall()
-
-
