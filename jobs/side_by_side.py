@@ -88,17 +88,22 @@ def lines_of(espo: EspoSim, advo: AdvoSim, entity_id: str) -> Iterator[Line]:
     for item in espo.items(entity_id):
         value = str(item.get("phoneNumber") or item.get("emailAddress"))
         values.add(meaning(value))
-        row = next((row for row in rows if meaning(row["tlf"]) == meaning(value)), None)
+        same = [row for row in rows if meaning(row["tlf"]) == meaning(value)]
+        row = next((row for row in same if is_linked(row)), same[0] if same else None)  # beside somebody's duplicate
         shown = {"espo": value, "kind": item.get("type", "")}
         if row is None:
             yield Line(name, Sign.ONLY_ESPO if betnr else Sign.LEFT_ALONE, **shown)
         else:
             rows.remove(row)
-            linked = decode(row["bemerkung"]).kind is MarkerKind.MARKER
-            yield Line(name, Sign.AGREED if linked else Sign.UNKNOWN, **shown, **as_seen(row))
+            yield Line(name, Sign.AGREED if is_linked(row) else Sign.UNKNOWN, **shown, **as_seen(row))
     for row in rows:
         held = meaning(row["tlf"]) in values or not to_be_synced(row)
         yield Line(name, Sign.LEFT_ALONE if held else Sign.ONLY_ADVO, **as_seen(row))
+
+
+def is_linked(row: Json) -> bool:
+    """Whether the row carries our marker."""
+    return decode(row["bemerkung"]).kind is MarkerKind.MARKER
 
 
 def as_seen(row: Json) -> dict[str, str]:

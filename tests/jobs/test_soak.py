@@ -1,0 +1,246 @@
+"""Months in minutes: the scheduler's own turns in simulated time, with people, bad weather and restarts.
+
+CI runs a short form. The whole one, 14 days of runs every 15 minutes and 76 days of runs every 6 hours over 200
+persons:
+``ADVOSYNC_SOAK=1 pytest -q -s tests/jobs/test_soak.py``
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etl.store.holds import open_holds
+from jobs.sandbox.people import random_edits
+from jobs.sandbox.simulator import ConnectionLost, TimedOut, Unreachable
+from jobs.scheduler import Turns, take_turn
+from jobs.timetable import Job
+from tests.firm import Firm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from jobs.sandbox.simulator import Answer, Call, Simulator
+
+QUARTER, SIX_HOURS = timedelta(minutes=15), timedelta(hours=6)
+EDITS_A_DAY = 12
+
+
+class Killed(BaseException):
+    """The process ends here; nothing that catches errors catches this."""
+
+
+@dataclass
+class Months:
+    """A firm over months. Everything that happens follows from the seed."""
+
+    firm: Firm
+    chance: Random
+    turns: Turns = field(default_factory=Turns)
+    happened: Counter[str] = field(default_factory=Counter)
+    bad_until: datetime | None = None
+    postponed: bool = False
+    day: str = ""
+
+    def pass_by(self, days: float, every: timedelta, *, calm: bool = False) -> None:
+        """Let so many days go by with a run every so often."""
+        until = self.firm.clock() + timedelta(days=days)
+        while self.firm.clock() < until:
+            self.firm.clock.advance(every.total_seconds())
+            self.happened["times"] += 1
+            if not calm:
+                self.what_comes()
+            if f"{self.firm.clock():%Y-%m-%d}" != self.day:
+                self.day = f"{self.firm.clock():%Y-%m-%d}"
+                self.new_day(calm=calm)
+            self.turns.ask(Job.SYNC)
+            self.work()
+
+    def new_day(self, *, calm: bool) -> None:
+        """People edit on both sides, somebody approves what is held, and at night there is a sweep and maintenance."""
+        if not calm:
+            random_edits(self.firm.espo, self.firm.advo, EDITS_A_DAY, seed=self.chance.randrange(10**9))
+            self.firm.clock.advance(60)
+        with self.firm.store() as store:
+            held = sorted({one["run_id"] for one in open_holds(store)})
+        for run_id in held if self.bad_until is None else ():
+            self.happened["approved"] += 1
+            self.firm.go(approve_run=run_id, trigger="approve", operator="the soak")
+        self.turns.ask(Job.MAINTENANCE)
+        self.turns.ask(Job.SWEEP)
+
+    def work(self) -> None:
+        """Whoever asked has a turn, as under ``run``; a killed process is started again."""
+        while (job := self.turns.take()) is not None:
+            try:
+                self.postponed = take_turn(
+                    self.firm.config, self.firm.world, self.turns, job, postponed=self.postponed
+                )
+            except Killed:
+                self.happened["killed"] += 1
+                self.turns.close()
+                self.turns, self.postponed = Turns(), False
+            self.happened[job] += 1
+
+    # What comes ------------------------------------------------------------------------------------------------
+
+    def what_comes(self) -> None:
+        """Bad weather begins or ends; now and then one call goes wrong."""
+        if self.bad_until is not None and self.firm.clock() >= self.bad_until:
+            self.all_well()
+        if self.bad_until is None:
+            self.all_well()
+            weather: list[Callable[[], None]] = [
+                self.advoware_out, self.espocrm_out, self.service_offline, self.maintenance_morning,
+                self.token_expires, self.a_call_is_lost, self.process_dies,
+            ]  # fmt: skip
+            if self.chance.random() < 0.12:
+                what = self.chance.choice(weather)
+                self.happened[what.__name__] += 1
+                what()
+
+    def all_well(self) -> None:
+        for one in self.systems():
+            one.before = one.after = None
+        self.firm.espo.store.settings["maintenanceMode"] = False
+        self.firm.advo.switches.offline = False
+        self.bad_until = None
+
+    def systems(self) -> tuple[Simulator, Simulator]:
+        return self.firm.espo, self.firm.advo
+
+    def lasts(self) -> None:
+        """For some hours."""
+        self.bad_until = self.firm.clock() + timedelta(hours=self.chance.choice((0.5, 2, 9)))
+
+    def unreachable(self, system: Simulator) -> None:
+        def out(_call: Call) -> Answer | None:
+            raise Unreachable
+
+        system.before = out
+        self.lasts()
+
+    def advoware_out(self) -> None:
+        self.unreachable(self.firm.advo)
+
+    def espocrm_out(self) -> None:
+        self.unreachable(self.firm.espo)
+
+    def service_offline(self) -> None:
+        self.firm.advo.switches.offline = True
+        self.lasts()
+
+    def maintenance_morning(self) -> None:
+        self.firm.espo.store.settings["maintenanceMode"] = True
+        self.lasts()
+
+    def at_call(self, do: Callable[[], None], system: Simulator, *, after: bool = False) -> None:
+        """Once, at one of the next calls, writes more likely than not, before it or after its effect."""
+        left = [self.chance.randrange(1, 15)]
+
+        def hook(call: Call, *_answer: Answer) -> Answer | None:
+            left[0] -= 5 if call.is_write else 1
+            if left[0] <= 0:
+                system.before = system.after = None
+                do()
+            return None
+
+        if after:
+            system.after = hook
+        else:
+            system.before = hook
+
+    def token_expires(self) -> None:
+        self.at_call(self.firm.advo.login.revoke, self.firm.advo)
+
+    def a_call_is_lost(self) -> None:
+        def lose() -> None:
+            raise self.chance.choice((ConnectionLost, TimedOut))
+
+        self.at_call(lose, self.chance.choice(self.systems()), after=self.chance.random() < 0.5)
+
+    def process_dies(self) -> None:
+        def die() -> None:
+            raise Killed
+
+        self.at_call(die, self.chance.choice(self.systems()), after=self.chance.random() < 0.5)
+
+
+def soaked(folder: Path, *, persons: int, dense: float, sparse: float, seed: int) -> Months:
+    """So many days of runs every 15 minutes, then of runs every 6 hours, then two calm days."""
+    firm = Firm.of(
+        folder,
+        persons=persons,
+        seed=seed,
+        advoware={"poll_budget": max(10, persons // 4)},
+        state={"keep_history_days": 30, "keep_backups": 3},
+        sync={"persons_per_run": 150},
+    )
+    months = Months(firm, Random(seed))  # noqa: S311 - weather, no secret
+    months.pass_by(0.1, QUARTER, calm=True)
+    months.pass_by(dense, QUARTER)
+    months.pass_by(sparse, SIX_HOURS)
+    months.all_well()
+    months.pass_by(2.5, SIX_HOURS, calm=True)
+    return months
+
+
+def all_is_well(months: Months) -> None:
+    """Both sides agree, nobody is lost in a status, no lock is left, and the file holds what it says."""
+    firm = months.firm
+    assert firm.disagreements() == []
+    assert firm.advo.overlapping_writes == 0
+    assert not [call for call in firm.advo.writes if call.method == "DELETE"]
+    records = [one.values for one in firm.espo.store.records.values() if one.values["betnr"]]
+    assert {record["syncStatus"] for record in records} == {"clean"}
+    with firm.store() as store:
+        lost = store.rows("select entity_id, status, due_since, error from persons where status is not 'clean'")
+        assert [row for row in lost if row["due_since"] or row["status"]] == []
+        assert store.value("select count(*) from lease") == 0
+        assert store.value("select count(*) from changes where state = 'started'") == 0
+        assert open_holds(store) == []
+        oldest = store.value("select min(finished_at) from changes where settled = 1 and state = 'done'")
+        assert oldest is None or oldest > f"{firm.clock() - timedelta(days=32):%Y-%m-%d %H:%M:%S}"
+    report(months)
+
+
+def report(months: Months) -> None:
+    """The size of the database, table by table: what is not accounted for is free pages."""
+    firm = months.firm
+    path = firm.config.state.path
+    with firm.store() as store:
+        store.rows("pragma wal_checkpoint(truncate)")
+        size, page = path.stat().st_size, store.value("pragma page_size")
+        free = store.value("pragma freelist_count") * page
+        rows = {name: store.value(f"select count(*) from {name}") for name in store.db.table_names()}
+        bytes_of = {row["name"]: row["bytes"] for row in store.rows(
+            "select name, sum(pgsize) as bytes from dbstat group by name order by bytes desc limit 12"
+        )}  # fmt: skip
+    print(f"\n{dict(months.happened)}")  # noqa: T201 - what -s is asked for
+    print(f"{size:,} bytes, {free:,} of them free; the largest: {bytes_of}; rows: {rows}")  # noqa: T201
+    backups = len(list((path.parent / "backups").glob("*")))
+    assert backups == firm.config.state.keep_backups
+    # A person with four entries needs some 10 kB, a run's history some 5 kB and each step of it some 3 kB.
+    persons, history = rows["persons"], rows["runs"] * 5_000 + (rows["changes"] + rows["decisions"]) * 3_000
+    assert size - free < persons * 10_000 + history + 500_000
+
+
+@pytest.mark.slow
+def test_days_of_runs_with_people_bad_weather_and_restarts_end_in_agreement(tmp_path: Path) -> None:
+    months = soaked(tmp_path, persons=25, dense=1.5, sparse=8, seed=7)
+    assert months.happened["killed"] > 0
+    all_is_well(months)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("ADVOSYNC_SOAK" not in os.environ, reason="takes minutes; ADVOSYNC_SOAK=1 asks for it")
+def test_three_months_end_in_agreement(tmp_path: Path) -> None:
+    all_is_well(soaked(tmp_path, persons=200, dense=14, sparse=76, seed=11))
