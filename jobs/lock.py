@@ -102,8 +102,12 @@ class Lease:
             raise LockHeld(f"This run lost its lease. {held_by(held) if held else 'Nobody holds it now.'}")
 
     def check(self) -> None:
-        """Raise LockHeld when the heartbeat found the lease lost: asked before each write to a system."""
-        if self.lost:
+        """Raise LockHeld when the lease is no longer ours: asked before each write to a system.
+
+        The store is asked too: a machine that slept wakes up long before the next heartbeat.
+        """
+        held = load_lease(self.store)
+        if self.lost or held is None or held["token"] != self.token:
             raise LockHeld("This run lost its lease to another one; it writes nothing more.")
 
     def release(self) -> None:

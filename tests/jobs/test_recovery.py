@@ -30,7 +30,7 @@ from jobs.world import World
 from tests.desk import Desk, Person
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from jobs.report import RunReport
     from jobs.sandbox.simulator import Simulator
@@ -99,7 +99,7 @@ class Killing:
         self.victim.communicate(timeout=120)
         for sim in sims:
             sim.before = sim.after = None
-        assert self.victim.returncode == -signal.SIGKILL
+        assert self.victim.returncode == -signal.SIGKILL, (at, when, self.written)
 
     def kill(self) -> None:
         """The process is gone before its answer comes."""
@@ -115,39 +115,31 @@ def killing(tmp_path: Path) -> Iterator[Killing]:
         yield Killing(servers, tmp_path)
 
 
-POINTS = [(1, "before"), (2, "after"), (3, "after"), (4, "before"), (5, "after"), (6, "after"), (7, "before")]
+POINTS = [(1, "before"), (2, "after"), (3, "after"), (4, "before"), (5, "after"), (6, "before")]
 
 
 @pytest.mark.slow
 def test_after_a_sigkill_at_any_write_the_next_run_settles_and_finishes(killing: Killing) -> None:
     desk = killing.desk
-    person, other = desk.hire(3), desk.hire(3)
+    pairs = [(desk.hire(3), desk.hire(3)) for _ in POINTS]
     assert killing.sync().outcome == "done"
-    for number, (at, when) in enumerate(POINTS):
+    for number, ((at, when), (person, other)) in enumerate(zip(POINTS, pairs, strict=True)):
         phones = desk.phones(person)
         desk.espo.edit(person.entity_id, phones=[(f"+4951170000{number:02d}", "Office"), *phones[1:]])  # Var5
         desk.add_phone(other, f"+4951160000{number:02d}")  # Var1
-        desk.advo.add_row(other.betnr, f"0511 50000{number:02d}", "Empfang")  # reverted to a slot: EspoCRM wins
-        desk.advo.add_row(desk.people[-1].betnr, f"www.muster{number}.de", komm_kz=5)
+        typed = f"0511 50000{number:02d}"
+        desk.advo.add_row(other.betnr, typed, "Empfang")  # EspoCRM wins, unless the kill divides the two edits
         killing.killed(at, when)
         assert desk.ask("select count(*) from lease") == [(1,)]
         assert killing.sync().outcome == "done"
-        assert in_agreement_but_for_web(desk), (at, when)
+        assert in_agreement(desk), (at, when)
         writes = len(desk.espo.writes) + len(desk.advo.writes)
         assert killing.sync().outcome == "done"
         assert len(desk.espo.writes) + len(desk.advo.writes) == writes, (at, when)
         assert desk.ask("select count(*) from lease") == [(0,)]
-        assert desk.ask("select count(*) from conflicts") == [(number + 1,)]
+        lost = desk.ask("select count(*) from conflicts where advo_value = ?", typed)[0][0]
+        assert lost + (typed in desk.values(other)) == 1, (at, when)
     assert desk.ask("select outcome, count(*) from runs where outcome = 'abandoned'") == [("abandoned", len(POINTS))]
-
-
-def in_agreement_but_for_web(desk: Desk) -> bool:
-    """As ``in_agreement``, web addresses aside."""
-    return all(
-        sorted(map(digits, desk.phones(person)))
-        == sorted(digits(one) for one in desk.values(person) if not one.startswith("www"))
-        for person in desk.people
-    )
 
 
 # An error at any step -------------------------------------------------------------------------------------------------
@@ -157,6 +149,7 @@ class Tripped(Exception):
     """What nobody expects."""
 
 
+@pytest.mark.slow
 def test_whatever_is_raised_at_any_request_the_lock_is_given_back_and_the_next_run_finishes(desk: Desk) -> None:
     person, other = desk.crowd(2)
     for at in range(1, 200):
@@ -197,28 +190,34 @@ def trip(desk: Desk, at: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_whatever_is_raised_between_two_steps_the_lock_is_given_back_and_the_next_run_finishes(desk: Desk) -> None:
     (person,) = desk.crowd(1)
     desk.add_phone(person, "+4951188888888")
     at, world = 0, desk.world
     calls = moments(desk)
-    for at in range(2, calls, max(1, calls // 40)):
+    for at in range(2, calls, max(1, calls // 25)):
         desk.espo.edit(person.entity_id, phones=[desk.phones(person)[0], (f"+495118{at:06d}", "Office")])
         desk.advo.add_row(person.betnr, f"0511 9{at:06d}")
-        left = iter(range(at))
-
-        def clock() -> datetime:
-            if next(left, None) is None:
-                raise Tripped
-            return desk.clock()
-
-        desk.world = World(**{**vars(world), "utcnow": clock})
+        desk.world = World(**{**vars(world), "utcnow": tripping(desk, at)})
         with pytest.raises(Tripped):
             desk.run()
         desk.world = world
         assert desk.ask("select count(*) from lease") == [(0,)], at
         assert desk.run().outcome == "done", at
         assert in_agreement(desk), at
+
+
+def tripping(desk: Desk, at: int) -> Callable[[], datetime]:
+    """A clock that shows so many moments, and then raises."""
+    left = iter(range(at))
+
+    def clock() -> datetime:
+        if next(left, None) is None:
+            raise Tripped
+        return desk.clock()
+
+    return clock
 
 
 def moments(desk: Desk) -> int:
@@ -292,21 +291,20 @@ def test_a_disk_that_takes_no_more_loses_and_repeats_nothing(killing: Killing) -
     assert killing.sync().outcome == "done"
     for person in people:
         desk.add_phone(person, f"+495118888{person.betnr}")
-        desk.advo.add_row(person.betnr, f"www.muster{person.betnr}.de", komm_kz=5)
     seen = set()
     for size in (4096, 60_000, 120_000, 180_000, 240_000):
         with closing(sqlite3.connect(desk.path)) as store:
             store.execute("pragma wal_checkpoint(truncate)")
         answer = subprocess.run(
             [sys.executable, "-m", "jobs", "--config", str(killing.file), "sync", "--json"],
-            capture_output=True, text=True, check=False, timeout=120, preexec_fn=limited(size),  # noqa: PLW1509
+            capture_output=True, text=True, check=False, timeout=120, preexec_fn=limited(size),
         )  # fmt: skip
         document = json.loads(answer.stdout)
         seen.add(document["outcome"])
         assert (document["outcome"] == "done") or "The state store" in document["error"], answer.stderr
     assert "usage" in seen
     assert killing.sync().outcome == "done"
-    assert in_agreement_but_for_web(desk)
+    assert in_agreement(desk)
     assert all(len(desk.phones(one)) == 4 for one in people)
     writes = len(desk.espo.writes) + len(desk.advo.writes)
     assert killing.sync().outcome == "done"
@@ -383,7 +381,9 @@ def test_a_record_dated_into_the_future_hides_no_later_edit(desk: Desk) -> None:
     assert len(desk.values(person)) == 3
 
 
-@pytest.mark.parametrize("change", [datetime(2026, 3, 29, 0, 59, tzinfo=UTC), datetime(2026, 10, 25, 0, 59, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "change", [datetime(2026, 3, 29, 0, 59, tzinfo=UTC), datetime(2026, 10, 25, 0, 59, tzinfo=UTC)]
+)
 def test_a_change_of_summer_time_moves_no_retry(
     desk: Desk, change: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
