@@ -1,5 +1,7 @@
 """``python -m tests.simulation --seed 7``: live the world of a seed, print what went wrong, shrink it."""
 
+# ruff: noqa: T201 - a program for the terminal
+
 from __future__ import annotations
 
 import argparse
@@ -9,7 +11,7 @@ import time
 import traceback
 from collections import Counter
 
-from tests.simulation.history import a_life
+from tests.simulation.history import Life, a_life
 from tests.simulation.invariants import Violation
 from tests.simulation.shrink import smaller
 
@@ -41,7 +43,8 @@ def main() -> int:
         print(f"seed {seed}: {str(wrong)[:600]}")
         if not isinstance(wrong, Violation):
             traceback.print_exception(wrong, limit=-4)
-        print(f"  python -m tests.simulation --seed {seed} --persons {asked.persons} --episodes {asked.episodes} --shrink", flush=True)
+        size = f"--persons {asked.persons} --episodes {asked.episodes}"
+        print(f"  python -m tests.simulation --seed {seed} {size} --shrink", flush=True)
         if asked.shrink:
             shrink(seed, asked.persons, asked.episodes, name, str(wrong))
     spent = time.perf_counter() - began
@@ -49,7 +52,10 @@ def main() -> int:
     return 1 if failures else 0
 
 
-def lived(seed: int, persons: int, episodes: int, spared: frozenset[str] = frozenset()):
+def lived(
+    seed: int, persons: int, episodes: int, spared: frozenset[str] = frozenset()
+) -> tuple[Exception | None, Life]:
+    """What was wrong with the life of a seed, and the life."""
     with a_life(seed, persons=persons, spared=spared) as life:
         try:
             life.live(episodes)

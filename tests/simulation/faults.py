@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from jobs.sandbox.simulator import Answer, Call, ConnectionLost, Simulator, TimedOut, Unreachable
+from jobs.sandbox.simulator import Answer, Call, ConnectionLost, TimedOut, Unreachable
 from tests.simulation.chance import Fate
 from tests.simulation.disk import FULL, LOCKED, Disk, Killed, trouble
 from tests.simulation.people import People
@@ -50,6 +50,7 @@ class Storm:
     seen: Counter[str] = field(default_factory=Counter)
     stale: dict[str, Answer] = field(default_factory=dict)
     unread: dict[int, set[str]] = field(default_factory=dict)
+    seen_now: int = 0
     windowed: set[int] = field(default_factory=set)
     refused: set[int] = field(default_factory=set)
 
@@ -59,20 +60,23 @@ class Storm:
         self.seen.clear()
         self.disk.dead = False
         for sim, name in ((self.firm.espo, "espo"), (self.firm.advo, "advo")):
-            sim.before, sim.after = self.before_hook(sim, name), self.after_hook(sim, name)
-        self.disk.before, self.disk.after = self.at_commit, self.point
+            sim.before, sim.after = self.before_hook(name), self.after_hook(name)
+        self.disk.before = self.at_commit
 
     def end(self) -> None:
         """Clear sky."""
         for sim in (self.firm.espo, self.firm.advo):
             sim.before = sim.after = None
-        self.disk.before = self.disk.after = lambda: None
+        self.disk.before = lambda: None
         self.disk.dead = False
 
-    # Points at which a process may die
+    # Moments at which a process may die
 
     def point(self) -> None:
-        """One more moment; the chosen one is the last."""
+        """One more moment, before a write or a commit; the chosen one is the last.
+
+        After one of them nothing lasting happens until the next, so dying after it is dying before that.
+        """
         self.points += 1
         if self.points == self.weather.kill_at:
             self.disk.dead = True
@@ -99,7 +103,7 @@ class Storm:
                 return person
         return None
 
-    def before_hook(self, sim: Simulator, system: str) -> Callable[[Call], Answer | None]:
+    def before_hook(self, system: str) -> Callable[[Call], Answer | None]:
         def before(call: Call) -> Answer | None:
             self.firm.clock.advance(self.firm.nature.latency)
             if call.is_write:
@@ -109,14 +113,14 @@ class Storm:
             person = self.person_of(system, call)
             self.interfere(system, call, person, "before")
             key = self.key(system, call, person)
-            answer = self.stopped(sim, key, call, person)
+            answer = self.stopped(system, key, call)
             if answer is None:
                 self.note_window(system, call, person)
             return answer
 
         return before
 
-    def after_hook(self, sim: Simulator, system: str) -> Callable[[Call, Answer], Answer | None]:
+    def after_hook(self, system: str) -> Callable[[Call, Answer], Answer | None]:
         def after(call: Call, answer: Answer) -> Answer | None:
             self.firm.clock.advance(self.firm.nature.latency)
             if not call.is_login and not call.path.endswith(("App/user", "Settings")):
@@ -124,8 +128,6 @@ class Storm:
                 self.tell(f"{system} {call.method} {call.path[-36:]}{told} {call.body} -> {answer.status}")
             person = self.person_of(system, call)
             key = f"{self.run}/{system}/{call.method}/{person.number if person else call.path[-20:]}/{self.seen_now}"
-            if call.is_write:
-                self.point()
             try:
                 spoiled = self.spoiled(key, call, answer)
                 if spoiled is None and person and call.method == "GET":
@@ -145,7 +147,7 @@ class Storm:
         self.seen_now = self.seen[base]
         return f"{base}/{self.seen_now}"
 
-    def stopped(self, sim: Simulator, key: str, call: Call, person: Person | None) -> Answer | None:
+    def stopped(self, system: str, key: str, call: Call) -> Answer | None:
         """What keeps a request from having its effect."""
         dice = self.fate.dice(key)
         if self.fate.strikes(f"{key}/lost", self.weather.passing / 2):
@@ -159,14 +161,14 @@ class Storm:
             if isinstance(kind, Exception):
                 raise kind
             return kind
-        if call.is_write and person and not call.path.endswith("/Note"):
-            if self.fate.strikes(f"{key}/refused", self.weather.refusing):
-                self.tell(f"fault {key}: refused")
-                self.refused.add(person.number)
-                return Answer(dice.choice((400, 413, 422)), TEXT, b'{"message":"no"}')
+        person = self.person_of(system, call) if call.is_write and not call.path.endswith("/Note") else None
+        if person and self.fate.strikes(f"{key}/refused", self.weather.refusing):
+            self.tell(f"fault {key}: refused")
+            self.refused.add(person.number)
+            return Answer(dice.choice((400, 413, 422)), TEXT, b'{"message":"no"}')
         if call.path.find("/Beteiligte/") >= 0 and self.fate.strikes(f"{key}/token", self.weather.passing / 4):
             self.tell("token revoked")
-            sim.login.revoke()  # type: ignore[attr-defined]
+            self.firm.advo.login.revoke()
         return None
 
     def spoiled(self, key: str, call: Call, answer: Answer) -> Answer | None:
@@ -236,7 +238,7 @@ class Storm:
         if person is None:
             return
         unread = self.unread.setdefault(person.number, set())
-        if system == "espo" and "Data" in call.body and "items" in unread and not self.firm.nature.concurrency:
-            self.windowed.add(person.number)
-        elif system == "advo" and call.method == "PUT" and f"row{call.path.rpartition('/')[2]}" in unread:
+        array = system == "espo" and "Data" in call.body and "items" in unread and not self.firm.nature.concurrency
+        row = system == "advo" and call.method == "PUT" and f"row{call.path.rpartition('/')[2]}" in unread
+        if array or row:
             self.windowed.add(person.number)

@@ -1,4 +1,4 @@
-"""The life of one world: people edit, runs fail, the weather clears, everything comes to rest, and all of it is checked."""
+"""The life of one world: people edit, runs fail, the weather clears, all comes to rest, and everything is checked."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed, under
 from tests.simulation.faults import CALM, Storm, Weather
 from tests.simulation.invariants import Violation, after_a_step, at_rest, claim, query, values_that_lost
+from tests.simulation.oracle import own_text
 from tests.simulation.people import People
 from tests.simulation.worlds import START, Firm, Nature, build
 
@@ -54,7 +55,7 @@ class Life:
         self.firm = build(self.fate, self.nature)
         self.people = People(self.firm)
         self.disk = Disk()
-        self.storm = Storm(self.fate, self.firm, self.people, self.disk, self.tell)
+        self.storm = Storm(self.fate, self.firm, self.people, self.disk, self.trace.append)
         self.path = self.folder / "state.db"
         base = section("http://crm.test", self.firm.advo.address)
         base["espocrm"] |= {"read_concurrency": 1}
@@ -63,13 +64,17 @@ class Life:
         self.config = Config.model_validate(base)
         self.world = World(
             utcnow=self.firm.clock,
-            monotonic=lambda: (self.firm.clock() - START).total_seconds(),
+            monotonic=self.seconds,
             sleep=self.firm.clock.advance,
             espo_transport=InProcess(self.firm.espo),
             advo_transport=InProcess(self.firm.advo),
             durable=False,
             heartbeat=False,
         )
+
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return (self.firm.clock() - START).total_seconds()
 
     def tell(self, line: str) -> None:
         """One more line of the trace."""
@@ -126,20 +131,24 @@ class Life:
 
     # To rest
 
-    def come_to_rest(self) -> None:
-        """Calm runs until two in a row wrote nothing, the second a sweep that finds nothing the runs missed."""
+    def come_to_rest(self, *, sweeps: bool = False) -> None:
+        """Calm runs until two in a row write nothing; then a sweep must find nothing they missed.
+
+        With ``sweeps`` every run looks at everybody, so that one that writes nothing tells.
+        """
         quiet = 0
         for number in range(ENOUGH):
             self.firm.clock.advance(26 * 3600 if number % 6 == 5 else 600)
-            ended = self.step()
-            self.approve()
+            ended = self.step(sweep=sweeps)
             quiet = quiet + 1 if ended == "done" and not self.writes and not self.waiting() else 0
-            if quiet == 2:  # a run does not look again at whom it looked at for nothing
+            self.approve()
+            if quiet == (1 if sweeps else 2):  # a run does not look again at whom it looked at for nothing
                 break
         else:
             raise Violation("nobody is stuck", f"not at rest after {ENOUGH} runs: {self.waiting()}")
-        self.firm.clock.advance(600)
-        self.step(sweep=True)
+        if not sweeps:
+            self.firm.clock.advance(600)
+            self.step(sweep=True)
         claim("at rest a run writes nothing", not self.writes, [*self.firm.espo.writes, *self.firm.advo.writes])
         at_rest(
             self.firm,
@@ -154,6 +163,28 @@ class Life:
     def waiting(self) -> list[tuple[object, ...]]:
         """Who still has something open."""
         return query(self.path, "select entity_id, due_reason, status, error from persons where due_since is not null")
+
+    def stored(self) -> bytes | None:
+        """The state store as a file."""
+        if not self.path.exists():
+            return None
+        with closing(sqlite3.connect(self.path)) as db:
+            db.execute("pragma wal_checkpoint(truncate)")
+        return self.path.read_bytes()
+
+    def put_back(self, stored: bytes | None) -> None:
+        """Put a file in the place of the state store, or nothing."""
+        for name in ("state.db", "state.db-wal", "state.db-shm"):
+            (self.folder / name).unlink(missing_ok=True)
+        if stored is not None:
+            self.path.write_bytes(stored)
+
+    def begin_again(self, runs: int) -> None:
+        """Forget what was told since a moment to which everything went back."""
+        self.trace.clear()
+        self.runs, self.faulty, self.blurred = runs, False, False
+        for mine in (self.storm.windowed, self.storm.refused, self.storm.unread, self.kept):
+            mine.clear()
 
     def approve(self) -> None:
         """The operator looks at what is held and lets it go on."""
@@ -171,7 +202,7 @@ class Life:
             person.texts = {
                 row["id"]: text
                 for row in self.firm.advo.rows(person.betnr)
-                if (text := self.own(row["bemerkung"]))
+                if (text := own_text(row["bemerkung"]))
             }
             for mine in (person.touched, person.edits, person.kinds, person.excused):
                 mine.clear()
@@ -180,12 +211,6 @@ class Life:
         self.storm.refused.clear()
         self.storm.unread.clear()
         self.faulty = self.blurred = False
-
-    @staticmethod
-    def own(remark: str | None) -> str:
-        from tests.simulation.oracle import own_text
-
-        return own_text(remark)
 
     # A whole life
 
@@ -203,7 +228,7 @@ class Life:
                     for person in self.firm.persons:
                         person.kinds.add("meanwhile")
                 if dice.random() < 0.05 and self.path.exists():
-                    self.store_trouble(dice)
+                    self.lose_store()
             self.come_to_rest()
 
     def edit_all(self, key: str, share: float = 0.6) -> None:
@@ -217,14 +242,13 @@ class Life:
                     self.tell(f"edit {told}") if told else None
             self.firm.clock.advance(0.2)
 
-    def store_trouble(self, dice: Random) -> None:
+    def lose_store(self) -> None:
         """The state store is deleted."""
         self.blurred = True
         for entity_id, values in values_that_lost(self.path).items():
             self.kept.setdefault(entity_id, set()).update(values)
         self.tell("state store deleted")
-        for name in ("state.db", "state.db-wal", "state.db-shm"):
-            (self.folder / name).unlink(missing_ok=True)
+        self.put_back(None)
 
 
 def weather_of(dice: Random) -> Weather:
@@ -245,7 +269,9 @@ def weather_of(dice: Random) -> Weather:
 
 
 @contextmanager
-def a_life(seed: int, *, persons: int = 20, spared: Collection[str] = (), nature: Nature | None = None) -> Iterator[Life]:
+def a_life(
+    seed: int, *, persons: int = 20, spared: Collection[str] = (), nature: Nature | None = None
+) -> Iterator[Life]:
     """The world of a seed, in a folder of its own."""
     fate = Fate(seed, frozenset(spared))
     folder = Path(tempfile.mkdtemp(prefix="advosync-sim-", dir=SHM if SHM.is_dir() else None))

@@ -27,7 +27,7 @@ def query(path: Path, sql: str) -> list[tuple[object, ...]]:
 
 def values_that_lost(path: Path) -> dict[str, set[str]]:
     """The canonical values kept in ``conflicts``, by person."""
-    if not path.exists():
+    if not path.exists() or not query(path, "select 1 from sqlite_master where name = 'conflicts'"):
         return {}
     found: dict[str, set[str]] = {}
     for entity_id, *values in query(path, "select entity_id, espo_value, advo_value from conflicts"):
@@ -48,7 +48,8 @@ def after_a_step(firm: Firm, path: Path, *, killed: bool, kept: dict[str, set[st
         for value, what in person.last.items():
             if what == "removed" or value in person.excused or len(person.touched.get(value, ())) > 1:
                 continue
-            there = value in sides.espo | sides.advo | lost.get(person.entity_id, set()) | kept.get(person.entity_id, set())
+            kept_values = lost.get(person.entity_id, set()) | kept.get(person.entity_id, set())
+            there = value in sides.espo | sides.advo | kept_values
             claim("nothing a person entered is lost", there, f"{value} of person{person.number} ({person.entity_id})")
 
 
@@ -58,7 +59,7 @@ def at_rest(firm: Firm, path: Path, *, windowed: set[int], refused: set[int], bl
     for entity_id, side, reason, value in query(path, "select entity_id, side, reason, value from left_alone"):
         noted.setdefault(str(entity_id), []).append((str(side), str(reason), canon(str(value))))
     lost = values_that_lost(path)
-    status = dict(query(path, "select entity_id, status from persons"))
+    status = {row[0]: row[1] for row in query(path, "select entity_id, status from persons")}
     for person in firm.persons:
         own = noted.get(person.entity_id, [])
         half_retyped = blurred and bool(person.kinds & {"retype_item", "swap_items"})
@@ -67,7 +68,8 @@ def at_rest(firm: Firm, path: Path, *, windowed: set[int], refused: set[int], bl
         sides = firm.sides(person)
         agreement(firm, person, sides, own)
         nothing_made_twice(firm, person)
-        claim("nobody is stuck", status.get(person.entity_id) == "clean", f"person{person.number} {status.get(person.entity_id)}")
+        stands = status.get(person.entity_id)
+        claim("nobody is stuck", stands == "clean", f"person{person.number} {stands}")
         if person.number not in windowed and not half_retyped:
             texts_survive(firm, person)
             if not blurred and person.number not in refused:
@@ -112,7 +114,7 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
     advo = edited(person.agreed.advo, frozenset(person.model["advo"]))
     both = {"espo", "advo"} <= person.edits
     if not person.synced:
-        person_keeps_everything(firm, person, sides)
+        person_keeps_everything(person, sides)
         return
     if both and (faulty or "meanwhile" in person.kinds or person.kinds & {"retype_item", "swap_items"}):
         return
@@ -133,7 +135,7 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
         claim("every value that loses is kept", gone <= lost, f"person{person.number}: {gone - lost}")
 
 
-def person_keeps_everything(firm: Firm, person: Person, sides: Sides) -> None:
+def person_keeps_everything(person: Person, sides: Sides) -> None:
     """First sync destroys nothing."""
     for value, what in person.last.items():
         if what == "added":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -12,6 +13,7 @@ from tests.simulation.worlds import FREE, KOMM_KZ, TEXTS, TYPES, Firm, Person, a
 
 Json = dict[str, Any]
 MOST = 9
+PLAIN_NUMBER = re.compile(r"\+49\d+")
 
 
 class People:
@@ -178,7 +180,7 @@ class People:
         return str(row["tlf"])
 
     def respell_row(self, person: Person, dice: Random) -> str | None:
-        rows = [row for row in self.entries(person) if canon(row["tlf"]).startswith("+49") and ";" not in canon(row["tlf"])]
+        rows = [row for row in self.entries(person) if PLAIN_NUMBER.fullmatch(canon(row["tlf"]))]
         if not rows:
             return None
         row = dice.choice(rows)

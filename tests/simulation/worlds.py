@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
+import copy
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 from jobs.sandbox.advoware import AdvoSim
+from jobs.sandbox.advoware_rows import Beteiligter
 from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.simulator import SimClock
 from tests.simulation.chance import Fate
@@ -76,11 +78,12 @@ class Person:
     texts: dict[int, str] = field(default_factory=dict)
     excused: set[str] = field(default_factory=set)
     synced: bool = False
-    numbers: itertools.count[int] = field(default_factory=itertools.count)
+    drawn: int = 0
 
     def new_number(self) -> int:
         """Seven digits nobody else has."""
-        return 2_000_000 + 1000 * self.number + next(self.numbers)
+        self.drawn += 1
+        return 2_000_000 + 1000 * self.number + self.drawn
 
     def added(self, side: str, value: str) -> None:
         """A person entered this value."""
@@ -109,7 +112,7 @@ class Firm:
     advo: AdvoSim
     persons: list[Person] = field(default_factory=list)
 
-    def rows(self, person: Person) -> list[dict[str, object]]:
+    def rows(self, person: Person) -> list[dict[str, Any]]:
         """The person's rows as people see them."""
         return self.advo.rows(person.betnr)
 
@@ -119,6 +122,32 @@ class Firm:
             frozenset(entries_of_items(self.espo.items(person.entity_id))),
             frozenset(entries_of_rows(self.advo.rows(person.betnr))),
         )
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Everything the two systems and the people know at one moment, to go back to."""
+
+    at: timedelta
+    espo: tuple[Any, ...]
+    advo: dict[int, Beteiligter]
+    persons: list[Person]
+
+
+def keep(firm: Firm) -> Moment:
+    """Remember this moment."""
+    store = firm.espo.store
+    espo = copy.deepcopy((store.records, store.notes, store.phones, store.mails))
+    return Moment(firm.clock.offset, espo, copy.deepcopy(firm.advo.beteiligte.persons), copy.deepcopy(firm.persons))
+
+
+def go_back(firm: Firm, moment: Moment) -> None:
+    """Let everything be as it was then."""
+    store = firm.espo.store
+    store.records, store.notes, store.phones, store.mails = copy.deepcopy(moment.espo)
+    firm.advo.beteiligte.persons = copy.deepcopy(moment.advo)
+    firm.persons[:] = copy.deepcopy(moment.persons)
+    firm.clock.offset = moment.at
 
 
 def build(fate: Fate, nature: Nature) -> Firm:
