@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LONG = 10
 """Fewer than this are done before a bar could be read."""
 
-WORDS = {"EspoCRM": "Reading EspoCRM", "Advoware": "Reading Advoware", "persons": "Syncing"}
+WORDS = {"EspoCRM": "Reading EspoCRM", "Advoware": "Reading Advoware", "persons": "Persons", "backfill": "Backfill"}
 """What a run calls its long parts, and what people are told."""
 
 
@@ -36,9 +36,11 @@ def shown() -> Iterator[Tell]:
         def tell(what: str, number: int, of: int) -> None:
             if of < LONG:
                 return
-            if what not in tasks:
-                tasks[what] = bars.add_task(WORDS.get(what, what))
-            bars.update(tasks[what], completed=number + 1, total=of)
+            part, _, more = what.partition("|")  # a part may say what is left of it in words of its own
+            words = f"{WORDS.get(part, part)} {more}".rstrip()
+            if part not in tasks:
+                tasks[part] = bars.add_task(words, total=of)
+            bars.update(tasks[part], completed=number + 1, total=of, description=words)
 
         yield tell
 

@@ -392,7 +392,7 @@ def notes_of(group: Group, standing: Standing, by_run: int) -> list[Left]:
     items = items_afterwards(group, standing)
     bases = [agreed_of((one["facts"] or {}).get("base")) for one in group.decisions]
     tie = next((base.komm_id for base in bases if base is not None), next(iter(rows), None))
-    channel = next(trail.channel for trail in (*group.rows, *group.items))
+    channel = next(iter([*(one.channel for one in group.rows), *(one.channel for one in group.items)]))
     notes = [Left(Side.ADVO, "held_back", detail, value, komm_id, channel=channel) for komm_id, value in rows.items()]
     notes += [Left(Side.ESPO, "held_back", detail, value, tie, channel=channel) for value in items]
     if not notes and any(one["variant"] == Variant.FORGET for one in group.decisions):

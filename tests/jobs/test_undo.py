@@ -203,7 +203,8 @@ def test_undo_of_a_run_that_used_every_variant_but_for_what_was_edited_since_and
 
 
 def different(one: Sides, other: Sides) -> set[Any]:
-    return {key for side in (0, 1) for key in one[side] if one[side][key] != other[side][key]}
+    espo = {key for key in one[0] if one[0][key] != other[0][key]}
+    return espo | {key for key in one[1] if one[1][key] != other[1][key]}
 
 
 def same(one: Sides, other: Sides, person: Any) -> set[Any]:
