@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.notation import LEGEND, marker, slot
-from tests.play import play
+from tests.play import nothing_is_left_to_do, play
 
 if TYPE_CHECKING:
     from tests.office import Office
@@ -485,6 +485,15 @@ def test_written_person_is_loaded_once_more_and_its_fingerprint_written_once(off
     last_write = max(place for place, one in enumerate(sent) if one.side == "A" and one.body)
     assert [one.method for one in sent[last_write:] if one.side == "A"] == ["POST", "GET"]
     assert sum("kommunikationHash" in (one.body or {}) for one in sent) == 1
+
+
+def test_unchanged_person_whose_status_asks_for_a_sync_gets_a_status_and_no_fingerprint(office: Office) -> None:
+    [person] = play(office, FINGERPRINT["H1"])
+    office.espo.edit(person.entity_id, syncStatus="dirty")
+    office.run()
+    wrote = [one.body for one in office.sent(person) if one.body]
+    assert wrote == [CLEAN | {"advowareLastSync": "2026-08-30 08:25:00"}]
+    nothing_is_left_to_do(office, [person])
 
 
 VANISHED = [
