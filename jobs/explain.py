@@ -214,10 +214,10 @@ def standing(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def events_told(events: Sequence[Event]) -> Iterator[str]:
-    """What happened, by run and moment."""
-    for (at, _), group in groupby(events, key=lambda one: (one["at"], one["run_id"])):
+    """What happened, by run, or by moment where no run did it."""
+    for _, group in groupby(events, key=lambda one: one["run_id"] or one["at"]):
         own = list(group)
-        yield f"{at}  {run_in_words(own[0])}".rstrip()
+        yield f"{own[0]['at']}  {run_in_words(own[0])}".rstrip()
         yield from in_one_line([one for one in own if one["kind"] == "decided" and one["variant"] in QUIET])
         for one in own:
             if one["kind"] != "decided":
