@@ -114,7 +114,7 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
     advo = edited(person.agreed.advo, frozenset(person.model["advo"]))
     both = {"espo", "advo"} <= person.edits
     if not person.synced:
-        person_keeps_everything(person, sides)
+        person_keeps_everything(person, sides, lost if "meanwhile" in person.kinds else set())
         return
     if both and (faulty or "meanwhile" in person.kinds or person.kinds & {"retype_item", "swap_items"}):
         return
@@ -135,11 +135,12 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
         claim("every value that loses is kept", gone <= lost, f"person{person.number}: {gone - lost}")
 
 
-def person_keeps_everything(person: Person, sides: Sides) -> None:
-    """First sync destroys nothing."""
+def person_keeps_everything(person: Person, sides: Sides, lost: set[str]) -> None:
+    """First sync destroys nothing; ``lost`` is what a conflict after it may have cost."""
     for value, what in person.last.items():
         if what == "added":
-            claim("first sync destroys nothing", value in sides.espo | sides.advo, f"person{person.number}: {value}")
+            there = value in sides.espo | sides.advo | lost
+            claim("first sync destroys nothing", there, f"person{person.number}: {value}")
 
 
 def claim(rule: str, holds: bool, what: object) -> None:  # noqa: FBT001

@@ -167,8 +167,8 @@ class People:
         if not rows:
             return None
         row = dice.choice(rows)
+        self.forget_text(person, row)
         self.firm.advo.remove_row(person.betnr, row["id"])
-        person.texts.pop(row["id"], None)
         return str(row["tlf"])
 
     def empty_row(self, person: Person, dice: Random) -> str | None:
@@ -216,8 +216,17 @@ class People:
         return f"marker of {row['id']}"
 
     def rewrite(self, person: Person, komm_id: int, remark: str | None) -> None:
+        self.forget_text(person, next(row for row in self.firm.advo.rows(person.betnr) if row["id"] == komm_id))
         self.firm.advo.edit_row(person.betnr, komm_id, remark=remark)
         person.texts[komm_id] = own_text(remark)
+
+    def forget_text(self, person: Person, row: Json) -> None:
+        """The text of this row goes; a retype may have brought it here from the row it was written on."""
+        text = own_text(row["bemerkung"])
+        if person.texts.get(row["id"], "") != text:
+            written_on = [komm_id for komm_id, one in person.texts.items() if one == text]
+            person.texts.pop(min(written_on, default=0), None)
+        person.texts.pop(row["id"], None)
 
     def copy_row(self, person: Person, dice: Random) -> str | None:
         """A row copied with its remark, marker included, and retyped."""
