@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ class Case:
     def firm(self) -> Firm:
         return self.life.firm
 
-    def row(self, digits: str) -> dict[str, object]:
+    def row(self, digits: str) -> dict[str, Any]:
         return next(
             row for row in self.firm.advo.rows(BETNR) if digits in re.sub(r"[^\w@.]", "", row["tlf"] or "")
         )
