@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from etl.run import Look, Run
 
 EDITED_MEANWHILE = "edited while it was synced"
+STATUS_NOT_WRITTEN = "its status could not be written"
 
 
 def verify_person(run: Run, saved: Saved, written: Sequence[Written]) -> None:
@@ -92,6 +93,8 @@ def commit_person(
         clear_due(run.store, [plan.entity_id]) if at_rest and not plan.again else None
         if not at_rest:
             mark_due(run.store, [plan.entity_id], EDITED_MEANWHILE, now)
+        if espo.status != "clean":
+            mark_due(run.store, [plan.entity_id], STATUS_NOT_WRITTEN, now)
     run.tally.changed.add(plan.entity_id)
     run.tally.clean.add(plan.entity_id)
     run.tally.left_alone += len(plan.left)
@@ -204,6 +207,8 @@ def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
         if not at_rest:
             save_look(run, espo, look.advo)
             mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
+        elif espo.status != "clean":
+            mark_due(run.store, [entity_id], STATUS_NOT_WRITTEN, run.utcnow())
         elif saved is None or not saved.plan.again:
             clear_due(run.store, [entity_id])
     run.tally.clean.add(entity_id)

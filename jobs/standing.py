@@ -81,7 +81,7 @@ def promised(config: Config, found: dict[str, Any], now: datetime) -> Promise:
     """What the schedule, the budget and the number of persons allow to promise.
 
     EspoCRM: a record saved just before a run is left to settle, so it waits for the next one. Advoware: at least half
-    of the budget goes to the oldest looks, and a sweep looks at everybody, as quickly as the ceiling of requests lets it.
+    of the budget goes to the oldest looks, and a sweep looks at everybody, as quickly as the ceiling of requests lets.
     """
     gap = longest_gap(config.schedule, Job.SYNC, now)
     delay = timedelta(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.simulation.history import a_life
 from tests.simulation.kills import kills
 from tests.simulation.seeds import SEEDS, Seed
 
-WORLDS = 300
+WORLDS = int(os.environ.get("SIMULATION_WORLDS", "2"))
 PERSONS = 5
-SMALL_WORLDS = range(1, 11)
+SMALL_WORLDS = range(1, int(os.environ.get("SIMULATION_KILLED_WORLDS", "0")) + 1)
 
 
 @pytest.mark.slow
