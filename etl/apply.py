@@ -15,6 +15,7 @@ from etl.readback import Written
 from etl.records import Channel, Item, RowDraft, Side
 from etl.rules.canonical import e164
 from etl.rules.items import whole
+from etl.rules.mending import MENDING
 from etl.rules.variants import Variant
 from etl.snapshot import save_espo_meta
 from etl.store.baseline import add_left_alone
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from etl.rules.entry import Decision, Step
     from etl.run import Look, Run
 
+NEVER_REFUSED = MENDING | {"empty", "leftover"}
+"""Writes that bring no new value; a refusal of one is no verdict on a value and fails the person."""
 REFUSALS_OF_A_VALUE = frozenset({400, 409, 413, 422})
 FIELDS_OF = {
     "phoneNumber": Channel.PHONE,
@@ -211,7 +214,7 @@ def write_row(run: Run, saved: Saved, decision: Decision, step: Step) -> Written
             run, change, saved.plan.betnr, step.komm_id, draft, lost_value(run, saved, decision, step, change)
         )
     except Refused as refusal:
-        if refusal.status not in REFUSALS_OF_A_VALUE or step.action in ("empty", "leftover"):
+        if refusal.status not in REFUSALS_OF_A_VALUE or step.action in NEVER_REFUSED:
             raise
         if step.action == "mark":
             return None

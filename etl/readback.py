@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from etl.errors import Unverified
 from etl.records import AdvoPerson, Row, RowDraft, Side
 from etl.rules.entry import Decision, Step
-from etl.rules.marker import decode, encode_slot
+from etl.rules.marker import decode
+from etl.rules.mending import CUT, NOT_AS_SENT, PUT_BACK, UNMARK, Reading
+from etl.rules.mending import before as row_before
+from etl.rules.mending import reading as read_as
 from etl.store.journal import save_changes
 from etl.writing import put_row
 
@@ -18,18 +20,6 @@ if TYPE_CHECKING:
 
     from etl.guard import Saved
     from etl.run import Look, Run
-
-CREATING = frozenset({"create", "fill"})
-
-
-class Reading(StrEnum):
-    """What the verifying GET says of one written row."""
-
-    AS_SENT = "as sent"
-    VALUE_CUT = "value not stored as sent"
-    REMARK_CUT = "remark not stored as sent"
-    EDITED = "edited since"
-
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -52,7 +42,7 @@ class ReadBack:
     @property
     def cut(self) -> bool:
         """Whether anything was not stored as sent."""
-        return not {Reading.VALUE_CUT, Reading.REMARK_CUT}.isdisjoint(self.readings.values())
+        return not CUT.isdisjoint(self.readings.values())
 
 
 def read_back(run: Run, look: Look, written: Sequence[Written]) -> ReadBack:
@@ -69,31 +59,16 @@ def read_back(run: Run, look: Look, written: Sequence[Written]) -> ReadBack:
 
 def reading(one: Written, found: Row | None, before: Row | None) -> Reading:
     """What became of one written row; ``Unverified`` when Advoware acknowledged a write and did nothing."""
-    if found is None:
-        return Reading.EDITED
-    value_as_sent = (found.value or "") == (one.step.new_value or "")
-    remark_as_sent = (found.remark or "") == (one.step.new_remark or "")
-    if value_as_sent and remark_as_sent:
-        return Reading.AS_SENT
-    if before is not None and found.row_id == before.row_id:
+    says = read_as(one.step.new_value, one.step.new_remark, one.row_id, found)
+    if says is not Reading.AS_SENT and found is not None and before is not None and found.row_id == before.row_id:
         raise Unverified(f"Advoware confirmed a write to Kommunikation {one.komm_id} but did not carry it out.")
-    ours = found.row_id == one.row_id if one.row_id else shortened(one.step, found)
-    if not ours:
-        return Reading.EDITED
-    return Reading.REMARK_CUT if value_as_sent else Reading.VALUE_CUT
-
-
-def shortened(step: Step, found: Row) -> bool:
-    """Where Advoware's answer named no rowId: whether the row shows what was sent, only cut."""
-    return (step.new_value or "").startswith(found.value or "") and (step.new_remark or "").startswith(
-        found.remark or ""
-    )
+    return says
 
 
 def mended_readings(again: ReadBack, first: ReadBack, mending: Sequence[Written]) -> ReadBack:
     """Both readings as one: what was mended keeps its verdict when the mending reads as sent, else the person fails."""
     for komm_id, found in again.readings.items():
-        if found in (Reading.VALUE_CUT, Reading.REMARK_CUT):
+        if found in CUT:
             raise Unverified(
                 f"Advoware stores Kommunikation {komm_id} shortened, whatever is written; look at its value and remark."
             )
@@ -108,16 +83,13 @@ def mended_readings(again: ReadBack, first: ReadBack, mending: Sequence[Written]
 def put_back(run: Run, saved: Saved, one: Written) -> Written:
     """A value Advoware cannot hold: a new row becomes a slot, any other what it was; the value stays in EspoCRM."""
     step = one.step
-    if step.action in CREATING:
-        value, remark = "", encode_slot(step.komm_kz or 1, "")
-    else:
-        value, remark = step.old_value or "", step.old_remark or ""
-    return written_again(run, saved, one, "put_back", value, remark)
+    value, remark = row_before(step.action, step.komm_kz, step.old_value, step.old_remark)
+    return written_again(run, saved, one, PUT_BACK, value, remark)
 
 
 def without_marker(run: Run, saved: Saved, one: Written) -> Written:
     """A remark that was cut with its marker: written without it, so that the person's own text is whole."""
-    return written_again(run, saved, one, "unmark", one.step.new_value or "", decode(one.step.new_remark).own_text)
+    return written_again(run, saved, one, UNMARK, one.step.new_value or "", decode(one.step.new_remark).own_text)
 
 
 def written_again(run: Run, saved: Saved, one: Written, action: str, value: str, remark: str) -> Written:
@@ -143,7 +115,7 @@ def written_again(run: Run, saved: Saved, one: Written, action: str, value: str,
                 "entity_id": saved.plan.entity_id,
                 "betnr": saved.plan.betnr,
                 "variant": one.decision.variant,
-                "reason": "not stored as sent",
+                "reason": NOT_AS_SENT,
                 "side": Side.ADVO,
                 "action": action,
                 "komm_id": one.komm_id,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from etl.errors import PersonError
     from etl.records import AdvoPerson, EspoRecord, Item, Row
     from etl.rules.entry import Policy
+    from etl.rules.mending import Interrupted
     from etl.store.database import Store
 
 
@@ -94,6 +95,7 @@ class Run:
 
     ``approved``: what an operator allowed, by person; ``counted``: the counted steps the run let through, by person;
     ``edited``: whose entries differ from the look before; ``foreign``: whom somebody else writes, with the reason;
+    ``interrupted``: what a broken run left to be mended, by person;
     ``planner``: what plans instead of the diff, where an operator puts something back.
     """
 
@@ -119,5 +121,6 @@ class Run:
     rows_seen: int = 0
     edited: set[str] = field(default_factory=set)
     foreign: dict[str, str] = field(default_factory=dict)
+    interrupted: dict[str, Interrupted] = field(default_factory=dict)
     planner: Callable[[Run, Sequence[str]], Plan] | None = None
     progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None

@@ -3,8 +3,8 @@
 *done* counts as it is, unless the row still has the rowId it had before the write: then Advoware confirmed what it did
 not do (every write gives a row another rowId; advoware-api.md §2). *started* and *unknown* are settled by reading: a
 PUT arrived when its row carries the marker or slot it was to get, a POST when a row that did not exist carries its
-marker, an array PUT when an item it was to add is there and the one it was to replace or remove is not. Nothing is ever
-repeated on suspicion.
+marker (or either shows what was sent, only shortened), an array PUT when an item it was to add is there and the one it
+was to replace or remove is not. Nothing is ever repeated on suspicion.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from etl.as_it_stands import plan_with, standing
 from etl.records import AdvoPerson, Channel, EspoRecord, Row
 from etl.rules.canonical import canonical
 from etl.rules.items import espo_key
 from etl.rules.marker import decode
+from etl.rules.mending import interrupted, mending, shortened
 from etl.rules.variants import Variant
 from etl.store.baseline import drop_baseline, save_baseline
 from etl.store.conflicts import drop_conflicts
@@ -23,6 +25,7 @@ from etl.store.journal import open_changes, open_decisions, set_change_state, se
 from etl.store.states import ChangeState
 
 if TYPE_CHECKING:
+    from etl.diff import PersonPlan
     from etl.run import Run
 
 WITH_THE_ARRAY = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.LINK, Variant.REPAIR, Variant.SAME})
@@ -32,17 +35,32 @@ Change = Mapping[str, Any]
 
 
 def settle_person(run: Run, entity_id: str, espo: EspoRecord, advo: AdvoPerson) -> None:
-    """Take what was done for this person into the baseline and close its old plans. Call inside a transaction."""
+    """Take what was done for this person into the baseline and close its old plans. Call inside a transaction.
+
+    What Advoware shortened before it was read back stays open and is named in ``run.interrupted``: it is mended before
+    anything else is planned.
+    """
+    run.interrupted.pop(entity_id, None)
     changes = open_changes(run.store, [entity_id])
     if not changes:
         settle(run.store, entity_id)
         return
     arrived = [decided_by_reading(run, change, espo, advo) for change in changes]
     done = [change for change in arrived if change["state"] == ChangeState.DONE]
+    unmended = interrupted(done, advo.rows)
+    if unmended.changes:
+        run.interrupted[entity_id] = unmended
     if done:
         for decision in open_decisions(run.store, [entity_id]):
-            take_in(run, decision, done, advo)
-    settle(run.store, entity_id)
+            if decision["id"] not in unmended.undone:
+                take_in(run, decision, done, advo)
+    settle(run.store, entity_id, keeping=unmended.changes)
+
+
+def mending_plan(run: Run, entity_id: str) -> PersonPlan:
+    """The plan that finishes what a broken run left unmended; the person stays due for all else."""
+    look = run.looks[entity_id]
+    return plan_with(look, *mending(run.interrupted[entity_id], standing(run, look)))
 
 
 def decided_by_reading(run: Run, change: Change, espo: EspoRecord, advo: AdvoPerson) -> Change:
@@ -82,13 +100,16 @@ def row_arrived(change: Change, advo: AdvoPerson) -> tuple[bool, int | None]:
     wanted = decode(change["new_remark"])
     if change["action"] != "create":
         rows = [row for row in advo.rows if row.komm_id == change["komm_id"]]
-        return any(carries(row, change) for row in rows), None
+        return any(carries(row, change) or came_shortened(row, change) for row in rows), None
     there_before = set((change["before"] or {}).get("komm_ids", ()))
     found = [
         row.komm_id
         for row in advo.rows
         if row.komm_id not in there_before
-        and (decode(row.remark).value, decode(row.remark).komm_kz) == (wanted.value, wanted.komm_kz)
+        and (
+            (decode(row.remark).value, decode(row.remark).komm_kz) == (wanted.value, wanted.komm_kz)
+            or shortened(change["new_value"], change["new_remark"], row)
+        )
     ]
     return bool(found), min(found, default=None)
 
@@ -101,6 +122,12 @@ def carries(row: Row, change: Change) -> bool:
     told_before = same_marker(change["old_remark"], change["new_remark"])
     value_too = not told_before or (row.value or "") == (change["new_value"] or "")
     return same_marker(row.remark, change["new_remark"]) and value_too
+
+
+def came_shortened(row: Row, change: Change) -> bool:
+    """Whether a PUT arrived and was stored shorter than sent, its marker perhaps cut in two."""
+    overwritten = row.row_id != (change["before"] or {}).get("row_id")
+    return overwritten and shortened(change["new_value"], change["new_remark"], row)
 
 
 def same_marker(found: str | None, sent: str | None) -> bool:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import Unverified
 from etl.guard import Saved, baseline_record
 from etl.notes import note_conflicts
-from etl.readback import ReadBack, Reading, Written, mended_readings, put_back, read_back, without_marker
+from etl.readback import ReadBack, Written, mended_readings, put_back, read_back, without_marker
 from etl.records import EspoRecord, Row, Side
 from etl.rules.entry import Decision, Left
 from etl.rules.items import same_items
+from etl.rules.mending import MENDING, NOT_AS_SENT, Reading
 from etl.rules.observed import fingerprint_of, row_records
 from etl.snapshot import save_look
 from etl.status import renew_status
@@ -60,13 +61,22 @@ def mended(run: Run, saved: Saved, written: Sequence[Written], back: ReadBack) -
     unsyncable = [one for one in written if id(one.decision) in cut]
     others = [one for one in written if id(one.decision) not in cut]
     too_long = [one for one in others if back.readings[one.komm_id] is Reading.REMARK_CUT]
-    again = [put_back(run, saved, one) for one in unsyncable] + [without_marker(run, saved, one) for one in too_long]
     try:
+        refuse_to_mend_twice((*unsyncable, *too_long))
+        again = [put_back(run, saved, one) for one in unsyncable]
+        again += [without_marker(run, saved, one) for one in too_long]
         return mended_readings(read_back(run, run.looks[saved.plan.entity_id], again), back, again)
     except Unverified as error:
         changes = [saved.change_of(one.step) for one in (*unsyncable, *too_long)]
         set_change_state(run.store, changes, ChangeState.FAILED, now=run.utcnow(), error=str(error))
         raise
+
+
+def refuse_to_mend_twice(cut: Iterable[Written]) -> None:
+    """What an interrupted run left to be mended and still reads otherwise would be mended for ever."""
+    for one in cut:
+        if one.step.action in MENDING:
+            raise Unverified(f"Advoware does not take back what Kommunikation {one.komm_id} was.")
 
 
 def commit_person(
@@ -142,7 +152,7 @@ def cut_values(written: Iterable[Written], back: ReadBack) -> list[Left]:
         Left(
             Side.ESPO,
             "unsyncable",
-            "Advoware does not store it as sent",
+            NOT_AS_SENT,
             one.decision.entry.item.item.value,
             channel=one.step.channel,
         )

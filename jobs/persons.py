@@ -19,6 +19,7 @@ from etl.rules.foreign import too_many
 from etl.rules.guards import COUNTED_ACTIONS
 from etl.rules.leaving import is_undo_note
 from etl.second_writer import hold_foreign, without_foreign
+from etl.settle import mending_plan
 from etl.status import fail_person, give_up_for_now, show_deleted, show_shared
 from etl.store.baseline import add_left_alone
 from etl.store.due import mark_due
@@ -85,7 +86,16 @@ def sync_persons(run_: Run, ready: Sequence[str]) -> Plan:
 
 
 def make_plans(run_: Run, ready: Sequence[str]) -> Plan:
-    """The pure stage over what the store holds of these persons; what is put back has a planner of its own."""
+    """The pure stage over what the store holds of these persons; what is put back has a planner of its own.
+
+    Whom a broken run left unmended is mended first and planned by the next run.
+    """
+    unmended = {entity_id: mending_plan(run_, entity_id) for entity_id in ready if entity_id in run_.interrupted}
+    return unmended | usual_plans(run_, [entity_id for entity_id in ready if entity_id not in unmended])
+
+
+def usual_plans(run_: Run, ready: Sequence[str]) -> Plan:
+    """The plans of persons of whom nothing is unfinished."""
     if not ready:
         return {}
     if run_.planner is not None:

@@ -10,16 +10,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from etl.diff import PersonPlan, Plan
+from etl.as_it_stands import plan_with, standing
 from etl.errors import ConfigError
-from etl.records import Channel, Direction, Side
-from etl.rules.entry import Agreed, Left, RowSeen
-from etl.rules.matching import NONE
-from etl.rules.observed import row_records
-from etl.rules.people import row_seen
+from etl.records import Direction
 from etl.rules.restoring import lost_of, restoring
-from etl.rules.reversal import Standing, reversal
-from etl.store.baseline import left_alone_of, pairs_of
+from etl.rules.reversal import reversal
 from etl.store.conflicts import load_conflict, mark_restored, reopen
 from etl.store.due import mark_due
 from etl.store.holds import open_holds
@@ -31,7 +26,8 @@ from jobs.persons import looked_at, make_plans, sync_persons
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from etl.run import Look, Run
+    from etl.diff import PersonPlan, Plan
+    from etl.run import Run
 
 UNDO, RESTORE, APPROVE = "undo", "restore", "approve"
 AGAIN = "an operator put something back"
@@ -163,54 +159,6 @@ def tell_of_kept(run_: Run, kept: Mapping[str, Sequence[str]]) -> None:
     for entity_id, sentences in sorted(kept.items()):
         who = f"{entity_id} / {betnrs.get(entity_id) or 'no betnr'}"
         run_.tally.notices += [f"not put back: {who}: {sentence}" for sentence in sentences]
-
-
-# A person as it stands ----------------------------------------------------------------------------------------------
-
-
-def standing(run_: Run, look: Look) -> Standing:
-    """Both sides as just read, and what the store has agreed and noted."""
-    records = row_records(look.advo, run_.policy.region, run_.policy.table)
-    return Standing(
-        look.items,
-        {one["komm_id"]: seen(one) for one in records},
-        {one["komm_id"]: agreed(one) for one in pairs_of(run_.store, look.espo.entity_id, look.advo.betnr)},
-        tuple(note_of(one) for one in left_alone_of(run_.store, look.espo.entity_id)),
-        run_.policy.region,
-    )
-
-
-def seen(record: Mapping[str, Any]) -> RowSeen:
-    """A row outside the joins, which alone need keys."""
-    return row_seen({**record, "key": NONE, "marker_key": NONE})
-
-
-def agreed(one: Mapping[str, Any]) -> Agreed:
-    """A baseline row outside the joins."""
-    return Agreed(
-        one["komm_id"], one["espo_value"], one["espo_canonical"], one["espo_type"], one["advo_value"],
-        one["advo_canonical"], one["komm_kz"], NONE, NONE, bool(one["unmarked"]), one["remark"],
-    )  # fmt: skip
-
-
-def note_of(one: Mapping[str, Any]) -> Left:
-    """What an earlier run left alone."""
-    return Left(
-        Side(one["side"]),
-        one["reason"],
-        one["detail"] or "",
-        one["value"] or "",
-        one["komm_id"],
-        Direction(one["direction"]) if one["direction"] else None,
-        Channel(one["channel"]) if one["channel"] else None,
-    )
-
-
-def plan_with(look: Look, decisions: Sequence[Any], left: Sequence[Left]) -> PersonPlan:
-    """A plan of the run; the person stays due, for nothing else of it was decided here."""
-    return PersonPlan(
-        look.espo.entity_id, look.advo.betnr, tuple(decisions), tuple(left), look.items, again=True
-    )
 
 
 def grouped(rows: Sequence[Mapping[str, Any]]) -> defaultdict[str, list[Mapping[str, Any]]]:

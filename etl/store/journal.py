@@ -201,12 +201,13 @@ def open_decisions(store: Store, entity_ids: Sequence[str]) -> list[dict[str, An
     return [decoded(row) for row in found]
 
 
-def settle(store: Store, entity_id: str) -> None:
+def settle(store: Store, entity_id: str, *, keeping: Sequence[int] = ()) -> None:
     """Close the person's plans: the baseline took in what was done, and what was not begun is dropped.
 
-    Called in the transaction that moves the baseline, and before a person is planned again.
+    Called in the transaction that moves the baseline, and before a person is planned again. ``keeping``: changes that
+    stay open, with their decisions, until they are mended.
     """
-    params = {"entity_id": entity_id}
+    params = {"entity_id": entity_id, "keeping": list(keeping)}
     with store.transaction():
         store.execute(
             """
@@ -214,6 +215,11 @@ def settle(store: Store, entity_id: str) -> None:
             set state = iif(state = 'done', 'settled', 'superseded')
             where entity_id = :entity_id
                 and state in ('planned', 'done', 'held', 'failed')
+                and id not in (
+                    select decision_id
+                    from changes
+                    where id in (select value from json_each(:keeping)) and decision_id is not null
+                )
             """,
             params,
         )
@@ -225,6 +231,7 @@ def settle(store: Store, entity_id: str) -> None:
                 state = iif(state in ('planned', 'held'), 'dropped', state)
             where entity_id = :entity_id
                 and settled = 0
+                and id not in (select value from json_each(:keeping))
             """,
             params,
         )

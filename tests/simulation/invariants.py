@@ -79,9 +79,12 @@ def at_rest(firm: Firm, path: Path, *, windowed: set[int], refused: set[int], bl
 def agreement(firm: Firm, person: Person, sides: Sides, noted: list[tuple[str, str, str]]) -> None:
     """Both sides agree on every value that both can hold."""
     left = {(side, value) for side, reason, value in noted if reason in {"unsyncable", "duplicate"}}
+    too_long = firm.nature.max_tlf is not None and any(one[:2] == ("espo", "unsyncable") for one in noted)
     for value in sides.advo - sides.espo:
-        fine = not espo_can_hold(value, international=firm.nature.international) or (
-            ("advo", value) in left and (value in person.doubled or value in person.excused)
+        fine = (
+            not espo_can_hold(value, international=firm.nature.international)
+            or (("advo", value) in left and (value in person.doubled or value in person.excused))
+            or (too_long and value in person.agreed.advo)  # what a value that Advoware shortens was to replace stays
         )
         claim("both sides agree", fine, f"person{person.number}: {value} only in Advoware; left alone: {noted}")
     for value in sides.espo - sides.advo:

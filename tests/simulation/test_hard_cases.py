@@ -15,6 +15,7 @@ import pytest
 from jobs.sandbox.simulator import Call
 from tests.simulation.faults import Weather
 from tests.simulation.history import Life, a_life
+from tests.simulation.oracle import own_text
 from tests.simulation.worlds import Firm, Nature, Person, add_row
 
 MOBILE, OFFICE, FAX, HOME = "+491712000001", "+495112000001", "+495112000002", "+495112000003"
@@ -231,10 +232,7 @@ def test_a_crash_at_any_moment_of_a_retype(point: int) -> None:
         assert sum("Zentrale" in remark for remark in one.remarks) == 1
 
 
-OPEN = "a crash between a write that Advoware shortens and its verification: see the report of the simulation"
-
-
-@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.xfail(reason=OPEN, strict=False))])
+@pytest.mark.parametrize("killed", [False, True])
 def test_a_value_advoware_shortens(killed: bool) -> None:  # noqa: FBT001
     nature = Nature(persons=0, scope="entry", max_tlf=27)
     with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=nature) as one:
@@ -248,7 +246,7 @@ def test_a_value_advoware_shortens(killed: bool) -> None:  # noqa: FBT001
         assert one.advo == {OFFICE}
 
 
-@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.xfail(reason=OPEN, strict=False))])
+@pytest.mark.parametrize("killed", [False, True])
 def test_a_remark_advoware_shortens_keeps_its_text(killed: bool) -> None:  # noqa: FBT001
     nature = Nature(persons=0, scope="entry", max_bemerkung=40)
     with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=nature) as one:
@@ -259,3 +257,39 @@ def test_a_remark_advoware_shortens_keeps_its_text(killed: bool) -> None:  # noq
             one.sync()
         one.rest()
         assert any(remark.endswith("nur vormittags, Gegner") for remark in one.remarks)
+
+
+@pytest.mark.parametrize("point", range(8, 31))
+@pytest.mark.parametrize("first", [OFFICE, MAIL], ids=["a new row", "a row that stands"])
+def test_a_crash_at_any_moment_around_a_value_advoware_shortens(point: int, first: str) -> None:
+    """The mail stays whole in EspoCRM and never reaches Advoware; a row that stood gets its own value back."""
+    nature = Nature(persons=0, scope="entry", max_tlf=20)
+    mails = (MAIL,) if first == MAIL else ()
+    rows = {MAIL: "privat"} if first == MAIL else {"0511 2000001": "Zentrale"}
+    phones = {} if first == MAIL else {OFFICE: "Office"}
+    with case(phones, mails, rows, nature=nature) as one:
+        one.set_items(*phones.items(), mails=("eine.lange.adresse@muster.de",))
+        one.firm.clock.advance(60)
+        one.life.step(Weather(kill_at=point))
+        one.rest()
+        assert one.espo == {*phones, "eine.lange.adresse@muster.de"}
+        assert one.advo == {first}
+        assert own_texts(one.remarks) == set(rows.values())
+
+
+@pytest.mark.parametrize("point", range(8, 24))
+@pytest.mark.parametrize("longest", [30, 60], ids=["in the marker", "in the text"])
+def test_a_crash_at_any_moment_around_a_remark_advoware_shortens(point: int, longest: int) -> None:
+    nature = Nature(persons=0, scope="entry", max_bemerkung=longest)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=nature) as one:
+        with one.edited():
+            add_row(one.firm, one.person, "0511 2000002", "nur vormittags, Gegner", 1)
+        one.firm.clock.advance(60)
+        one.life.step(Weather(kill_at=point))
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, FAX}
+        assert own_texts(one.remarks) == {"nur vormittags, Gegner"}
+
+
+def own_texts(remarks: list[str]) -> set[str]:
+    return {own_text(remark) for remark in remarks} - {""}

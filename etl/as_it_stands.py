@@ -1,0 +1,63 @@
+"""A person as it stands, outside the joins: what a planner needs that is not the diff (undo, restore, mending)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etl.diff import PersonPlan
+from etl.records import Channel, Direction, Side
+from etl.rules.entry import Agreed, Left, RowSeen
+from etl.rules.matching import NONE
+from etl.rules.observed import row_records
+from etl.rules.people import row_seen
+from etl.rules.reversal import Standing
+from etl.store.baseline import left_alone_of, pairs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from etl.rules.entry import Decision
+    from etl.run import Look, Run
+
+
+def standing(run: Run, look: Look) -> Standing:
+    """Both sides as just read, and what the store has agreed and noted."""
+    records = row_records(look.advo, run.policy.region, run.policy.table)
+    return Standing(
+        look.items,
+        {one["komm_id"]: seen(one) for one in records},
+        {one["komm_id"]: agreed(one) for one in pairs_of(run.store, look.espo.entity_id, look.advo.betnr)},
+        tuple(note_of(one) for one in left_alone_of(run.store, look.espo.entity_id)),
+        run.policy.region,
+    )
+
+
+def seen(record: Mapping[str, Any]) -> RowSeen:
+    """A row without the keys that only the joins need."""
+    return row_seen({**record, "key": NONE, "marker_key": NONE})
+
+
+def agreed(one: Mapping[str, Any]) -> Agreed:
+    """A baseline row without the keys that only the joins need."""
+    return Agreed(
+        one["komm_id"], one["espo_value"], one["espo_canonical"], one["espo_type"], one["advo_value"],
+        one["advo_canonical"], one["komm_kz"], NONE, NONE, bool(one["unmarked"]), one["remark"],
+    )  # fmt: skip
+
+
+def note_of(one: Mapping[str, Any]) -> Left:
+    """What an earlier run left alone."""
+    return Left(
+        Side(one["side"]),
+        one["reason"],
+        one["detail"] or "",
+        one["value"] or "",
+        one["komm_id"],
+        Direction(one["direction"]) if one["direction"] else None,
+        Channel(one["channel"]) if one["channel"] else None,
+    )
+
+
+def plan_with(look: Look, decisions: Sequence[Decision], left: Sequence[Left]) -> PersonPlan:
+    """A plan of the run; the person stays due, for nothing else of it was decided here."""
+    return PersonPlan(look.espo.entity_id, look.advo.betnr, tuple(decisions), tuple(left), look.items, again=True)

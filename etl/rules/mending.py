@@ -1,0 +1,154 @@
+"""Writes that Advoware stored otherwise than they were sent: telling them, and what mends them (rules.md §3). Pure.
+
+A value it shortens is put back to what it was, with all writes of its entry; a remark it shortens is written again
+without marker, so that the own text is whole. A run that dies before it could read back leaves that to the next one:
+``interrupted`` finds it in the journal, ``mending`` plans it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from etl.records import Channel, Side
+from etl.rules.conflicts import Verdict
+from etl.rules.entry import Decision, Entry, Left, Pair
+from etl.rules.marker import decode, encode_slot
+from etl.rules.variants import Variant
+from etl.rules.writes import row_step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from etl.records import Row
+    from etl.rules.entry import Agreed, RowSeen
+    from etl.rules.reversal import Standing
+
+    Change = Mapping[str, Any]
+
+CREATING = frozenset({"create", "fill"})
+PUT_BACK, UNMARK = "put_back", "unmark"
+MENDING = frozenset({PUT_BACK, UNMARK})
+"""What a mending write does; one that does not read as sent either fails the person."""
+
+NOT_AS_SENT = "Advoware does not store it as sent"
+
+
+class Reading(StrEnum):
+    """What a GET says of one written row."""
+
+    AS_SENT = "as sent"
+    VALUE_CUT = "value not stored as sent"
+    REMARK_CUT = "remark not stored as sent"
+    EDITED = "edited since"
+
+
+CUT = frozenset({Reading.VALUE_CUT, Reading.REMARK_CUT})
+
+
+def reading(value: str | None, remark: str | None, answered_row_id: str | None, found: Row | None) -> Reading:
+    """What became of a write of ``value`` and ``remark``, answered with that rowId (None: it named none)."""
+    if found is None:
+        return Reading.EDITED
+    value_as_sent = (found.value or "") == (value or "")
+    if value_as_sent and (found.remark or "") == (remark or ""):
+        return Reading.AS_SENT
+    ours = found.row_id == answered_row_id if answered_row_id else shortened(value, remark, found)
+    if not ours:
+        return Reading.EDITED
+    return Reading.REMARK_CUT if value_as_sent else Reading.VALUE_CUT
+
+
+def shortened(value: str | None, remark: str | None, found: Row) -> bool:
+    """Whether a row shows what was sent, only shorter. What is gone altogether was taken away by a person."""
+    return begins(value, found.value) and begins(remark, found.remark)
+
+
+def begins(sent: str | None, found: str | None) -> bool:
+    """Whether a text is the beginning of the one that was sent."""
+    return bool(found) == bool(sent) and (sent or "").startswith(found or "")
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """What a broken run left unmended: the writes to put back, those to write without marker, the decisions undone."""
+
+    put_back: tuple[Change, ...] = ()
+    unmark: tuple[Change, ...] = ()
+    undone: frozenset[int] = frozenset()
+
+    @property
+    def changes(self) -> list[int]:
+        """The journal rows that stay open until they are mended."""
+        return [one["id"] for one in (*self.put_back, *self.unmark)]
+
+
+def interrupted(done: Sequence[Change], rows: Iterable[Row]) -> Interrupted:
+    """Compare what arrived, in order, with the rows as they stand; only the last write to a row tells anything."""
+    standing = {row.komm_id: row for row in rows}
+    last = {one["komm_id"]: one for one in done if one["side"] == Side.ADVO}
+    read = {
+        one["id"]: reading(one["new_value"], one["new_remark"], one["answered_row_id"], standing.get(komm_id))
+        for komm_id, one in last.items()
+        if one["action"] not in MENDING
+    }
+    back = {komm_id for komm_id, one in last.items() if one["action"] == PUT_BACK}
+    undone = frozenset(
+        one["decision_id"]
+        for one in done
+        if one["side"] == Side.ADVO
+        and one["decision_id"] is not None
+        and one["action"] not in MENDING
+        and (one["komm_id"] in back or read.get(one["id"]) is Reading.VALUE_CUT)
+    )
+    ours = [one for one in last.values() if read.get(one["id"], Reading.EDITED) is not Reading.EDITED]
+    return Interrupted(
+        tuple(one for one in ours if one["decision_id"] in undone),
+        tuple(one for one in ours if one["decision_id"] not in undone and read[one["id"]] is Reading.REMARK_CUT),
+        undone,
+    )
+
+
+def before(action: str, komm_kz: int | None, value: str | None, remark: str | None) -> tuple[str, str]:
+    """Value and remark a row is put back to: a new row becomes a slot, any other what it was."""
+    return ("", encode_slot(komm_kz or 1, "")) if action in CREATING else (value or "", remark or "")
+
+
+def mending(found: Interrupted, stands: Standing) -> tuple[tuple[Decision, ...], tuple[Left, ...]]:
+    """The decisions that finish what was interrupted, and all that is noted of the person afterwards."""
+    back = [put_back(one, stands.rows[one["komm_id"]]) for one in found.put_back]
+    unmarked = [without_marker(one, stands.rows[one["komm_id"]], stands.baseline) for one in found.unmark]
+    refused = [
+        Left(Side.ESPO, "unsyncable", NOT_AS_SENT, one["new_value"], channel=Channel(one["channel"]))
+        for one in found.put_back
+        if one["new_value"]
+    ]
+    return (*back, *unmarked), tuple(dict.fromkeys((*stands.left, *refused)))
+
+
+def put_back(change: Change, row: RowSeen) -> Decision:
+    """One write undone; the entry's baseline stays what it was."""
+    value, remark = before(change["action"], change["komm_kz"], change["old_value"], change["old_remark"])
+    return mended(change, row, PUT_BACK, value, remark)
+
+
+def without_marker(change: Change, row: RowSeen, baseline: Mapping[int, Agreed]) -> Decision:
+    """The own text whole again; the pair, if the row is one, says that it has no marker."""
+    text = decode(change["new_remark"]).own_text
+    made = mended(change, row, UNMARK, change["new_value"] or "", text)
+    base = baseline.get(row.komm_id)
+    if base is None:
+        return made
+    pair = Pair(
+        row.komm_id, made.entry.channel, base.espo_value, base.espo_type, base.advo_value, base.komm_kz, True, text  # noqa: FBT003  unmarked
+    )
+    return replace(made, keeps=False, pair=pair, drops=(row.komm_id,))
+
+
+def mended(change: Change, row: RowSeen, action: str, value: str, remark: str) -> Decision:
+    """One mending write as a decision of the plan."""
+    channel, komm_kz = Channel(change["channel"]), change["komm_kz"] or 1
+    entry = Entry(channel, Variant.REPAIR, komm_kz, marked=False, row=row)
+    step = row_step(action, channel, row, komm_kz, value, remark)
+    return Decision(entry, Variant.REPAIR, Verdict.GO, NOT_AS_SENT, (step,), keeps=True)
