@@ -1,244 +1,319 @@
-"""What goes wrong between the sync and the two systems, at any request; and people who edit in between."""
+"""What can go wrong, by name: one table, so that each fault can be let loose alone or with others.
+
+``storm.py`` lets them strike; here stands where each may strike, how often, and what it does then.
+"""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 from jobs.sandbox.simulator import Answer, Call, ConnectionLost, TimedOut, Unreachable
-from tests.simulation.chance import Fate
-from tests.simulation.disk import FULL, LOCKED, Disk, Killed, trouble
-from tests.simulation.people import People
-from tests.simulation.worlds import Firm, Person
+from tests.simulation.disk import FULL, LOCKED, Killed, trouble
+from tests.simulation.worlds import Person
+
+if TYPE_CHECKING:
+    from tests.simulation.storm import Storm
 
 HTML = {"Content-Type": "text/html"}
-TEXT = {"Content-Type": "application/json"}
+JSON = {"Content-Type": "application/json"}
+NO_ANSWER = Answer(0, {}, b"")
+HOUR = 3600.0
+
+
+class Moment(Enum):
+    """Where a fault strikes."""
+
+    NATURE = auto()  # not at all: the systems are like that
+    BEFORE = auto()  # before a request has its effect
+    AFTER = auto()  # after the effect, before the answer
+    BETWEEN = auto()  # after an answer, before the next request
+    COMMIT = auto()  # before a commit of the state store
+    POINT = auto()  # before a commit, or before a write to either system
+    EDIT = auto()  # around any request, by people
+    STORE = auto()  # between two runs, to the state store's file
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One fault striking; ``answer`` is what the system answered, where it did."""
+
+    storm: Storm
+    key: str
+    system: str
+    dice: Random
+    call: Call = field(default_factory=lambda: Call("", ""))
+    answer: Answer = NO_ANSWER
+    person: Person | None = None
+
+    @property
+    def is_write(self) -> bool:
+        return self.call.is_write
+
+    @property
+    def is_list(self) -> bool:
+        return self.call.method == "GET" and self.call.path.endswith("/CBeteiligte") and self.answer.status == 200
+
+    @property
+    def is_person(self) -> bool:
+        """Whether it is about one person (a note is nobody's business)."""
+        return self.person is not None and not self.call.path.endswith("/Note")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``chance``: how often it strikes in a trial. ``blinding``: the sync may have lost what it knew, so that a right
+    answer is not unique any more; nothing may be lost all the same. ``unseen``: only a sweep looks again."""
+
+    moment: Moment
+    chance: float = 0.0
+    happens: Callable[[Hit], Answer | None] = lambda _hit: None
+    concerns: Callable[[Hit], bool] = lambda _hit: True
+    blinding: bool = False
+    unseen: bool = False
+    nature: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Weather:
-    """How likely what is in one run. ``kill_at``: the process dies at this point (requests and commits counted)."""
+    """How likely what is in one run. ``kill_at``: the process dies at this point (writes and commits counted)."""
 
-    passing: float = 0.0
-    refusing: float = 0.0
-    lists: float = 0.0
-    degraded: float = 0.0
+    faults: Mapping[str, float] = field(default_factory=dict)
     people: float = 0.0
-    disk: float = 0.0
     kill_at: int | None = None
     side: str | None = None
+
+    @property
+    def is_calm(self) -> bool:
+        return self.kill_at is None and not self.people and not any(self.faults.values())
 
 
 CALM = Weather()
 
 
-@dataclass
-class Storm:
-    """The hooks of both systems and of the disk for one run."""
+# Requests -----------------------------------------------------------------------------------------------------------
 
-    fate: Fate
-    firm: Firm
-    people: People
-    disk: Disk
-    tell: Callable[[str], None]
-    weather: Weather = CALM
-    run: str = ""
-    points: int = 0
-    writes: int = 0
-    seen: Counter[str] = field(default_factory=Counter)
-    stale: dict[str, Answer] = field(default_factory=dict)
-    unread: dict[int, set[str]] = field(default_factory=dict)
-    seen_now: int = 0
-    windowed: set[int] = field(default_factory=set)
-    refused: set[int] = field(default_factory=set)
 
-    def begin(self, run: str, weather: Weather) -> None:
-        """Let this weather be over the next run."""
-        self.run, self.weather, self.points = run, weather, 0
-        self.seen.clear()
-        self.disk.dead = False
-        for sim, name in ((self.firm.espo, "espo"), (self.firm.advo, "advo")):
-            sim.before, sim.after = self.before_hook(name), self.after_hook(name)
-        self.disk.before = self.at_commit
+def breaks(*kinds: type[Exception]) -> Callable[[Hit], Answer | None]:
+    """The connection breaks in one of these ways."""
 
-    def end(self) -> None:
-        """Clear sky."""
-        for sim in (self.firm.espo, self.firm.advo):
-            sim.before = sim.after = None
-        self.disk.before = lambda: None
-        self.disk.dead = False
+    def happens(hit: Hit) -> Answer | None:
+        raise hit.dice.choice(kinds)
 
-    # Moments at which a process may die
+    return happens
 
-    def point(self) -> None:
-        """One more moment, before a write or a commit; the chosen one is the last.
 
-        After one of them nothing lasting happens until the next, so dying after it is dying before that.
-        """
-        self.points += 1
-        if self.points == self.weather.kill_at:
-            self.disk.dead = True
-            self.tell(f"killed at point {self.points}")
-        if self.disk.dead:
-            raise Killed
+def answers(*kinds: Answer) -> Callable[[Hit], Answer | None]:
+    """One of these is the answer."""
+    return lambda hit: hit.dice.choice(kinds)
 
-    def at_commit(self) -> None:
-        """Before a commit: the process may die, the file may be locked, the disk full."""
-        self.point()
-        key = f"{self.run}/disk/{self.points}"
-        if self.fate.strikes(key, self.weather.disk):
-            code, message = self.fate.dice(key).choice((LOCKED, FULL))
-            self.tell(message)
-            raise trouble(code, message)
 
-    # Requests
+def refuses(hit: Hit) -> Answer:
+    """A value, or a request, is refused; of a write its value is to blame."""
+    if hit.person is not None and hit.is_write:
+        hit.storm.refused.add(hit.person.number)
+    return Answer(hit.dice.choice((400, 413, 422)), JSON, b'{"message":"no"}')
 
-    def person_of(self, system: str, call: Call) -> Person | None:
-        """Whom a request is about."""
-        for person in self.firm.persons:
-            name = person.entity_id if system == "espo" else f"/{person.betnr}"
-            if name in call.path or (call.path.endswith("/Note") and name in call.body):
-                return person
+
+def conflicts(hit: Hit) -> Answer:
+    """EspoCRM says that the record was modified; Advoware that the value is there already."""
+    if hit.system == "espo":
+        return Answer(409, {**JSON, "X-Status-Reason": "modified"}, b"{}")
+    if hit.person is not None:
+        hit.storm.refused.add(hit.person.number)
+    return Answer(409, JSON, b'{"message":"duplicate"}')
+
+
+def is_not_there(hit: Hit) -> Answer:
+    """404 for somebody who is there."""
+    hit.storm.blinded = True
+    return Answer(404, {**JSON, "X-Status-Reason": "Record does not exist."}, b'{"message":"Nicht gefunden."}')
+
+
+def revokes(hit: Hit) -> None:
+    hit.storm.firm.advo.login.revoke()
+
+
+def cuts(hit: Hit) -> Answer:
+    return hit.answer._replace(body=hit.answer.body[: len(hit.answer.body) // 2])
+
+
+# Lists --------------------------------------------------------------------------------------------------------------
+
+
+def lists(change: Callable[[list[Any]], list[Any]], *, lying: bool = False) -> Callable[[Hit], Answer]:
+    """Another list than the system's; ``lying``: its total fits."""
+
+    def happens(hit: Hit) -> Answer:
+        page = json.loads(hit.answer.body)
+        listed = change(page["list"])
+        total = len(listed) if lying and page.get("total", 0) >= 0 else page.get("total")
+        return hit.answer._replace(body=json.dumps({**page, "list": listed, "total": total}).encode())
+
+    return happens
+
+
+def lists_of_yesterday(hit: Hit) -> Answer:
+    """The list as it was before people's last edits, as a lagging copy of the database shows it."""
+    store, yesterday = hit.storm.firm.espo.store, hit.storm.yesterday
+    today, store.records = store.records, yesterday or store.records
+    try:
+        page = store.listing(hit.call.target.partition("?")[2], no_total=b'"total":-' in hit.answer.body)
+    finally:
+        store.records = today
+    return hit.answer._replace(body=json.dumps(page).encode())
+
+
+def rows_are_missing(hit: Hit) -> Answer | None:
+    """One GET of a person in Advoware lacks rows; once only, for two looks at the same would be two witnesses."""
+    payload = json.loads(hit.answer.body)
+    shown = payload[0] if isinstance(payload, list) else payload
+    assert hit.person is not None
+    if hit.person.number in hit.storm.degraded or not shown["kommunikation"]:
         return None
+    hit.storm.degraded.add(hit.person.number)
+    rows = shown["kommunikation"]
+    kept = rows[: hit.dice.randrange(len(rows))]
+    shown["kommunikation"] = kept
+    return hit.answer._replace(body=json.dumps(payload).encode())
 
-    def before_hook(self, system: str) -> Callable[[Call], Answer | None]:
-        def before(call: Call) -> Answer | None:
-            self.firm.clock.advance(self.firm.nature.latency)
-            if call.is_write:
-                self.point()
-            elif self.disk.dead:
-                raise Killed
-            person = self.person_of(system, call)
-            self.interfere(system, call, person, "before")
-            key = self.key(system, call, person)
-            answer = self.stopped(system, key, call)
-            if answer is None:
-                self.note_window(system, call, person)
-            return answer
 
-        return before
+def is_a_row_list(hit: Hit) -> bool:
+    return hit.system == "advo" and hit.call.method == "GET" and hit.is_person and hit.answer.status == 200
 
-    def after_hook(self, system: str) -> Callable[[Call, Answer], Answer | None]:
-        def after(call: Call, answer: Answer) -> Answer | None:
-            self.firm.clock.advance(self.firm.nature.latency)
-            if not call.is_login and not call.path.endswith(("App/user", "Settings")):
-                told = "?list" if call.path.endswith("CBeteiligte") else ""
-                self.tell(f"{system} {call.method} {call.path[-36:]}{told} {call.body} -> {answer.status}")
-            person = self.person_of(system, call)
-            key = f"{self.run}/{system}/{call.method}/{person.number if person else call.path[-20:]}/{self.seen_now}"
-            try:
-                spoiled = self.spoiled(key, call, answer)
-                if spoiled is None and person and call.method == "GET":
-                    self.unread[person.number] = {
-                        one for one in self.unread.get(person.number, ()) if (one == "items") != (system == "espo")
-                    }
-            finally:
-                self.interfere(system, call, person, "after")
-            return spoiled
 
-        return after
+# Clocks, processes, other writers -------------------------------------------------------------------------------------
 
-    def key(self, system: str, call: Call, person: Person | None) -> str:
-        """A name for this request that shrinking does not move."""
-        base = f"{self.run}/{system}/{call.method}/{person.number if person else call.path[-20:]}"
-        self.seen[base] += 1
-        self.seen_now = self.seen[base]
-        return f"{base}/{self.seen_now}"
 
-    def stopped(self, system: str, key: str, call: Call) -> Answer | None:
-        """What keeps a request from having its effect."""
-        dice = self.fate.dice(key)
-        if self.fate.strikes(f"{key}/lost", self.weather.passing / 2):
-            kinds: tuple[Answer | Exception, ...] = (
-                ConnectionLost(), TimedOut(), Unreachable(), Answer(500, TEXT, b""), Answer(503, HTML, b"<h1>no</h1>"),
-                Answer(503, {**HTML, "Retry-After": "1"}, b""), Answer(429, {"Retry-After": "2"}, b""),
-                Answer(502, HTML, b"<html>bad gateway</html>"),
-            )  # fmt: skip
-            kind = dice.choice(kinds)
-            self.tell(f"fault {key}: {kind!r}"[:120])
-            if isinstance(kind, Exception):
-                raise kind
-            return kind
-        person = self.person_of(system, call) if call.is_write and not call.path.endswith("/Note") else None
-        if person and self.fate.strikes(f"{key}/refused", self.weather.refusing):
-            self.tell(f"fault {key}: refused")
-            self.refused.add(person.number)
-            return Answer(dice.choice((400, 413, 422)), TEXT, b'{"message":"no"}')
-        if call.path.find("/Beteiligte/") >= 0 and self.fate.strikes(f"{key}/token", self.weather.passing / 4):
-            self.tell("token revoked")
-            self.firm.advo.login.revoke()
-        return None
+def our_clock(seconds: float) -> Callable[[Hit], None]:
+    """Our clock jumps, until the run is over."""
 
-    def spoiled(self, key: str, call: Call, answer: Answer) -> Answer | None:
-        """What happens to an answer whose request had its effect."""
-        dice = self.fate.dice(f"{key}/after")
-        is_list = call.method == "GET" and call.path.endswith("/CBeteiligte")
-        if self.fate.strikes(f"{key}/answer", self.weather.passing / 2):
-            kind = dice.choice(("lost", "late", "html", "cut", "500"))
-            self.tell(f"fault {key}: answer {kind}")
-            if kind == "lost":
-                raise ConnectionLost
-            if kind == "late":
-                raise TimedOut
-            return {
-                "html": Answer(200, HTML, b"<html>login</html>"),
-                "cut": answer._replace(body=answer.body[: len(answer.body) // 2]),
-                "500": Answer(500, TEXT, b""),
-            }[kind]
-        if is_list and answer.status == 200 and self.fate.strikes(f"{key}/list", self.weather.lists):
-            return self.bad_list(key, answer)
-        return None
+    def happens(hit: Hit) -> None:
+        hit.storm.our_error = seconds
 
-    def bad_list(self, key: str, answer: Answer) -> Answer:
-        """A list truncated (honest or lying), emptied, repeated or reordered."""
-        page = json.loads(answer.body)
-        records = page["list"]
-        kind = self.fate.dice(f"{key}/kind").choice(("short", "lying", "empty", "repeated", "reordered"))
-        self.tell(f"fault {key}: list {kind}")
-        if kind in {"short", "lying"}:
-            records = records[: len(records) // 2]
-        if kind == "lying" and page.get("total", 0) >= 0:
-            page["total"] = len(records)
-        if kind == "empty":
-            records = []
-        if kind == "repeated":
-            records = records + records[:1]
-        if kind == "reordered":
-            records = records[::-1]
-        return answer._replace(body=json.dumps({**page, "list": records}).encode())
+    return happens
 
-    # People in between
 
-    def interfere(self, system: str, call: Call, person: Person | None, when: str) -> None:
-        """Let somebody edit between two requests, mostly the person under way."""
-        if self.weather.people <= 0 or call.is_login:
-            return
-        who = person.number if person else "nobody"
-        key = f"{self.run}/people/{system}/{call.method}/{who}/{self.seen[f'{system}{who}{when}']}/{when}"
-        self.seen[f"{system}{who}{when}"] += 1
-        if not self.fate.strikes(key, self.weather.people):
-            return
-        dice = self.fate.dice(key)
-        victim = person if person is not None and dice.random() < 0.8 else dice.choice(self.firm.persons)
-        before = {row["id"]: row for row in self.firm.advo.rows(victim.betnr)}
-        arrays = self.firm.espo.items(victim.entity_id)
-        told = self.people.edit(victim, dice, side=self.weather.side)
-        if told:
-            victim.kinds.add("meanwhile")
-            self.tell(f"meanwhile {told}")
-            after = {row["id"]: row for row in self.firm.advo.rows(victim.betnr)}
-            touched = {f"row{komm_id}" for komm_id in before | after if before.get(komm_id) != after.get(komm_id)}
-            touched |= {"items"} if self.firm.espo.items(victim.entity_id) != arrays else set()
-            self.unread.setdefault(victim.number, set()).update(touched)
+def their_clock(seconds: float) -> Callable[[Hit], None]:
+    """EspoCRM's clock, its ``Date`` and its times jump, until the run is over."""
 
-    def note_window(self, system: str, call: Call, person: Person | None) -> None:
-        """The one window the sync cannot close: an edit between its last read and its write of the same thing."""
-        if person is None:
-            return
-        unread = self.unread.setdefault(person.number, set())
-        array = system == "espo" and "Data" in call.body and "items" in unread and not self.firm.nature.concurrency
-        row = system == "advo" and call.method == "PUT" and f"row{call.path.rpartition('/')[2]}" in unread
-        if array or row:
-            self.windowed.add(person.number)
+    def happens(hit: Hit) -> None:
+        hit.storm.their_error = seconds
+
+    return happens
+
+
+def disk_says(code: int, message: str) -> Callable[[Hit], Answer | None]:
+    def happens(_hit: Hit) -> Answer | None:
+        raise trouble(code, message)
+
+    return happens
+
+
+def dies(hit: Hit) -> None:
+    hit.storm.disk.dead = True
+    raise Killed
+
+
+def sleeps(hit: Hit) -> None:
+    """The process stands still for ten minutes, so that its lease runs out, and another run goes through meanwhile."""
+    hit.storm.firm.clock.advance(600)
+    hit.storm.another_run()
+
+
+def second_runner(hit: Hit) -> None:
+    """Somebody starts another run while this one works."""
+    hit.storm.another_run()
+
+
+def another_sync(hit: Hit) -> None:
+    """Another sync writes the same record: its own fingerprint, or a status, or the rows as they are."""
+    firm, victim = hit.storm.firm, hit.person
+    assert victim is not None
+    what = hit.dice.choice(("fingerprint", "status", "rows"))
+    if what == "fingerprint":
+        firm.espo.edit(victim.entity_id, kommunikationHash=f"{hit.dice.getrandbits(64):016x}")
+    elif what == "status":
+        firm.espo.edit(victim.entity_id, syncStatus=hit.dice.choice(("clean", "dirty", "syncing", "failed")))
+    else:
+        for row in firm.rows(victim):
+            firm.advo.edit_row(victim.betnr, row["id"], value=row["tlf"])
+
+
+# The table ------------------------------------------------------------------------------------------------------------
+
+BAD_GATEWAY = Answer(502, HTML, b"<html>bad gateway</html>")
+LOGIN_PAGE = Answer(200, HTML, b"<html><h1>Anmeldung</h1></html>")
+BEFORE, AFTER, COMMIT, NATURE = Moment.BEFORE, Moment.AFTER, Moment.COMMIT, Moment.NATURE
+
+# fmt: off
+FAULTS: dict[str, Fault] = {
+    "none":                           Fault(NATURE),
+    "request lost":                   Fault(BEFORE, 0.15, breaks(ConnectionLost, Unreachable)),
+    "answer lost":                    Fault(AFTER,  0.15, breaks(ConnectionLost)),
+    "timeout before effect":          Fault(BEFORE, 0.15, breaks(TimedOut)),
+    "timeout after effect":           Fault(AFTER,  0.15, breaks(TimedOut)),
+    "4xx":                            Fault(BEFORE, 0.10, refuses),
+    "404 although there":             Fault(BEFORE, 0.10, is_not_there, lambda hit: hit.is_person,
+                                            blinding=True, unseen=True),
+    "409":                            Fault(BEFORE, 0.20, conflicts, lambda hit: hit.is_write and hit.is_person),
+    "429":                            Fault(BEFORE, 0.15, answers(Answer(429, {"Retry-After": "2"}, b""),
+                                                                  Answer(429, {}, b""))),
+    "5xx before effect":              Fault(BEFORE, 0.15, answers(Answer(500, JSON, b""), BAD_GATEWAY)),
+    "5xx after effect":               Fault(AFTER,  0.15, answers(Answer(500, JSON, b""), BAD_GATEWAY)),
+    "503 with Retry-After":           Fault(BEFORE, 0.15, answers(Answer(503, {**HTML, "Retry-After": "1"}, b""))),
+    "HTML page before effect":        Fault(BEFORE, 0.15, answers(LOGIN_PAGE)),
+    "HTML page after effect":         Fault(AFTER,  0.15, answers(LOGIN_PAGE)),
+    "answer cut":                     Fault(AFTER,  0.15, cuts),
+    "token expires":                  Fault(BEFORE, 0.25, revokes, lambda hit: hit.system == "advo"),
+    "list truncated":                 Fault(AFTER,  0.90, lists(lambda found: found[: len(found) // 2]),
+                                            lambda hit: hit.is_list),
+    "list truncated, total lies":     Fault(AFTER,  0.90, lists(lambda found: found[: len(found) // 2], lying=True),
+                                            lambda hit: hit.is_list, unseen=True),
+    "list empty":                     Fault(AFTER,  0.90, lists(lambda _found: []), lambda hit: hit.is_list),
+    "list empty, total lies":         Fault(AFTER,  0.90, lists(lambda _found: [], lying=True),
+                                            lambda hit: hit.is_list, unseen=True),
+    "list repeated":                  Fault(AFTER,  0.90, lists(lambda found: found + found[:1]),
+                                            lambda hit: hit.is_list),
+    "list reordered":                 Fault(AFTER,  0.90, lists(lambda found: found[::-1]), lambda hit: hit.is_list),
+    "list of yesterday":              Fault(AFTER,  0.90, lists_of_yesterday, lambda hit: hit.is_list),
+    "rows missing in a GET":          Fault(AFTER,  0.50, rows_are_missing, is_a_row_list, unseen=True),
+    "torn EspoCRM reads":             Fault(NATURE, nature={"torn_reads": 3}),
+    "values shortened":               Fault(NATURE, nature={"max_tlf": 14}),
+    "remarks shortened":              Fault(NATURE, nature={"max_bemerkung": 40}),
+    "kommKz always 0":                Fault(NATURE, nature={"real_komm_kz": False}),
+    "kommKz real":                    Fault(NATURE, nature={"real_komm_kz": True}),
+    "PUT merges":                     Fault(NATURE, nature={"replaces": False}),
+    "PUT replaces":                   Fault(NATURE, nature={"replaces": True}),
+    "PUT without answer":             Fault(NATURE, nature={"answers_put": False}),
+    "our clock an hour ahead":        Fault(BEFORE, 0.05, our_clock(HOUR)),
+    "our clock an hour behind":       Fault(BEFORE, 0.05, our_clock(-HOUR)),
+    "EspoCRM's clock an hour ahead":  Fault(BEFORE, 0.05, their_clock(HOUR)),
+    "EspoCRM's clock an hour behind": Fault(BEFORE, 0.05, their_clock(-HOUR)),
+    "database locked":                Fault(COMMIT, 0.05, disk_says(*LOCKED)),
+    "disk full":                      Fault(COMMIT, 0.05, disk_says(*FULL)),
+    "killed":                         Fault(Moment.POINT, 0.03, dies),
+    "state store deleted":            Fault(Moment.STORE, 1.0, blinding=True),
+    "old backup put back":            Fault(Moment.STORE, 1.0, blinding=True),
+    "two runners at once":            Fault(Moment.BETWEEN, 0.10, second_runner),
+    "a run sleeps beyond its lease":  Fault(Moment.BETWEEN, 0.05, sleeps),
+    "a second writer":                Fault(BEFORE, 0.05, another_sync, lambda hit: hit.is_person),
+    "people edit meanwhile":          Fault(Moment.EDIT, 0.10),
+}
+# fmt: on
+
+PASSING = (
+    "request lost", "answer lost", "timeout before effect", "timeout after effect", "429", "5xx before effect",
+    "5xx after effect", "503 with Retry-After", "HTML page before effect", "HTML page after effect", "answer cut",
+    "token expires",
+)  # fmt: skip
+LISTS = ("list truncated", "list empty", "list repeated", "list reordered", "list of yesterday")
+OTHERS = (
+    "409", "our clock an hour ahead", "our clock an hour behind", "EspoCRM's clock an hour ahead",
+    "EspoCRM's clock an hour behind", "two runners at once", "a run sleeps beyond its lease",
+)  # fmt: skip
+"""Faults that whole lives are mixed of; the others need a look of their own (``trials.py``)."""

@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from random import Random
 
 import structlog
 
-from etl.errors import LockHeld, StoreError
+from etl.errors import ConfigError, LockHeld, StoreError
 from jobs.config import Config
 from jobs.options import Options
 from jobs.pipeline import run
@@ -24,10 +25,11 @@ from jobs.sandbox.transport import InProcess
 from jobs.world import World
 from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed, under
-from tests.simulation.faults import CALM, Storm, Weather
+from tests.simulation.faults import CALM, LISTS, OTHERS, PASSING, Weather
 from tests.simulation.invariants import Violation, after_a_step, at_rest, claim, query, values_that_lost
 from tests.simulation.oracle import own_text
 from tests.simulation.people import People
+from tests.simulation.storm import Storm
 from tests.simulation.worlds import START, Firm, Nature, build
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -55,7 +57,8 @@ class Life:
         self.firm = build(self.fate, self.nature)
         self.people = People(self.firm)
         self.disk = Disk()
-        self.storm = Storm(self.fate, self.firm, self.people, self.disk, self.trace.append)
+        self.storm = Storm(self.fate, self.firm, self.people, self.disk, self.trace.append, self.another_run)
+        self.firm.espo.clock = self.firm.espo.store.clock = self.their_time
         self.path = self.folder / "state.db"
         base = section("http://crm.test", self.firm.advo.address)
         base["espocrm"] |= {"read_concurrency": 1}
@@ -63,7 +66,7 @@ class Life:
         base |= {"state": {"path": str(self.path)}, "sync": {"conflict_scope": self.nature.scope}}
         self.config = Config.model_validate(base)
         self.world = World(
-            utcnow=self.firm.clock,
+            utcnow=self.our_time,
             monotonic=self.seconds,
             sleep=self.firm.clock.advance,
             espo_transport=InProcess(self.firm.espo),
@@ -75,6 +78,15 @@ class Life:
     def seconds(self) -> float:
         """Since the beginning."""
         return (self.firm.clock() - START).total_seconds()
+
+    def our_time(self) -> datetime:
+        """What our clock says; the client asks after every answer, and there a process may stand still."""
+        self.storm.pause()
+        return self.firm.clock() + timedelta(seconds=self.storm.our_error)
+
+    def their_time(self) -> datetime:
+        """What EspoCRM's clock says."""
+        return self.firm.clock() + timedelta(seconds=self.storm.their_error)
 
     def tell(self, line: str) -> None:
         """One more line of the trace."""
@@ -95,7 +107,7 @@ class Life:
         self.firm.espo.forget_calls()
         self.firm.advo.forget_calls()
         self.storm.begin(name, weather)
-        self.faulty |= weather != CALM
+        self.faulty |= not weather.is_calm
         ended = "killed"
         try:
             report = run(self.config, Options(**options), world=self.world)  # type: ignore[arg-type]
@@ -104,17 +116,30 @@ class Life:
             self.tell(f"ended {ended} {report.variants} {report.writes} {report.error} {report.errors}")
         except Killed:
             self.bury()
-        except (StoreError, LockHeld) as error:
+        except (StoreError, LockHeld, ConfigError) as error:
             ended = type(error).__name__
             self.tell(f"ended {ended}: {str(error)[-60:]}")
         finally:
             self.storm.end()
+        self.blurred |= self.storm.blinded
         for person in self.firm.persons:
             if person.number in self.storm.windowed:
                 person.excused |= set(person.last)
                 person.doubled |= set(person.last)
         after_a_step(self.firm, self.path, killed=ended in {"killed", "StoreError"}, kept=self.kept)
         return ended
+
+    def another_run(self) -> None:
+        """Another process runs while one is under way."""
+        weather, self.storm.weather = self.storm.weather, CALM
+        self.tell("--- another run begins")
+        try:
+            report = run(self.config, Options(), world=self.world)
+            self.tell(f"--- the other ended {report.outcome} {report.writes}")
+        except (StoreError, LockHeld) as error:
+            self.tell(f"--- the other ended {type(error).__name__}")
+        finally:
+            self.storm.weather = weather
 
     def bury(self) -> None:
         """The process is gone: its lease names a process that does not exist."""
@@ -183,8 +208,8 @@ class Life:
         """Forget what was told since a moment to which everything went back."""
         self.trace.clear()
         self.runs, self.faulty, self.blurred = runs, False, False
-        for mine in (self.storm.windowed, self.storm.refused, self.storm.unread, self.kept):
-            mine.clear()
+        self.storm.forget()
+        self.kept.clear()
 
     def approve(self) -> None:
         """The operator looks at what is held and lets it go on."""
@@ -207,9 +232,7 @@ class Life:
             for mine in (person.touched, person.edits, person.kinds, person.excused):
                 mine.clear()
             person.synced = True
-        self.storm.windowed.clear()
-        self.storm.refused.clear()
-        self.storm.unread.clear()
+        self.storm.forget()
         self.faulty = self.blurred = False
 
     # A whole life
@@ -218,6 +241,7 @@ class Life:
         """First sync and some episodes of edits and weather."""
         for number in range(episodes):
             dice = self.fate.dice(f"episode{number}")
+            backup = self.stored()
             if number:
                 self.edit_all(f"episode{number}")
             for _ in range(dice.choice((0, 1, 1, 2, 3))):
@@ -227,12 +251,13 @@ class Life:
                     self.edit_all(f"episode{number}/{self.runs}", share=0.2)
                     for person in self.firm.persons:
                         person.kinds.add("meanwhile")
-                if dice.random() < 0.05 and self.path.exists():
-                    self.lose_store()
+                if dice.random() < 0.08 and self.path.exists():
+                    self.lose_store(dice.choice((None, None, backup)))
             self.come_to_rest()
 
     def edit_all(self, key: str, share: float = 0.6) -> None:
         """People edit, most persons on one side only."""
+        self.storm.yesterday = self.firm.records()
         for person in self.firm.persons:
             dice = self.fate.dice(f"{key}/person{person.number}")
             side = dice.choice(("espo", "advo", "espo", "advo", None))
@@ -242,30 +267,29 @@ class Life:
                     self.tell(f"edit {told}") if told else None
             self.firm.clock.advance(0.2)
 
-    def lose_store(self) -> None:
-        """The state store is deleted."""
+    def lose_store(self, backup: bytes | None = None) -> None:
+        """The state store is deleted, or an old copy of it put in its place."""
         self.blurred = True
         for entity_id, values in values_that_lost(self.path).items():
             self.kept.setdefault(entity_id, set()).update(values)
-        self.tell("state store deleted")
-        self.put_back(None)
+        self.tell("an old backup is put back" if backup else "state store deleted")
+        self.put_back(backup)
 
 
 def weather_of(dice: Random) -> Weather:
     """The weather of one run."""
     people = dice.choice((0.0, 0.0, 0.01, 0.05))
-    kind = dice.choice(("calm", "rough", "stormy", "kill", "kill", "kill", "lists", "disk"))
-    if kind == "rough":
-        return Weather(passing=0.02, people=people)
-    if kind == "stormy":
-        return Weather(passing=0.15, people=people)
-    if kind == "kill":
-        return Weather(kill_at=dice.randint(1, 150), people=people)
-    if kind == "lists":
-        return Weather(lists=0.5, people=people)
-    if kind == "disk":
-        return Weather(disk=0.02, people=people)
-    return Weather(people=people)
+    kind = dice.choice(("calm", "rough", "stormy", "kill", "kill", "kill", "lists", "disk", "others"))
+    faults: dict[str, float] = {
+        "calm":   {},
+        "rough":  dict.fromkeys(PASSING, 0.002),
+        "stormy": dict.fromkeys(PASSING, 0.015),
+        "kill":   {},
+        "lists":  dict.fromkeys(LISTS, 0.2),
+        "disk":   {"database locked": 0.01, "disk full": 0.01},
+        "others": dict.fromkeys(dice.sample(OTHERS, 2), 0.02),
+    }[kind]  # fmt: skip
+    return Weather(faults, people, kill_at=dice.randint(1, 150) if kind == "kill" else None)
 
 
 @contextmanager

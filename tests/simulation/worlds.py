@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -115,6 +115,10 @@ class Firm:
     def rows(self, person: Person) -> list[dict[str, Any]]:
         """The person's rows as people see them."""
         return self.advo.rows(person.betnr)
+
+    def records(self) -> dict[str, Any]:
+        """EspoCRM's records as they are now, to be shown again later."""
+        return {one.id: replace(one, values=dict(one.values)) for one in self.espo.store.records.values()}
 
     def sides(self, person: Person) -> Sides:
         """The values of both sides now."""

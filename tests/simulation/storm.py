@@ -1,0 +1,212 @@
+"""The weather of a run: at each request and each commit the dice tell which fault strikes, and who edits in between."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.sandbox.simulator import Answer, Call
+from tests.simulation.chance import Fate
+from tests.simulation.disk import Disk, Killed
+from tests.simulation.faults import CALM, FAULTS, NO_ANSWER, Fault, Hit, Moment, Weather
+from tests.simulation.people import People
+from tests.simulation.worlds import Firm, Person
+
+UNTOLD = ("App/user", "Settings")
+
+
+@dataclass
+class Storm:
+    """The hooks of both systems and of the disk for one run."""
+
+    fate: Fate
+    firm: Firm
+    people: People
+    disk: Disk
+    tell: Callable[[str], None]
+    another_run: Callable[[], None] = lambda: None
+    weather: Weather = CALM
+    run: str = ""
+    points: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    unread: dict[int, set[str]] = field(default_factory=dict)
+    windowed: set[int] = field(default_factory=set)
+    refused: set[int] = field(default_factory=set)
+    degraded: set[int] = field(default_factory=set)
+    blinded: bool = False
+    our_error: float = 0.0
+    their_error: float = 0.0
+    yesterday: dict[str, Any] = field(default_factory=dict)
+    standing_still: Hit | None = None
+
+    def begin(self, run: str, weather: Weather) -> None:
+        """Let this weather be over the next run."""
+        self.run, self.weather, self.points = run, weather, 0
+        self.seen.clear()
+        self.disk.dead = False
+        for sim, name in ((self.firm.espo, "espo"), (self.firm.advo, "advo")):
+            sim.before, sim.after = self.before_hook(name), self.after_hook(name)
+        self.disk.before = self.at_commit
+
+    def end(self) -> None:
+        """Clear sky."""
+        for sim in (self.firm.espo, self.firm.advo):
+            sim.before = sim.after = None
+        self.disk.before = lambda: None
+        self.disk.dead = False
+        self.our_error = self.their_error = 0.0
+        self.standing_still = None
+
+    def forget(self) -> None:
+        """Both sides agree: what went wrong until now is over."""
+        for mine in (self.windowed, self.refused, self.unread, self.degraded):
+            mine.clear()
+        self.blinded = False
+
+    # What strikes
+
+    def strike(self, moment: Moment, hit: Hit) -> Answer | None:
+        """Let the faults of this moment strike; the first answer one of them gives."""
+        for name, chance in self.weather.faults.items():
+            fault = FAULTS[name]
+            if fault.moment is not moment or not fault.concerns(hit):
+                continue
+            if not self.fate.strikes(f"{hit.key}/{name}", chance):
+                continue
+            answer = self.let(name, fault, hit)
+            if answer is not None:
+                return answer
+        return None
+
+    def let(self, name: str, fault: Fault, hit: Hit) -> Answer | None:
+        """One fault happens."""
+        self.struck[name] += 1
+        self.blinded |= fault.blinding
+        self.tell(f"fault {hit.key}: {name}")
+        return fault.happens(hit)
+
+    def pause(self) -> None:
+        """A moment right after an answer: the process may stand still here, and others may run."""
+        hit, self.standing_still = self.standing_still, None
+        if hit is not None and not self.disk.dead:
+            self.strike(Moment.BETWEEN, hit)
+
+    # Moments at which a process may die
+
+    def point(self) -> None:
+        """One more moment, before a write or a commit; the chosen one is the last.
+
+        After one of them nothing lasting happens until the next, so dying after it is dying before that.
+        """
+        self.points += 1
+        if self.points == self.weather.kill_at:
+            self.disk.dead = True
+            self.tell(f"killed at point {self.points}")
+        if self.disk.dead:
+            raise Killed
+        self.strike(Moment.POINT, self.of_disk("point"))
+
+    def at_commit(self) -> None:
+        """Before a commit: the process may die, the file may be locked, the disk full."""
+        self.point()
+        self.strike(Moment.COMMIT, self.of_disk("disk"))
+
+    def of_disk(self, what: str) -> Hit:
+        key = f"{self.run}/{what}/{self.points}"
+        return Hit(self, key, "disk", self.fate.dice(key))
+
+    # Requests
+
+    def person_of(self, system: str, call: Call) -> Person | None:
+        """Whom a request is about."""
+        for person in self.firm.persons:
+            name = person.entity_id if system == "espo" else f"/{person.betnr}"
+            if name in call.path or (call.path.endswith("/Note") and name in call.body):
+                return person
+        return None
+
+    def before_hook(self, system: str) -> Callable[[Call], Answer | None]:
+        def before(call: Call) -> Answer | None:
+            self.firm.clock.advance(self.firm.nature.latency)
+            if call.is_write:
+                self.point()
+            elif self.disk.dead:
+                raise Killed
+            person = self.person_of(system, call)
+            self.interfere(system, call, person, "before")
+            base = self.name(system, call, person)
+            self.seen[base] += 1
+            answer = self.strike(Moment.BEFORE, self.hit(f"{base}/{self.seen[base]}", system, call, person))
+            if answer is None:
+                self.note_window(system, call, person)
+            return answer
+
+        return before
+
+    def after_hook(self, system: str) -> Callable[[Call, Answer], Answer | None]:
+        def after(call: Call, answer: Answer) -> Answer | None:
+            self.firm.clock.advance(self.firm.nature.latency)
+            if not call.is_login and not call.path.endswith(UNTOLD):
+                told = "?list" if call.path.endswith("CBeteiligte") else ""
+                self.tell(f"{system} {call.method} {call.path[-36:]}{told} {call.body} -> {answer.status}")
+            person = self.person_of(system, call)
+            base = self.name(system, call, person)
+            hit = self.hit(f"{base}/{self.seen[base]}", system, call, person, answer)
+            try:
+                spoiled = self.strike(Moment.AFTER, hit)
+                if spoiled is None and person and call.method == "GET":
+                    self.unread[person.number] = {
+                        one for one in self.unread.get(person.number, ()) if (one == "items") != (system == "espo")
+                    }
+            finally:
+                self.interfere(system, call, person, "after")
+                self.standing_still = hit
+            return spoiled
+
+        return after
+
+    def name(self, system: str, call: Call, person: Person | None) -> str:
+        """A name for a kind of request that shrinking does not move."""
+        return f"{self.run}/{system}/{call.method}/{person.number if person else call.path[-20:]}"
+
+    def hit(self, key: str, system: str, call: Call, person: Person | None, answer: Answer | None = None) -> Hit:
+        return Hit(self, key, system, self.fate.dice(key), call, answer or NO_ANSWER, person)
+
+    # People in between
+
+    def interfere(self, system: str, call: Call, person: Person | None, when: str) -> None:
+        """Let somebody edit between two requests, mostly the person under way."""
+        chance = self.weather.people or self.weather.faults.get("people edit meanwhile", 0.0)
+        if chance <= 0 or call.is_login:
+            return
+        who = person.number if person else "nobody"
+        key = f"{self.run}/people/{system}/{call.method}/{who}/{self.seen[f'{system}{who}{when}']}/{when}"
+        self.seen[f"{system}{who}{when}"] += 1
+        if not self.fate.strikes(key, chance):
+            return
+        self.struck["people edit meanwhile"] += 1
+        dice = self.fate.dice(key)
+        victim = person if person is not None and dice.random() < 0.8 else dice.choice(self.firm.persons)
+        before = {row["id"]: row for row in self.firm.advo.rows(victim.betnr)}
+        arrays = self.firm.espo.items(victim.entity_id)
+        told = self.people.edit(victim, dice, side=self.weather.side)
+        if told:
+            victim.kinds.add("meanwhile")
+            self.tell(f"meanwhile {told}")
+            after = {row["id"]: row for row in self.firm.advo.rows(victim.betnr)}
+            touched = {f"row{komm_id}" for komm_id in before | after if before.get(komm_id) != after.get(komm_id)}
+            touched |= {"items"} if self.firm.espo.items(victim.entity_id) != arrays else set()
+            self.unread.setdefault(victim.number, set()).update(touched)
+
+    def note_window(self, system: str, call: Call, person: Person | None) -> None:
+        """The one window the sync cannot close: an edit between its last read and its write of the same thing."""
+        if person is None:
+            return
+        unread = self.unread.setdefault(person.number, set())
+        array = system == "espo" and "Data" in call.body and "items" in unread and not self.firm.nature.concurrency
+        row = system == "advo" and call.method == "PUT" and f"row{call.path.rpartition('/')[2]}" in unread
+        if array or row:
+            self.windowed.add(person.number)
