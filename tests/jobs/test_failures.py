@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -228,8 +229,17 @@ def test_an_outage_of_espocrm_costs_nobody_a_retry(desk: Desk, what: str) -> Non
     assert desk.run().persons.changed == 3
 
 
-@pytest.mark.parametrize("what", ["unreachable", "too late", "500"])
-def test_advoware_goes_away_in_the_middle_and_the_next_run_finishes_without_a_sweep(desk: Desk, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "sent"),
+    [
+        ("unreachable", ["POST"]),  # it never arrived: there is nothing to read
+        ("too late", ["POST", "GET", "GET", "GET"]),  # three tries to read how it went
+        ("500", ["POST", "GET", "GET", "GET"]),
+    ],
+)
+def test_advoware_goes_away_in_the_middle_and_the_next_run_finishes_without_a_sweep(
+    desk: Desk, what: str, sent: list[str]
+) -> None:
     people = desk.crowd(20)
     for person in people:
         desk.add_phone(person, f"+495118888{person.betnr}")
@@ -245,21 +255,35 @@ def test_advoware_goes_away_in_the_middle_and_the_next_run_finishes_without_a_sw
     with desk.broken(desk.advo, from_the_eighth_write_on):
         report = desk.run()
     assert (report.outcome, report.exit_code()) == ("outage", 4)
-    assert len(during) <= 1 + 3  # the write, and three tries to read how it went
+    assert [call.method for call in during] == sent  # all that Advoware hears during the outage
     assert {desk.kept(one, "retry_count", "next_retry_at") for one in people} == {(0, None)}
     assert desk.run().outcome == "done"
     assert [len(desk.values(one)) for one in people] == [3] * 20
     assert desk.quiet().outcome == "done"
 
 
-def test_an_outage_while_many_reads_overlap_is_not_hammered(desk: Desk) -> None:
+def test_advoware_goes_away_while_four_readers_are_at_it_and_hears_at_most_twelve_requests(desk: Desk) -> None:
     people = desk.crowd(60)
     for person in people:
         desk.add_phone(person, f"+495118888{person.betnr}")
-    with desk.broken(desk.advo, fails_with(Unreachable())):
-        assert desk.run().outcome == "outage"
-    requests = [call for call in desk.advo.journal if not call.is_login]
-    assert len(requests) <= 4 * 3  # four readers, three tries each
+    reads, during = count(), []
+    four_at_once = threading.Barrier(4)
+
+    def from_the_tenth_read_on(call: Call) -> Answer | None:
+        if call.is_login or next(reads) < 10:
+            return None
+        during.append(call)
+        if len(during) <= 4:
+            four_at_once.wait(60)
+        return fails_with(Unreachable())(call)
+
+    with desk.broken(desk.advo, from_the_tenth_read_on):
+        report = desk.run()
+    assert (report.outcome, report.exit_code()) == ("outage", 4)
+    assert 4 <= len(during) <= 4 * 3  # four readers, three tries each
+    assert {desk.kept(one, "status", "retry_count", "next_retry_at") for one in people} == {("clean", 0, None)}
+    assert desk.run().writes.advoware == 60
+    assert desk.quiet().outcome == "done"
 
 
 @pytest.mark.parametrize("patience", [(429, "7"), (503, "7")])
