@@ -1,4 +1,7 @@
-"""``python -m tests.simulation --seed 7``: live the world of a seed, print what went wrong, shrink it."""
+"""``python -m tests.simulation --seed 7``: live the world of a seed, print what went wrong, shrink it.
+
+``python -m tests.simulation figures``: live many in parallel, keep the results, print them as tables (``figures.py``).
+"""
 
 # ruff: noqa: T201 - a program for the terminal
 
@@ -11,12 +14,15 @@ import time
 import traceback
 from collections import Counter
 
+from tests.simulation.figures import figures
 from tests.simulation.history import Life, a_life
 from tests.simulation.invariants import Violation
 from tests.simulation.shrink import smaller
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["figures"]:
+        return figures(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--worlds", type=int, default=1)

@@ -1,0 +1,186 @@
+"""``python -m tests.simulation figures``: bring a file of results up to these numbers, and print it as tables.
+
+It can be stopped (Ctrl-C: what is under way is finished) and goes on where it was; several part runs are summed from
+one file. ``--readme`` puts the tables into ``tests/README.md``.
+"""
+
+# ruff: noqa: T201 - a program for the terminal
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count, islice, zip_longest
+from pathlib import Path
+
+from tests.simulation.faults import FAULTS
+from tests.simulation.history import a_life
+from tests.simulation.kills import kills
+from tests.simulation.ledger import ROOT, Ledger, Line, Task, ended
+from tests.simulation.tables import tables, written_into
+from tests.simulation.trials import tried
+
+README = ROOT / "tests" / "README.md"
+RESULTS = ROOT / ".simulation" / "figures.jsonl"
+EVERY_SECONDS = 20.0
+TOLD = 300  # characters of a violation
+
+
+def figures(asked: Sequence[str]) -> int:
+    """Live what the file lacks, print the tables; 1 when anything was bad."""
+    options = asked_for(asked)
+    ledger = Ledger(options.results)
+    todo = wanted(options, ledger)
+    print(f"{len(todo)} to live, results in {ledger.path}", file=sys.stderr)
+    lived(todo, ledger, processes=options.processes, seconds=options.seconds)
+    text = tables(ledger)
+    print(text)
+    if options.readme:
+        README.write_text(written_into(README.read_text("utf-8"), text), "utf-8")
+    return 1 if any(line.bad for line in ledger.lived().values()) else 0
+
+
+def asked_for(asked: Sequence[str]) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation figures", description=__doc__)
+    parser.add_argument("--histories", type=int, default=0, help="person-histories in all")
+    parser.add_argument("--persons", type=int, default=50, help="persons of a world")
+    parser.add_argument("--episodes", type=int, default=2, help="first sync to rest, then edits to rest")
+    parser.add_argument("--trials", type=int, default=0, help="trials of each fault, first sync and later run")
+    parser.add_argument("--only", nargs="*", default=None, help="these faults only")
+    parser.add_argument("--kills", type=int, default=0, help="small worlds whose every kill point is lived")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--again", action="store_true", help="live again what was bad")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--readme", action="store_true", help="write the tables into tests/README.md")
+    return parser.parse_args(asked)
+
+
+def wanted(options: argparse.Namespace, ledger: Ledger) -> list[Task]:
+    """What the file lacks of what was asked for, the quickest to tell first."""
+    done = ledger.lived()
+    again = [task for task, line in done.items() if line.bad] if options.again else []
+    cells = [
+        missing(Task("trial", 0, fault, later, persons=3), options.trials, 1, done)
+        for fault in options.only or FAULTS
+        for later in (False, True)
+    ]
+    trials = [task for turn in zip_longest(*cells) for task in turn if task is not None]
+    kinds = [Task("kills", 0, later=later, persons=2) for later in (False, True)]
+    killed = [one._replace(seed=seed) for seed in range(options.kills) for one in kinds]
+    world = Task("history", options.first_seed, persons=options.persons, episodes=options.episodes)
+    worlds = missing(world, options.histories, options.persons, done)
+    return again + trials + [task for task in killed if task not in done] + worlds
+
+
+def missing(like: Task, asked: int, each: int, done: Mapping[Task, Line]) -> list[Task]:
+    """Tasks of seeds not lived yet, ``each`` worth so many, to have as many as asked for of this kind."""
+    kind = (like.kind, like.name, like.later)
+    there = sum(line.done for task, line in done.items() if (task.kind, task.name, task.later) == kind)
+    every = (like._replace(seed=seed) for seed in count(like.seed))
+    return list(islice((task for task in every if task not in done), max(0, -(-(asked - there) // each))))
+
+
+def lived(todo: Sequence[Task], ledger: Ledger, *, processes: int, seconds: float) -> None:
+    """Live the tasks in processes of their own; each line is written when it is there."""
+    began, told, bad = time.monotonic(), 0.0, 0
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, spawn, initializer=deaf_to_ctrl_c) as pool, ctrl_c() as asked_to_stop:
+        goes_on = lambda: not asked_to_stop and time.monotonic() - began < seconds  # noqa: E731
+        for done, line in enumerate(answers(pool, todo, processes + 1, goes_on), start=1):
+            ledger.write(line)
+            if line.bad:
+                bad += 1
+                print(f"BAD {line.task}: {line.told}", file=sys.stderr)
+            if time.monotonic() - told > EVERY_SECONDS:
+                told = time.monotonic()
+                progress(done, len(todo), bad, told - began)
+
+
+@contextmanager
+def ctrl_c() -> Iterator[list[int]]:
+    """Ctrl-C once: what is under way is finished and written; twice: the end."""
+    asked: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+        print("stopping when what is under way is done", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def answers(
+    pool: ProcessPoolExecutor, todo: Sequence[Task], at_once: int, goes_on: Callable[[], bool]
+) -> Iterator[Line]:
+    """The lines as they come; only a few tasks are given out at a time, so that stopping is quick."""
+    waiting = iter(todo)
+    under_way: set[Future[Line]] = {pool.submit(live, task) for task in islice(waiting, at_once)}
+    while under_way:
+        finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+        if goes_on():
+            under_way |= {pool.submit(live, task) for task in islice(waiting, len(finished))}
+        for future in finished:
+            yield future.result()
+
+
+def deaf_to_ctrl_c() -> None:
+    """Only the process somebody looks at stops; the others finish what they have."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def progress(done: int, of: int, bad: int, spent: float) -> None:
+    """One line about how far it is, and when it will be done."""
+    left = spent / done * (of - done)
+    now = datetime.now(UTC).strftime("%H:%M:%S")
+    print(f"{now} {done} of {of} lived, {bad} bad, {spent:.0f} s, about {left / 60:.0f} min left", file=sys.stderr)
+
+
+# One task -----------------------------------------------------------------------------------------------------------
+
+
+def live(task: Task) -> Line:
+    """Live one task and say how it ended."""
+    began = time.perf_counter()
+    done, wrong = LIVED[task.kind](task)
+    told = "; ".join(f"{type(one).__name__}: {one}" for one in wrong)[:TOLD]
+    return ended(task, done=done, bad=len(wrong), told=told, seconds=round(time.perf_counter() - began, 3))
+
+
+def live_world(task: Task) -> tuple[int, list[Exception]]:
+    """All persons of one world, from first sync through edits and faults to rest."""
+    with a_life(task.seed, persons=task.persons) as life:
+        try:
+            life.live(task.episodes)
+        except Exception as wrong:  # noqa: BLE001 - whatever it is, the world is bad
+            return task.persons, [wrong]
+    return task.persons, []
+
+
+def live_trial(task: Task) -> tuple[int, list[Exception]]:
+    """One trial of one fault; none where the fault never came."""
+    found = tried(task.name, later=task.later, seed=task.seed, persons=task.persons)
+    return int(found.struck), [found.wrong] if found.wrong else []
+
+
+def live_kills(task: Task) -> tuple[int, list[Exception]]:
+    """Every kill point of one small world."""
+    died = list(kills(task.seed, later=task.later, persons=task.persons))
+    return len(died), [AssertionError(f"point {kill.point}: {kill.wrong}") for kill in died if kill.wrong]
+
+
+LIVED = {"history": live_world, "trial": live_trial, "kills": live_kills}

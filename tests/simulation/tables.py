@@ -1,0 +1,96 @@
+"""The ledger as Markdown: what ``tests/README.md`` shows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from tests.simulation.ledger import Ledger, Line
+
+BEGIN, END = "<!-- figures -->", "<!-- end of the figures -->"
+HOUR = 3600
+
+
+def tables(ledger: Ledger) -> str:
+    """Everything the ledger knows, as Markdown."""
+    lines = list(ledger.lived().values())
+    parts = [
+        totals(lines, ledger.mended()),
+        faults([line for line in lines if line.kind == "trial"]),
+        mutations([line for line in lines if line.kind == "mutation"]),
+        where(lines),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def written_into(text: str, figures: str) -> str:
+    """The README with these figures between its two marks."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+
+
+def totals(lines: Sequence[Line], mended: Sequence[Line]) -> str:
+    """How much was lived, and how much of it was bad."""
+    worlds = [line for line in lines if line.kind == "history"]
+    killed = [line for line in lines if line.kind == "kills"]
+    rows = []
+    if worlds:
+        sizes = " or ".join(str(size) for size in sorted({one.persons for one in worlds}))
+        what = f"person-histories, in {len(worlds):,} worlds of {sizes} persons"
+        rows.append((what, f"{done(worlds):,}", bad(worlds), bad([one for one in mended if one.kind == "history"])))
+    if killed:
+        of = len({(one.seed, one.persons) for one in killed})
+        what = f"kill points, every one of the first sync and of a later run in {of} small worlds"
+        rows.append((what, f"{done(killed):,}", bad(killed), bad([one for one in mended if one.kind == "kills"])))
+    return table(("lived", "how many", "bad", "bad before a repair"), rows)
+
+
+def faults(trials: Sequence[Line]) -> str:
+    """Bad trials of how many, fault by fault."""
+    names = list(dict.fromkeys(line.name for line in trials))
+    rows = [(name, *(cell(of(trials, name, later=later)) for later in (False, True))) for name in names]
+    return table(("fault", "first sync", "later run"), rows)
+
+
+def of(trials: Iterable[Line], name: str, *, later: bool) -> list[Line]:
+    """The trials of one cell."""
+    return [line for line in trials if (line.name, line.later) == (name, later)]
+
+
+def cell(trials: Sequence[Line]) -> str:
+    """Bad trials of those in which the fault struck."""
+    return f"{bad(trials)} of {done(trials)}" if trials else ""
+
+
+def mutations(lines: Sequence[Line]) -> str:
+    """Each broken protection with the invariant that saw it."""
+    rows = [(line.name, "**by nothing**" if line.bad else line.told, f"{line.done:,}") for line in lines]
+    return table(("protection taken away", "seen by", "after so many seeds"), rows)
+
+
+def where(lines: Sequence[Line]) -> str:
+    """Of which commits, on what machine, in how many hours."""
+    commits = Counter(line.commit for line in lines)
+    machines = ", ".join(sorted({line.machine for line in lines}))
+    hours = sum(line.seconds for line in lines) / HOUR
+    told = ", ".join(f"{commit} ({count:,})" for commit, count in commits.most_common())
+    return f"{hours:.1f} hours of one core each on {machines}; commits (tasks): {told}." if lines else "Nothing yet."
+
+
+def table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
+    """A Markdown table, nothing without rows."""
+    if not rows:
+        return ""
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join("| " + " | ".join(str(one) for one in line) + " |" for line in lines)
+
+
+def done(lines: Iterable[Line]) -> int:
+    """How many persons, trials, points or seeds."""
+    return sum(line.done for line in lines)
+
+
+def bad(lines: Iterable[Line]) -> int:
+    """How many of them were bad."""
+    return sum(line.bad for line in lines)

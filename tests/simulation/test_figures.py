@@ -1,0 +1,74 @@
+"""The command behind the figures of ``tests/README.md``, in small: the same functions, in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.simulation import figures
+from tests.simulation.ledger import Ledger, Line, Task, ended
+from tests.simulation.tables import BEGIN, END, tables, written_into
+
+
+def line(task: Task, *, done: int = 1, bad: int = 0, told: str = "") -> Line:
+    return ended(task, done=done, bad=bad, told=told, seconds=1.0)
+
+
+def test_a_world_is_lived_once_and_the_file_says_how_it_ended(tmp_path: Path) -> None:
+    asked = ["--histories", "4", "--persons", "2", "--processes", "1", "--results", str(tmp_path / "found.jsonl")]
+    assert figures.figures(asked) == 0
+    first = (tmp_path / "found.jsonl").read_text()
+    assert [(one["kind"], one["seed"], one["done"]) for one in map(json.loads, first.splitlines())] == [
+        ("history", 0, 2),
+        ("history", 1, 2),
+    ]
+    assert figures.figures(asked) == 0
+    assert (tmp_path / "found.jsonl").read_text() == first
+
+
+def test_only_what_is_missing_is_lived(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "found.jsonl")
+    ledger.write(line(Task("trial", 0, "killed", persons=3)))
+    ledger.write(line(Task("history", 1, persons=50, episodes=2), done=50))
+    options = figures.asked_for(["--trials", "2", "--only", "killed", "--histories", "120"])
+    assert [(task.kind, task.seed, task.later) for task in figures.wanted(options, ledger)] == [
+        ("trial", 1, False),
+        ("trial", 0, True),
+        ("trial", 1, True),
+        ("history", 0, False),
+        ("history", 2, False),
+    ]
+
+
+def test_a_bad_seed_that_holds_after_a_repair_is_told_as_both(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "found.jsonl")
+    task = Task("history", 7, persons=50, episodes=2)
+    ledger.write(line(task, done=50, bad=1, told="nothing a person entered is lost"))
+    assert figures.wanted(figures.asked_for(["--again"]), ledger) == [task]
+    ledger.write(line(task, done=50))
+    assert "of 50 persons | 50 | 0 | 1 |" in tables(ledger)
+    assert figures.wanted(figures.asked_for(["--again"]), ledger) == []
+
+
+def test_a_trial_in_which_the_fault_never_struck_is_no_trial(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "found.jsonl")
+    for seed, done, bad in ((0, 1, 0), (1, 0, 0), (2, 1, 1)):
+        ledger.write(line(Task("trial", seed, "killed", later=True, persons=3), done=done, bad=bad))
+    assert "| killed |  | 1 of 2 |" in tables(ledger)
+
+
+def test_a_line_torn_by_a_crash_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "found.jsonl"
+    ledger = Ledger(path)
+    ledger.write(line(Task("kills", 1, persons=2), done=80))
+    path.write_text(path.read_text() + '{"kind": "ki')
+    assert [one.done for one in ledger.lines()] == [80]
+
+
+def test_the_tables_stand_between_their_marks() -> None:
+    readme = (figures.README).read_text("utf-8")
+    again = written_into(written_into(readme, "| a |"), "| b |")
+    assert again.partition(BEGIN)[0] == readme.partition(BEGIN)[0]
+    assert again.partition(END)[2] == readme.partition(END)[2]
+    assert "| b |" in again
+    assert "| a |" not in again
