@@ -169,7 +169,10 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError, at: fl
         return None
     end_baseline(run.store, [entity_id], keep_betnr=answer.betnr)
     run.edited |= {entity_id} if changed else set()
-    if is_news(run, answer, person):
+    news = is_news(run, answer, person)
+    if changed and person["espo_seen_at"] and not news and person["due_since"] is None:
+        run.tally.drifted_espo.add(entity_id)
+    if news:
         by_other = answer.modified_by != run.user_id
         mark_due(run.store, [entity_id], SEEN_MODIFIED, run.utcnow(), edited_by_other=by_other)
     if changed or answer.betnr != person["betnr"]:
@@ -242,8 +245,10 @@ def took_advo(run: Run, seen: EspoLook, answer: AdvoPerson | PersonError, at: fl
     if isinstance(answer, PersonError):
         run.unread[record.entity_id] = answer
         return False
+    by_us = wrote_since(run.store, record.entity_id, seen.person["advo_seen_at"])
     settle_person(run, record.entity_id, record, answer)
     if save_advo(run, record.entity_id, answer):
+        run.tally.drifted_advo |= {record.entity_id} if seen.person["advo_seen_at"] and not by_us else set()
         run.edited.add(record.entity_id)
         mark_due(run.store, [record.entity_id], CHANGED_IN_ADVO, run.utcnow())
     run.looks[record.entity_id] = Look(record, seen.at, answer, at)
@@ -298,6 +303,7 @@ def drifted(run: Run, person: Person, answer: AdvoPerson | PersonError) -> bool:
         return False
     if not save_advo(run, entity_id, answer) or wrote_since(run.store, entity_id, person["advo_seen_at"]):
         return False
+    run.tally.drifted_advo |= {entity_id} if person["advo_seen_at"] else set()
     run.edited.add(entity_id)
     mark_due(run.store, [entity_id], CHANGED_IN_ADVO, run.utcnow())
     update_person(run.store, entity_id, advo_changed_at=run.utcnow())

@@ -72,7 +72,10 @@ class Look:
 
 @dataclass
 class Tally:
-    """What the report counts; each person once."""
+    """What the report counts; each person once.
+
+    ``drifted_…``: whose entries a look found changed there, though no list had said so.
+    """
 
     seen: set[str] = field(default_factory=set)
     changed: set[str] = field(default_factory=set)
@@ -86,6 +89,8 @@ class Tally:
     writes: Counter[str] = field(default_factory=Counter)
     variants: Counter[str] = field(default_factory=Counter)
     newly_held: set[str] = field(default_factory=set)
+    drifted_espo: set[str] = field(default_factory=set)
+    drifted_advo: set[str] = field(default_factory=set)
     notices: list[str] = field(default_factory=list)
 
 

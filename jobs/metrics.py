@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,8 @@ def of_the_run(registry: CollectorRegistry, report: RunReport) -> None:
     by_label(registry, "last_run_variants", "Entries the last run wrote, by variant", "variant", report.variants)
     persons = {name: getattr(report.persons, name) for name in ("seen", "changed", "failed", "held", "waiting")}
     by_label(registry, "last_run_persons", "Persons of the last run, by what became of them", "part", persons)
+    drift = asdict(report.drift)
+    by_label(registry, "last_run_drifted_persons", "Persons a look found changed, by system", "system", drift)
     calls = Gauge(
         f"{PREFIX}last_run_calls", "Requests of the last run", ("system", "method"), registry=registry
     )

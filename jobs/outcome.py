@@ -15,7 +15,7 @@ from etl.store.persons import load_persons
 from etl.store.runs import finish_run, load_run, start_run
 from etl.store.states import Outcome as Ending
 from jobs.exit_codes import Outcome, outcome_of
-from jobs.report import Calls, Change, Failure, Persons, RunReport, Writes
+from jobs.report import Calls, Change, Drift, Failure, Persons, RunReport, Writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -99,6 +99,7 @@ def report_of(order: Order, done: Done) -> RunReport:
         variants={str(variant): count for variant, count in sorted(tally.variants.items())},
         conflicts=tally.conflicts,
         writes=Writes(tally.writes["espocrm"], tally.writes["advoware"]),
+        drift=Drift(len(tally.drifted_espo), len(tally.drifted_advo)),
         calls=Calls(dict(done.espo_calls), dict(done.advo_calls)),
         errors=[
             Failure(entity_id=entity_id, betnr=betnrs.get(entity_id), error=message)

@@ -107,6 +107,14 @@ class Writes:
 
 
 @dataclass
+class Drift:
+    """Persons whose entries a look found changed though no list had said so, by system."""
+
+    espocrm: int = 0
+    advoware: int = 0
+
+
+@dataclass
 class Calls:
     """All requests, by system and method."""
 
@@ -114,7 +122,7 @@ class Calls:
     advoware: dict[str, int] = field(default_factory=dict)
 
 
-Numbers = TypeVar("Numbers", Persons, Writes)
+Numbers = TypeVar("Numbers", Persons, Writes, Drift)
 
 
 @dataclass
@@ -134,6 +142,7 @@ class RunReport:
     variants: dict[str, int] = field(default_factory=dict)
     conflicts: int = 0
     writes: Writes = field(default_factory=Writes)
+    drift: Drift = field(default_factory=Drift)
     calls: Calls = field(default_factory=Calls)
     errors: list[Failure] = field(default_factory=list)
     error: str | None = None
@@ -156,6 +165,7 @@ class RunReport:
             variants=dict(Counter(self.variants) + Counter(chunk.variants)),
             conflicts=self.conflicts + chunk.conflicts,
             writes=summed(self.writes, chunk.writes),
+            drift=summed(self.drift, chunk.drift),
             calls=Calls(
                 dict(Counter(self.calls.espocrm) + Counter(chunk.calls.espocrm)),
                 dict(Counter(self.calls.advoware) + Counter(chunk.calls.advoware)),
@@ -200,7 +210,7 @@ def render_summary(report: RunReport, console: Console) -> None:
     console.print(Text.assemble((title, "bold"), " · ", (ending, style)))
     if report.error:
         console.print(Text(report.error, style="red"))
-    for line in (persons_line(report.persons), variants_line(report), cost_line(report)):
+    for line in (persons_line(report.persons), drift_line(report.drift), variants_line(report), cost_line(report)):
         if line:
             console.print(Text(line))
     for failure in report.errors:
@@ -213,6 +223,13 @@ def persons_line(persons: Persons) -> str:
     """Who took part; counts of zero are not worth a word."""
     words = [f"{count} {name.replace('_', ' ')}" for name, count in asdict(persons).items() if count and name != "seen"]
     return f"Persons: {persons.seen} seen" + "".join(f", {word}" for word in words)
+
+
+def drift_line(drift: Drift) -> str:
+    """What looking found that no list had told of."""
+    counts = {"Advoware": drift.advoware, "EspoCRM": drift.espocrm}
+    found = [f"{count} changed in {system}" for system, count in counts.items() if count]
+    return f"Found by looking: {', '.join(found)}" if found else ""
 
 
 def variants_line(report: RunReport) -> str:
