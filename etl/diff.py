@@ -20,7 +20,7 @@ from etl.rules.entry import Decision, Entry, Left, PersonFacts, Policy, Step
 from etl.rules.facts import entries_with_facts
 from etl.rules.items import whole
 from etl.rules.keys import sides as sides_of
-from etl.rules.leaving import held_back, is_undo_note, leave, remembered, undo_notes
+from etl.rules.leaving import held_back, is_undo_note, leave, leaves_a_leftover, remembered, undo_notes
 from etl.rules.matching import Sides, match
 from etl.rules.pairs import Decided, one_pair_a_value
 from etl.rules.people import PeopleOf
@@ -160,7 +160,12 @@ def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> lis
         for entry, _ in pairs
     ]
     return [
-        Decided(entry, says, leftover_held(entry, left, policy) or refused_revert(person, entry, says))
+        Decided(
+            entry,
+            says,
+            leftover_held(entry, left, policy) or refused_revert(person, entry, says),
+            again=leaves_a_leftover(entry, entries),
+        )
         for (entry, left), says in zip(pairs, verdicts, strict=True)
     ]
 

@@ -14,6 +14,7 @@ from etl.guard import Saved, baseline_record
 from etl.notes import note_conflicts
 from etl.readback import ReadBack, Written, mended_readings, put_back, read_back, without_marker
 from etl.records import EspoRecord, Row, Side
+from etl.rules.canonical import canonical
 from etl.rules.entry import Decision, Left
 from etl.rules.items import same_items
 from etl.rules.mending import MENDING, NOT_AS_SENT, Reading
@@ -85,6 +86,7 @@ def commit_person(
     """One transaction: snapshots, baseline, what is left alone, status, due mark, journal."""
     plan, now = saved.plan, run.utcnow()
     found = {row.komm_id: row for row in back.advo.rows}
+    fingerprint = fingerprint_of(row_records(back.advo, run.policy.region, run.policy.table))
     with run.store.transaction():
         for decision in plan.decisions:
             move_baseline(run, saved, decision, written, back, found)
@@ -94,16 +96,11 @@ def commit_person(
         save_look(run, espo, back.advo)
         set_decision_state(run.store, saved.decision_ids, "done")
         settle(run.store, plan.entity_id)
-        finish_person(
-            run,
-            plan.entity_id,
-            fingerprint_of(row_records(back.advo, run.policy.region, run.policy.table)),
-            at_rest=at_rest,
-        )
+        finish_person(run, plan.entity_id, fingerprint, at_rest=at_rest)
         clear_due(run.store, [plan.entity_id]) if at_rest and not plan.again else None
         if not at_rest:
             mark_due(run.store, [plan.entity_id], EDITED_MEANWHILE, now)
-        if espo.status != "clean":
+        if espo.status != "clean" or (at_rest and (espo.fingerprint or "") != fingerprint):
             mark_due(run.store, [plan.entity_id], STATUS_NOT_WRITTEN, now)
     run.tally.changed.add(plan.entity_id)
     run.tally.clean.add(plan.entity_id)
@@ -129,7 +126,7 @@ def move_baseline(
         return
     drop_baseline(run.store, saved.plan.entity_id, decision.drops)
     pair = decision.pair
-    if pair is None:
+    if pair is None or (pair.komm_id is None and typed_meanwhile(run, saved, own[0], found)):
         return
     komm_id = pair.komm_id if pair.komm_id is not None else own[0].komm_id
     unmarked = (bool(own) and back.readings[own[0].komm_id] is Reading.REMARK_CUT) or refused_marker(decision, own)
@@ -139,6 +136,17 @@ def move_baseline(
     if unmarked:
         record |= {"unmarked": True, "remark": found[komm_id].remark if komm_id in found else None}
     save_baseline(run.store, [record], run.utcnow())
+
+
+def typed_meanwhile(run: Run, saved: Saved, made: Written, found: Mapping[int, Row]) -> bool:
+    """Whether a row we did not know of holds the value we just created: it is the pair then, and ours the leftover."""
+    known = {row.komm_id for row in run.looks[saved.plan.entity_id].rows} | {made.komm_id}
+    key = canonical(made.step.channel, made.step.new_value, run.policy.region)
+    return any(
+        canonical(made.step.channel, row.value, run.policy.region) == key
+        for row in found.values()
+        if row.komm_id not in known
+    )
 
 
 def refused_marker(decision: Decision, own: Sequence[Written]) -> bool:
@@ -217,7 +225,7 @@ def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
         if not at_rest:
             save_look(run, espo, look.advo)
             mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
-        elif espo.status != "clean":
+        elif espo.status != "clean" or (espo.fingerprint or "") != fingerprint:
             mark_due(run.store, [entity_id], STATUS_NOT_WRITTEN, run.utcnow())
         elif saved is None or not saved.plan.again:
             clear_due(run.store, [entity_id])

@@ -228,7 +228,11 @@ class EspoCrm:
 
     def _look(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
         nothing_there = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")
-        return self.border.send(Ask("GET", f"{self._root}/{path}", params, missing=nothing_there))
+        try:
+            return self.border.send(Ask("GET", f"{self._root}/{path}", params, missing=nothing_there))
+        except Refused as refusal:  # this is no person: nobody fails, the settings are wrong
+            why = f"({refusal.status}: {refusal.reason}); run `advosync check`"
+            raise ConfigError(f"EspoCRM refuses {path} {why}") from refusal
 
     def _page(self, question: Question) -> Page:
         headers = {} if question.counted else {"X-No-Total": "true"}

@@ -86,11 +86,22 @@ def our_leftover(
     if left is None or left.reason != "duplicate" or entry.row is None or person.first_sync:
         return entry, left
     twin = pair_of_value(entry, entries)
-    ours = (
-        entry.row.marker_kind is MarkerKind.MARKER and entry.row.marker_key == entry.row.key and not entry.row.own_text
-    )
     same_marker = twin is not None and twin.row is not None and twin.row.marker_key == entry.row.marker_key
-    return (replace(entry, variant=Variant.LEFTOVER), None) if ours and same_marker else (entry, left)
+    return (replace(entry, variant=Variant.LEFTOVER), None) if looks_ours(entry) and same_marker else (entry, left)
+
+
+def looks_ours(entry: Entry) -> bool:
+    """Whether the row carries our marker for the value it holds, and nobody's text."""
+    row = entry.row
+    return row is not None and row.marker_kind is MarkerKind.MARKER and row.marker_key == row.key and not row.own_text
+
+
+def leaves_a_leftover(entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Whether a row of ours holds the value that this plan marks on another row: it is a leftover for the next plan."""
+    return entry.variant is Variant.LINK and any(
+        other is not entry and other.base is None and other.row_key == entry.row_key and looks_ours(other)
+        for other in entries
+    )
 
 
 def unsyncable(person: PersonFacts, entry: Entry, policy: Policy) -> Left | None:

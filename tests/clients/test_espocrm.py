@@ -183,6 +183,12 @@ def test_another_web_server_at_the_address_is_named() -> None:
         espocrm(Script(*[answer(404, "<html>nginx</html>") for _ in range(3)]).transport).user()
 
 
+@pytest.mark.parametrize("path", ["user", "server", "field_defs"])
+def test_who_refuses_to_say_what_it_is_blames_the_configuration_not_a_person(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"EspoCRM refuses \S+ \(413: .*advosync check"):
+        getattr(espocrm(Script(answer(413)).transport), path)()
+
+
 def test_an_unknown_entity_is_named() -> None:
     with pytest.raises(ConfigError, match="knows no entity CMandant"):
         espocrm(Script(answer(200, "null")).transport, entity="CMandant").field_defs()

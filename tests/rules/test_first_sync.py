@@ -25,6 +25,7 @@ now      x Office *        | 88001 0 x'        | m(x:1)
                            | 88002 0 x         | m(x:1)
 plan     -
 notes    duplicate advo x
+again    -
 """,
 }
 

@@ -66,7 +66,7 @@ def at_rest(firm: Firm, path: Path, *, windowed: set[int], refused: set[int], bl
         if half_retyped:  # without the journal its two rows look like a person's copy, and copies are left alone
             person.doubled |= set(person.last)
         sides = firm.sides(person)
-        agreement(firm, person, sides, own)
+        agreement(firm, person, sides, own, refused=person.number in refused)
         nothing_made_twice(firm, person)
         stands = status.get(person.entity_id)
         claim("nobody is stuck", stands == "clean", f"person{person.number} {stands}")
@@ -76,8 +76,10 @@ def at_rest(firm: Firm, path: Path, *, windowed: set[int], refused: set[int], bl
                 right_answer(firm, person, sides, lost.get(person.entity_id, set()), faulty=faulty)
 
 
-def agreement(firm: Firm, person: Person, sides: Sides, noted: list[tuple[str, str, str]]) -> None:
-    """Both sides agree on every value that both can hold."""
+def agreement(
+    firm: Firm, person: Person, sides: Sides, noted: list[tuple[str, str, str]], *, refused: bool
+) -> None:
+    """Both sides agree on every value that both can hold; what was ``refused`` once is named and stays away."""
     left = {(side, value) for side, reason, value in noted if reason in {"unsyncable", "duplicate"}}
     too_long = firm.nature.max_tlf is not None and any(one[:2] == ("espo", "unsyncable") for one in noted)
     for value in sides.advo - sides.espo:
@@ -88,7 +90,7 @@ def agreement(firm: Firm, person: Person, sides: Sides, noted: list[tuple[str, s
         )
         claim("both sides agree", fine, f"person{person.number}: {value} only in Advoware; left alone: {noted}")
     for value in sides.espo - sides.advo:
-        fine = ("espo", value) in left and (firm.nature.max_tlf is not None or value in person.excused)
+        fine = ("espo", value) in left and (refused or firm.nature.max_tlf is not None or value in person.excused)
         claim("both sides agree", fine, f"person{person.number}: {value} only in EspoCRM; left alone: {noted}")
 
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from tests.simulation.oracle import canon, entries_of_items, entries_of_rows, is_relevant, own_text
-from tests.simulation.worlds import FREE, KOMM_KZ, TEXTS, TYPES, Firm, Person, add_row, drawn_entry
+from tests.simulation.worlds import FREE, KOMM_KZ, TEXTS, TYPES, Firm, Person, add_row, drawn_entry, too_long
 
 Json = dict[str, Any]
 MOST = 9
@@ -67,8 +67,8 @@ class People:
 
     def add_item(self, person: Person, dice: Random) -> str | None:
         value, _, kind = drawn_entry(person, dice)
-        if kind is None and dice.random() < 0.1:
-            value = f"eine.sehr.lange.adresse.{value}"  # longer than some Advoware takes
+        if kind is None and dice.random() < (0.7 if self.firm.nature.max_tlf else 0.1):
+            value = too_long(value)
         phones, mails = self.phones(person), self.mails(person)
         if len(phones if kind else mails) >= MOST:
             return None

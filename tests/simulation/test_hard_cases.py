@@ -144,6 +144,23 @@ def test_an_item_added_between_our_read_and_our_array_put(concurrency: bool) -> 
         assert one.espo == one.advo == {OFFICE, MOBILE, HOME}
 
 
+def test_a_number_typed_into_advoware_while_we_create_it_there() -> None:
+    """The person's row becomes the pair and keeps its text; ours becomes a slot."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        one.set_items((OFFICE, "Office"), (HOME, "Home"))
+
+        def typed() -> None:
+            with one.edited():
+                add_row(one.firm, one.person, "0511 2000003", "von der Mutter", 1)
+
+        one.at("GET", f"Beteiligte/{BETNR}", typed)
+        one.sync()
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, HOME}
+        (row,) = [row for row in one.firm.advo.rows(BETNR) if "2000003" in row["tlf"]]
+        assert row["bemerkung"].endswith("] von der Mutter")
+
+
 def test_a_row_copied_with_its_marker_and_retyped() -> None:
     with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}) as one:
         with one.edited():

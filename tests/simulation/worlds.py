@@ -185,7 +185,7 @@ def person_of(fate: Fate, firm: Firm, number: int) -> Person | None:
         if where != "advo" and kind:
             phones.append((espo, kind))
         elif where != "advo":
-            mails.append(espo)
+            mails.append(too_long(espo) if where == "espo" and firm.nature.max_tlf else espo)
         if where != "espo":
             add_row(firm, person, advo, dice.choice(TEXTS), KOMM_KZ[kind] if kind else 4)
             if dice.random() < 0.08:
@@ -212,6 +212,11 @@ def drawn_entry(person: Person, dice: Random) -> tuple[str, str, str | None]:
         return mail, dice.choice((mail, mail.title())), None
     prefix, spellings = ("+49171", MOBILE) if kind == "Mobile" else ("+49511", LANDLINE)
     return f"{prefix}{number}", dice.choice(spellings).format(number), kind
+
+
+def too_long(mail: str) -> str:
+    """A mail address longer than some Advoware takes."""
+    return f"eine.sehr.lange.adresse.{mail}"
 
 
 def oddities(person: Person, dice: Random) -> list[str]:
