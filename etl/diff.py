@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from etl.frames import STEPS
@@ -90,6 +91,8 @@ def plan(frames: Mapping[str, pd.DataFrame], policy: Policy, types: Mapping[str,
     places = match(sides, similar_values)
     entries = entries_with_facts(places, sides, persons, policy.table)
     touched = touched_persons(entries, sides, persons, frames["left_alone"])
+    if touched.empty:
+        return {}
     people = PeopleOf(persons, sides, frames["left_alone"], touched)
     return {
         facts.entity_id: person_plan(facts, own, policy, dict(types or {}))
@@ -104,11 +107,11 @@ def similar_values(was: str, now: str) -> bool:
 
 def touched_persons(entries: pd.DataFrame, sides: Sides, persons: pd.DataFrame, left_alone: pd.DataFrame) -> pd.Index:
     """Persons with anything to decide: a variant, a baseline row to move, a second item, or an old note to renew."""
-    acting = entries.loc[entries["variant"].ne(Variant.SAME.value) | entries["moves"], "person"]
-    twins = sides.items.loc[~sides.items["pair"], "person"]
-    noted = persons.index[persons["entity_id"].isin(left_alone["entity_id"])]
-    spare = sides.rows.loc[sides.rows["spare"], "person"]
-    touched: pd.Index = pd.Index(pd.concat([acting, twins, noted.to_series(), spare]).unique()).sort_values()
+    acting = entries["person"][(entries["variant"] != Variant.SAME.value) | entries["moves"]]
+    twins = sides.items["person"][~sides.items["pair"]]
+    spare = sides.rows["person"][sides.rows["spare"]]
+    noted = persons.index[persons["entity_id"].isin(left_alone["entity_id"])] if len(left_alone) else persons.index[:0]
+    touched: pd.Index = pd.Index(np.unique(np.concatenate([acting, twins, spare, noted])).astype("int64"))
     return touched
 
 

@@ -1,12 +1,14 @@
 """The schemas of all frames that cross a border: column to dtype, nullable throughout, also when a frame is empty.
 
+A frame has what the plan reads and nothing else: reading the store is most of the cost of planning many persons.
+
 The grain of each input frame, as the store loads it:
 
 * ``PERSONS``     one row a person, key ``entity_id``
 * ``ITEMS``       one row an entry in EspoCRM, key ``entity_id, channel, position``
 * ``ROWS``        one row a Kommunikation of a person, key ``ENTRY``; a row of a shared betnr appears once a person
 * ``BASELINE``    one row an agreed pair, key ``ENTRY``; ``betnr`` is the one agreed with, maybe not the present one
-* ``LEFT_ALONE``  one row an entry nothing is done about, key ``id``
+* ``LEFT_ALONE``  one row an entry nothing is done about, in the order it was noted
 
 and of the plan:
 
@@ -35,36 +37,11 @@ ENTRY: Final = ["entity_id", "betnr", "komm_id"]
 PERSONS: Final = {
     "entity_id": TEXT,
     "betnr": WHOLE,
-    "name": TEXT,
-    "status": TEXT,
-    "due_since": TEXT,
-    "due_reason": TEXT,
     "last_sync_at": TEXT,
-    "fingerprint": TEXT,
-    "retry_count": WHOLE,
-    "next_retry_at": TEXT,
-    "auto_reset_at": TEXT,
-    "error": TEXT,
-    "espo_modified_at": TEXT,
-    "espo_seen_at": TEXT,
-    "advo_seen_at": TEXT,
-    "espo_status": TEXT,
     "espo_fingerprint": TEXT,
-    "espo_modified_by": TEXT,
-    "espo_version": WHOLE,
-    "own_modified_at": TEXT,
-    "edited_by_other": FACT,
-    "espo_changed_at": TEXT,
-    "advo_changed_at": TEXT,
-    "status_written": TEXT,
-    "fingerprint_written": TEXT,
-    "status_sent": TEXT,
-    "fingerprint_sent": TEXT,
-    "foreign_writes": WHOLE,
-    "waiting_side": TEXT,
-    "advo_fields": TEXT,
     "advo_fingerprint": TEXT,
-    "gone_at": TEXT,
+    "edited_by_other": FACT,
+    "waiting_side": TEXT,
 }
 
 ITEMS: Final = {
@@ -94,7 +71,6 @@ ROWS: Final = {
     "marker_value": TEXT,
     "marker_canonical": TEXT,
     "marker_komm_kz": WHOLE,
-    "is_slot": FACT,
     "komm_kz": WHOLE,
     "field_komm_kz": WHOLE,
     "channel": TEXT,
@@ -117,13 +93,10 @@ BASELINE: Final = {
     "remark": TEXT,
     "unmarked": FACT,
     "other_row": WHOLE,
-    "agreed_at": TEXT,
 }
 
 LEFT_ALONE: Final = {
-    "id": WHOLE,
     "entity_id": TEXT,
-    "betnr": WHOLE,
     "side": TEXT,
     "komm_id": WHOLE,
     "channel": TEXT,
@@ -131,7 +104,6 @@ LEFT_ALONE: Final = {
     "reason": TEXT,
     "direction": TEXT,
     "detail": TEXT,
-    "since": TEXT,
 }
 
 STEPS: Final = {

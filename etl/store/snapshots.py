@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from itertools import count, repeat
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from etl import frames
 from etl.store.writing import insert
@@ -40,49 +40,34 @@ EVERYBODY: Final = "select entity_id, betnr from persons"
 
 CHOSEN: Final = f"{EVERYBODY} where entity_id in (select value from json_each(:entity_ids))"
 
-FRAMES: Final[dict[str, str]] = {
-    "persons": """
-        select persons.*
-        from chosen
-        join persons using (entity_id)
-        order by entity_id
-    """,
-    "items": """
-        select
-            espo_entries.*,
-            chosen.betnr
-        from chosen
-        join espo_entries using (entity_id)
-        order by entity_id, channel, position
-    """,
-    "rows": """
-        select
-            advo_entries.*,
-            chosen.entity_id
-        from chosen
-        join advo_entries using (betnr)
-        order by entity_id, komm_id
-    """,
-    "baseline": """
-        select baseline.*
-        from chosen
-        join baseline using (entity_id)
-        order by entity_id, baseline.betnr, komm_id
-    """,
-    "left_alone": """
-        select left_alone.*
-        from chosen
-        join left_alone using (entity_id)
-        order by id
-    """,
-}
 
-SCHEMAS: Final = {
-    "persons": frames.PERSONS,
-    "items": frames.ITEMS,
-    "rows": frames.ROWS,
-    "baseline": frames.BASELINE,
-    "left_alone": frames.LEFT_ALONE,
+class Loaded(NamedTuple):
+    """Where a frame comes from: its schema, its table, how that joins the chosen persons, and its order."""
+
+    schema: frames.Schema
+    table: str
+    joined_on: str
+    order: str
+
+    def query(self, chosen: str) -> str:
+        """Cells in the order of the schema; what the table lacks is the person's."""
+        own = {"espo_entries": {"betnr"}, "advo_entries": {"entity_id"}}.get(self.table, set())
+        columns = ", ".join(f"{'chosen' if name in own else self.table}.{name}" for name in self.schema)
+        return f"""
+            with chosen as ({chosen})
+            select {columns}
+            from chosen
+            join {self.table} using ({self.joined_on})
+            order by {self.order}
+        """
+
+
+LOADED: Final = {
+    "persons": Loaded(frames.PERSONS, "persons", "entity_id", "entity_id"),
+    "items": Loaded(frames.ITEMS, "espo_entries", "entity_id", "entity_id, channel, position"),
+    "rows": Loaded(frames.ROWS, "advo_entries", "betnr", "entity_id, komm_id"),
+    "baseline": Loaded(frames.BASELINE, "baseline", "entity_id", "entity_id, baseline.betnr, komm_id"),
+    "left_alone": Loaded(frames.LEFT_ALONE, "left_alone", "entity_id", "id"),
 }
 
 
@@ -128,21 +113,25 @@ def load_frames(store: Store, entity_ids: Sequence[str] | None) -> dict[str, pd.
     params = {} if entity_ids is None else {"entity_ids": list(entity_ids)}
     with store.one_moment():
         return {
-            name: frame(store.rows(f"with chosen as ({chosen}) {select}", params), SCHEMAS[name])
-            for name, select in FRAMES.items()
+            name: frame(store.tuples(one.query(chosen), params), one.schema) for name, one in LOADED.items()
         }
 
 
-def frame(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, str]) -> pd.DataFrame:
-    """Return the rows as a frame of this schema.
+def frame(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, str]) -> pd.DataFrame:
+    """Return the rows, cells in the schema's order, as a frame of this schema.
 
     Each column is built in its own dtype: no whole number passes through a float, and an empty frame is typed too.
     """
     import pandas as pd  # noqa: PLC0415  commands that just look stay quick
+    import pyarrow as pa  # noqa: PLC0415
 
-    return pd.DataFrame(
-        {column: pd.Series([row[column] for row in rows], dtype=dtype) for column, dtype in schema.items()}
-    )
+    held = {frames.TEXT: pa.large_string(), frames.WHOLE: pa.int64(), frames.FACT: pa.int8()}
+    shown = {pa.large_string(): pd.StringDtype("pyarrow"), pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    columns = zip(*rows, strict=True) if rows else repeat((), len(schema))
+    arrays = [pa.array(cells, held[dtype]) for cells, dtype in zip(columns, schema.values(), strict=True)]
+    facts = [one.cast(pa.bool_()) if one.type == pa.int8() else one for one in arrays]
+    loaded: pd.DataFrame = pa.Table.from_arrays(facts, list(schema)).to_pandas(types_mapper=shown.get)
+    return loaded
 
 
 def known_types(store: Store, canonicals: Iterable[str]) -> dict[str, str]:

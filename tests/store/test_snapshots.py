@@ -176,9 +176,9 @@ def test_frames_hold_the_chosen_persons_only_with_both_keys(firm: Store) -> None
         ["a", 1, "phone", 0, "+49 1"],
         ["a", 1, "phone", 1, "+49 2"],
     ]
-    assert loaded["rows"][[*frames.ENTRY, "value", "is_slot"]].to_dict("split")["data"] == [
+    assert loaded["rows"][[*frames.ENTRY, "value", "online"]].to_dict("split")["data"] == [
         ["a", 1, 11, "1", False],
-        ["a", 1, 12, "", True],
+        ["a", 1, 12, "", False],
     ]
     assert loaded["baseline"][frames.ENTRY].to_dict("split")["data"] == [["a", 1, 11], ["a", 99, 11]]
     assert loaded["left_alone"]["value"].tolist() == ["+49 2"]
@@ -201,7 +201,7 @@ def test_thousands_of_persons_are_loaded_at_once(firm: Store) -> None:
 def test_null_is_na_and_never_text_or_a_float(firm: Store) -> None:
     persons = load_frames(firm, ["u"])["persons"]
     assert persons.loc[0, "betnr"] is pd.NA
-    assert persons.loc[0, "status"] is pd.NA
+    assert persons.loc[0, "last_sync_at"] is pd.NA
     assert not persons.loc[0, "edited_by_other"]
 
 
