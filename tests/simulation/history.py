@@ -30,6 +30,7 @@ from tests.simulation.invariants import Violation, after_a_step, at_rest, claim,
 from tests.simulation.oracle import own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
+from tests.simulation.witness import Witness
 from tests.simulation.worlds import START, Firm, Nature, build
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -60,6 +61,8 @@ class Life:
         self.storm = Storm(self.fate, self.firm, self.people, self.disk, self.trace.append, self.another_run)
         self.firm.espo.clock = self.firm.espo.store.clock = self.their_time
         self.path = self.folder / "state.db"
+        self.witness = Witness(self.firm, self.path)
+        self.storm.watch = self.witness.saw
         base = section("http://crm.test", self.firm.advo.address)
         base["espocrm"] |= {"read_concurrency": 1}
         base["advoware"] |= {"read_concurrency": 1}
@@ -107,6 +110,7 @@ class Life:
         self.firm.espo.forget_calls()
         self.firm.advo.forget_calls()
         self.storm.begin(name, weather)
+        self.witness.begin()
         self.faulty |= not weather.is_calm
         ended = "killed"
         try:
@@ -127,6 +131,7 @@ class Life:
                 person.excused |= set(person.last)
                 person.doubled |= set(person.last)
         after_a_step(self.firm, self.path, killed=ended in {"killed", "StoreError"}, kept=self.kept)
+        self.witness.end(approved="approve_run" in options)
         return ended
 
     def another_run(self) -> None:

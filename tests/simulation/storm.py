@@ -27,6 +27,7 @@ class Storm:
     disk: Disk
     tell: Callable[[str], None]
     another_run: Callable[[], None] = lambda: None
+    watch: Callable[[str, Call, Person | None, set[str]], None] = lambda *_: None
     weather: Weather = CALM
     run: str = ""
     points: int = 0
@@ -142,6 +143,7 @@ class Storm:
             answer = self.strike(Moment.BEFORE, self.hit(f"{base}/{self.seen[base]}", system, call, person))
             if answer is None:
                 self.note_window(system, call, person)
+                self.watch(system, call, person, self.unread.get(person.number, set()) if person else set())
             return answer
 
         return before
