@@ -10,9 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -277,6 +278,34 @@ def test_a_store_locked_by_another_program_is_refused_and_the_next_run_goes_on(d
     assert before is desk.world.utcnow
     assert desk.run().outcome == "done"
     assert len(desk.values(person)) == 3
+
+
+@contextmanager
+def nobody_special() -> Iterator[None]:
+    """Modes mean nothing to root, so root is somebody else for a moment."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_store_that_may_only_be_read_is_refused_and_nothing_is_asked() -> None:
+    with TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        (person,) = desk.crowd(1)
+        desk.add_phone(person, "+4951188888888")
+        desk.path.chmod(0o444)
+        desk.folder.chmod(0o555)
+        with nobody_special(), pytest.raises(StoreError, match="cannot be opened for writing"):
+            desk.run()
+        assert (desk.espo.journal, desk.advo.journal) == ([], [])
+        desk.folder.chmod(0o755)
+        desk.path.chmod(0o600)
+        assert desk.run().writes.advoware == 1
 
 
 def limited(size: int) -> Any:
