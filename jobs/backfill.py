@@ -37,7 +37,7 @@ PAGE: Final = 1000
 
 @dataclass(frozen=True)
 class Backfill:
-    """A backfill as it was begun. Behind the first ``size`` entities stand those that have to be looked at again."""
+    """A backfill as it was begun, by ``run``. Behind the first ``size`` entities stand those to be looked at again."""
 
     entities: list[str]
     size: int
@@ -45,6 +45,7 @@ class Backfill:
     scope: str
     chunk: int
     began_at: str
+    run: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,13 +58,13 @@ class Position:
 
 
 def as_begun(store: Store, options: Options) -> Options:
-    """The options of a backfill that is resumed: direction and scope as it was begun with."""
+    """The options of a backfill that is resumed: a part of it, with direction and scope as it was begun with."""
     if options.backfill is None or not options.backfill.resume:
         return options
     begun = under_way(store)
     if begun is None:
         raise ConfigError("There is no backfill to resume; start one with --all, --betnr, --entity, --since, --status.")
-    return replace(options, direction=Direction(begun.direction), scope=Scope(begun.scope))
+    return replace(options, direction=Direction(begun.direction), scope=Scope(begun.scope), part_of=begun.run)
 
 
 def under_way(store: Store) -> Backfill | None:
@@ -110,7 +111,9 @@ def begin(run_: Run, selection: Selection) -> None:
         chosen += [one.entity_id for one in mine]
     policy = run_.policy
     entities = sorted(set(chosen))
-    begun = Backfill(entities, len(entities), policy.direction, policy.scope, selection.chunk, run_.utcnow())
+    begun = Backfill(
+        entities, len(entities), policy.direction, policy.scope, selection.chunk, run_.utcnow(), run_.id
+    )
     with run_.store.transaction():
         run_.store.set_setting(SETTING, json.dumps(asdict(begun)))
         run_.store.set_setting(POSITION, None)

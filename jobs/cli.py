@@ -50,6 +50,9 @@ People = Annotated[
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the run.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")]
+Whole = Annotated[
+    bool, typer.Option("--whole", help="All runs of the backfill, sweep or undo of which this run was a chunk.")
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it is carried out.")]
 
 
@@ -224,14 +227,15 @@ def held(context: typer.Context, as_json: AsJson = False) -> int:
 def approve(
     context: typer.Context,
     run: Annotated[int, typer.Argument(metavar="RUN", help="The run whose held persons are meant; see `held`.")],
-    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept with the run.")] = None,
+    whole: Whole = False,
+    reason: Reason = None,
     as_json: AsJson = False,
 ) -> int:
     """Carry out now what a guard held back, where the steps are still the same."""
     config = configured(context)
     from jobs.pipeline import Options
 
-    options = Options(trigger="approve", approve_run=run, operator=operator(), reason=reason)
+    options = Options(trigger="approve", approve_run=run, whole=whole, operator=operator(), reason=reason)
     return carried_out(config, options, as_json=as_json)
 
 
@@ -386,6 +390,7 @@ def restore(
 def undo(
     context: typer.Context,
     run: Annotated[int, typer.Argument(metavar="RUN", help="The run whose writes are put back.")],
+    whole: Whole = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     reason: Reason = None,
@@ -395,7 +400,7 @@ def undo(
     config = configured(context)
     from jobs.pipeline import Options
 
-    options = Options(trigger="undo", undo_run=run, operator=operator(), reason=reason)
+    options = Options(trigger="undo", undo_run=run, whole=whole, operator=operator(), reason=reason)
     return shown_first(config, options, dry_run=dry_run, yes=yes, as_json=as_json)
 
 

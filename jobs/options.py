@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked; None means: as the configuration says. ``write`` off is a plan."""
+    """What is asked; None means: as the configuration says. ``write`` off is a plan.
+
+    ``whole``: not only the run that is undone or approved, but all chunks of the longer work it belongs to.
+    ``part_of``: the first run of the longer work of which this one is a later chunk.
+    """
 
     trigger: str = "sync"
     direction: Direction | None = None
@@ -28,11 +32,13 @@ class Options:
     undo_run: int | None = None
     restore: int | None = None
     backfill: Selection | None = None
+    whole: bool = False
+    part_of: int | None = None
 
     @property
     def in_chunks(self) -> bool:
         """Whether it is done in chunks that give way to others between them."""
-        return self.sweep or self.backfill is not None
+        return self.sweep or self.whole or self.backfill is not None
 
     @property
     def about(self) -> int | None:

@@ -49,6 +49,7 @@ def started(order: Order) -> int:
         operator=order.options.operator,
         reason=order.options.reason,
         about=order.options.about,
+        part_of=order.options.part_of,
         host=socket.gethostname(),
         pid=os.getpid(),
     )

@@ -22,10 +22,10 @@ from etl.store.baseline import persons_held_back
 from etl.store.database import Store
 from etl.store.due import awaits_retry, due_persons, known_between, mark_due, reset_permanently_failed
 from etl.store.holds import open_holds, release_holds
-from etl.store.journal import save_changes
+from etl.store.journal import save_changes, wrote
 from etl.store.persons import find_persons, load_persons
-from etl.store.runs import abandon_runs
-from etl.store.standing import LAST_SWEEP_AT, SWEEP_AFTER
+from etl.store.runs import abandon_runs, runs_of_the_whole
+from etl.store.standing import LAST_SWEEP_AT, SWEEP_AFTER, SWEEP_BEGUN_BY
 from etl.store.states import HoldKind
 from jobs.approval import approved
 from jobs.backfill import as_begun, backfilled, reached
@@ -37,7 +37,7 @@ from jobs.options import Order
 from jobs.outcome import Done, finished, given_up, report_of, started
 from jobs.persons import looked_at, set_apart, sync_persons, tell_of_unread
 from jobs.putting_back import Restore, Undo, put_back
-from jobs.report import RunReport
+from jobs.report import ENDS_A_SWEEP, RunReport
 from jobs.setup import make_run
 from jobs.systems import advoware, espocrm
 from jobs.world import REAL, World
@@ -56,18 +56,33 @@ NAP_SECONDS, PATIENCE_SECONDS = 5.0, 1800.0
 
 def run(config: Config, options: Options, *, world: World = REAL) -> RunReport:
     """Do what is asked and report it; raises LockHeld, ConfigError and StoreError when nothing was started."""
+    options, *others = every_chunk(config, options, world) if options.whole else [options]
     report = run_once(config, options, world=world)
     if options.backfill is not None:
         options = replace(options, backfill=replace(options.backfill, resume=True))
     while report.goes_on:
         report = report.followed_by(next_chunk(config, options, world))
+    for other in others:
+        if report.outcome not in ENDS_A_SWEEP:
+            report = report.followed_by(next_chunk(config, replace(other, part_of=report.run_id), world))
     return report
+
+
+def every_chunk(config: Config, options: Options, world: World) -> list[Options]:
+    """One undo, or one approval, for each chunk of longer work that has something to it, the newest first."""
+    with Store.open(config.state.path, now=world.now(), durable=world.durable) as store:
+        if options.undo_run is not None:
+            wrote_something = [one for one in runs_of_the_whole(store, options.undo_run) if wrote(store, one)]
+            return [replace(options, undo_run=one) for one in wrote_something] or [options]
+        held_by = {one["run_id"] for one in open_holds(store)}
+        chunks = runs_of_the_whole(store, options.approve_run or 0)
+        return [replace(options, approve_run=one) for one in chunks if one in held_by] or [options]
 
 
 def run_once(config: Config, options: Options, *, world: World = REAL) -> RunReport:
     """Do one run, of a sweep one chunk, under one lease."""
     with Store.open(config.state.path, now=world.now(), durable=world.durable) as store:
-        order = Order(config, as_begun(store, options), world, store)
+        order = Order(config, part_of_sweep(store, as_begun(store, options)), world, store)
         if not options.write:
             return planned(order)
         with lease_of(order) as lease:
@@ -77,6 +92,14 @@ def run_once(config: Config, options: Options, *, world: World = REAL) -> RunRep
             if options.backfill is not None:
                 report.sweep_after = reached(store)
             return finished(order, report)
+
+
+def part_of_sweep(store: Store, options: Options) -> Options:
+    """The options of a sweep that goes on behind an earlier chunk: a part of it."""
+    if not options.sweep or store.setting(SWEEP_AFTER) is None:
+        return options
+    begun_by = store.setting(SWEEP_BEGUN_BY)
+    return replace(options, part_of=int(begun_by) if begun_by else None)
 
 
 def next_chunk(config: Config, options: Options, world: World) -> RunReport:
@@ -237,6 +260,8 @@ def swept(run_: Run) -> Plan:
     chunk = chunk_of(run_, [one.entity_id for one in page.listings], after, last=last)
     plans = sync_persons(run_, looked_at(run_, chunk, everybody=True))
     with run_.store.transaction():
+        if after is None:
+            run_.store.set_setting(SWEEP_BEGUN_BY, str(run_.id))
         run_.store.set_setting(SWEEP_AFTER, None if last else page.listings[-1].entity_id)
         if last:
             run_.store.set_setting(LAST_SWEEP_AT, run_.utcnow())

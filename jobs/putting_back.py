@@ -15,7 +15,7 @@ from etl.errors import ConfigError
 from etl.records import Direction
 from etl.rules.restoring import lost_of, restoring
 from etl.rules.reversal import reversal
-from etl.store.conflicts import load_conflict, mark_restored, reopen
+from etl.store.conflicts import load_conflict, lost_values_standing, mark_restored, reopen
 from etl.store.due import mark_due
 from etl.store.holds import open_holds
 from etl.store.journal import changes_of_run, decisions_of_run
@@ -66,10 +66,20 @@ class Undo:
         return plan_with(look, back.decisions, back.left)
 
     def done(self, run_: Run) -> None:
-        """Where a restore was undone, its value has lost again."""
-        trigger, about = origin_of(run_, self.run_id)
-        if trigger == RESTORE and about is not None and run_.write and run_.tally.changed:
-            reopen(run_.store, [about])
+        """The conflicts of an undone run are over; where that undo, or a restore, was undone, they have lost again."""
+        if not run_.write or not run_.tally.changed:
+            return
+        written, forward = at_bottom(run_, self.run_id)
+        trigger, restored = origin_of(run_, written)
+        if trigger == RESTORE and restored is not None:
+            over, lost = ([restored], []) if forward else ([], [restored])
+        else:
+            since = (load_run(run_.store, self.run_id) or {}).get("started_at") if forward else None
+            stands = lost_values_standing(run_.store, written, run_.tally.changed, since=since)
+            over = [one for one, stands_again in stands.items() if stands_again]
+            lost = [one for one in stands if forward and one not in over]
+        mark_restored(run_.store, over, run_.utcnow())
+        reopen(run_.store, lost)
 
 
 @dataclass
@@ -151,6 +161,16 @@ def origin_of(run_: Run, run_id: int) -> tuple[str | None, int | None]:
     while found is not None and found["trigger"] == APPROVE and found["about"] is not None:
         found = load_run(run_.store, found["about"])
     return (None, None) if found is None else (found["trigger"], found["about"])
+
+
+def at_bottom(run_: Run, run_id: int) -> tuple[int, bool]:
+    """The run whose writes an undo of this one is about, and whether it carries them out again: an undo undone."""
+    forward = False
+    trigger, about = origin_of(run_, run_id)
+    while trigger == UNDO and about is not None:
+        run_id, forward = about, not forward
+        trigger, about = origin_of(run_, run_id)
+    return run_id, forward
 
 
 def tell_of_kept(run_: Run, kept: Mapping[str, Sequence[str]]) -> None:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 PLAN = "plan"
 """The trigger of a run that writes nothing."""
 
+BACKFILL = "backfill"
+"""The trigger of a backfill, whose chunks are runs; it may have been begun by another process."""
+
+MANY = 6
+"""More runs than this are not listed one by one."""
+
 VARIANT_WORDS = {
     "var1":     "new in EspoCRM",
     "var2":     "deleted in EspoCRM",
@@ -55,7 +61,7 @@ SEVERITY = (
     Outcome.DONE, Outcome.FAILED_PERSONS, Outcome.HELD, Outcome.LOCKED, Outcome.STOPPED, Outcome.OUTAGE,
     Outcome.USAGE, Outcome.CRASHED,
 )  # fmt: skip
-"""Of two chunks of a sweep the worse one says how it ended."""
+"""Of two chunks of longer work the worse one says how it ended."""
 
 ENDS_A_SWEEP = frozenset(SEVERITY) - {Outcome.DONE, Outcome.FAILED_PERSONS, Outcome.HELD}
 
@@ -129,7 +135,8 @@ Numbers = TypeVar("Numbers", Persons, Writes, Drift)
 class RunReport:
     """What one run did. Times are UTC text; ``variants`` counts steps; ``error`` says why a run ended early.
 
-    ``sweep_after`` is the record a sweep has come to, None when it is through.
+    ``sweep_after`` is the record a sweep has come to, None when it is through. ``chunks``: the numbers of all runs,
+    where longer work took several; ``run_id`` is then the first.
     """
 
     run_id: int | None = None
@@ -149,6 +156,7 @@ class RunReport:
     notices: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     sweep_after: str | None = None
+    chunks: list[int] = field(default_factory=list)
 
     @property
     def goes_on(self) -> bool:
@@ -156,7 +164,7 @@ class RunReport:
         return self.sweep_after is not None and self.outcome not in ENDS_A_SWEEP
 
     def followed_by(self, chunk: RunReport) -> RunReport:
-        """Both chunks of a sweep as one report; the later one says where it stands, the worse one how it ended."""
+        """Both chunks of longer work as one report; the later one says where it stands, the worse one how it ended."""
         return replace(
             self,
             outcome=max(self.outcome, chunk.outcome, key=SEVERITY.index),
@@ -173,8 +181,15 @@ class RunReport:
             errors=[*self.errors, *chunk.errors],
             error=chunk.error or self.error,
             notices=[*self.notices, *chunk.notices],
+            changes=[*self.changes, *chunk.changes],
+            chunks=[*self.runs, *chunk.runs],
             sweep_after=chunk.sweep_after if chunk.run_id else self.sweep_after,
         )
+
+    @property
+    def runs(self) -> list[int]:
+        """The numbers of all runs it took."""
+        return self.chunks or ([self.run_id] if self.run_id is not None else [])
 
     def exit_code(self) -> ExitCode:
         """The outcome's code; a plan that is done and has something to do says 2."""
@@ -189,6 +204,8 @@ class RunReport:
             del document["changes"]
         if self.sweep_after is None:
             del document["sweep_after"]
+        if not self.chunks:
+            del document["chunks"]
         return document
 
     def to_json(self) -> str:
@@ -206,17 +223,27 @@ def render_summary(report: RunReport, console: Console) -> None:
     from rich.text import Text  # noqa: PLC0415 - a report is also made where nothing is shown
 
     style, ending = ENDINGS[report.outcome]
-    title = "Plan" if report.trigger == PLAN else f"Run {report.run_id}" if report.run_id else "Run"
+    title = "Plan" if report.trigger == PLAN else titled(report.runs)
     console.print(Text.assemble((title, "bold"), " · ", (ending, style)))
     if report.error:
         console.print(Text(report.error, style="red"))
     for line in (persons_line(report.persons), drift_line(report.drift), variants_line(report), cost_line(report)):
         if line:
             console.print(Text(line))
+    if (report.trigger == BACKFILL or report.chunks) and report.trigger != PLAN and sum(astuple(report.writes)):
+        console.print(Text(f"To take all of it back: advosync undo {report.run_id} --whole"))
     for failure in report.errors:
         console.print(Text(f"  failed: {person_of(failure)}: {failure['error']}", style="red"))
     for notice in report.notices:
         console.print(Text(f"  note: {notice}", style="yellow"))
+
+
+def titled(runs: list[int]) -> str:
+    """The runs by their numbers, the first and the last of many."""
+    if len(runs) > MANY:
+        return f"{len(runs)} runs from {runs[0]} to {runs[-1]}"
+    numbers = ", ".join(map(str, runs))
+    return f"Runs {numbers}" if len(runs) > 1 else f"Run {numbers}".rstrip()
 
 
 def persons_line(persons: Persons) -> str:

@@ -86,6 +86,27 @@ def mark_restored(store: Store, conflict_ids: Iterable[int], now: str) -> None:
     mark(store, "restored_at", conflict_ids, now)
 
 
+def lost_values_standing(
+    store: Store, run_id: int, entity_ids: Iterable[str], *, since: str | None = None
+) -> dict[int, bool]:
+    """Return of each conflict of a run and these persons whether the value that lost stands in its row again.
+
+    ``since``: only those restored since then.
+    """
+    found = store.rows(
+        """
+        select conflicts.id, advo_entries.value is conflicts.advo_value as stands
+        from conflicts
+        left join advo_entries using (betnr, komm_id)
+        where conflicts.run_id = :run_id
+            and conflicts.entity_id in (select value from json_each(:entity_ids))
+            and (:since is null or conflicts.restored_at >= :since)
+        """,
+        {"run_id": run_id, "entity_ids": list(entity_ids), "since": since},
+    )
+    return {row["id"]: bool(row["stands"]) for row in found}
+
+
 def reopen(store: Store, conflict_ids: Iterable[int]) -> None:
     """Record that what was restored has lost again."""
     store.execute(

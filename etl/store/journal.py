@@ -252,6 +252,12 @@ def changes_of_run(store: Store, run_id: int, *, state: str = ChangeState.DONE) 
     return [decoded(row) for row in found]
 
 
+def wrote(store: Store, run_id: int) -> bool:
+    """Whether a run wrote anything."""
+    done = {"run_id": run_id, "done": ChangeState.DONE}
+    return store.value("select 1 from changes where run_id = :run_id and state = :done limit 1", done) is not None
+
+
 def decisions_of_run(store: Store, run_id: int) -> list[dict[str, Any]]:
     """Return what a run decided, in order, JSON decoded."""
     found = store.rows("select * from decisions where run_id = :run_id order by id", {"run_id": run_id})

@@ -18,6 +18,7 @@ START_COLUMNS: Final = (
     "operator",
     "reason",
     "about",
+    "part_of",
     "host",
     "pid",
     "direction",
@@ -37,12 +38,14 @@ def start_run(  # noqa: PLR0913  a column each
     operator: str | None = None,
     reason: str | None = None,
     about: int | None = None,
+    part_of: int | None = None,
     host: str | None = None,
     pid: int | None = None,
 ) -> int:
     """Record that a run begins, and return its number; numbers are never used twice.
 
-    ``about``: what an operator's command was given, the run of an undo for example.
+    ``about``: what an operator's command was given, the run of an undo for example. ``part_of``: the first run of the
+    longer work whose chunk this is.
     """
     record = {
         "version": version,
@@ -50,6 +53,7 @@ def start_run(  # noqa: PLR0913  a column each
         "operator": operator,
         "reason": reason,
         "about": about,
+        "part_of": part_of,
         "host": host,
         "pid": pid,
         "direction": direction,
@@ -108,6 +112,34 @@ def load_run(store: Store, run_id: int) -> dict[str, Any] | None:
     """Return one run, None when there is none with this number."""
     found = store.rows("select * from runs where id = :run_id", {"run_id": run_id})
     return found[0] if found else None
+
+
+def runs_of_the_whole(store: Store, run_id: int) -> list[int]:
+    """Return all chunks of the longer work (sweep, backfill, undo of one) this run was part of, newest first.
+
+    An approval of what one of them held belongs to it.
+    """
+    found = store.rows(
+        """
+        with recursive whole (id) as (
+            select id
+            from runs
+            where ifnull(part_of, id) = (
+                select ifnull(part_of, id)
+                from runs
+                where id = :run_id
+            )
+            union
+            select runs.id
+            from runs
+            join whole on runs.about = whole.id
+            where runs.trigger = 'approve'
+        )
+        select id from whole order by id desc
+        """,
+        {"run_id": run_id},
+    )
+    return [row["id"] for row in found]
 
 
 def latest_run(store: Store, *, outcome: str | None = None) -> dict[str, Any] | None:

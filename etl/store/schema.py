@@ -275,7 +275,12 @@ create table lease (
 ) strict;
 """
 
+PART_OF: Final = """
+alter table runs add column part_of integer;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
+    PART_OF,  # 002: chunks of longer work belong together
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

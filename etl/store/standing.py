@@ -16,6 +16,7 @@ LAST_SWEEP_AT: Final = "last_sweep_at"
 LAST_MAINTENANCE_AT: Final = "last_maintenance_at"
 SKIPPED_RUNS: Final = "skipped_runs"
 SWEEP_AFTER: Final = "sweep_after"
+SWEEP_BEGUN_BY: Final = "sweep_begun_by"
 
 PERIODIC: Final = ("sync", "sweep")
 """The triggers of runs that go over everybody."""

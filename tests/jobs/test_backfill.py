@@ -22,7 +22,7 @@ from etl.rules.canonical import canonical
 from jobs.config import Config
 from jobs.exit_codes import ExitCode
 from jobs.options import Selection
-from jobs.pipeline import Options, run
+from jobs.pipeline import Options, run, run_once
 from jobs.sandbox import firm
 from jobs.sandbox.advoware import AdvoSim
 from jobs.sandbox.espocrm import EspoSim
@@ -70,10 +70,21 @@ def test_all_takes_everybody_in_chunks_of_which_each_is_a_run(office: Office) ->
     report = backfill(office, everybody=True, chunk=3)
     assert (report.outcome, report.persons.seen, report.variants) == ("done", 4, {"var1": 4})
     assert written(office) == [104711, 104712, 104713, 104714]
-    assert office.remembered("select trigger, outcome, persons_seen from runs") == [
-        ("backfill", "done", 3),
-        ("backfill", "done", 1),
+    assert report.chunks == [1, 2]
+    assert office.remembered("select id, part_of, trigger, outcome, persons_seen from runs") == [
+        (1, None, "backfill", "done", 3),
+        (2, 1, "backfill", "done", 1),
     ]
+
+
+def test_a_backfill_that_is_resumed_goes_on_as_part_of_the_one_that_was_begun(office: Office) -> None:
+    four(office)
+    office.clock.advance(300)
+    begun = Options(trigger="backfill", backfill=Selection(everybody=True, chunk=1))
+    assert run_once(office.config, begun, world=office.world).goes_on
+    backfill(office, resume=True)
+    assert written(office) == [104711, 104712, 104713, 104714]
+    assert office.remembered("select part_of from runs order by id") == [(None,), (1,), (1,), (1,)]
 
 
 def test_betnr_and_entity_take_those_named_and_tell_of_those_unknown(office: Office) -> None:

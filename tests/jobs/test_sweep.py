@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etl.errors import Stopped
+from etl.store.runs import runs_of_the_whole
 from etl.store.standing import LAST_SWEEP_AT, SWEEP_AFTER
 from jobs.exit_codes import Outcome
 from jobs.lock import Lease
@@ -40,6 +41,9 @@ def test_a_sweep_in_chunks_looks_at_everybody_once_and_reports_as_one(firm: Firm
     assert report.calls.advoware == {"GET": linked}
     assert "sweep_after" not in report.to_dict()
     assert positions(firm) == [None, firm.world.now()]
+    assert len(report.chunks) == 3
+    with firm.store() as store:
+        assert runs_of_the_whole(store, report.chunks[1]) == report.chunks[::-1]
 
 
 def test_what_a_look_found_that_no_list_told_of_is_reported_as_drift(firm: Firm) -> None:

@@ -10,6 +10,7 @@ from etl.errors import ConfigError
 from etl.records import Channel
 from etl.rules.canonical import canonical
 from jobs.config import Config
+from jobs.options import Selection
 from jobs.pipeline import Options, run
 from jobs.sandbox import firm, people
 from jobs.sandbox.advoware import AdvoSim
@@ -309,6 +310,65 @@ def test_a_run_that_wrote_nothing_cannot_be_undone(desk: Desk, number: int | Non
     empty = number or desk.run().run_id
     with pytest.raises(ConfigError, match=f"Run {empty} wrote nothing"):
         desk.undo(empty)
+
+
+# A conflict of the run ----------------------------------------------------------------------------------------------
+
+
+def test_a_conflict_of_an_undone_run_is_over_until_that_is_undone_and_so_on(office: Any) -> None:
+    clash = Clash(office)
+    ((number,),) = office.remembered("select run_id from conflicts")
+    open_conflicts = []
+    for _ in range(3):
+        number = run(office.config, Options(trigger="undo", undo_run=number), world=office.world).run_id
+        stands = ("0511 1234562", "Zentrale") in clash.rows
+        open_conflicts.append((stands, office.remembered("select count(*) from open_conflicts")[0][0]))
+    assert open_conflicts == [(True, 0), (False, 1), (True, 0)]
+
+
+def test_a_conflict_whose_entry_was_edited_since_stays_open(office: Any) -> None:
+    clash = Clash(office)
+    ((number,),) = office.remembered("select run_id from conflicts")
+    office.advo.edit_row(clash.betnr, clash.row, value="0511 1234569")
+    office.espo.edit(clash.entity, phones=[("+495111234561", "Office")])
+    run(office.config, Options(trigger="undo", undo_run=number), world=office.world)
+    assert office.remembered("select count(*) from open_conflicts") == [(1,)]
+
+
+# Longer work in chunks ------------------------------------------------------------------------------------------------
+
+
+def test_a_backfill_in_chunks_is_undone_as_a_whole_and_that_too(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, 25)
+    before = desk.sides()
+    filled = desk.run(trigger="backfill", backfill=Selection(everybody=True, chunk=6))
+    after = desk.sides()
+    assert len(filled.chunks) > 3
+    planned = desk.run(trigger="plan", undo_run=filled.run_id, whole=True, write=False).changes
+    assert desk.sides() == after
+    undone = desk.undo(filled.chunks[2], whole=True)
+    assert (undone.outcome, desk.sides(), len(undone.chunks)) == ("done", before, len(filled.chunks))
+    assert sum(undone.variants.values()) == len({(one["entity_id"], one["komm_id"]) for one in planned})
+    desk.quiet()
+    assert desk.undo(undone.run_id, whole=True).outcome == "done"
+    assert desk.sides() == after
+    desk.quiet()
+
+
+def test_what_a_guard_held_of_an_undo_in_chunks_is_approved_as_a_whole(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, 25)
+    before = desk.sides()
+    filled = desk.run(trigger="backfill", backfill=Selection(everybody=True, chunk=6))
+    after = desk.sides()
+    narrow = desk.config.guards.model_copy(update={"max_removals": 0})
+    desk.config = desk.config.model_copy(update={"guards": narrow})
+    held = desk.undo(filled.run_id, whole=True)
+    assert (held.outcome, held.persons.held > 1) == ("held", True)
+    approved = desk.run(trigger="approve", approve_run=held.run_id, whole=True, operator="olga")
+    assert (approved.outcome, approved.errors, desk.sides()) == ("done", [], before)
+    assert len(approved.chunks) > 1
+    assert desk.undo(held.run_id, whole=True).outcome == "done"  # what was approved belongs to it
+    assert desk.sides() == after
 
 
 # Restore ----------------------------------------------------------------------------------------------------------

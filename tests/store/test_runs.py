@@ -24,6 +24,7 @@ def test_a_run_is_recorded_from_beginning_to_end(store: Store) -> None:
         operator="anna",
         reason="wrong list",
         about=7,
+        part_of=3,
         host="srv",
         pid=4711,
     )
@@ -44,6 +45,7 @@ def test_a_run_is_recorded_from_beginning_to_end(store: Store) -> None:
         "operator": "anna",
         "reason": "wrong list",
         "about": 7,
+        "part_of": 3,
         "host": "srv",
         "pid": 4711,
         "direction": "both",
