@@ -17,7 +17,7 @@ from etl.records import EspoRecord, Row, Side
 from etl.rules.canonical import canonical
 from etl.rules.entry import Decision, Left
 from etl.rules.items import same_items
-from etl.rules.mending import MENDING, NOT_AS_SENT, Reading
+from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, Reading
 from etl.rules.observed import fingerprint_of, row_records
 from etl.snapshot import save_look
 from etl.status import renew_status
@@ -40,6 +40,7 @@ def verify_person(run: Run, saved: Saved, written: Sequence[Written]) -> None:
     """Read Advoware back, mend what was not stored as sent, renew EspoCRM's status and commit the person."""
     look = run.looks[saved.plan.entity_id]
     back = read_back(run, look, written)
+    refuse_unstored(run, saved, written, back)
     if back.cut:
         back = mended(run, saved, written, back)
     settled = not back.disturbed and Reading.EDITED not in back.readings.values()
@@ -50,6 +51,20 @@ def verify_person(run: Run, saved: Saved, written: Sequence[Written]) -> None:
         mark_due(run.store, [espo.entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
     commit_person(run, saved, written, back, espo, at_rest=settled and not edited_in_espo)
     note_conflicts(run, saved.plan.entity_id)
+
+
+def refuse_unstored(run: Run, saved: Saved, written: Sequence[Written], back: ReadBack) -> None:
+    """A new row that is not there was never stored, though Advoware confirmed it: its value must not read as deleted.
+
+    Somebody who deletes a row in the moment between our write and our GET has to do so again; nothing is lost by it.
+    """
+    there = {row.komm_id for row in back.advo.rows}
+    unstored = [one for one in written if one.step.action in CREATING and one.komm_id not in there]
+    if unstored:
+        error = Unverified(f"Advoware confirmed a new Kommunikation {unstored[0].komm_id} but does not show it.")
+        changes = [saved.change_of(one.step) for one in unstored]
+        set_change_state(run.store, changes, ChangeState.FAILED, now=run.utcnow(), error=str(error))
+        raise error
 
 
 def mended(run: Run, saved: Saved, written: Sequence[Written], back: ReadBack) -> ReadBack:

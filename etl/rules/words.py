@@ -26,6 +26,8 @@ GERMAN: Final = {
     "der Kommunikation {komm_id} bestätigt, aber nicht ausgeführt.",
     "Advoware stores Kommunikation {komm_id} shortened, whatever is written; look at its value and remark.": "Advoware "
     "speichert die Kommunikation {komm_id} immer gekürzt; bitte Nummer und Bemerkung dort ansehen.",
+    "Advoware confirmed a new Kommunikation {komm_id} but does not show it.": "Advoware hat die neue Kommunikation "
+    "{komm_id} bestätigt, zeigt sie aber nicht.",
     "Advoware does not take back what Kommunikation {komm_id} was.": "Advoware nimmt den früheren Stand der "
     "Kommunikation {komm_id} nicht zurück; bitte Nummer und Bemerkung dort ansehen.",
     "EspoCRM's App/user lacks user.id.": "EspoCRM nennt den eigenen Benutzer nicht.",

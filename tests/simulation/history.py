@@ -25,13 +25,13 @@ from jobs.sandbox.transport import InProcess
 from jobs.world import World
 from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed, under
-from tests.simulation.faults import CALM, LISTS, OTHERS, PASSING, Weather
+from tests.simulation.faults import CALM, FAULTS, LISTS, OTHERS, PASSING, Weather
 from tests.simulation.invariants import Violation, after_a_step, at_rest, claim, query, values_that_lost
-from tests.simulation.oracle import own_text
+from tests.simulation.oracle import espo_can_hold, own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
 from tests.simulation.witness import Witness
-from tests.simulation.worlds import START, Firm, Nature, build
+from tests.simulation.worlds import START, Firm, Nature, Person, build
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
@@ -227,7 +227,7 @@ class Life:
         for person in self.firm.persons:
             person.agreed = self.firm.sides(person)
             person.model = {"espo": set(person.agreed.espo), "advo": set(person.agreed.advo)}
-            person.last = dict.fromkeys(person.agreed.espo | person.agreed.advo, "added")
+            person.last = dict.fromkeys(person.agreed.espo | self.asked_of_advoware(person), "added")
             person.doubled &= person.agreed.advo
             person.texts = {
                 row["id"]: text
@@ -240,13 +240,20 @@ class Life:
         self.storm.forget()
         self.faulty = self.blurred = False
 
+    def asked_of_advoware(self, person: Person) -> frozenset[str]:
+        """What must stay in Advoware; what a value that it shortens was to replace stands there for a while only."""
+        kept = person.agreed.advo
+        if self.nature.max_tlf is None:
+            return kept
+        return frozenset(one for one in kept if not espo_can_hold(one, international=self.nature.international))
+
     # A whole life
 
     def live(self, episodes: int = 3) -> None:
         """First sync and some episodes of edits and weather."""
         for number in range(episodes):
             dice = self.fate.dice(f"episode{number}")
-            backup = self.stored()
+            backup, struck = self.stored(), self.storm.struck.copy()
             if number:
                 self.edit_all(f"episode{number}")
             for _ in range(dice.choice((0, 1, 1, 2, 3))):
@@ -258,7 +265,7 @@ class Life:
                         person.kinds.add("meanwhile")
                 if dice.random() < 0.08 and self.path.exists():
                     self.lose_store(dice.choice((None, None, backup)))
-            self.come_to_rest()
+            self.come_to_rest(sweeps=any(FAULTS[name].unseen for name in self.storm.struck - struck))
 
     def edit_all(self, key: str, share: float = 0.6) -> None:
         """People edit, most persons on one side only."""

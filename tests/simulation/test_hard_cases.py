@@ -161,6 +161,16 @@ def test_a_number_typed_into_advoware_while_we_create_it_there() -> None:
         assert row["bemerkung"].endswith("] von der Mutter")
 
 
+def test_a_row_advoware_confirms_and_does_not_keep_is_no_deletion() -> None:
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        one.set_items((OFFICE, "Office"), (MOBILE, "Mobile"))
+        one.at("POST", "Kommunikationen", lambda: one.firm.advo.remove_row(BETNR, one.row("491712000001")["id"]))
+        assert one.sync() == "failed_persons"
+        one.sync()
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, MOBILE}
+
+
 def test_a_row_copied_with_its_marker_and_retyped() -> None:
     with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}) as one:
         with one.edited():
