@@ -1,0 +1,67 @@
+"""``python -m tests.bench [NAME …]``: measure, print the table; with ``--keep`` also into results.json and the README.
+
+Needs the extra ``bench`` and no network. All of it takes an hour; a name, fewer persons or fewer runs take less.
+"""
+
+# ruff: noqa: T201 - a program for the terminal
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bench.results import here, keep, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.bench.results import Line
+
+NAMES = ("requests", "waiting", "planning", "growth", "early")
+SIZES = (1000, 10_000, 100_000, 250_000)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How much is measured: firms of these sizes, so many runs each; ``folder`` is for whatever is needed meanwhile."""
+
+    persons: tuple[int, ...]
+    runs: int
+    folder: Path
+
+    def store(self, persons: int, fill: Callable[[Path, int], None]) -> Path:
+        """A filled store, made once."""
+        path = self.folder / f"{persons}.db"
+        if not path.exists():
+            fill(path, persons)
+        return path
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all unless given")
+    parser.add_argument("--persons", type=int, nargs="+", default=SIZES, help="sizes of the firm")
+    parser.add_argument("--runs", type=int, default=5, help="medians of so many")
+    parser.add_argument("--folder", type=Path, help="where filled stores are kept for the next time")
+    parser.add_argument("--keep", action="store_true", help="write results.json and the README")
+    words = parser.parse_args()
+    if unknown := set(words.names) - set(NAMES):
+        parser.error(f"nothing is called {', '.join(sorted(unknown))}")
+    with tempfile.TemporaryDirectory(prefix="advosync-bench-") as folder:
+        asked = Asked(tuple(words.persons), words.runs, words.folder or Path(folder))
+        for name in words.names or NAMES:
+            lines: list[Line] = import_module(f"tests.bench.{name}").measured(asked)
+            found = here(name, asked.runs, lines)
+            print(table({name: found}), flush=True)
+            if words.keep:
+                keep(found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,225 @@
+"""The state store of a large firm that was synced for years: four entries a person on both sides, a few edited since.
+
+Filled past both systems, with what the stages themselves would have stored; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from etl.records import Channel, Item, Row
+from etl.rules.fingerprint import fingerprint
+from etl.rules.kommkz import KommKzTable
+from etl.rules.marker import encode
+from etl.rules.observed import item_record, row_record
+from etl.store.database import Store
+from etl.store.writing import insert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+Record = dict[str, Any]
+
+NOW, AGREED_AT = "2026-08-30 10:00:00", "2026-08-30 09:00:00"
+REGION, TABLE = "DE", KommKzTable.default()
+FIRST_BETNR = 1_000_001  # behind the sandbox's, so that both may stand in one store
+KINDS = (("Office", 1), ("Mobile", 3), ("Fax", 2), (None, 4))
+"""EspoCRM's type and the kommKz of each of a person's entries; the last is a mail."""
+
+EDITS = ("var1", "var2", "var3", "var4", "var5", "var6")
+"""What happened to one entry of every edited person, in turns."""
+
+EDITED = 1
+"""Which of a person's entries is edited: the mobile."""
+
+AT_ONCE = 5000
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A person's rows of each table."""
+
+    person: Record
+    items: list[Record] = field(default_factory=list)
+    rows: list[Record] = field(default_factory=list)
+    pairs: list[Record] = field(default_factory=list)
+
+
+def fill(path: Path, persons: int, *, edited_every: int = 100) -> None:
+    """Fill a new store; every so manyth person has one entry that somebody edited since the last run, 0: nobody."""
+    with Store.open(path, now=NOW, durable=False) as store:
+        for first in range(0, persons, AT_ONCE):
+            save(store, [stored(n, edited_every) for n in range(first, min(first + AT_ONCE, persons))])
+        store.set_setting("cursor", NOW)
+        store.execute("analyze")
+        store.execute("pragma wal_checkpoint(truncate)")
+
+
+def add(path: Path, persons: int) -> None:
+    """Put so many persons, all agreeing, into a store that has others."""
+    with Store.open(path, now=NOW, durable=False) as store:
+        for first in range(0, persons, AT_ONCE):
+            save(store, [agreeing(n) for n in range(first, min(first + AT_ONCE, persons))])
+        store.execute("analyze")
+        store.execute("pragma wal_checkpoint(truncate)")
+
+
+def save(store: Store, people: Sequence[Stored]) -> None:
+    """Store these persons."""
+    with store.transaction():
+        save_records(store, "persons", [one.person for one in people])
+        save_records(store, "espo_entries", [record for one in people for record in one.items])
+        save_records(store, "advo_entries", [record for one in people for record in one.rows])
+        save_records(store, "baseline", [record for one in people for record in one.pairs])
+
+
+def save_records(store: Store, table: str, records: Sequence[Record]) -> None:
+    """Past ``execute_many``: everything here is plain already, and there are millions."""
+    store.db.conn.executemany(insert(table, list(records[0])), records)
+
+
+def stored(number: int, edited_every: int = 0) -> Stored:
+    """A person whose entries agree, or one of them was edited when it is its turn."""
+    agreed = agreeing(number)
+    if edited_every and number % edited_every == 0:
+        edit(agreed, number, EDITS[number // edited_every % len(EDITS)])
+    return agreed
+
+
+def agreeing(number: int) -> Stored:
+    """A person whose entries agree; Advoware spells the phones as people there do."""
+    entity_id, betnr = f"{number:017x}", FIRST_BETNR + number
+    made = Stored(person_record(entity_id, betnr, [row_id_of(number * 10 + place) for place in range(len(KINDS))]))
+    for place, (kind, komm_kz) in enumerate(KINDS):
+        value, spelled = value_of(number, place)
+        item = item_of(value, kind, primary=place in {0, len(KINDS) - 1})
+        own_text = "vormittags" if place == 0 else ""
+        row = Row(number * 10 + place, row_id_of(number * 10 + place), spelled, encode(value, komm_kz, own_text))
+        made.items.append(stored_item(entity_id, 0 if kind is None else place, item))
+        made.rows.append(stored_row(betnr, row, item, komm_kz, own_text))
+        made.pairs.append(pair_record(entity_id, betnr, item, row, komm_kz))
+    return made
+
+
+def value_of(number: int, place: int) -> tuple[str, str]:
+    """An entry's value in EspoCRM, which is its canonical form, and as Advoware spells it."""
+    if KINDS[place][0] is None:
+        mail = f"person{number}@kanzlei-{number % 50}.de"
+        return mail, mail
+    area, subscriber = "171" if KINDS[place][0] == "Mobile" else "511", 2_000_000 + number * 3 + place
+    return f"+49{area}{subscriber}", f"0{area}/{subscriber}"
+
+
+def row_id_of(komm_id: int) -> str:
+    """As long as Advoware's."""
+    return f"ROW{komm_id:037d}"
+
+
+def item_of(value: str, kind: str | None, *, primary: bool = False) -> Item:
+    """An item as EspoCRM shows it."""
+    flags: Record = {"primary": primary, "optOut": False, "invalid": False}
+    if kind is None:
+        shown = {"emailAddress": value, "lower": value, **flags}
+        return Item(Channel.MAIL, value, None, primary, raw=json.dumps(shown, sort_keys=True))
+    shown = {"phoneNumber": value, "type": kind, **flags}
+    return Item(Channel.PHONE, value, kind, primary, raw=json.dumps(shown, sort_keys=True))
+
+
+def stored_item(entity_id: str, position: int, item: Item) -> Record:
+    """An item whose spelling is the canonical one, as ``item_record`` keeps it."""
+    return {
+        "entity_id": entity_id,
+        "position": position,
+        "channel": item.channel.value,
+        "value": item.value,
+        "canonical": item.value,
+        "type": item.type,
+        "is_primary": item.primary,
+        "opt_out": item.opt_out,
+        "invalid": item.invalid,
+        "raw": item.raw,
+    }
+
+
+def stored_row(betnr: int, row: Row, item: Item, komm_kz: int, own_text: str) -> Record:
+    """A marked row that holds the item's value, as ``row_record`` keeps it."""
+    return {
+        "betnr": betnr,
+        "komm_id": row.komm_id,
+        "row_id": row.row_id,
+        "value": row.value,
+        "canonical": item.value,
+        "remark": row.remark,
+        "own_text": own_text,
+        "marker_kind": "marker",
+        "marker_value": item.value,
+        "marker_canonical": item.value,
+        "marker_komm_kz": komm_kz,
+        "is_slot": False,
+        "komm_kz": row.komm_kz,
+        "field_komm_kz": None,
+        "channel": item.channel.value,
+        "online": row.online,
+        "mobile": item.value.startswith("+49171"),
+    }
+
+
+def pair_record(entity_id: str, betnr: int, item: Item, row: Row, komm_kz: int) -> Record:
+    """An agreed pair, as ``verify`` moves it."""
+    return {
+        "entity_id": entity_id,
+        "betnr": betnr,
+        "komm_id": row.komm_id,
+        "channel": item.channel.value,
+        "espo_value": item.value,
+        "espo_canonical": item.value,
+        "espo_type": item.type,
+        "advo_value": row.value,
+        "advo_canonical": item.value,
+        "komm_kz": komm_kz,
+        "row_id": row.row_id,
+        "agreed_at": AGREED_AT,
+    }
+
+
+def person_record(entity_id: str, betnr: int, row_ids: Iterable[str]) -> Record:
+    """A clean person, looked at an hour ago."""
+    told = fingerprint(row_ids)
+    seen = ("last_sync_at", "espo_modified_at", "own_modified_at", "espo_seen_at", "advo_seen_at")
+    return {
+        "entity_id": entity_id,
+        "betnr": betnr,
+        "name": f"Person {betnr}",
+        "espo_modified_by": "sync",
+        **dict.fromkeys(seen, AGREED_AT),
+        **dict.fromkeys(("status", "espo_status", "status_sent", "status_written"), "clean"),
+        **dict.fromkeys(
+            ("fingerprint", "advo_fingerprint", "espo_fingerprint", "fingerprint_sent", "fingerprint_written"), told
+        ),
+    }
+
+
+def edit(known: Stored, number: int, variant: str) -> None:
+    """Edit one entry on one side, so that the plan finds this variant."""
+    entity_id, betnr = known.person["entity_id"], known.person["betnr"]
+    new, spelled = f"+49421{2_000_000 + number}", f"0421/{2_000_000 + number}"
+    row = known.rows[EDITED]
+    match variant:
+        case "var1":
+            known.items.append(stored_item(entity_id, len(KINDS) - 1, item_of(new, "Home")))
+        case "var2":
+            del known.items[EDITED]
+        case "var3":
+            del known.rows[EDITED]
+        case "var4":
+            added = Row(number * 10 + 9, row_id_of(number * 10 + 9), spelled, "neu")
+            known.rows.append({"betnr": betnr, **row_record(added, {}, REGION, TABLE)})
+        case "var5":
+            changed = item_record(item_of(new, KINDS[EDITED][0]), REGION)
+            known.items[EDITED] = {"entity_id": entity_id, "position": EDITED, **changed}
+        case "var6":
+            retyped = Row(row["komm_id"], f"NEW{row['komm_id']:037d}", spelled, row["remark"])
+            known.rows[EDITED] = {"betnr": betnr, **row_record(retyped, {}, REGION, TABLE)}
