@@ -13,7 +13,7 @@ import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -69,17 +69,22 @@ def wanted(options: argparse.Namespace, ledger: Ledger) -> list[Task]:
     """What the file lacks of what was asked for, the quickest to tell first."""
     done = ledger.lived()
     again = [task for task, line in done.items() if line.bad] if options.again else []
-    cells = [
-        missing(Task("trial", 0, fault, later, persons=3), options.trials, 1, done)
-        for fault in options.only or FAULTS
-        for later in (False, True)
-    ]
-    trials = [task for turn in zip_longest(*cells) for task in turn if task is not None]
+    trials = trials_of(options.only or FAULTS, options.trials, done)
     kinds = [Task("kills", 0, later=later, persons=2) for later in (False, True)]
     killed = [one._replace(seed=seed) for seed in range(options.kills) for one in kinds]
     world = Task("history", options.first_seed, persons=options.persons, episodes=options.episodes)
     worlds = missing(world, options.histories, options.persons, done)
     return again + trials + [task for task in killed if task not in done] + worlds
+
+
+def trials_of(faults: Iterable[str], trials: int, done: Mapping[Task, Line]) -> list[Task]:
+    """So many trials of each fault, of all faults in turn, less those lived already."""
+    cells = [
+        missing(Task("trial", 0, fault, later, persons=3), trials, 1, done)
+        for fault in faults
+        for later in (False, True)
+    ]
+    return [task for turn in zip_longest(*cells) for task in turn if task is not None]
 
 
 def missing(like: Task, asked: int, each: int, done: Mapping[Task, Line]) -> list[Task]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 
 from tests.simulation.ledger import Ledger, Line
 
-BEGIN, END = "<!-- figures -->", "<!-- end of the figures -->"
 HOUR = 3600
 
 
@@ -23,11 +22,12 @@ def tables(ledger: Ledger) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def written_into(text: str, figures: str) -> str:
-    """The README with these figures between its two marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+def written_into(text: str, figures: str, name: str = "figures") -> str:
+    """The README with these figures between the two marks of this name."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{figures}\n\n{end}{after}"
 
 
 def totals(lines: Sequence[Line], mended: Sequence[Line]) -> str:

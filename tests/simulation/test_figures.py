@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.simulation import figures
 from tests.simulation.ledger import Ledger, Line, Task, ended
-from tests.simulation.tables import BEGIN, END, tables, written_into
+from tests.simulation.tables import tables, written_into
 
 
 def line(task: Task, *, done: int = 1, bad: int = 0, told: str = "") -> Line:
@@ -66,9 +66,9 @@ def test_a_line_torn_by_a_crash_is_none(tmp_path: Path) -> None:
 
 
 def test_the_tables_stand_between_their_marks() -> None:
-    readme = (figures.README).read_text("utf-8")
-    again = written_into(written_into(readme, "| a |"), "| b |")
-    assert again.partition(BEGIN)[0] == readme.partition(BEGIN)[0]
-    assert again.partition(END)[2] == readme.partition(END)[2]
-    assert "| b |" in again
-    assert "| a |" not in again
+    readme = figures.README.read_text("utf-8")
+    for name in ("figures", "side by side"):
+        before, begin, rest = readme.partition(f"<!-- {name} -->")
+        _, end, after = rest.partition(f"<!-- end of {name} -->")
+        again = written_into(written_into(readme, "| a |", name), "| b |", name)
+        assert again == f"{before}{begin}\n\n| b |\n\n{end}{after}"
