@@ -134,10 +134,16 @@ def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, t
         person.items,
         first_sync=person.first_sync,
         recovery=person.recovery,
-        again=any(
+        again=held_beside_steps(decided, decisions) or any(
             one.again or (one.entry.type_edit and one.entry.variant is Variant.VAR6) for one in decided if one.active
         ),
     )
+
+
+def held_beside_steps(decided: Sequence[Decided], decisions: Sequence[Decision]) -> bool:
+    """Whether a direction holds entries back while others change: what stands then may mean another plan for them."""
+    held = any(one.verdict is Verdict.HOLD and one.left is None for one in decided)
+    return held and any(one.steps for one in decisions)
 
 
 def noted(person: PersonFacts, decisions: Sequence[Decision]) -> tuple[Left, ...]:

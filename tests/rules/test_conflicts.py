@@ -69,6 +69,7 @@ plan     var4 E add 88003 1 | - > z            |
 notes    held_back espo p
          held_back espo x2
          held_back advo w'
+again    -
 """
 
 

@@ -23,19 +23,21 @@ from jobs.pipeline import run
 from jobs.sandbox.server import config as section
 from jobs.sandbox.transport import InProcess
 from jobs.world import World
+from tests.simulation.affairs import UNSEEN, affair
 from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed, under
 from tests.simulation.faults import CALM, FAULTS, LISTS, OTHERS, PASSING, Weather
-from tests.simulation.invariants import Violation, after_a_step, at_rest, claim, query, values_that_lost
+from tests.simulation.invariants import Violation, after_a_step, at_rest, claim, query, texts_told, values_that_lost
 from tests.simulation.oracle import espo_can_hold, own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
 from tests.simulation.witness import Witness
-from tests.simulation.worlds import START, Firm, Nature, Person, build
+from tests.simulation.worlds import START, Firm, Nature, Person, build, marks_of
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 DEAD = 4_194_305  # a process number no Linux gives
+RARE = 0.06  # how often something happens to a whole record
 ENOUGH = 16  # runs after which everybody must be at rest
 SHM = Path("/dev/shm")  # noqa: S108  memory instead of a disk, private folders in it
 
@@ -66,7 +68,8 @@ class Life:
         base = section("http://crm.test", self.firm.advo.address)
         base["espocrm"] |= {"read_concurrency": 1}
         base["advoware"] |= {"read_concurrency": 1}
-        base |= {"state": {"path": str(self.path)}, "sync": {"conflict_scope": self.nature.scope}}
+        sync = {"conflict_scope": self.nature.scope, "direction": self.nature.direction}
+        base |= {"state": {"path": str(self.path)}, "sync": sync}
         self.config = Config.model_validate(base)
         self.world = World(
             utcnow=self.our_time,
@@ -166,7 +169,7 @@ class Life:
 
         With ``sweeps`` every run looks at everybody, so that one that writes nothing tells.
         """
-        quiet = 0
+        quiet, sweeps = 0, sweeps or any(person.kinds & UNSEEN for person in self.firm.persons)
         for number in range(ENOUGH):
             self.firm.clock.advance(26 * 3600 if number % 6 == 5 else 600)
             ended = self.step(sweep=sweeps)
@@ -191,8 +194,9 @@ class Life:
         self.remember()
 
     def waiting(self) -> list[tuple[object, ...]]:
-        """Who still has something open."""
-        return query(self.path, "select entity_id, due_reason, status, error from persons where due_since is not null")
+        """Who still has something open; of two records with one betnr a human must choose first."""
+        due = "due_since is not null and status is not 'conflict'"
+        return query(self.path, f"select entity_id, due_reason, status, error from persons where {due}")
 
     def stored(self) -> bytes | None:
         """The state store as a file."""
@@ -230,13 +234,12 @@ class Life:
             person.last = dict.fromkeys(person.agreed.espo | self.asked_of_advoware(person), "added")
             person.doubled &= person.agreed.advo
             person.texts = {
-                row["id"]: text
-                for row in self.firm.advo.rows(person.betnr)
-                if (text := own_text(row["bemerkung"]))
+                row["id"]: text for row in self.firm.rows(person) if (text := own_text(row["bemerkung"]))
             }
-            for mine in (person.touched, person.edits, person.kinds, person.excused):
+            person.marks = marks_of(self.firm, person)
+            for mine in (person.touched, person.edits, person.kinds, person.excused, person.asked):
                 mine.clear()
-            person.synced = True
+            person.synced = person.away is None
         self.storm.forget()
         self.faulty = self.blurred = False
 
@@ -272,6 +275,9 @@ class Life:
         self.storm.yesterday = self.firm.records()
         for person in self.firm.persons:
             dice = self.fate.dice(f"{key}/person{person.number}")
+            if self.fate.strikes(f"{key}/person{person.number}/affair", RARE):
+                told = affair(self.firm, person, dice)
+                self.tell(f"affair {told}") if told else None
             side = dice.choice(("espo", "advo", "espo", "advo", None))
             for number in range(dice.choice((1, 1, 2, 3)) if dice.random() < share else 0):
                 if self.fate.strikes(f"{key}/person{person.number}/edit{number}", 1.0):
@@ -282,6 +288,10 @@ class Life:
     def lose_store(self, backup: bytes | None = None) -> None:
         """The state store is deleted, or an old copy of it put in its place."""
         self.blurred = True
+        told = texts_told(self.path)
+        for person in self.firm.persons:
+            for text, value in told.get(person.entity_id, ()):
+                person.meant.setdefault(text, set()).add(value)
         for entity_id, values in values_that_lost(self.path).items():
             self.kept.setdefault(entity_id, set()).update(values)
         self.tell("an old backup is put back" if backup else "state store deleted")

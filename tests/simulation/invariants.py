@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
 from tests.simulation.oracle import Edited, Sides, canon, edited, espo_can_hold, expected, is_relevant, own_text
-from tests.simulation.worlds import Firm, Person
+from tests.simulation.worlds import TYPE_OF, Firm, Person, marks_of
+
+KEPT = re.compile(r'; the remark "(.*)" is kept', re.DOTALL)
 
 
 class Violation(AssertionError):
@@ -42,6 +45,8 @@ def after_a_step(firm: Firm, path: Path, *, killed: bool, kept: dict[str, set[st
     claim("never two Advoware writes at once", not firm.advo.overlapping_writes, firm.advo.overlapping_writes)
     if not killed and path.exists():
         claim("no lock left", not query(path, "select * from lease"), "the lease is still there")
+    for betnr, rows in firm.untouchable.items():
+        claim("nobody's rows are touched", firm.advo.rows(betnr) == rows, f"{betnr}: {rows}")
     lost = values_that_lost(path)
     for person in firm.persons:
         sides = firm.sides(person)
@@ -58,22 +63,76 @@ def at_rest(firm: Firm, path: Path, *, windowed: set[int], refused: set[int], bl
     noted: dict[str, list[tuple[str, str, str]]] = {}
     for entity_id, side, reason, value in query(path, "select entity_id, side, reason, value from left_alone"):
         noted.setdefault(str(entity_id), []).append((str(side), str(reason), canon(str(value))))
-    lost = values_that_lost(path)
+    lost, told = values_that_lost(path), texts_told(path)
     status = {row[0]: row[1] for row in query(path, "select entity_id, status from persons")}
     for person in firm.persons:
+        if person.away is not None:
+            claim("who is away keeps its entries", entries_kept(firm, person), f"person{person.number} {person.away}")
+            continue
         own = noted.get(person.entity_id, [])
         half_retyped = blurred and bool(person.kinds & {"retype_item", "swap_items"})
         if half_retyped:  # without the journal its two rows look like a person's copy, and copies are left alone
             person.doubled |= set(person.last)
         sides = firm.sides(person)
-        agreement(firm, person, sides, own, refused=person.number in refused)
-        nothing_made_twice(firm, person)
         stands = status.get(person.entity_id)
         claim("nobody is stuck", stands == "clean", f"person{person.number} {stands}")
+        if firm.nature.direction != "both":
+            one_way(firm, person, sides)
+            continue
+        agreement(firm, person, sides, own, refused=person.number in refused)
+        nothing_made_twice(firm, person)
         if person.number not in windowed and not half_retyped:
             texts_survive(firm, person)
+            texts_stand_where_meant(firm, person, told.get(person.entity_id, set()))
             if not blurred and person.number not in refused:
+                kinds_fit(firm, person)
                 right_answer(firm, person, sides, lost.get(person.entity_id, set()), faulty=faulty)
+
+
+def entries_kept(firm: Firm, person: Person) -> bool:
+    """Whether EspoCRM still holds what it held when the person went away."""
+    return person.model["espo"] <= firm.sides(person).espo
+
+
+def one_way(firm: Firm, person: Person, sides: Sides) -> None:
+    """The side that is right in a one-directional configuration shows what people left there, and nothing else."""
+    name, shown = ("espo", sides.espo) if firm.nature.direction == "to_advoware" else ("advo", sides.advo)
+    claim("one direction", person.model[name] == shown, f"person{person.number} {name}: {person.model[name]} {shown}")
+
+
+def texts_told(path: Path) -> dict[str, set[tuple[str, str]]]:
+    """Own texts with the new value beside which a step says they were kept, by person."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for entity_id, reason, value in query(path, "select entity_id, reason, new_value from changes"):
+        if named := KEPT.search(str(reason)):
+            found.setdefault(str(entity_id), set()).add((named[1], canon(str(value or ""))))
+    return found
+
+
+def texts_stand_where_meant(firm: Firm, person: Person, told: set[tuple[str, str]]) -> None:
+    """A person's own text stands on no number it was not written for, unless a step says that it was kept there."""
+    for row in firm.rows(person):
+        text, value = own_text(row["bemerkung"]), canon(row["tlf"] or "")
+        fits = not text or not value or value in person.meant.get(text, ()) or (text, value) in told
+        claim("own texts stand where they were meant", fits, f"person{person.number}: {text!r} on {value}: {told}")
+
+
+def kinds_fit(firm: Firm, person: Person) -> None:
+    """EspoCRM's items keep what people chose for them, and their rows have the kommKz of the type they chose."""
+    if person.kinds & {"meanwhile", "swap_rows", "fill_row", "copy_row", "double_row"}:
+        return
+    kept = {value: one for value, one in person.marks.items() if value not in firm.shared}
+    now = {value: one for value, one in marks_of(firm, person).items() if value in kept}
+    kept = {value: one for value, one in kept.items() if value in now and "advo" not in person.touched.get(value, ())}
+    now = {value: now[value] for value in kept}
+    claim("items keep what people chose", kept == now, f"person{person.number}: {kept} {now}")
+    if person.edits != {"espo"}:
+        return
+    for row in firm.rows(person):
+        value = canon(row["tlf"] or "")
+        if value in person.asked & kept.keys():
+            fits = TYPE_OF[row["kommKz"]] == kept[value][0]
+            claim("kommKz follows the type", fits, f"person{person.number}: {value} {kept[value]} {row['kommKz']}")
 
 
 def agreement(
@@ -96,14 +155,14 @@ def agreement(
 
 def nothing_made_twice(firm: Firm, person: Person) -> None:
     """No duplicate we made: a value stands twice only where a person typed it twice."""
-    rows = Counter(canon(row["tlf"]) for row in firm.advo.rows(person.betnr) if is_relevant(row["tlf"]))
+    rows = Counter(canon(row["tlf"]) for row in firm.rows(person) if is_relevant(row["tlf"]))
     twice = {value for value, count in rows.items() if count > 1} - person.doubled
     claim("no duplicate we made", not twice, f"person{person.number}: {sorted(twice)} twice in Advoware")
 
 
 def texts_survive(firm: Firm, person: Person) -> None:
     """People's own texts are there, byte for byte, as often as they were written."""
-    rows = {row["id"]: row for row in firm.advo.rows(person.betnr)}
+    rows = {row["id"]: row for row in firm.rows(person)}
     written = Counter(text for komm_id, text in person.texts.items() if text and komm_id in rows)
     found = Counter(own_text(row["bemerkung"]) for row in rows.values() if own_text(row["bemerkung"]))
     if not firm.nature.answers_put and "meanwhile" in person.kinds:
@@ -123,7 +182,7 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
         return
     if both and (faulty or "meanwhile" in person.kinds or person.kinds & {"retype_item", "swap_items"}):
         return
-    if person.doubled or len(sides.espo) >= 9 or firm.nature.max_tlf:
+    if person.doubled or person.crowded or len(sides.espo) >= 9 or firm.nature.max_tlf:
         return
     whole = firm.nature.scope == "person" and bool(espo) and bool(advo)
     if both and not (espo and advo):
@@ -154,4 +213,4 @@ def claim(rule: str, holds: bool, what: object) -> None:  # noqa: FBT001
         raise Violation(rule, str(what))
 
 
-__all__ = ["Edited", "Violation", "after_a_step", "at_rest", "claim", "query", "values_that_lost"]
+__all__ = ["Edited", "Violation", "after_a_step", "at_rest", "claim", "query", "texts_told", "values_that_lost"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
 from tests.simulation.oracle import canon, entries_of_items, entries_of_rows, is_relevant, own_text
-from tests.simulation.worlds import FREE, KOMM_KZ, TEXTS, TYPES, Firm, Person, add_row, drawn_entry, too_long
+from tests.simulation.worlds import FREE, KOMM_KZ, TYPES, Firm, Person, add_row, drawn_entry, marks_of, too_long
 
 Json = dict[str, Any]
 MOST = 9
@@ -24,19 +24,23 @@ class People:
 
     def edit(self, person: Person, dice: Random, *, side: str | None = None) -> str | None:
         """One edit on either side, or on the given one."""
+        if person.away:
+            return None
         actions = {"espo": IN_ESPO, "advo": IN_ADVO}[side or dice.choice(("espo", "advo"))]
         action = dice.choice(actions)
-        before = self.values(person)
+        before, rows = self.values(person), {row["id"]: row for row in self.firm.rows(person)}
         told = action(self, person, dice)
         if told:
             self.note(person, before)
+            self.note_texts(person, rows)
             person.kinds.add(action.__name__)
+            person.marks |= marks_of(self.firm, person) if action in IN_ESPO else {}
         return told and f"person{person.number} {action.__name__}: {told}"
 
     def values(self, person: Person) -> dict[str, Counter[str]]:
         return {
             "espo": entries_of_items(self.firm.espo.items(person.entity_id)),
-            "advo": entries_of_rows(self.firm.advo.rows(person.betnr)),
+            "advo": entries_of_rows(self.firm.rows(person)),
         }
 
     def note(self, person: Person, before: dict[str, Counter[str]]) -> None:
@@ -49,6 +53,12 @@ class People:
                 person.added(side, value)
                 if after[side][value] > 1:
                     person.doubled.add(value)
+
+    def note_texts(self, person: Person, before: Mapping[int, Json]) -> None:
+        """Remember beside which values people's own texts stand on purpose."""
+        for row in self.firm.rows(person):
+            if row != before.get(row["id"]) and is_relevant(row["tlf"]):
+                person.meant.setdefault(own_text(row["bemerkung"]), set()).add(canon(row["tlf"]))
 
     # in EspoCRM
 
@@ -73,7 +83,26 @@ class People:
         if len(phones if kind else mails) >= MOST:
             return None
         done = self.save(person, phones=[*phones, (value, kind)]) if kind else self.save(person, mails=[*mails, value])
+        person.asked |= {canon(value)} if done and kind else set()
         return value if done else None
+
+    def share_item(self, person: Person, dice: Random) -> str | None:
+        """A number or mail address that another record has already; EspoCRM keeps its type for both."""
+        other = dice.choice(self.firm.persons)
+        held = entries_of_items(self.firm.espo.items(person.entity_id))
+        theirs = self.firm.espo.items(other.entity_id)
+        free = [one for one in theirs if not entries_of_items([one]).keys() & held.keys()]
+        if other is person or not free or max(len(self.phones(person)), len(self.mails(person))) >= MOST:
+            return None
+        one = dice.choice(free)
+        value = one.get("phoneNumber") or one["emailAddress"]
+        self.firm.shared.add(canon(value))
+        if "phoneNumber" in one:
+            kind = dice.choice((one["type"], dice.choice(TYPES)))
+            done = self.save(person, phones=[*self.phones(person), (value, kind)])
+        else:
+            done = self.save(person, mails=[*self.mails(person), value])
+        return f"{value} of person{other.number}" if done else None
 
     def change_item(self, person: Person, dice: Random) -> str | None:
         phones, mails = self.phones(person), self.mails(person)
@@ -108,6 +137,7 @@ class People:
         if not self.save(person, phones=[new if one is old else one for one in phones]):
             return None
         person.edits.add("espo")
+        person.asked.add(canon(old["phoneNumber"]))
         return f"{old['phoneNumber']} {old['type']} -> {new['type']}"
 
     def flag_item(self, person: Person, dice: Random) -> str | None:
@@ -137,12 +167,13 @@ class People:
         if not self.save(person, phones=[{**item, "type": kinds.get(id(item), item["type"])} for item in phones]):
             return None
         person.edits.add("espo")
+        person.asked |= {canon(one["phoneNumber"]), canon(two["phoneNumber"])}
         return f"types of {one['phoneNumber']} and {two['phoneNumber']}"
 
     # in Advoware
 
     def entries(self, person: Person) -> list[Json]:
-        return [row for row in self.firm.advo.rows(person.betnr) if is_relevant(row["tlf"])]
+        return [row for row in self.firm.rows(person) if is_relevant(row["tlf"])]
 
     def add_new_row(self, person: Person, dice: Random) -> str | None:
         _, value, kind = drawn_entry(person, dice)
@@ -150,8 +181,17 @@ class People:
             value = dice.choice(FREE).format(person.new_number())
         if len(self.entries(person)) >= MOST:
             return None
-        add_row(self.firm, person, value, dice.choice(TEXTS), KOMM_KZ[kind] if kind else 4)
+        add_row(self.firm, person, value, person.text(dice), KOMM_KZ[kind] if kind else 4)
         return value
+
+    def type_many(self, person: Person, dice: Random) -> str | None:
+        """More numbers than EspoCRM holds."""
+        if dice.random() < 0.7 or len(self.entries(person)) >= MOST:
+            return None
+        for _ in range(dice.randint(2, 8)):
+            add_row(self.firm, person, f"0511/{person.new_number()}", person.text(dice), 1)
+        person.crowded = True
+        return f"{len(self.entries(person))} rows now"
 
     def change_row(self, person: Person, dice: Random) -> str | None:
         rows = self.entries(person)
@@ -190,10 +230,10 @@ class People:
         return f"{row['tlf']} spelled {value}"
 
     def retext_row(self, person: Person, dice: Random) -> str | None:
-        rows = self.firm.advo.rows(person.betnr)
+        rows = self.firm.rows(person)
         if not rows:
             return None
-        row, text = dice.choice(rows), dice.choice(("neu notiert", "", "abends\nspät", "[x] y"))
+        row, text = dice.choice(rows), person.text(dice)
         remark = row["bemerkung"] or ""
         bracket = remark[: len(remark) - len(own_text(remark))].rstrip() if own_text(remark) else remark.rstrip()
         self.rewrite(person, row["id"], f"{bracket} {text}" if bracket and text else bracket or text)
@@ -204,7 +244,7 @@ class People:
         if not rows:
             return None
         row = dice.choice(rows)
-        self.rewrite(person, row["id"], dice.choice(("", None, "ganz neu")))
+        self.rewrite(person, row["id"], dice.choice(("", None, person.text(dice))))
         return f"remark of {row['id']}"
 
     def damage_marker(self, person: Person, dice: Random) -> str | None:
@@ -216,7 +256,7 @@ class People:
         return f"marker of {row['id']}"
 
     def rewrite(self, person: Person, komm_id: int, remark: str | None) -> None:
-        self.forget_text(person, next(row for row in self.firm.advo.rows(person.betnr) if row["id"] == komm_id))
+        self.forget_text(person, next(row for row in self.firm.rows(person) if row["id"] == komm_id))
         self.firm.advo.edit_row(person.betnr, komm_id, remark=remark)
         person.texts[komm_id] = own_text(remark)
 
@@ -245,12 +285,12 @@ class People:
         if not rows or len(rows) >= MOST:
             return None
         row = dice.choice(rows)
-        add_row(self.firm, person, row["tlf"], dice.choice(("", "doppelt")), 1)
+        add_row(self.firm, person, row["tlf"], person.text(dice), 1)
         return f"{row['tlf']} doubled"
 
     def fill_row(self, person: Person, dice: Random) -> str | None:
         """A number typed into an emptied row."""
-        rows = [row for row in self.firm.advo.rows(person.betnr) if not (row["tlf"] or "").strip()]
+        rows = [row for row in self.firm.rows(person) if not (row["tlf"] or "").strip()]
         if not rows or len(self.entries(person)) >= MOST:
             return None
         row, number = dice.choice(rows), person.new_number()
@@ -274,10 +314,10 @@ class People:
 Action = Callable[[People, Person, Random], "str | None"]
 IN_ESPO: tuple[Action, ...] = (
     People.add_item, People.add_item, People.change_item, People.change_item, People.delete_item, People.delete_item,
-    People.retype_item, People.flag_item, People.save_only, People.swap_items,
+    People.retype_item, People.flag_item, People.save_only, People.swap_items, People.share_item,
 )  # fmt: skip
 IN_ADVO: tuple[Action, ...] = (
     People.add_new_row, People.add_new_row, People.change_row, People.change_row, People.remove_row, People.empty_row,
     People.respell_row, People.retext_row, People.wipe_remark, People.damage_marker, People.copy_row,
-    People.double_row, People.fill_row, People.swap_rows,
+    People.double_row, People.fill_row, People.swap_rows, People.type_many,
 )  # fmt: skip

@@ -192,13 +192,13 @@ class Storm:
         self.struck["people edit meanwhile"] += 1
         dice = self.fate.dice(key)
         victim = person if person is not None and dice.random() < 0.8 else dice.choice(self.firm.persons)
-        before = {row["id"]: row for row in self.firm.advo.rows(victim.betnr)}
+        before = {row["id"]: row for row in self.firm.rows(victim)}
         arrays = self.firm.espo.items(victim.entity_id)
         told = self.people.edit(victim, dice, side=self.weather.side)
         if told:
             victim.kinds.add("meanwhile")
             self.tell(f"meanwhile {told}")
-            after = {row["id"]: row for row in self.firm.advo.rows(victim.betnr)}
+            after = {row["id"]: row for row in self.firm.rows(victim)}
             touched = {f"row{komm_id}" for komm_id in before | after if before.get(komm_id) != after.get(komm_id)}
             touched |= {"items"} if self.firm.espo.items(victim.entity_id) != arrays else set()
             self.unread.setdefault(victim.number, set()).update(touched)

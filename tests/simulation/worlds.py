@@ -19,9 +19,13 @@ START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 FIRST_BETNR = 300_001
 TYPES = ("Office", "Mobile", "Home", "Fax", "Other")
 KOMM_KZ = {"Office": 1, "Mobile": 3, "Home": 6, "Fax": 2, "Other": 10}
+TYPE_OF = {1: "Office", 2: "Fax", 3: "Mobile", 6: "Home", 7: "Fax", 9: "Mobile", 10: "Other"}
 LANDLINE = ("0511/{0}", "(0511) {0}", "+49 511 {0}", "0049 511 {0}", "0511-{0}")
 MOBILE = ("0171/{0}", "0171 {0}", "+49 171 {0}", "0171-{0}")
-TEXTS = ("", "", "", "nur vormittags", "Gegner, nicht anrufen", "Büro 📞", "[privat] abends", "eins\nzwei", "  Rand  ")
+TEXTS = (
+    "", "", "", "nur vormittags {0}", "Gegner, nicht anrufen {0}", "Büro 📞 {0}", "[privat] {0}", "eins\n{0}",
+    "  Rand {0}  ",
+)  # fmt: skip
 FREE = ("Mutter: 0511 12{0}", "0171 22{0} privat", "siehe Akte {0}", "skype:max{0}")
 
 
@@ -30,6 +34,7 @@ class Nature:
     """How this world's systems and configuration are."""
 
     scope: str = "person"
+    direction: str = "both"
     international: bool = True
     concurrency: bool = False
     real_komm_kz: bool = False
@@ -58,16 +63,29 @@ class Nature:
             max_tlf=dice.choice((None, None, None, 40)),
             latency=dice.choice((0.02, 0.05, 0.4)),
             persons=persons,
+            direction=dice.choice(("both",) * 8 + ("to_advoware", "to_espocrm")),
         )
 
 
 @dataclass
 class Person:
-    """One person on both sides, and what people did to it."""
+    """One person on both sides, and what people did to it.
+
+    ``meant``: the values each own text was written for; ``away``: why neither side may be touched; ``elsewhere``: the
+    number of the Beteiligten it was linked to before; ``asked``: values whose type in EspoCRM decides the kommKz;
+    ``marks``: type, optOut and invalid of EspoCRM's items as people left them; ``crowded``: it has, or had, more
+    numbers than EspoCRM holds.
+    """
 
     number: int
     entity_id: str
     betnr: int
+    meant: dict[str, set[str]] = field(default_factory=dict)
+    away: str | None = None
+    elsewhere: int | None = None
+    asked: set[str] = field(default_factory=set)
+    marks: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    written: int = 0
     agreed: Sides = field(default_factory=lambda: Sides(frozenset(), frozenset()))
     last: dict[str, str] = field(default_factory=dict)
     touched: dict[str, set[str]] = field(default_factory=dict)
@@ -77,6 +95,7 @@ class Person:
     doubled: set[str] = field(default_factory=set)
     texts: dict[int, str] = field(default_factory=dict)
     excused: set[str] = field(default_factory=set)
+    crowded: bool = False
     synced: bool = False
     drawn: int = 0
 
@@ -84,6 +103,11 @@ class Person:
         """Seven digits nobody else has."""
         self.drawn += 1
         return 2_000_000 + 1000 * self.number + self.drawn
+
+    def text(self, dice: Random) -> str:
+        """What people note beside a number; a text that nobody else ever wrote, or none."""
+        self.written += 1
+        return dice.choice(TEXTS).format(f"{self.number}.{self.written}")
 
     def added(self, side: str, value: str) -> None:
         """A person entered this value."""
@@ -93,6 +117,7 @@ class Person:
     def removed(self, side: str, value: str, *, still: bool = False) -> None:
         """A person took this value away; ``still``: another row or item of that side has it."""
         self._touch(side, value, "removed")
+        self.marks.pop(canon(value), None)
         if not still:
             self.model[side].discard(canon(value))
 
@@ -104,7 +129,11 @@ class Person:
 
 @dataclass
 class Firm:
-    """Both systems, their clock and all persons."""
+    """Both systems, their clock and all persons.
+
+    ``untouchable``: rows of Beteiligten nobody is linked to now; ``buried``: Beteiligte that were deleted; ``shared``:
+    values that two records hold, so that EspoCRM keeps their type and marks only once.
+    """
 
     nature: Nature
     clock: SimClock
@@ -112,9 +141,13 @@ class Firm:
     advo: AdvoSim
     persons: list[Person] = field(default_factory=list)
 
+    untouchable: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    buried: dict[int, Beteiligter] = field(default_factory=dict)
+    shared: set[str] = field(default_factory=set)
+
     def rows(self, person: Person) -> list[dict[str, Any]]:
-        """The person's rows as people see them."""
-        return self.advo.rows(person.betnr)
+        """The person's rows as people see them; none when it is deleted in Advoware."""
+        return self.advo.rows(person.betnr) if person.betnr in self.advo.beteiligte.persons else []
 
     def records(self) -> dict[str, Any]:
         """EspoCRM's records as they are now, to be shown again later."""
@@ -124,7 +157,7 @@ class Firm:
         """The values of both sides now."""
         return Sides(
             frozenset(entries_of_items(self.espo.items(person.entity_id))),
-            frozenset(entries_of_rows(self.advo.rows(person.betnr))),
+            frozenset(entries_of_rows(self.rows(person))),
         )
 
 
@@ -136,13 +169,15 @@ class Moment:
     espo: tuple[Any, ...]
     advo: dict[int, Beteiligter]
     persons: list[Person]
+    untouchable: dict[int, list[dict[str, Any]]]
 
 
 def keep(firm: Firm) -> Moment:
     """Remember this moment."""
     store = firm.espo.store
     espo = copy.deepcopy((store.records, store.notes, store.phones, store.mails))
-    return Moment(firm.clock.offset, espo, copy.deepcopy(firm.advo.beteiligte.persons), copy.deepcopy(firm.persons))
+    people = copy.deepcopy((firm.persons, firm.untouchable))
+    return Moment(firm.clock.offset, espo, copy.deepcopy(firm.advo.beteiligte.persons), *people)
 
 
 def go_back(firm: Firm, moment: Moment) -> None:
@@ -150,7 +185,7 @@ def go_back(firm: Firm, moment: Moment) -> None:
     store = firm.espo.store
     store.records, store.notes, store.phones, store.mails = copy.deepcopy(moment.espo)
     firm.advo.beteiligte.persons = copy.deepcopy(moment.advo)
-    firm.persons[:] = copy.deepcopy(moment.persons)
+    firm.persons[:], firm.untouchable = copy.deepcopy((moment.persons, moment.untouchable))
     firm.clock.offset = moment.at
 
 
@@ -187,12 +222,12 @@ def person_of(fate: Fate, firm: Firm, number: int) -> Person | None:
         elif where != "advo":
             mails.append(too_long(espo) if where == "espo" and firm.nature.max_tlf else espo)
         if where != "espo":
-            add_row(firm, person, advo, dice.choice(TEXTS), KOMM_KZ[kind] if kind else 4)
+            add_row(firm, person, advo, person.text(dice), KOMM_KZ[kind] if kind else 4)
             if dice.random() < 0.08:
-                add_row(firm, person, advo, dice.choice(TEXTS), 1)
+                add_row(firm, person, advo, person.text(dice), 1)
                 person.doubled.add(canon(advo))
     for odd in oddities(person, dice):
-        add_row(firm, person, odd, dice.choice(TEXTS), 1)
+        add_row(firm, person, odd, person.text(dice), 1)
     firm.espo.add_person(
         f"Anna Muster{number}", person.betnr, phones=phones, mails=mails, entity_id=person.entity_id
     )
@@ -200,7 +235,16 @@ def person_of(fate: Fate, firm: Firm, number: int) -> Person | None:
     person.last = dict.fromkeys(sides.espo | sides.advo, "added")
     person.model = {"espo": set(sides.espo), "advo": set(sides.advo)}
     person.agreed = sides
+    person.marks = marks_of(firm, person)
     return person
+
+
+def marks_of(firm: Firm, person: Person) -> dict[str, tuple[object, ...]]:
+    """Type, optOut and invalid of the person's items by canonical value."""
+    return {
+        canon(item.get("phoneNumber") or item["emailAddress"]): (item.get("type"), item["optOut"], item["invalid"])
+        for item in firm.espo.items(person.entity_id)
+    }
 
 
 def drawn_entry(person: Person, dice: Random) -> tuple[str, str, str | None]:
@@ -237,4 +281,5 @@ def add_row(firm: Firm, person: Person, value: str, remark: str, komm_kz: int) -
     """A row typed in by a person, its text remembered."""
     komm_id = firm.advo.add_row(person.betnr, value, remark or None, komm_kz=komm_kz)
     person.texts[komm_id] = own_text(remark)
+    person.meant.setdefault(own_text(remark), set()).add(canon(value))
     return komm_id
