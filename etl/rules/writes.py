@@ -168,8 +168,9 @@ def link(entry: Entry, means: Means) -> Decision:
 
 
 def same(entry: Entry, means: Means) -> Decision:
-    """Nothing to write; the baseline follows the spelling, the type and the row id."""
-    return replace(with_marker(replace(entry, marked=True), need(entry.item).item, ()), drops=())
+    """Nothing to write; the baseline follows the spelling, the type, the row id, and the row that took its place."""
+    moved = tuple(komm_id for komm_id in known(entry) if komm_id != need(entry.row).komm_id)
+    return replace(with_marker(replace(entry, marked=True), need(entry.item).item, ()), drops=moved)
 
 
 def clash(entry: Entry, means: Means) -> Decision:

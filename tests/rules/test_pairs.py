@@ -129,3 +129,21 @@ plan     var3 E remove - 2     | y > -         |
 @pytest.mark.parametrize(("scope", "table"), MOVED_TO_ONE.items(), ids=MOVED_TO_ONE)
 def test_both_sides_move_to_one_value(scope: str, table: str) -> None:
     planned(table, scope=scope)
+
+
+TOOK_ITS_PLACE = """
+now      y Office *        | 88001 0 y'        | m(y:1)
+         z Office          | 88002 0 z'        | m(z:1)
+                           | 88004 0 y'        | m(z:1) privat
+agreed   88001 1 y Office y'
+         88004 1 z Office z'
+plan     -
+notes    duplicate advo y'
+"""
+
+
+def test_a_row_that_takes_anothers_place_unmarked_or_not_is_the_only_pair_of_the_item() -> None:
+    made = planned(TOOK_ITS_PLACE)
+    kept = {88001, 88004} - {komm_id for one in made.decisions for komm_id in one.drops}
+    kept |= {one.pair.komm_id for one in made.decisions if one.pair is not None and one.pair.komm_id is not None}
+    assert kept == {88001, 88002}

@@ -130,7 +130,7 @@ def kinds_fit(firm: Firm, person: Person) -> None:
         return
     for row in firm.rows(person):
         value = canon(row["tlf"] or "")
-        if value in person.asked & kept.keys():
+        if value in (person.asked & kept.keys()) - person.doubled:
             fits = TYPE_OF[row["kommKz"]] == kept[value][0]
             claim("kommKz follows the type", fits, f"person{person.number}: {value} {kept[value]} {row['kommKz']}")
 

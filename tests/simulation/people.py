@@ -46,6 +46,7 @@ class People:
     def note(self, person: Person, before: dict[str, Counter[str]]) -> None:
         """Remember what the edit added and took away."""
         after = self.values(person)
+        person.crowded |= len(after["espo"] | after["advo"]) >= MOST
         for side in ("espo", "advo"):
             for value in before[side] - after[side]:
                 person.removed(side, value, still=bool(after[side][value]))
@@ -190,7 +191,6 @@ class People:
             return None
         for _ in range(dice.randint(2, 8)):
             add_row(self.firm, person, f"0511/{person.new_number()}", person.text(dice), 1)
-        person.crowded = True
         return f"{len(self.entries(person))} rows now"
 
     def change_row(self, person: Person, dice: Random) -> str | None:
