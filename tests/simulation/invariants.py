@@ -142,9 +142,10 @@ def agreement(
     left = {(side, value) for side, reason, value in noted if reason in {"unsyncable", "duplicate"}}
     too_long = firm.nature.max_tlf is not None and any(one[:2] == ("espo", "unsyncable") for one in noted)
     for value in sides.advo - sides.espo:
+        known = refused or person.crowded or value in person.doubled or value in person.excused
         fine = (
             not espo_can_hold(value, international=firm.nature.international)
-            or (("advo", value) in left and (value in person.doubled or value in person.excused))
+            or (("advo", value) in left and known)
             or (too_long and value in person.agreed.advo)  # what a value that Advoware shortens was to replace stays
         )
         claim("both sides agree", fine, f"person{person.number}: {value} only in Advoware; left alone: {noted}")
