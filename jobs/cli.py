@@ -79,9 +79,11 @@ def sandbox(
     persons: Annotated[int, typer.Option(min=0, help="How many persons the firm knows.")] = 20,
 ) -> int:
     """Run both simulated systems until Ctrl-C, and print the settings to use them."""
-    from jobs.playground import serve
+    from functools import partial
 
-    serve(persons, typer.echo)
+    from jobs.playground import keyboard, serve
+
+    serve(persons, typer.echo, partial(typer.echo, err=True), keyboard())
     return ExitCode.DONE
 
 

@@ -47,7 +47,7 @@ def render(conflicts: Sequence[dict[str, Any]], console: Console) -> None:
     table = Table("No.", "Lost (UTC)", "Person", "Lost in Advoware", "Stands", "", box=None, pad_edge=False)
     for one in conflicts:
         who = f"{one['entity_id']} / {one['betnr'] or 'no betnr'}"
-        stands = one["espo_value"] or "deleted in EspoCRM"
+        stands = one["espo_value"] or "not in EspoCRM"
         state = "restored" if one["restored_at"] else "seen" if one["seen_at"] else ""
         table.add_row(*map(Text, (str(one["id"]), one["created_at"], who, one["advo_value"] or "–", stands, state)))
     console.print(table)

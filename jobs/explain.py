@@ -221,7 +221,7 @@ def events_told(events: Sequence[Event]) -> Iterator[str]:
         yield from in_one_line([one for one in own if one["kind"] == "decided" and one["variant"] in QUIET])
         for one in own:
             if one["kind"] != "decided":
-                yield f"  {TOLD[one['kind']].format(**one)}"
+                yield f"  {told_of(one)}"
             elif one["variant"] not in QUIET:
                 yield from decided(one)
 
@@ -240,10 +240,16 @@ TOLD: Final = {
     "retried": "an operator asked to try it again",
     "held": "held back: {reason}",
     "released": "let go by {by}",
-    "lost": "{lost} lost against {kept}: kept as conflict {conflict}",
+    "lost": "{lost} lost {against}: kept as conflict {conflict}",
     "seen": "conflict {conflict} ({lost}) was marked as seen",
     "restored": "conflict {conflict}: {lost} was restored",
 }
+
+
+def told_of(event: Event) -> str:
+    """Whatever else happened, in one sentence."""
+    against = f"against {event['kept']}" if event.get("kept") else "as EspoCRM does not have it"
+    return TOLD[event["kind"]].format(**event, against=against)
 
 
 def in_one_line(quiet: Sequence[Event]) -> Iterator[str]:

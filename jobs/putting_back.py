@@ -44,7 +44,7 @@ class Undo:
         """Whom the run wrote to; ConfigError when it wrote nothing."""
         changes = changes_of_run(run_.store, self.run_id)
         if not changes:
-            raise ConfigError(f"Run {self.run_id} wrote nothing; the view last_runs tells which run wrote what.")
+            raise ConfigError(f"Run {self.run_id} wrote nothing; `advosync export last_runs` tells which run did.")
         return sorted({one["entity_id"] for one in changes})
 
     def plans(self, run_: Run, ready: Sequence[str]) -> Plan:

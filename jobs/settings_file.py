@@ -55,7 +55,10 @@ def read_yaml(path: Path) -> dict[Any, Any]:
     except (yaml.YAMLError, ValueError) as error:  # an odd character; a date like 2026-13-45
         raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
     if not isinstance(sections, dict):
-        raise ConfigError(f"{path}: must consist of sections like espocrm: and advoware:")
+        raise ConfigError(
+            f"{path}: must consist of sections like espocrm: and advoware:; the config.yaml that comes along has "
+            "them all, and `advosync sandbox` prints a short one that works"
+        )
     return sections
 
 

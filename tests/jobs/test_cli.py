@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -222,22 +223,25 @@ def test_nobody_is_held_before_the_first_run(file: Path, capsys: pytest.CaptureF
     assert "Nobody is held back." in capsys.readouterr().out
 
 
-def test_the_sandbox_prints_settings_that_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    done, printed = threading.Event(), threading.Event()
-    said: list[str] = []
-
-    def say(text: str) -> None:
-        said.append(text)
-        printed.set()
-
-    serving = threading.Thread(target=playground.serve, args=(5, say, done))
+def test_the_sandbox_prints_settings_that_work_and_whoever_presses_enter_lets_people_edit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done, said, told, pressed = threading.Event(), Queue[str](), Queue[str](), Queue[str]()
+    serving = threading.Thread(target=playground.serve, args=(5, said.put, told.put, iter(pressed.get, ""), done))
     serving.start()
     try:
-        assert printed.wait(30)
         file = tmp_path / "sandbox.yaml"
-        file.write_text(said[0], "utf-8")
+        file.write_text(said.get(timeout=30), "utf-8")
         code, document = checked(file, capsys)
+        assert (code, trouble(document)) == (ExitCode.DONE, [])
+        arguments = ["--config", str(file), "plan", "--json"]
+        assert cli.execute(arguments) == ExitCode.CHANGES_PLANNED
+        before = json.loads(capsys.readouterr().out)["changes"]
+        pressed.put("\n")
+        assert len(told.get(timeout=30).splitlines()) == playground.FEW
+        cli.execute(arguments)
+        assert json.loads(capsys.readouterr().out)["changes"] != before
     finally:
         done.set()
+        pressed.put("")
         serving.join()
-    assert (code, trouble(document)) == (ExitCode.DONE, [])

@@ -82,6 +82,11 @@ def test_the_document_tells_each_event_with_its_facts_and_run(told: dict[str, An
     assert [event["operator"] for event in told["events"] if event["kind"] == "retried"] == ["olga"]
 
 
+def test_a_value_that_espocrm_never_had_lost_against_nothing() -> None:
+    lost = {"kind": "lost", "lost": "0511 3000004", "kept": None, "conflict": 1}
+    assert explain.told_of(lost) == "0511 3000004 lost as EspoCRM does not have it: kept as conflict 1"
+
+
 def test_a_long_story_shows_its_end_and_says_how_much_came_before(told: dict[str, Any]) -> None:
     long = {**told, "events": told["events"] * 5}
     assert "earlier lines; --all shows them" in on_screen(long)
