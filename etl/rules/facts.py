@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from etl.records import Channel
-from etl.rules.keys import CHANNEL_CODES, NO_CHANNEL, facts_of, whole, words
+from etl.rules.keys import facts_of, is_text, whole, words
+from etl.rules.kommkz import MOBILE, first_that_fits
 from etl.rules.matching import NONE, Sides, take
 from etl.rules.variants import FACTS, decision_table
 
@@ -114,25 +115,17 @@ def channel_of(places: pd.DataFrame, sides: Sides) -> np.ndarray:
     return np.where(channel == "", take(words(sides.items["channel"]), places["item"], missing=""), channel)
 
 
-def komm_kz_of(places: pd.DataFrame, channels: np.ndarray, sides: Sides, table: KommKzTable) -> np.ndarray:
-    """KommKz of each entry, first that answers and fits the channel (rules.md §3): the vectorised ``row_komm_kz``."""
-    channel = np.select([channels == one for one in CHANNEL_CODES], list(CHANNEL_CODES.values()), NO_CHANNEL)
-    fits = np.full((64, 3), fill_value=False)
-    for kz in table.kinds:
-        if (of := table.channel(kz)) is not None:
-            fits[kz, CHANNEL_CODES[of]] = True
-    rows, row = sides.rows, places["row"].to_numpy()
+def komm_kz_of(places: pd.DataFrame, channel: np.ndarray, sides: Sides, table: KommKzTable) -> np.ndarray:
+    """KommKz of each entry: marker, baseline, payload, top-level field, EspoCRM's type, mobile number, default."""
+    rows, items, row, item = sides.rows, sides.items, places["row"].to_numpy(), places["item"].to_numpy()
+    of_type = np.where(words(items["type"]) == "", 0, items["komm_kz"])
     told = (
         take(whole(rows["marker_komm_kz"], 0), row, missing=0),
         take(whole(sides.base["komm_kz"]), places["base"], missing=0),
         take(whole(rows["komm_kz"], 0), row, missing=0),
         take(whole(rows["field_komm_kz"], 0), row, missing=0),
-        take(sides.items["komm_kz"], places["item"], missing=0),
-        take(facts_of(rows["mobile"]), row, missing=False) * 3,
-        np.where(channel == 1, table.for_type(None, Channel.MAIL), table.for_type(None, Channel.PHONE)),
+        take(of_type, item, missing=0),
+        take(facts_of(rows["mobile"]), row, missing=False) * MOBILE,
     )
-    answer = np.zeros(len(places), dtype="int64")
-    for source in told:
-        candidate = source.astype("int64")
-        answer = np.where((answer == 0) & fits[np.clip(candidate, 0, 63), channel], candidate, answer)
-    return answer
+    text = take(is_text(rows["canonical"]), row, missing=False) | take(is_text(items["canonical"]), item, missing=False)
+    return first_that_fits(told, channel == Channel.MAIL.value, ~text.astype(bool), table)

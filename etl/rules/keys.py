@@ -187,9 +187,8 @@ def type_komm_kz(channel: pd.Series, types: pd.Series, canonical: pd.Series, tab
     """KommKz of each (channel, type); text is never Sonstige. Looked up once for each distinct combination."""
     if channel.empty:
         return np.empty(0, dtype="int64")
-    number = is_true(pc.starts_with(text(canonical), "+"))
     codes, kinds = pd.factorize(words(types))
-    label = (codes * 2 + number) * 2 + (words(channel) == Channel.MAIL.value)
+    label = (codes * 2 + ~is_text(canonical)) * 2 + (words(channel) == Channel.MAIL.value)
     combinations, which = np.unique(label, return_inverse=True)
     known = [
         table.for_type(kinds[one // 4] or None, Channel.MAIL if one % 2 else Channel.PHONE, number=bool(one // 2 % 2))
@@ -229,6 +228,11 @@ def whole(column: pd.Series, missing: int = NONE) -> np.ndarray:
 def facts_of(column: pd.Series) -> np.ndarray:
     """A column of facts as bool, False for null."""
     return column.to_numpy(dtype="bool", na_value=False)
+
+
+def is_text(canonical: pd.Series) -> np.ndarray:
+    """Where a value is neither nothing nor a number; a mail counts as text too."""
+    return is_true(pc.invert(pc.starts_with(text(canonical), "+")))
 
 
 def is_filled(column: pd.Series) -> np.ndarray:

@@ -7,10 +7,12 @@ answers counts for a row is rules.md §3 "Channel and kommKz of a row".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
+
+import numpy as np
 
 from etl.records import Channel
 from etl.rules.canonical import canonical, e164
@@ -47,6 +49,8 @@ _DEFAULT: Final[Mapping[int, KommKz]] = MappingProxyType(
 )
 
 # Top-level contact fields of a person, lower-cased. Only "mobil" was seen, the rest is likely (advoware-api.md §2).
+MOBILE: Final = 3
+
 _FIELDS: Final[Mapping[str, int]] = MappingProxyType(
     {
         "telgesch": 1,
@@ -85,7 +89,7 @@ class KommKzTable:
         changed = {komm_kz: self._overridden(komm_kz, override) for komm_kz, override in overrides.items()}
         table = KommKzTable(MappingProxyType({**self.kinds, **changed}))
         for channel in Channel:
-            if not table._of(channel):
+            if not table.of(channel):
                 msg = f"sync.komm_kz: no kommKz is left for the channel {channel.value}; keep at least one relevant."
                 raise ValueError(msg)
         return table
@@ -108,12 +112,17 @@ class KommKzTable:
 
         ``number=False`` (text such as "skype:max") skips Sonstige, where text would not be sync-relevant any more.
         """
-        of_channel = [komm_kz for komm_kz in self._of(channel) if number or not self.kinds[komm_kz].numbers_only]
+        of_channel = self.of(channel, number=number)
         of_type = [komm_kz for komm_kz in of_channel if espo_type and self.kinds[komm_kz].espo_type == espo_type]
-        return min(of_type or of_channel or self._of(channel))
+        return min(of_type or of_channel or self.of(channel))
 
-    def _of(self, channel: Channel) -> list[int]:
-        return [komm_kz for komm_kz in self.kinds if self.channel(komm_kz) is channel]
+    def of(self, channel: Channel, *, number: bool = True) -> list[int]:
+        """Return every kommKz of a channel; ``number=False`` only those that take text."""
+        return [
+            komm_kz
+            for komm_kz, kind in self.kinds.items()
+            if self.channel(komm_kz) is channel and (number or not kind.numbers_only)
+        ]
 
     def _overridden(self, komm_kz: int, override: Mapping[str, Any]) -> KommKz:
         kind = self.kinds.get(komm_kz)
@@ -186,28 +195,28 @@ def row_channel(
     return table.channel(known) if marked else channel_by_shape(value)
 
 
-def row_komm_kz(  # noqa: PLR0913 - every source the rule lists
-    channel: Channel,
-    *,
-    marker_komm_kz: int | None,
-    baseline_komm_kz: int | None,
-    komm_kz: int,
-    field_komm_kz: int | None,
-    link_type: str | None,
-    mobile: bool,
-    table: KommKzTable,
-    number: bool = True,
-) -> int:
-    """Return the kommKz of a row: of the sources in the order of rules.md §3 the first whose kommKz fits the channel.
+def first_that_fits(
+    told: Sequence[np.ndarray], mail: np.ndarray, number: np.ndarray, table: KommKzTable
+) -> np.ndarray:
+    """Return the kommKz of each entry: of the sources in the order of rules.md §3 the first whose kommKz fits it.
 
-    ``number=False`` says that the value is text, which Sonstige does not take.
+    ``told``: one array a source, 0 where it is silent; ``mail``, ``number``: which entries are mails, and which hold a
+    number, as Sonstige takes no text. Where none fits, the channel's own: 1, mail 4.
     """
-    told = (marker_komm_kz, baseline_komm_kz, komm_kz, field_komm_kz)
-    for known in told:
-        if known and table.channel(known) is channel and (number or not table.numbers_only(known)):
-            return known
-    espo_type = link_type or ("Mobile" if mobile else None)
-    return table.for_type(espo_type, channel, number=number)
+    answer = np.zeros(len(mail), dtype="int64")
+    for source in told:
+        fitting = np.select(
+            [mail, number],
+            [np.isin(source, table.of(Channel.MAIL)), np.isin(source, table.of(Channel.PHONE))],
+            np.isin(source, table.of(Channel.PHONE, number=False)),
+        )
+        answer = np.where((answer == 0) & fitting, source, answer)
+    own = np.select(
+        [mail, number],
+        [table.for_type(None, Channel.MAIL), table.for_type(None, Channel.PHONE)],
+        table.for_type(None, Channel.PHONE, number=False),
+    )
+    return np.where(answer == 0, own, answer)
 
 
 def field_komm_kz(

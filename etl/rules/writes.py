@@ -275,9 +275,10 @@ def with_marker(entry: Entry, item: Item, steps: tuple[Step, ...]) -> Decision:
     if entry.marked and entry.variant is not Variant.VAR6:
         return Decision(entry, entry.variant, Verdict.GO, "", steps, pair=pair, drops=known(entry))
     remark = encode(item.value, entry.komm_kz, row.own_text)
-    mark = row_step("mark", entry.channel, row, entry.komm_kz, row.value, remark)
+    stands = remark == row.remark  # a copied row brings its marker along
+    mark = () if stands else (row_step("mark", entry.channel, row, entry.komm_kz, row.value, remark),)
     marked = replace(pair, unmarked=False, remark=remark)
-    return Decision(entry, entry.variant, Verdict.GO, "", (*steps, mark), pair=marked, drops=known(entry))
+    return Decision(entry, entry.variant, Verdict.GO, "", (*steps, *mark), pair=marked, drops=known(entry))
 
 
 def row_step(action: str, channel: Channel, row: RowSeen, komm_kz: int, value: str, remark: str) -> Step:

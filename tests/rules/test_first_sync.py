@@ -75,7 +75,6 @@ person   espo_fingerprint=1111 advo_fingerprint=2222
 now      x Office *        | 88001 0 x'        | m(x:1)
                            | 88002 0 y'        | m(y:2) Kanzlei
 plan     var4 E add 88002 2 | - > y            |
-         var4 A mark 88002 2 | y' > y'         | m(y:2) Kanzlei > m(y:2) Kanzlei
 """,
     "not trusted: a value that differs was changed in Advoware": """
 person   espo_fingerprint=1111 advo_fingerprint=2222
@@ -123,7 +122,6 @@ person   espo_fingerprint=1111 advo_fingerprint=1111 last_sync_at=2026-08-01
 now      x Office *        | 88001 0 x'        | m(x:1)
                            | 88002 0 y'        | m(y:2) Kanzlei
 plan     var4 E add 88002 2 | - > y            |
-         var4 A mark 88002 2 | y' > y'         | m(y:2) Kanzlei > m(y:2) Kanzlei
 """
     )
     assert not made.recovery

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.records import Channel
 from etl.rules.canonical import e164
-from etl.rules.kommkz import KommKzTable, channel_by_shape, field_komm_kz, row_channel, row_komm_kz
+from etl.rules.kommkz import KommKzTable, channel_by_shape, field_komm_kz, first_that_fits, row_channel
 from etl.rules.marker import MarkerKind
 
 PHONE, MAIL = Channel.PHONE, Channel.MAIL
@@ -209,79 +209,46 @@ def test_row_finds_its_channel(
     assert row_channel(value, kind, marker_komm_kz, komm_kz, "DE", TABLE) is channel
 
 
-row_kz = partial(
-    row_komm_kz,
-    marker_komm_kz=None,
-    baseline_komm_kz=None,
-    komm_kz=0,
-    field_komm_kz=None,
-    link_type=None,
-    mobile=False,
-    table=TABLE,
-)
+def row_kz(channel: Channel, *told: int, number: bool = True) -> int:
+    """The kommKz of one entry: marker, baseline, payload, top-level field, EspoCRM's type, mobile."""
+    sources = [np.array([one]) for one in told]
+    return int(first_that_fits(sources, np.array([channel is MAIL]), np.array([number]), TABLE)[0])
 
 
 @pytest.mark.parametrize(
     ("channel", "told", "komm_kz"),
     [
-        (PHONE, {"marker_komm_kz": 3, "baseline_komm_kz": 1, "mobile": False}, 3),  # K1
-        (PHONE, {"field_komm_kz": 3}, 3),  # K2
-        (MAIL, {}, 4),  # K4
-        (PHONE, {"mobile": True}, 3),  # K4
-        (PHONE, {}, 1),  # K5
-        (PHONE, {"baseline_komm_kz": 6, "komm_kz": 2}, 6),
-        (PHONE, {"komm_kz": 2, "field_komm_kz": 3}, 2),
-        (PHONE, {"field_komm_kz": 9, "link_type": "Home"}, 9),
-        (PHONE, {"link_type": "Home", "mobile": True}, 6),
-        (PHONE, {"link_type": "Hotline", "mobile": True}, 1),
-        (MAIL, {"marker_komm_kz": 3, "baseline_komm_kz": 8}, 8),  # a mail typed into a phone slot
-        (MAIL, {"marker_komm_kz": 3, "mobile": True}, 4),
-        (PHONE, {"komm_kz": 5, "field_komm_kz": 4}, 1),
-        (PHONE, {"baseline_komm_kz": 10}, 10),
-        (PHONE, {"baseline_komm_kz": 10, "number": False}, 1),
-        (PHONE, {"link_type": "Other", "number": False}, 1),
+        (PHONE, (3, 1), 3),  # K1
+        (PHONE, (0, 0, 0, 3), 3),  # K2
+        (MAIL, (), 4),  # K4
+        (PHONE, (0, 0, 0, 0, 0, 3), 3),  # K4
+        (PHONE, (), 1),  # K5
+        (PHONE, (0, 6, 2), 6),
+        (PHONE, (0, 0, 2, 3), 2),
+        (PHONE, (0, 0, 0, 9, 6), 9),
+        (PHONE, (0, 0, 0, 0, 6, 3), 6),
+        (MAIL, (3, 8), 8),  # a mail typed into a phone slot
+        (MAIL, (3, 0, 0, 0, 0, 3), 4),
+        (PHONE, (0, 0, 5, 4), 1),
+        (PHONE, (0, 10), 10),
     ],
 )
-def test_first_answer_that_fits_the_channel_is_the_kommkz(channel: Channel, told: dict[str, Any], komm_kz: int) -> None:
-    """Marker, baseline, payload, top-level field, EspoCRM's type, a mobile number, the default."""
-    assert row_kz(channel, **told) == komm_kz
-
-
-some_komm_kz = st.none() | st.integers(0, 13)
-
-
-@given(
-    st.sampled_from(Channel),
-    some_komm_kz,
-    some_komm_kz,
-    st.integers(0, 13),
-    some_komm_kz,
-    st.sampled_from([None, "Office", "Other", "Mobile", "x"]),
-    st.booleans(),
-    st.booleans(),
-)
-def test_kommkz_always_fits_the_channel_of_its_row(  # noqa: PLR0913, PLR0917
-    channel: Channel,
-    marker: int | None,
-    baseline: int | None,
-    payload: int,
-    field: int | None,
-    link_type: str | None,
-    mobile: bool,  # noqa: FBT001
-    number: bool,  # noqa: FBT001
+def test_first_answer_that_fits_the_channel_is_the_kommkz(
+    channel: Channel, told: tuple[int, ...], komm_kz: int
 ) -> None:
+    """Marker, baseline, payload, top-level field, EspoCRM's type, a mobile number, the default."""
+    assert row_kz(channel, *told) == komm_kz
+
+
+@pytest.mark.parametrize(("number", "komm_kz"), [(True, 10), (False, 1)])
+def test_text_is_never_sonstige(number: bool, komm_kz: int) -> None:  # noqa: FBT001
+    assert row_kz(PHONE, 0, 10, number=number) == komm_kz
+
+
+@given(st.sampled_from(Channel), st.lists(st.integers(0, 13), max_size=6), st.booleans())
+def test_kommkz_always_fits_the_channel_of_its_row(channel: Channel, told: list[int], number: bool) -> None:  # noqa: FBT001
     """Whatever is told, the marker written from it leads back to the same channel."""
-    komm_kz = row_komm_kz(
-        channel,
-        marker_komm_kz=marker,
-        baseline_komm_kz=baseline,
-        komm_kz=payload,
-        field_komm_kz=field,
-        link_type=link_type,
-        mobile=mobile,
-        table=TABLE,
-        number=number,
-    )
+    komm_kz = row_kz(channel, *told, number=number)
     value = (LANDLINE if number else TEXT) if channel is PHONE else "a@b.de"
     assert row_channel(value, MARKER, komm_kz, 0, "DE", TABLE) is channel
 
