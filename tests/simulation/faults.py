@@ -283,7 +283,7 @@ FAULTS: dict[str, Fault] = {
     "list of yesterday":              Fault(AFTER,  0.90, lists_of_yesterday, lambda hit: hit.is_list,
                                             unseen=True),
     "rows missing in a GET":          Fault(AFTER,  0.50, rows_are_missing, is_a_row_list, unseen=True),
-    "torn EspoCRM reads":             Fault(NATURE, nature={"torn_reads": 3}),
+    "torn EspoCRM reads":             Fault(Moment.EDIT, 0.30, nature={"torn_reads": 3}),
     "values shortened":               Fault(NATURE, nature={"max_tlf": 30}),
     "remarks shortened":              Fault(NATURE, nature={"max_bemerkung": 40}),
     "kommKz always 0":                Fault(NATURE, nature={"real_komm_kz": False}),

@@ -181,7 +181,8 @@ class Storm:
 
     def interfere(self, system: str, call: Call, person: Person | None, when: str) -> None:
         """Let somebody edit between two requests, mostly the person under way."""
-        chance = self.weather.people or self.weather.faults.get("people edit meanwhile", 0.0)
+        editing = {name: chance for name, chance in self.weather.faults.items() if FAULTS[name].moment is Moment.EDIT}
+        chance = max([self.weather.people, *editing.values()])
         if chance <= 0 or call.is_login:
             return
         who = person.number if person else "nobody"
@@ -189,7 +190,7 @@ class Storm:
         self.seen[f"{system}{who}{when}"] += 1
         if not self.fate.strikes(key, chance):
             return
-        self.struck["people edit meanwhile"] += 1
+        self.struck.update(list(editing))
         dice = self.fate.dice(key)
         victim = person if person is not None and dice.random() < 0.8 else dice.choice(self.firm.persons)
         before = {row["id"]: row for row in self.firm.rows(victim)}

@@ -73,11 +73,13 @@ class Witness:
             if key not in item:
                 continue
             again = sent.get(str(item[key]))
-            if again is not None and any(again.get(flag) != item[flag] for flag in FLAGS):
+            value = canon(item[key])
+            # a number typed into another row takes over that pair's flags; one that is shared is edited elsewhere too
+            moved = value in person.touched or value in self.firm.shared
+            if again is not None and not moved and any(again.get(flag) != item[flag] for flag in FLAGS):
                 yield Violation("EspoCRM's items are written whole", f"person{person.number}: {item} as {again}")
-            left = {canon(value) for value in sent}
-            if canon(item[key]) not in left:
-                yield from self.takes(person, canon(item[key]), unread)
+            if value not in {canon(one) for one in sent}:
+                yield from self.takes(person, value, unread)
 
     # Advoware's rows
 
