@@ -115,6 +115,9 @@ def erase_from_settings(store: Store, entity_id: str) -> None:
             # the position counts persons, so its place stays, empty
             begun["entities"] = ["" if one == entity_id else one for one in begun["entities"]]
             store.set_setting("backfill", json.dumps(begun))
+    failed = json.loads(store.setting("told_failed") or "[]")
+    if entity_id in failed:
+        store.set_setting("told_failed", json.dumps([one for one in failed if one != entity_id]))
 
 
 def rebuild(store: Store) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from etl.errors import ConfigError
+from etl.store.database import Store
 from jobs import conflicts, maintenance
 from jobs.export import export
 from jobs.forget import forget
@@ -76,6 +77,8 @@ def test_no_byte_of_a_forgotten_person_is_left_in_the_store_or_its_copies(office
     path = office.config.state.path
     assert {name for name, _ in found_in(path, VALUES)} >= {path.name}
     assert [name for name in bytes_beside(path) if name.startswith("state-")], "a backup is there"
+    with Store.open(path, now="2026-08-30 10:00:00", durable=False) as store:
+        store.set_setting("told_failed", f'["{entity}", "somebody else"]')
     office.espo.delete(entity)
     office.run(sweep=True)
     done = forgotten(office, entity)
@@ -84,6 +87,7 @@ def test_no_byte_of_a_forgotten_person_is_left_in_the_store_or_its_copies(office
     tables = [name for (name,) in office.remembered("select name from sqlite_master where type = 'table'")]
     for table in tables:
         assert not [row for row in office.remembered(f"select * from {table}") if entity in map(str, row)]
+    assert office.remembered("select value from settings where key = 'told_failed'") == [('["somebody else"]',)]
     assert office.remembered("select name from persons") == [("Erika Weiß",)]
     assert office.remembered("select espo_value from baseline") == [("+493022334455",)]
     assert office.remembered("select operator, reason from runs where trigger = 'forget'") == [
