@@ -25,6 +25,11 @@ from __future__ import annotations
 class AdvosyncError(Exception):
     """The message is one plain sentence: what, which record, what to do. It never holds a secret."""
 
+    @property
+    def kind(self) -> str:
+        """What happened, for the log: the message may quote a person's values, this does not."""
+        return type(self).__name__
+
 
 class ConfigError(AdvosyncError):
     """Wrong usage or configuration; nothing was started."""
@@ -96,6 +101,11 @@ class Refused(PersonError):
         self.reason = reason
         self.field = field
         self.type = type
+
+    @property
+    def kind(self) -> str:
+        """Which system refused, and its status."""
+        return f"Refused by {self.system} ({self.status})"
 
 
 class Gone(PersonError):

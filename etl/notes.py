@@ -23,7 +23,7 @@ def note_conflicts(run: Run, entity_id: str) -> None:
             run.espo.note(entity_id, conflict_note(conflict, run.limits.language))
             run.tally.writes["espocrm"] += 1
         except (PersonError, UnknownOutcome) as error:
-            run.log.warning("conflict_not_noted", entity_id=entity_id, error=str(error))
+            run.log.warning("conflict_not_noted", entity_id=entity_id, error=error.kind)
         mark_noted(run.store, [conflict["id"]], run.utcnow())
 
 

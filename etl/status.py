@@ -42,13 +42,19 @@ def put_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> EspoRecor
     try:
         answer = run.espo.write(entity_id, values)
     except (PersonError, UnknownOutcome) as error:
-        run.log.warning("status_not_written", entity_id=entity_id, error=str(error))
+        not_written(run, entity_id, error)
         return run.espo.fetch(entity_id)
     run.tally.writes["espocrm"] += 1
     with run.store.transaction():
         save_espo_meta(run, answer)
         update_person(run.store, entity_id, **{f"{name}_written": value for name, value in sent.items()})
     return answer
+
+
+def not_written(run: Run, entity_id: str, error: PersonError | UnknownOutcome) -> None:
+    """Report a status that could not be written; what it says in full may quote a value."""
+    run.log.warning("status_not_written", entity_id=entity_id, error=error.kind)
+    run.log.debug("status_not_written", entity_id=entity_id, error=str(error))
 
 
 def sent_columns(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +87,8 @@ def fail_person(run: Run, entity_id: str, error: PersonError) -> None:
         )
         mark_due(run.store, [entity_id], "a sync failed", run.utcnow())
     run.tally.failed[entity_id] = message
-    run.log.error("person_failed", entity_id=entity_id, error=message, retry_count=failure.retry_count)
+    run.log.error("person_failed", entity_id=entity_id, error=error.kind, retry_count=failure.retry_count)
+    run.log.debug("person_failed", entity_id=entity_id, error=message)
     show_status(
         run,
         entity_id,
@@ -100,7 +107,7 @@ def show_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> None:
     try:
         put_status(run, entity_id, values)
     except PersonError as error:
-        run.log.warning("status_not_written", entity_id=entity_id, error=str(error))
+        not_written(run, entity_id, error)
 
 
 def show_deleted(run: Run, entity_id: str) -> None:

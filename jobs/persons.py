@@ -192,7 +192,8 @@ def tried(run_: Run, saved: Saved) -> bool:
         else:
             agree_quietly(run_, saved, run_.looks[saved.plan.entity_id])
     except (Gone, Moved, UnknownOutcome) as moved:
-        run_.log.info("planned_again", reason=str(moved))
+        run_.log.info("planned_again", reason=moved.kind)
+        run_.log.debug("planned_again", reason=str(moved))
         if isinstance(moved, UnknownOutcome):
             unconfirmed(run_, saved.plan.entity_id, moved)
         return False

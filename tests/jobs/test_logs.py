@@ -12,9 +12,13 @@ import structlog
 
 from jobs import logs
 from jobs.config import LogFormat
+from jobs.sandbox.people import random_edits
+from jobs.sandbox.simulator import Answer, Call
+from tests.practice import Practice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 SECRET = 'p"ä w/ö+rd'
 
@@ -94,3 +98,36 @@ def test_a_trace_shows_no_local_variables() -> None:
         structlog.get_logger().exception("failed")
     assert "ValueError" in stream.getvalue()
     assert "1234560" not in stream.getvalue().replace('"1234560"', "")
+
+
+def refused_with_a_quotation(call: Call) -> Answer | None:
+    return Answer(400, {"Content-Type": "text/plain"}, call.body.encode()) if call.is_write else None
+
+
+def names_and_values(practice: Practice) -> set[str]:
+    """What stands in both systems of people: names, numbers, mails, remarks."""
+    records = [practice.espo.record(entity_id) for entity_id, _ in practice.linked()]
+    items = [item for record in records for item in practice.espo.items(record["id"])]
+    rows = [row for _, betnr in practice.linked() for row in practice.advo.rows(betnr)]
+    return {
+        *(record["name"] for record in records),
+        *(item.get("phoneNumber") or item["emailAddress"] for item in items),
+        *(row[name] for row in rows for name in ("tlf", "bemerkung") if row[name]),
+    }
+
+
+@pytest.mark.parametrize(("level", "quotes"), [(logging.INFO, False), (logging.DEBUG, True)])
+def test_above_debug_no_name_and_no_value_of_a_person_is_logged(tmp_path: Path, level: int, *, quotes: bool) -> None:
+    stream = configured(level=level)
+    practice, seen = Practice.of(tmp_path, 12), set()
+    for seed, system in enumerate((None, practice.espo, practice.advo, None)):
+        if system is not None:
+            system.before = refused_with_a_quotation
+        practice.run(sweep=True)
+        practice.espo.before = practice.advo.before = None
+        seen |= names_and_values(practice)
+        random_edits(practice.espo, practice.advo, 20, seed)
+        seen |= names_and_values(practice)
+    logged = stream.getvalue()
+    assert "person_failed" in logged
+    assert any(value in logged for value in seen) is quotes
