@@ -119,7 +119,7 @@ def texts_stand_where_meant(firm: Firm, person: Person, told: set[tuple[str, str
 
 def kinds_fit(firm: Firm, person: Person) -> None:
     """EspoCRM's items keep what people chose for them, and their rows have the kommKz of the type they chose."""
-    if person.kinds & {"meanwhile", "swap_rows", "fill_row", "copy_row", "double_row"}:
+    if person.kinds & {"meanwhile", "swap_rows", "fill_row", "copy_row", "double_row", "relink"}:
         return
     kept = {value: one for value, one in person.marks.items() if value not in firm.shared}
     now = {value: one for value, one in marks_of(firm, person).items() if value in kept}

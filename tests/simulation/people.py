@@ -58,7 +58,7 @@ class People:
     def note_texts(self, person: Person, before: Mapping[int, Json]) -> None:
         """Remember beside which values people's own texts stand on purpose."""
         for row in self.firm.rows(person):
-            if row != before.get(row["id"]) and is_relevant(row["tlf"]):
+            if row != before.get(row["id"]) and row["tlf"]:
                 person.meant.setdefault(own_text(row["bemerkung"]), set()).add(canon(row["tlf"]))
 
     # in EspoCRM
