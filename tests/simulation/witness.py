@@ -74,15 +74,10 @@ class Witness:
             if key not in item:
                 continue
             again = sent.get(str(item[key]))
-<<<<<<< Updated upstream
             value = canon(item[key])
             # a number typed into another row takes over that pair's flags; one that is shared is edited elsewhere too
-            moved = value in person.touched or value in self.firm.shared
+            moved = value in person.touched or value in self.firm.shared or bool(person.kinds & EXCHANGES)
             if again is not None and not moved and any(again.get(flag) != item[flag] for flag in FLAGS):
-=======
-            exchanged = bool(person.kinds & EXCHANGES)  # an item goes with its row, its flags with the item
-            if again is not None and not exchanged and any(again.get(flag) != item[flag] for flag in FLAGS):
->>>>>>> Stashed changes
                 yield Violation("EspoCRM's items are written whole", f"person{person.number}: {item} as {again}")
             if value not in {canon(one) for one in sent}:
                 yield from self.takes(person, value, unread)
