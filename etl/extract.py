@@ -21,10 +21,9 @@ from etl.store.baseline import end_baseline, types_moved
 from etl.store.due import (
     SEEN_MODIFIED,
     clear_due,
-    hot_persons,
     mark_due,
     no_longer_shared,
-    oldest_looks,
+    persons_to_poll,
     shared_betnrs,
     try_at_once,
 )
@@ -260,12 +259,10 @@ def poll_advoware(run: Run, taken: Sequence[str]) -> list[Read[Person, AdvoPerso
 
     At least half of the budget goes to the oldest looks, the rest to persons that changed lately on either side.
     """
-    budget = run.limits.poll_budget
-    hot = hot_persons(run.store, budget // 2, excluding=taken, only=run.limits.only)
-    excluding = [*taken, *(one["entity_id"] for one in hot)]
-    oldest = oldest_looks(run.store, budget - len(hot), excluding=excluding, only=run.limits.only)
+    polled: Sequence[Person] = persons_to_poll(
+        run.store, run.utcnow(), run.limits.poll_budget, taken, run.limits.only
+    )
     changed: list[Read[Person, AdvoPerson]] = []
-    polled: list[Person] = [*oldest, *hot]
     read = overlapped(
         run, "Advoware", polled, lambda one: run.advoware.fetch(one["betnr"]), run.limits.advo_readers
     )

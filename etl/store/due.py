@@ -41,6 +41,10 @@ NOT_EXCLUDED: Final = "persons.entity_id not in (select value from json_each(:ex
 
 LATEST_CHANGE: Final = "max(ifnull(persons.espo_changed_at, ''), ifnull(persons.advo_changed_at, ''))"
 
+LOOK_IS_LATE: Final = f"""
+    (unixepoch(:now) - unixepoch(persons.advo_seen_at)) * (unixepoch(:now) - unixepoch(persons.advo_seen_at))
+    / max(1.0, unixepoch(:now) - unixepoch({LATEST_CHANGE}))
+"""
 
 CHANGED_SINCE_SEEN: Final = """
     (
@@ -246,11 +250,17 @@ def oldest_looks(
 
 def hot_persons(
     store: Store,
+    now: str,
     limit: int,
     excluding: Collection[str] = (),
     only: Collection[Key] = (),
 ) -> list[dict[str, Any]]:
-    """Return the persons to look at in Advoware that changed most recently on either side; never changed ones not."""
+    """Return the persons to look at in Advoware because they changed, on either side; never changed ones not.
+
+    First whose look is old for how lately they changed. Who changed a while ago changes again about once in such a
+    while, and looks find edits soonest where they come as often as the square root of that: so the measure is the age
+    of the look, squared, over the age of the change (tests/bench/early.py).
+    """
     return store.rows(
         f"""
         select *
@@ -260,11 +270,26 @@ def hot_persons(
             and {NOT_EXCLUDED}
             and status is not 'deleted_in_advoware'
             and (espo_changed_at is not null or advo_changed_at is not null)
-        order by {LATEST_CHANGE} desc, entity_id
+        order by
+            {LOOK_IS_LATE} desc,
+            entity_id
         limit :limit
         """,
-        {"limit": limit, **restriction(only, excluding)},
+        {"now": now, "limit": limit, **restriction(only, excluding)},
     )
+
+
+def persons_to_poll(
+    store: Store,
+    now: str,
+    budget: int,
+    excluding: Collection[str] = (),
+    only: Collection[Key] = (),
+) -> list[dict[str, Any]]:
+    """Return whom to look at in Advoware though nobody said they changed: at least half of them the oldest looks."""
+    hot = hot_persons(store, now, budget // 2, excluding, only)
+    taken = [*excluding, *(one["entity_id"] for one in hot)]
+    return [*oldest_looks(store, budget - len(hot), taken, only), *hot]
 
 
 def shared_betnrs(store: Store) -> list[tuple[int, list[str]]]:

@@ -13,6 +13,7 @@ from etl.store.due import (
     mark_due,
     next_of_sweep,
     oldest_looks,
+    persons_to_poll,
     shared_betnrs,
 )
 from etl.store.holds import hold_persons, open_holds, release_holds
@@ -115,13 +116,29 @@ def test_the_oldest_look_comes_first_never_looked_at_before_all(firm: Store) -> 
     assert ids(oldest_looks(firm, 2, excluding=["c"])) == "d b"
 
 
-def test_the_persons_changed_most_recently_on_either_side_are_hot(firm: Store) -> None:
+def test_of_persons_looked_at_together_the_latest_changed_on_either_side_is_hottest(firm: Store) -> None:
+    for entity_id in "abcdes":
+        update_person(firm, entity_id, advo_seen_at="2026-08-30 08:00:00")
     update_person(firm, "a", espo_changed_at=EARLIER)
     update_person(firm, "b", advo_changed_at=LATER)
     update_person(firm, "c", espo_changed_at=NOW, advo_changed_at=EARLIER)
     update_person(firm, "s", espo_changed_at=LATER)
-    assert ids(hot_persons(firm, 10)) == "b c a"
-    assert ids(hot_persons(firm, 1, excluding=["b"])) == "c"
+    assert ids(hot_persons(firm, LATER, 10)) == "b c a"
+    assert ids(hot_persons(firm, LATER, 1, excluding=["b"])) == "c"
+
+
+def test_who_was_just_looked_at_leaves_the_look_to_somebody_else(firm: Store) -> None:
+    update_person(firm, "a", advo_changed_at="2026-08-30 10:05:00", advo_seen_at="2026-08-30 10:14:00")
+    update_person(firm, "b", advo_changed_at="2026-08-27 10:15:00", advo_seen_at="2026-08-30 08:00:00")
+    assert ids(hot_persons(firm, LATER, 10)) == "b a"
+
+
+def test_half_of_a_poll_goes_to_the_oldest_looks_and_nobody_is_polled_twice(firm: Store) -> None:
+    for hour, entity_id in enumerate("abcde"):
+        update_person(firm, entity_id, advo_seen_at=f"2026-08-30 0{hour}:00:00", advo_changed_at=NOW)
+    assert sorted(ids(persons_to_poll(firm, LATER, 4)).split()) == ["a", "b", "c", "d"]
+    assert ids(persons_to_poll(firm, LATER, 4))[:3] == "c d"
+    assert ids(persons_to_poll(firm, LATER, 4, excluding=["a"])) == "d e b c"
 
 
 def test_records_that_share_a_betnr_are_named(firm: Store, listed: Callable[..., Listing]) -> None:
