@@ -41,6 +41,11 @@ class Options:
         return self.sweep or self.whole or self.backfill is not None
 
     @property
+    def kind(self) -> str:
+        """What ``runs`` calls it: a sync of persons who were named is no run over everybody, as ``status`` wants it."""
+        return "person" if self.persons and self.trigger == "sync" else self.trigger
+
+    @property
     def about(self) -> int | None:
         """The run or conflict the command was given."""
         return next((one for one in (self.approve_run, self.undo_run, self.restore) if one is not None), None)

@@ -43,7 +43,7 @@ def started(order: Order) -> int:
         order.store,
         now=order.world.now(),
         version=version("advosync"),
-        trigger=order.options.trigger,
+        trigger=order.options.kind,
         direction=order.direction,
         scope=order.scope,
         operator=order.options.operator,

@@ -31,7 +31,7 @@ def attended(config: Config, options: Options, do: Callable[[], RunReport], *, w
     """Do a run and let the world hear of it; the dead man's switch only of one that goes over everybody."""
     if not options.write:
         return do()
-    alarm = options.trigger in PERIODIC and not options.persons
+    alarm = options.kind in PERIODIC
     tell_switch(config, world, Event.START, alarm=alarm)
     try:
         report = do()

@@ -15,9 +15,12 @@ import yaml
 from etl.errors import ConfigError
 from etl.store import standing as queries
 from etl.store.database import Store
+from etl.store.holds import hold_persons
+from etl.store.persons import update_person
 from etl.store.runs import finish_run, start_run
 from jobs import cli
 from jobs.exit_codes import ExitCode
+from jobs.lock import Lease
 from jobs.moments import text_of, time_of
 from jobs.sandbox.simulator import Unreachable
 from jobs.standing import age, exit_code, how_it_stands, lines, promised
@@ -96,9 +99,32 @@ def test_an_outage_after_a_success_makes_the_success_older_and_older(firm: Firm)
     assert exit_code(found, firm.clock(), timedelta(minutes=60)) is ExitCode.DONE
 
 
-def test_plans_and_keeping_house_are_no_success(firm: Firm) -> None:
+def test_plans_and_single_persons_are_no_success(firm: Firm) -> None:
     firm.go(trigger="plan", write=False)
+    firm.go(persons=("200001",))
     assert stands(firm)["last_success"] is None
+
+
+def test_trouble_is_told_in_one_place(firm: Firm) -> None:
+    run_id = firm.go().run_id
+    first, second, third, *_ = [one.id for one in firm.espo.store.records.values() if one.values["betnr"]]
+    now = firm.world.now()
+    with firm.store() as store:
+        update_person(store, first, status="failed", next_retry_at=text_of(firm.clock() + timedelta(minutes=5)))
+        tomorrow = text_of(firm.clock() + timedelta(days=1))
+        update_person(store, second, status="permanently_failed", auto_reset_at=tomorrow)
+        hold_persons(store, [{"run_id": run_id, "entity_id": third, "betnr": 1, "kind": "removals", "held_at": now}])
+        queries.count_skipped(store, "sync", 2, now)
+        store.set_setting(queries.SWEEP_AFTER, "6a95")
+        with Lease.acquire(store, host="here", pid=4711, alive=bool, lease_seconds=120, now=now):
+            firm.clock.advance(60)
+            said = told(firm)
+    assert said["Retries"] == "1 failed (next in 4 min), 1 permanently failed (next in 23 h 59 min)"
+    assert said["Held"] == f"1 by run {run_id} (removals); see `advosync held`"
+    assert said["Skipped"] == "2 × sync, last 1 min ago"
+    assert said["Sweep"] == "never; one is under way, behind 6a95"
+    assert said["Under way"] == f"process 4711 on here, since {now} UTC"
+    assert said["Persons"] == "4 clean, 1 failed, 1 permanently failed"
 
 
 @pytest.mark.parametrize(("text", "span"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86_400)])
