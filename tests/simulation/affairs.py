@@ -52,6 +52,7 @@ def relink(firm: Firm, person: Person, dice: Random) -> str | None:
         return None
     if dice.random() < 0.5:
         firm.advo.copy_person(old, new)
+        person.copied |= set(entries_of_rows(firm.advo.rows(new)))
     else:
         firm.advo.add_person(new, f"Ben Muster{person.number}")
         add_row(firm, Person(person.number, "", new), f"0511 {person.new_number()}", person.text(dice), 1)

@@ -165,17 +165,17 @@ class Life:
     # To rest
 
     def come_to_rest(self, *, sweeps: bool = False) -> None:
-        """Calm runs until two in a row write nothing; then a sweep must find nothing they missed.
+        """Calm runs until one writes nothing and nobody is due; then a sweep must find nothing they missed.
 
         With ``sweeps`` every run looks at everybody, so that one that writes nothing tells.
         """
-        quiet, sweeps = 0, sweeps or any(person.kinds & UNSEEN for person in self.firm.persons)
+        sweeps = sweeps or any(person.kinds & UNSEEN for person in self.firm.persons)
         for number in range(ENOUGH):
             self.firm.clock.advance(26 * 3600 if number % 6 == 5 else 600)
             ended = self.step(sweep=sweeps)
-            quiet = quiet + 1 if ended == "done" and not self.writes and not self.waiting() else 0
-            self.approve()
-            if quiet == (1 if sweeps else 2):  # a run does not look again at whom it looked at for nothing
+            quiet = ended == "done" and not self.writes and not self.waiting()
+            held = self.approve()
+            if quiet and not held:
                 break
         else:
             raise Violation("nobody is stuck", f"not at rest after {ENOUGH} runs: {self.waiting()}")
@@ -220,11 +220,13 @@ class Life:
         self.storm.forget()
         self.kept.clear()
 
-    def approve(self) -> None:
-        """The operator looks at what is held and lets it go on."""
-        for (held,) in query(self.path, "select distinct run_id from holds where released_at is null"):
+    def approve(self) -> bool:
+        """The operator looks at what is held and lets it go on; whether anything was."""
+        holds = query(self.path, "select distinct run_id from holds where released_at is null")
+        for (held,) in holds:
             self.firm.clock.advance(60)
             self.step(approve_run=held, operator="op")
+        return bool(holds)
 
     def remember(self) -> None:
         """Both sides agree: what comes next is compared with this."""
@@ -292,6 +294,8 @@ class Life:
         for person in self.firm.persons:
             for text, value in told.get(person.entity_id, ()):
                 person.meant.setdefault(text, set()).add(value)
+            if self.nature.direction != "both":  # what a direction holds back under a copied marker looks agreed then
+                person.excused |= person.copied
         for entity_id, values in values_that_lost(self.path).items():
             self.kept.setdefault(entity_id, set()).update(values)
         self.tell("an old backup is put back" if backup else "state store deleted")

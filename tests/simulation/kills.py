@@ -14,6 +14,7 @@ from tests.simulation.chance import Fate
 from tests.simulation.faults import Weather
 from tests.simulation.history import Life, a_life
 from tests.simulation.invariants import Violation
+from tests.simulation.memory import remembered_plans
 from tests.simulation.worlds import Nature, go_back, keep
 
 NEVER = 10_000
@@ -32,7 +33,8 @@ class Kill:
 
 def kills(seed: int, *, later: bool, persons: int = 2, only: int | None = None) -> Iterator[Kill]:
     """Kill the run at each of its moments in turn (or ``only`` at one) and say what was wrong at rest."""
-    with a_life(seed, persons=persons, nature=Nature.drawn(Fate(seed).dice("nature"), persons)) as life:
+    nature = Nature.drawn(Fate(seed).dice("nature"), persons)
+    with a_life(seed, persons=persons, nature=nature) as life, remembered_plans():
         if later:
             life.come_to_rest()
             life.edit_all("edits", share=1.0)

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from jobs.sandbox.advoware import AdvoSim
-from jobs.sandbox.advoware_rows import Beteiligter
+from jobs.sandbox.advoware_rows import Beteiligte, Beteiligter
 from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.simulator import SimClock
 from tests.simulation.chance import Fate
@@ -74,7 +74,7 @@ class Person:
     ``meant``: the values each own text was written for; ``away``: why neither side may be touched; ``elsewhere``: the
     number of the Beteiligten it was linked to before; ``asked``: values whose type in EspoCRM decides the kommKz;
     ``marks``: type, optOut and invalid of EspoCRM's items as people left them; ``crowded``: it has, or had, more
-    numbers than EspoCRM holds.
+    numbers than EspoCRM holds; ``copied``: values of rows that came with another Beteiligten's markers.
     """
 
     number: int
@@ -96,6 +96,7 @@ class Person:
     texts: dict[int, str] = field(default_factory=dict)
     excused: set[str] = field(default_factory=set)
     crowded: bool = False
+    copied: set[str] = field(default_factory=set)
     synced: bool = False
     drawn: int = 0
 
@@ -167,7 +168,7 @@ class Moment:
 
     at: timedelta
     espo: tuple[Any, ...]
-    advo: dict[int, Beteiligter]
+    advo: Beteiligte
     persons: list[Person]
     untouchable: dict[int, list[dict[str, Any]]]
 
@@ -177,14 +178,14 @@ def keep(firm: Firm) -> Moment:
     store = firm.espo.store
     espo = copy.deepcopy((store.records, store.notes, store.phones, store.mails))
     people = copy.deepcopy((firm.persons, firm.untouchable))
-    return Moment(firm.clock.offset, espo, copy.deepcopy(firm.advo.beteiligte.persons), *people)
+    return Moment(firm.clock.offset, espo, copy.deepcopy(firm.advo.beteiligte), *people)
 
 
 def go_back(firm: Firm, moment: Moment) -> None:
     """Let everything be as it was then."""
     store = firm.espo.store
     store.records, store.notes, store.phones, store.mails = copy.deepcopy(moment.espo)
-    firm.advo.beteiligte.persons = copy.deepcopy(moment.advo)
+    firm.advo.beteiligte = copy.deepcopy(moment.advo)
     firm.persons[:], firm.untouchable = copy.deepcopy((moment.persons, moment.untouchable))
     firm.clock.offset = moment.at
 

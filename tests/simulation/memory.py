@@ -1,0 +1,49 @@
+"""Plans remembered for the time of a block: the diff is pure, so what it once said of the same frames it says again.
+
+Where one world is gone back to again and again (``kills.py``) most plans are of states planned before. That the same
+frames give the same plan is held by ``tests/test_diff.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+
+from etl import diff
+from etl.diff import Plan
+from etl.rules.entry import Policy
+from etl.store import snapshots
+from jobs import persons
+
+PLAN = "plan_of"  # the name under which jobs.persons knows the diff
+
+
+@contextmanager
+def remembered_plans() -> Iterator[None]:
+    """Build no frame and make no plan twice."""
+    frames: dict[tuple[object, ...], pd.DataFrame] = {}
+    plans: dict[tuple[object, ...], Plan] = {}
+    real_frame, real_plan = snapshots.frame, diff.plan
+
+    def frame(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, str]) -> pd.DataFrame:
+        key = (id(schema), *rows)
+        if key not in frames:
+            frames[key] = real_frame(rows, schema)
+        return frames[key]
+
+    def plan(of: Mapping[str, pd.DataFrame], policy: Policy, types: Mapping[str, str] | None = None) -> Plan:
+        key = (*(id(one) for one in of.values()), repr(policy), *sorted((types or {}).items()))
+        if key not in plans:
+            plans[key] = real_plan(of, policy, types)
+        return plans[key]
+
+    snapshots.frame = frame
+    setattr(persons, PLAN, plan)
+    try:
+        yield
+    finally:
+        snapshots.frame = real_frame
+        setattr(persons, PLAN, real_plan)
