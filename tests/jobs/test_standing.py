@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,12 +23,17 @@ from jobs import cli
 from jobs.exit_codes import ExitCode
 from jobs.lock import Lease
 from jobs.moments import text_of, time_of
+from jobs.options import Options
+from jobs.pipeline import run
 from jobs.sandbox.simulator import Unreachable
 from jobs.standing import age, exit_code, how_it_stands, lines, promised
 from tests.firm import Firm
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+MAIL = "neu@kanzlei-muster.de"
 
 
 @pytest.fixture
@@ -160,6 +166,32 @@ def test_where_looks_would_take_longer_the_sweep_bounds_it(firm: Firm) -> None:
     assert promise(firm, 250_000)[1] == 86_400 + 25 + 25_000
     firm.configured(advoware={"poll_budget": 0, "max_requests_per_second": 0})
     assert promise(firm, 100)[1] == 86_400 + 25
+
+
+def test_what_is_promised_is_kept(tmp_path: Path) -> None:
+    """All are edited in Advoware right after a run, and one in EspoCRM too late to count as settled in the next."""
+    firm = Firm.of(tmp_path, persons=24, advoware={"poll_budget": 6})
+    while firm.disagreements():
+        firm.go()
+    promise = stands(firm)["promise"]
+    people = [one.values["betnr"] for one in firm.espo.store.records.values() if one.values["betnr"]]
+    in_advo_at = firm.clock()
+    for number, betnr in enumerate(people):
+        firm.advo.add_row(betnr, f"0511 43210{number:02}")
+    firm.clock.advance(898)
+    entity_id = next(one.id for one in firm.espo.store.records.values() if one.values["betnr"] == people[-1])
+    firm.espo.edit(entity_id, mails=[MAIL])
+    in_espo_at, arrived_at = firm.clock(), None
+    for until_the_next_run in chain([2], repeat(900)):
+        firm.clock.advance(until_the_next_run)
+        run(firm.config, Options(), world=firm.world)
+        if MAIL in {row["tlf"] for row in firm.advo.rows(people[-1])}:
+            arrived_at = arrived_at or firm.clock()
+        if not firm.disagreements():
+            break
+    assert arrived_at is not None
+    assert 900 < (arrived_at - in_espo_at).total_seconds() <= promise["espocrm_edit_seconds"]
+    assert 1800 < (firm.clock() - in_advo_at).total_seconds() <= promise["advoware_edit_seconds"]
 
 
 # The command ---------------------------------------------------------------------------------------------------
