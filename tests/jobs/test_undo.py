@@ -339,9 +339,9 @@ def test_a_conflict_whose_entry_was_edited_since_stays_open(office: Any) -> None
 
 
 def test_a_backfill_in_chunks_is_undone_as_a_whole_and_that_too(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, 25)
+    desk = Desk(tmp_path, 14)
     before = desk.sides()
-    filled = desk.run(trigger="backfill", backfill=Selection(everybody=True, chunk=6))
+    filled = desk.run(trigger="backfill", backfill=Selection(everybody=True, chunk=3))
     after = desk.sides()
     assert len(filled.chunks) > 3
     planned = desk.run(trigger="plan", undo_run=filled.run_id, whole=True, write=False).changes
@@ -356,9 +356,9 @@ def test_a_backfill_in_chunks_is_undone_as_a_whole_and_that_too(tmp_path: Path) 
 
 
 def test_what_a_guard_held_of_an_undo_in_chunks_is_approved_as_a_whole(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, 25)
+    desk = Desk(tmp_path, 14)
     before = desk.sides()
-    filled = desk.run(trigger="backfill", backfill=Selection(everybody=True, chunk=6))
+    filled = desk.run(trigger="backfill", backfill=Selection(everybody=True, chunk=3))
     after = desk.sides()
     narrow = desk.config.guards.model_copy(update={"max_removals": 0})
     desk.config = desk.config.model_copy(update={"guards": narrow})
