@@ -53,7 +53,7 @@ def settle_person(run: Run, entity_id: str, espo: EspoRecord, advo: AdvoPerson) 
     if done:
         for decision in open_decisions(run.store, [entity_id]):
             if decision["id"] not in unmended.undone:
-                take_in(run, decision, done, advo)
+                take_in(run, decision, done, advo, unmended.unmarked)
     settle(run.store, entity_id, keeping=unmended.changes)
 
 
@@ -138,8 +138,10 @@ def same_marker(found: str | None, sent: str | None) -> bool:
     return (ours.kind, ours.value, ours.komm_kz) == (theirs.kind, theirs.value, theirs.komm_kz)
 
 
-def take_in(run: Run, decision: Change, done: Sequence[Change], advo: AdvoPerson) -> None:
-    """Move the baseline of one decided entry to what its done writes left on both sides."""
+def take_in(
+    run: Run, decision: Change, done: Sequence[Change], advo: AdvoPerson, unmarked: Mapping[int, str]
+) -> None:
+    """Move the baseline of one decided entry to what its done writes left on both sides; ``unmarked``: on purpose."""
     own = [change for change in done if change["decision_id"] == decision["id"]]
     if not counts_as_done(decision, own, [change for change in done if change["run_id"] == decision["run_id"]]):
         return
@@ -149,10 +151,11 @@ def take_in(run: Run, decision: Change, done: Sequence[Change], advo: AdvoPerson
         return
     drop_baseline(run.store, decision["entity_id"], decision["drops"])
     if decision["foreseen"] is not None:
-        komm_id = decision["foreseen"]["komm_id"] or next(
+        komm_id: Any = decision["foreseen"]["komm_id"] or next(
             (change["komm_id"] for change in own if change["komm_id"]), None
         )
-        save_baseline(run.store, [{**decision["foreseen"], "komm_id": komm_id}], run.utcnow())
+        on_purpose = {"unmarked": True, "remark": unmarked[komm_id]} if komm_id in unmarked else {}
+        save_baseline(run.store, [{**decision["foreseen"], "komm_id": komm_id, **on_purpose}], run.utcnow())
 
 
 def counts_as_done(decision: Change, own: Sequence[Change], of_run: Sequence[Change]) -> bool:

@@ -127,8 +127,9 @@ def show_shared(run: Run, entity_id: str, message: str) -> None:
 
 
 def give_up_for_now(run: Run, entity_id: str) -> None:
-    """A person that kept moving: nothing of it is wrong, it stays due."""
+    """A person that kept moving: nothing of it is wrong, it stays due; what is to be mended stays open."""
+    unmended = run.interrupted.get(entity_id)
     with run.store.transaction():
-        settle(run.store, entity_id)
+        settle(run.store, entity_id, keeping=unmended.changes if unmended else ())
         mark_due(run.store, [entity_id], "changed while it was synced", run.utcnow())
     run.tally.waiting.add(entity_id)

@@ -7,7 +7,7 @@ without marker, so that the own text is whole. A run that dies before it could r
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -72,11 +72,15 @@ def begins(sent: str | None, found: str | None) -> bool:
 
 @dataclass(frozen=True)
 class Interrupted:
-    """What a broken run left unmended: the writes to put back, those to write without marker, the decisions undone."""
+    """What a broken run left unmended: the writes to put back, those to write without marker, the decisions undone.
+
+    ``unmarked``: the remarks it had written without marker already, by komm_id.
+    """
 
     put_back: tuple[Change, ...] = ()
     unmark: tuple[Change, ...] = ()
     undone: frozenset[int] = frozenset()
+    unmarked: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def changes(self) -> list[int]:
@@ -107,6 +111,7 @@ def interrupted(done: Sequence[Change], rows: Iterable[Row]) -> Interrupted:
         tuple(one for one in ours if one["decision_id"] in undone),
         tuple(one for one in ours if one["decision_id"] not in undone and read[one["id"]] is Reading.REMARK_CUT),
         undone,
+        {komm_id: one["new_remark"] or "" for komm_id, one in last.items() if one["action"] == UNMARK},
     )
 
 

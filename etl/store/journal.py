@@ -144,7 +144,7 @@ def open_changes(store: Store, entity_ids: Sequence[str] | None = None) -> list[
                 :entity_ids is null
                 or changes.entity_id in (select value from json_each(:entity_ids))
             )
-        order by changes.entity_id, changes.run_id, changes.seq, changes.id
+        order by changes.entity_id, changes.id
         """,
         {"entity_ids": None if entity_ids is None else list(entity_ids)},
     )

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from jobs.sandbox.simulator import Call
+from jobs import persons
+from jobs.sandbox.simulator import Call, ConnectionLost
 from tests.simulation.faults import Weather
 from tests.simulation.history import Life, a_life
 from tests.simulation.oracle import own_text
 from tests.simulation.worlds import Firm, Nature, Person, add_row
 
 MOBILE, OFFICE, FAX, HOME = "+491712000001", "+495112000001", "+495112000002", "+495112000003"
+CUTTING = Nature(persons=0, scope="entry", max_bemerkung=40)
 MAIL, OTHER_MAIL = "anna@muster.de", "neu@muster.de"
 BETNR = 300_001
 
@@ -316,6 +318,36 @@ def test_a_crash_at_any_moment_around_a_remark_advoware_shortens(point: int, lon
         one.rest()
         assert one.espo == one.advo == {OFFICE, FAX}
         assert own_texts(one.remarks) == {"nur vormittags, Gegner"}
+
+
+@pytest.mark.parametrize("lost", [{1}, {2}, {1, 2}, {2, 3}, {1, 2, 3}], ids=str)
+def test_answers_lost_around_a_remark_advoware_shortens(lost: set[int]) -> None:
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=CUTTING) as one:
+        with one.edited():
+            add_row(one.firm, one.person, "0511 2000002", "nur vormittags, Gegner", 1)
+        for number in lost:
+            one.at("PUT", "Kommunikationen", lose_the_answer, number=number)
+        one.sync()
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, FAX}
+        assert own_texts(one.remarks) == {"nur vormittags, Gegner"}
+
+
+def test_who_is_given_up_with_a_shortened_remark_is_mended_by_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed 10050: the run forgot what it had found shortened."""
+    monkeypatch.setattr(persons, "ATTEMPTS", 1)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=CUTTING) as one:
+        with one.edited():
+            add_row(one.firm, one.person, "0511 2000002", "nur vormittags, Gegner", 1)
+        one.at("PUT", "Kommunikationen", lose_the_answer)
+        one.sync()
+        assert own_texts(one.remarks) != {"nur vormittags, Gegner"}
+        one.rest()
+        assert own_texts(one.remarks) == {"nur vormittags, Gegner"}
+
+
+def lose_the_answer() -> None:
+    raise ConnectionLost
 
 
 def own_texts(remarks: list[str]) -> set[str]:
