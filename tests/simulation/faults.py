@@ -67,7 +67,8 @@ class Hit:
 @dataclass(frozen=True)
 class Fault:
     """``chance``: how often it strikes in a trial. ``blinding``: the sync may have lost what it knew, so that a right
-    answer is not unique any more; nothing may be lost all the same. ``unseen``: only a sweep looks again."""
+    answer is not unique any more; nothing may be lost all the same. ``unseen``: only a sweep looks again.
+    ``agreed``: it strikes only whom both sides agreed on before, so never a first sync."""
 
     moment: Moment
     chance: float = 0.0
@@ -75,6 +76,7 @@ class Fault:
     concerns: Callable[[Hit], bool] = lambda _hit: True
     blinding: bool = False
     unseen: bool = False
+    agreed: bool = False
     nature: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -182,6 +184,21 @@ def rows_are_missing(hit: Hit) -> Answer | None:
     return hit.answer._replace(body=json.dumps(payload).encode())
 
 
+def no_rows_are_shown(hit: Hit) -> Answer:
+    """A person in Advoware shows no row at all, and again at every look of this run."""
+    payload = json.loads(hit.answer.body)
+    shown = payload[0] if isinstance(payload, list) else payload
+    shown["kommunikation"] = []
+    return hit.answer._replace(body=json.dumps(payload).encode())
+
+
+def is_of_somebody_unlucky(hit: Hit) -> bool:
+    """Of every other person that was in agreement once; the dice are the same for the whole run."""
+    if not is_a_row_list(hit) or hit.person is None or not hit.person.synced:
+        return False
+    return hit.storm.fate.dice(f"{hit.storm.run}/unlucky/{hit.person.number}").random() < 0.5
+
+
 def is_a_row_list(hit: Hit) -> bool:
     return hit.system == "advo" and hit.call.method == "GET" and hit.is_person and hit.answer.status == 200
 
@@ -274,6 +291,8 @@ FAULTS: dict[str, Fault] = {
                                             lambda hit: hit.is_list),
     "list truncated, total lies":     Fault(AFTER,  0.90, lists(lambda found: found[: len(found) // 2], lying=True),
                                             lambda hit: hit.is_list, unseen=True),
+    "list with a hole":               Fault(AFTER,  0.90, lists(lambda found: found[:1] + found[2:]),
+                                            lambda hit: hit.is_list),
     "list empty":                     Fault(AFTER,  0.90, lists(lambda _found: []), lambda hit: hit.is_list),
     "list empty, total lies":         Fault(AFTER,  0.90, lists(lambda _found: [], lying=True),
                                             lambda hit: hit.is_list, unseen=True),
@@ -283,6 +302,8 @@ FAULTS: dict[str, Fault] = {
     "list of yesterday":              Fault(AFTER,  0.90, lists_of_yesterday, lambda hit: hit.is_list,
                                             unseen=True),
     "rows missing in a GET":          Fault(AFTER,  0.50, rows_are_missing, is_a_row_list, unseen=True),
+    "no rows shown in a run":         Fault(AFTER,  1.00, no_rows_are_shown, is_of_somebody_unlucky,
+                                            blinding=True, unseen=True, agreed=True),
     "torn EspoCRM reads":             Fault(Moment.EDIT, 0.30, nature={"torn_reads": 3}),
     "values shortened":               Fault(NATURE, nature={"max_tlf": 30}),
     "remarks shortened":              Fault(NATURE, nature={"max_bemerkung": 40}),

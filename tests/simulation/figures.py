@@ -82,7 +82,7 @@ def trials_of(faults: Iterable[str], trials: int, done: Mapping[Task, Line]) -> 
     cells = [
         missing(Task("trial", 0, fault, later, persons=3), trials, 1, done)
         for fault in faults
-        for later in (False, True)
+        for later in ((True,) if FAULTS[fault].agreed else (False, True))
     ]
     return [task for turn in zip_longest(*cells) for task in turn if task is not None]
 

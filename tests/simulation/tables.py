@@ -60,7 +60,7 @@ def of(trials: Iterable[Line], name: str, *, later: bool) -> list[Line]:
 
 def cell(trials: Sequence[Line]) -> str:
     """Bad trials of those in which the fault struck."""
-    return f"{bad(trials)} of {done(trials)}" if trials else ""
+    return f"{bad(trials)} of {done(trials)}" if done(trials) else ""
 
 
 def mutations(lines: Sequence[Line]) -> str:
