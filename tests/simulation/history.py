@@ -27,16 +27,18 @@ from tests.simulation.affairs import UNSEEN, affair
 from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed, under
 from tests.simulation.faults import CALM, FAULTS, LISTS, OTHERS, PASSING, Weather
-from tests.simulation.invariants import Violation, after_a_step, at_rest, claim, query, texts_told, values_that_lost
+from tests.simulation.invariants import Violation, after_a_step, at_rest, claim
 from tests.simulation.oracle import espo_can_hold, own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
+from tests.simulation.told import query, steps_of, texts_told, values_that_lost
 from tests.simulation.witness import Witness
 from tests.simulation.worlds import START, Firm, Nature, Person, build, marks_of
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 DEAD = 4_194_305  # a process number no Linux gives
+SAMPLED = 0.15  # how often a run on the way to rest is planned first
 RARE = 0.06  # how often something happens to a whole record
 ENOUGH = 16  # runs after which everybody must be at rest
 SHM = Path("/dev/shm")  # noqa: S108  memory instead of a disk, private folders in it
@@ -137,6 +139,20 @@ class Life:
         self.witness.end(approved="approve_run" in options)
         return ended
 
+    def step_as_planned(self, *, sweep: bool) -> str:
+        """A plan and, at the same moment, a run: it writes what the plan said, but for whom a guard keeps back."""
+        moment = self.firm.clock.offset
+        planned = steps_of(self.path, run(self.config, Options(sweep=sweep, write=False), world=self.world).run_id)
+        self.firm.clock.offset = moment
+        ended = self.step(sweep=sweep)
+        written = steps_of(self.path, self.report.run_id)
+        held = {entity_id for (entity_id,) in query(self.path, "select entity_id from holds where released_at is null")}
+        for entity_id in planned.keys() | written.keys():
+            same = planned.get(entity_id) == written.get(entity_id) or (entity_id in held and entity_id not in written)
+            told = f"{entity_id}: planned {planned.get(entity_id)}, written {written.get(entity_id)}"
+            claim("a run writes what the plan said", same or self.nature.cuts, told)
+        return ended
+
     def another_run(self) -> None:
         """Another process runs while one is under way."""
         weather, self.storm.weather = self.storm.weather, CALM
@@ -172,7 +188,8 @@ class Life:
         sweeps = sweeps or any(person.kinds & UNSEEN for person in self.firm.persons)
         for number in range(ENOUGH):
             self.firm.clock.advance(26 * 3600 if number % 6 == 5 else 600)
-            ended = self.step(sweep=sweeps)
+            planned = self.path.exists() and self.fate.dice(f"plan{self.runs}").random() < SAMPLED
+            ended = self.step_as_planned(sweep=sweeps) if planned else self.step(sweep=sweeps)
             quiet = ended == "done" and not self.writes and not self.waiting()
             held = self.approve()
             if quiet and not held:

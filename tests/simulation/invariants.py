@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import sqlite3
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
-from tests.simulation.oracle import Edited, Sides, canon, edited, espo_can_hold, expected, is_relevant, own_text
+from tests.simulation.oracle import Sides, canon, edited, espo_can_hold, expected, is_relevant, own_text
+from tests.simulation.told import query, texts_told, values_that_lost
 from tests.simulation.worlds import TYPE_OF, Firm, Person, marks_of
-
-KEPT = re.compile(r'; the remark "(.*)" is kept', re.DOTALL)
 
 
 class Violation(AssertionError):
@@ -20,22 +16,6 @@ class Violation(AssertionError):
     def __init__(self, rule: str, what: str) -> None:
         super().__init__(f"{rule}: {what}")
         self.rule = rule
-
-
-def query(path: Path, sql: str) -> list[tuple[object, ...]]:
-    """What the state store says, read beside the program."""
-    with closing(sqlite3.connect(path)) as db:
-        return list(db.execute(sql))
-
-
-def values_that_lost(path: Path) -> dict[str, set[str]]:
-    """The canonical values kept in ``conflicts``, by person."""
-    if not path.exists() or not query(path, "select 1 from sqlite_master where name = 'conflicts'"):
-        return {}
-    found: dict[str, set[str]] = {}
-    for entity_id, *values in query(path, "select entity_id, espo_value, advo_value from conflicts"):
-        found.setdefault(str(entity_id), set()).update(canon(str(value)) for value in values if value)
-    return found
 
 
 def after_a_step(firm: Firm, path: Path, *, killed: bool, kept: dict[str, set[str]]) -> None:
@@ -100,15 +80,6 @@ def one_way(firm: Firm, person: Person, sides: Sides) -> None:
     claim("one direction", person.model[name] == shown, f"person{person.number} {name}: {person.model[name]} {shown}")
 
 
-def texts_told(path: Path) -> dict[str, set[tuple[str, str]]]:
-    """Own texts with the new value beside which a step says they were kept, by person."""
-    found: dict[str, set[tuple[str, str]]] = {}
-    for entity_id, reason, value in query(path, "select entity_id, reason, new_value from changes"):
-        if named := KEPT.search(str(reason)):
-            found.setdefault(str(entity_id), set()).add((named[1], canon(str(value or ""))))
-    return found
-
-
 def texts_stand_where_meant(firm: Firm, person: Person, told: set[tuple[str, str]]) -> None:
     """A person's own text stands on no number it was not written for, unless a step says that it was kept there."""
     for row in firm.rows(person):
@@ -140,13 +111,14 @@ def agreement(
 ) -> None:
     """Both sides agree on every value that both can hold; what was ``refused`` once is named and stays away."""
     left = {(side, value) for side, reason, value in noted if reason in {"unsyncable", "duplicate"}}
-    too_long = firm.nature.max_tlf is not None and any(one[:2] == ("espo", "unsyncable") for one in noted)
+    not_taken = firm.nature.max_tlf is not None or refused
+    not_taken &= any(one[:2] == ("espo", "unsyncable") for one in noted)
     for value in sides.advo - sides.espo:
         known = refused or person.crowded or value in person.doubled or value in person.excused
         fine = (
             not espo_can_hold(value, international=firm.nature.international)
             or (("advo", value) in left and known)
-            or (too_long and value in person.agreed.advo)  # what a value that Advoware shortens was to replace stays
+            or (not_taken and value in person.agreed.advo)  # what a value was to replace stays
         )
         claim("both sides agree", fine, f"person{person.number}: {value} only in Advoware; left alone: {noted}")
     for value in sides.espo - sides.advo:
@@ -213,5 +185,3 @@ def claim(rule: str, holds: bool, what: object) -> None:  # noqa: FBT001
     if not holds:
         raise Violation(rule, str(what))
 
-
-__all__ = ["Edited", "Violation", "after_a_step", "at_rest", "claim", "query", "texts_told", "values_that_lost"]

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from jobs.sandbox.simulator import Call
-from tests.simulation.invariants import Violation, values_that_lost
+from tests.simulation.invariants import Violation
 from tests.simulation.oracle import canon, is_relevant, own_text
+from tests.simulation.told import values_that_lost
 from tests.simulation.worlds import Firm, Person
 
 MARKER = re.compile(r"\[ESPOCRM:([A-Za-z0-9+/=]+):(\d+)\]")

@@ -47,6 +47,11 @@ class Nature:
     latency: float = 0.05
     persons: int = 20
 
+    @property
+    def cuts(self) -> bool:
+        """Whether Advoware stores less than it is sent, so that a run has to mend what no plan foresaw."""
+        return self.max_tlf is not None or self.max_bemerkung is not None
+
     @classmethod
     def drawn(cls, dice: Random, persons: int) -> Nature:
         """A nature of a seed."""

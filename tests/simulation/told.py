@@ -1,0 +1,47 @@
+"""What the state store tells, read beside the program."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.simulation.oracle import canon
+
+KEPT = re.compile(r'; the remark "(.*)" is kept', re.DOTALL)
+
+
+def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """The answer to a question."""
+    with closing(sqlite3.connect(path)) as db:
+        return list(db.execute(sql))
+
+
+def values_that_lost(path: Path) -> dict[str, set[str]]:
+    """The canonical values kept in ``conflicts``, by person."""
+    if not path.exists() or not query(path, "select 1 from sqlite_master where name = 'conflicts'"):
+        return {}
+    found: dict[str, set[str]] = {}
+    for entity_id, *values in query(path, "select entity_id, espo_value, advo_value from conflicts"):
+        found.setdefault(str(entity_id), set()).update(canon(str(value)) for value in values if value)
+    return found
+
+
+def steps_of(path: Path, run_id: int | None) -> dict[str, list[tuple[object, ...]]]:
+    """What a run planned or wrote, by person, in no order."""
+    found: dict[str, list[tuple[object, ...]]] = {}
+    known = "iif(action = 'create', null, komm_id)"
+    told = f"entity_id, side, action, {known}, old_value, new_value, old_remark, new_remark"
+    for entity_id, *step in query(path, f"select {told} from changes where run_id = {run_id}"):
+        found.setdefault(str(entity_id), []).append(tuple(step))
+    return {entity_id: sorted(steps, key=str) for entity_id, steps in found.items()}
+
+
+def texts_told(path: Path) -> dict[str, set[tuple[str, str]]]:
+    """Own texts with the new value beside which a step says they were kept, by person."""
+    found: dict[str, set[tuple[str, str]]] = {}
+    for entity_id, reason, value in query(path, "select entity_id, reason, new_value from changes"):
+        if named := KEPT.search(str(reason)):
+            found.setdefault(str(entity_id), set()).add((named[1], canon(str(value or ""))))
+    return found
