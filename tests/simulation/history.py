@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from etl.errors import ConfigError, LockHeld, StoreError
 from jobs.config import Config
 from jobs.options import Options
 from jobs.pipeline import run
+from jobs.sandbox.server import Servers
 from jobs.sandbox.server import config as section
 from jobs.sandbox.transport import InProcess
 from jobs.world import World
@@ -82,6 +83,15 @@ class Life:
             durable=False,
             heartbeat=False,
         )
+
+    def speak_over(self, servers: Servers) -> None:
+        """Real sockets from now on; a process can still die at a commit, not at a request."""
+        self.world = replace(self.world, espo_transport=None, advo_transport=None)
+        sections = {name: getattr(self.config, name).model_dump() for name in ("sync", "state")}
+        base = servers.config()
+        base["espocrm"] |= {"read_concurrency": 1}
+        base["advoware"] |= {"read_concurrency": 1}
+        self.config = Config.model_validate(base | sections)
 
     def seconds(self) -> float:
         """Since the beginning."""
