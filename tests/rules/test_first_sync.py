@@ -42,6 +42,7 @@ now      x Office *        | 88001 0 x'        | Zentrale
 plan     link A mark 88001 1 | x' > x'         | Zentrale > m(x:1) Zentrale
          var1 A create - 2 | - > y             | - > m(y:2)
 notes    held_back advo z'
+again
 """
 
 HELD = """

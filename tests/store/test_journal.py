@@ -159,13 +159,14 @@ def test_what_is_not_given_stays(store: Store, run_id: int) -> None:
 
 
 def test_only_what_was_begun_and_not_taken_in_is_open_in_the_order_of_the_writes(store: Store, run_id: int) -> None:
+    """A mending write, numbered last, may be followed by another plan's first of the same run."""
     of_a = [change(run_id, seq=9 - n, action=f"{n}") for n in range(7)]
     ids = save_changes(store, [*of_a, change(run_id, None, "b")])
     for change_id, state in zip(
         ids, ["planned", "started", "done", "failed", "unknown", "held", "dropped", "started"], strict=True
     ):
         set_change_state(store, [change_id], state, now=NOW)
-    assert [found["action"] for found in open_changes(store, ["a"])] == ["4", "2", "1"]
+    assert [found["action"] for found in open_changes(store, ["a"])] == ["1", "2", "4"]
     assert [found["entity_id"] for found in open_changes(store)] == ["a", "a", "a", "b"]
     assert open_changes(store, []) == []
 
