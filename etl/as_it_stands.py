@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etl.diff import PersonPlan
 from etl.records import Channel, Direction, Side
-from etl.rules.entry import Agreed, Left, RowSeen
-from etl.rules.matching import NONE
+from etl.rules.entry import NONE, Agreed, Left, RowSeen
 from etl.rules.observed import row_records
 from etl.rules.people import row_seen
+from etl.rules.plan import PersonPlan
 from etl.rules.reversal import Standing
 from etl.store.baseline import left_alone_of, pairs_of
 

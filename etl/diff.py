@@ -7,24 +7,24 @@ and shows the same need not be planned again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from etl.frames import STEPS
-from etl.records import Channel, Direction, Item, Side
+from etl.records import Channel, Direction, Side
 from etl.rules.canonical import similar
 from etl.rules.conflicts import Verdict, in_conflict, verdict
-from etl.rules.entry import Decision, Entry, Left, PersonFacts, Policy, Step
+from etl.rules.entry import Decision, Entry, Left, PersonFacts, Policy
 from etl.rules.facts import entries_with_facts
-from etl.rules.items import whole
 from etl.rules.keys import sides as sides_of
 from etl.rules.leaving import held_back, is_undo_note, leave, leaves_a_leftover, remembered, undo_notes
 from etl.rules.matching import Sides, match
 from etl.rules.pairs import Decided, one_pair_a_value
 from etl.rules.people import PeopleOf
+from etl.rules.plan import PersonPlan, Plan
 from etl.rules.slots import Slots
 from etl.rules.variants import Variant
 from etl.rules.writes import Means, decision
@@ -33,50 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TWIN = "another item of this person has the same value"
-
-
-@dataclass(frozen=True)
-class PersonPlan:
-    """What a run would do for one person. ``again``: it stays due, because more is left for the next plan."""
-
-    entity_id: str
-    betnr: int
-    decisions: tuple[Decision, ...]
-    left: tuple[Left, ...]
-    items: tuple[Item, ...]
-    first_sync: bool = False
-    recovery: bool = False
-    waits_for: Side | None = None
-    again: bool = False
-
-    @property
-    def steps(self) -> list[Step]:
-        """Every write, in the order of rules.md §5."""
-        espo = [step for one in self.decisions for step in one.steps if step.side is Side.ESPO]
-        advo = [step for one in self.decisions for step in one.steps if step.side is Side.ADVO]
-        return espo + sorted(advo, key=lambda step: step.action in ("empty", "leftover"))
-
-    @property
-    def arrays(self) -> dict[Channel, list[dict[str, Any]]]:
-        """EspoCRM's arrays after the plan, whole items, for the channels in which an item changes."""
-        changed = {step.channel for step in self.steps if step.side is Side.ESPO}
-        return {
-            channel: [whole(item) for item in self.expected_items if item.channel is channel]
-            for channel in sorted(changed)
-        }
-
-    @property
-    def expected_items(self) -> tuple[Item, ...]:
-        """EspoCRM's items after the plan."""
-        steps = [step for step in self.steps if step.side is Side.ESPO]
-        after = {id(step.was): step.item for step in steps if step.was is not None}
-        kept = [after.get(id(item), item) for item in self.items]
-        return tuple(item for item in kept if item is not None) + tuple(
-            step.item for step in steps if step.was is None and step.item
-        )
-
-
-Plan = dict[str, PersonPlan]
 
 
 def plan(frames: Mapping[str, pd.DataFrame], policy: Policy, types: Mapping[str, str] | None = None) -> Plan:

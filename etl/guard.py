@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.rules.canonical import canonical
+from etl.rules.entry import NONE
 from etl.rules.foreign import too_many
 from etl.rules.guards import COUNTED_ACTIONS, held
-from etl.rules.matching import NONE
 from etl.rules.observed import steps_digest
 from etl.rules.variants import Variant
 from etl.store.baseline import count_baseline
@@ -19,8 +19,8 @@ from etl.store.states import HoldKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etl.diff import PersonPlan, Plan
     from etl.rules.entry import Decision, Entry, Pair, Step
+    from etl.rules.plan import PersonPlan, Plan
     from etl.run import Approved, Run
 
 REASONS = {

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from etl.clients.advoware import Advoware
     from etl.clients.espocrm import EspoCrm
-    from etl.diff import Plan
     from etl.errors import PersonError
     from etl.records import AdvoPerson, EspoRecord, Item, Row
     from etl.rules.entry import Policy
     from etl.rules.mending import Interrupted
+    from etl.rules.plan import Plan
     from etl.store.database import Store
 
 

@@ -16,8 +16,8 @@ from etl.store.states import HoldKind
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from etl.diff import Plan
     from etl.records import EspoRecord
+    from etl.rules.plan import Plan
     from etl.run import Run
 
 NAMED: Final = "another sync, or a hook, writes here"

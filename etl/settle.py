@@ -25,7 +25,7 @@ from etl.store.journal import open_changes, open_decisions, set_change_state, se
 from etl.store.states import ChangeState
 
 if TYPE_CHECKING:
-    from etl.diff import PersonPlan
+    from etl.rules.plan import PersonPlan
     from etl.run import Run
 
 WITH_THE_ARRAY = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.LINK, Variant.REPAIR, Variant.SAME})

@@ -16,7 +16,7 @@ from jobs.putting_back import planner_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from etl.diff import PersonPlan, Plan
+    from etl.rules.plan import PersonPlan, Plan
     from etl.run import Run
 
 Hold = dict[str, Any]

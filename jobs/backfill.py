@@ -21,7 +21,7 @@ from jobs.persons import looked_at, set_apart, sync_persons
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from etl.diff import Plan
+    from etl.rules.plan import Plan
     from etl.run import Run
     from etl.store.database import Store
     from jobs.options import Options, Selection

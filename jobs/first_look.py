@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from etl.diff import Plan
+    from etl.rules.plan import Plan
     from jobs.config import Config
     from jobs.world import World
 

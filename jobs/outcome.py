@@ -20,8 +20,8 @@ from jobs.report import Calls, Change, Drift, Failure, Persons, RunReport, Write
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from etl.diff import Plan
     from etl.errors import AdvosyncError, LockHeld, RunEnds
+    from etl.rules.plan import Plan
     from jobs.options import Order
 
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from etl.apply import apply_person
-from etl.diff import PersonPlan, Plan
-from etl.diff import plan as plan_of
 from etl.errors import Gone, Moved, Outage, PersonError, UnknownOutcome
 from etl.extract import look_at, recheck_shared, set_apart_shared
 from etl.guard import Saved, held_persons, hold, save_plan
 from etl.rules.foreign import too_many
 from etl.rules.guards import COUNTED_ACTIONS
 from etl.rules.leaving import is_undo_note
+from etl.rules.plan import PersonPlan, Plan
 from etl.second_writer import hold_foreign, without_foreign
 from etl.settle import mending_plan
 from etl.status import fail_person, give_up_for_now, show_deleted, show_shared
+from etl.store.agreement import not_as_agreed
 from etl.store.baseline import add_left_alone
 from etl.store.due import mark_due
 from etl.store.journal import counted_in_run
@@ -100,12 +100,17 @@ def usual_plans(run_: Run, ready: Sequence[str]) -> Plan:
         return {}
     if run_.planner is not None:
         return run_.planner(run_, ready)
-    frames = load_frames(run_.store, list(ready))
+    stirred = not_as_agreed(run_.store, ready, run_.policy.table)
+    if not stirred:
+        return {}
+    from etl import diff  # noqa: PLC0415 - pandas comes with it, which a run without anything to plan does not need
+
+    frames = load_frames(run_.store, stirred)
     new_values = frames["rows"].loc[
         frames["rows"]["channel"].eq("phone") & frames["rows"]["canonical"].notna(), "canonical"
     ]
     types = known_types(run_.store, sorted(set(new_values)))
-    return plan_of(frames, run_.policy, types)
+    return diff.plan(frames, run_.policy, types)
 
 
 def write_plans(run_: Run, ready: Sequence[str], plans: Plan) -> Plan:

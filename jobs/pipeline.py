@@ -45,7 +45,7 @@ from jobs.world import REAL, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from etl.diff import Plan
+    from etl.rules.plan import Plan
     from etl.run import Run
     from jobs.config import Config
     from jobs.lock import Lease

@@ -26,7 +26,7 @@ from jobs.persons import looked_at, make_plans, sync_persons
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from etl.diff import PersonPlan, Plan
+    from etl.rules.plan import PersonPlan, Plan
     from etl.run import Run
 
 UNDO, RESTORE, APPROVE = "undo", "restore", "approve"

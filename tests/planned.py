@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from etl.diff import PersonPlan, plan, steps_frame
+from etl.diff import plan, steps_frame
 from etl.frames import BASELINE, ITEMS, LEFT_ALONE, PERSONS, ROWS, STEPS, Schema
 from etl.records import Channel, Direction, Item, Row, Scope
 from etl.rules.canonical import canonical
 from etl.rules.entry import Policy
 from etl.rules.kommkz import KommKzTable
 from etl.rules.observed import item_record, row_record
+from etl.rules.plan import PersonPlan
 from tests.notation import LEGEND, NOTHING, Cells, blocks, remark, shown, spelled
 
 if TYPE_CHECKING:

@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-from etl.rules.matching import NONE
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from etl.records import Channel, Direction, Item, Scope, Side
@@ -16,6 +14,9 @@ if TYPE_CHECKING:
     from etl.rules.kommkz import KommKzTable
     from etl.rules.marker import MarkerKind
     from etl.rules.variants import Variant
+
+NONE: Final = -1
+"""No key, or no place. A sentinel rather than NA: joins stay on plain int64 and null can never equal null."""
 
 
 @dataclass(frozen=True, slots=True)

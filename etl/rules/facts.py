@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from etl.records import Channel
+from etl.rules.entry import NONE
 from etl.rules.keys import facts_of, is_text, whole, words
-from etl.rules.kommkz import MOBILE, first_that_fits
-from etl.rules.matching import NONE, Sides, take
-from etl.rules.variants import FACTS, decision_table
+from etl.rules.kommkz import MOBILE
+from etl.rules.matching import Sides, take
+from etl.rules.variants import FACTS, RULES, matches
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Sequence
 
     from etl.rules.kommkz import KommKzTable
 
@@ -129,3 +133,39 @@ def komm_kz_of(places: pd.DataFrame, channel: np.ndarray, sides: Sides, table: K
     )
     text = take(is_text(rows["canonical"]), row, missing=False) | take(is_text(items["canonical"]), item, missing=False)
     return first_that_fits(told, channel == Channel.MAIL.value, ~text.astype(bool), table)
+
+
+def first_that_fits(
+    told: Sequence[np.ndarray], mail: np.ndarray, number: np.ndarray, table: KommKzTable
+) -> np.ndarray:
+    """Return the kommKz of each entry: of the sources in the order of rules.md §3 the first whose kommKz fits it.
+
+    ``told``: one array a source, 0 where it is silent; ``mail``, ``number``: which entries are mails, and which hold a
+    number, as Sonstige takes no text. Where none fits, the channel's own: 1, mail 4.
+    """
+    answer = np.zeros(len(mail), dtype="int64")
+    for source in told:
+        fitting = np.select(
+            [mail, number],
+            [np.isin(source, table.of(Channel.MAIL)), np.isin(source, table.of(Channel.PHONE))],
+            np.isin(source, table.of(Channel.PHONE, number=False)),
+        )
+        answer = np.where((answer == 0) & fitting, source, answer)
+    own = np.select(
+        [mail, number],
+        [table.for_type(None, Channel.MAIL), table.for_type(None, Channel.PHONE)],
+        table.for_type(None, Channel.PHONE, number=False),
+    )
+    return np.where(answer == 0, own, answer)
+
+
+@cache
+def decision_table() -> pd.DataFrame:
+    """Every combination of ``FACTS`` with its ``variant``: 128 rows, key ``FACTS``."""
+    rows = [
+        (*facts, rule.variant.value)
+        for facts in product((False, True), repeat=len(FACTS))
+        for rule in RULES
+        if matches(rule, facts)
+    ]
+    return pd.DataFrame(rows, columns=[*FACTS, "variant"])

@@ -13,15 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etl.records import Channel
-from etl.rules.matching import NONE, Sides
+from etl.rules.entry import NONE
+from etl.rules.matching import Sides
+from etl.rules.variants import TYPE_CHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from etl.rules.kommkz import KommKzTable
-
-TYPE_CHANGED: Final = "type changed in EspoCRM"
-"""How a held-back type change is told; what a later run knows it by."""
 
 CHANNEL_CODES: Final = {Channel.PHONE.value: 0, Channel.MAIL.value: 1}
 NO_CHANNEL: Final = 2

@@ -7,12 +7,10 @@ answers counts for a row is rules.md §3 "Channel and kommKz of a row".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
-
-import numpy as np
 
 from etl.records import Channel
 from etl.rules.canonical import canonical, e164
@@ -193,30 +191,6 @@ def row_channel(
     if known and (table.channel(known) is None or (table.numbers_only(known) and e164(value, region) is None)):
         return None
     return table.channel(known) if marked else channel_by_shape(value)
-
-
-def first_that_fits(
-    told: Sequence[np.ndarray], mail: np.ndarray, number: np.ndarray, table: KommKzTable
-) -> np.ndarray:
-    """Return the kommKz of each entry: of the sources in the order of rules.md §3 the first whose kommKz fits it.
-
-    ``told``: one array a source, 0 where it is silent; ``mail``, ``number``: which entries are mails, and which hold a
-    number, as Sonstige takes no text. Where none fits, the channel's own: 1, mail 4.
-    """
-    answer = np.zeros(len(mail), dtype="int64")
-    for source in told:
-        fitting = np.select(
-            [mail, number],
-            [np.isin(source, table.of(Channel.MAIL)), np.isin(source, table.of(Channel.PHONE))],
-            np.isin(source, table.of(Channel.PHONE, number=False)),
-        )
-        answer = np.where((answer == 0) & fitting, source, answer)
-    own = np.select(
-        [mail, number],
-        [table.for_type(None, Channel.MAIL), table.for_type(None, Channel.PHONE)],
-        table.for_type(None, Channel.PHONE, number=False),
-    )
-    return np.where(answer == 0, own, answer)
 
 
 def field_komm_kz(

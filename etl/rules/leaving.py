@@ -9,10 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.records import Side
-from etl.rules.entry import Entry, Left, PersonFacts, Policy
+from etl.rules.entry import NONE, Entry, Left, PersonFacts, Policy
 from etl.rules.items import can_hold
 from etl.rules.marker import MarkerKind
-from etl.rules.matching import NONE
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:

@@ -9,19 +9,18 @@ places, one for each baseline row: masks over arrays cost a hundredth of masks o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
+from etl.rules.entry import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Similar = Callable[[str, str], bool]
     Pairs = tuple[np.ndarray, np.ndarray]
-
-NONE: Final = -1
-"""No key, or no place. A sentinel rather than NA: joins stay on plain int64 and null can never equal null."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from etl.records import Side
 from etl.rules.conflicts import Verdict
-from etl.rules.entry import Entry, Left
-from etl.rules.matching import NONE
+from etl.rules.entry import NONE, Entry, Left
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:

@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from etl.records import Channel, Direction, Item, Side
-from etl.rules.entry import Agreed, Entry, ItemSeen, Left, PersonFacts, RowSeen
+from etl.rules.entry import NONE, Agreed, Entry, ItemSeen, Left, PersonFacts, RowSeen
 from etl.rules.marker import MarkerKind
-from etl.rules.matching import NONE, Sides
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
+
+    from etl.rules.matching import Sides
 
 
 class PeopleOf:

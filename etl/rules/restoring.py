@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 from etl.records import Channel, Item, Side
 from etl.rules.canonical import canonical
 from etl.rules.conflicts import Verdict
-from etl.rules.entry import Decision, Entry, ItemSeen, Pair, Policy, RowSeen, Step
+from etl.rules.entry import NONE, Decision, Entry, ItemSeen, Pair, Policy, RowSeen, Step
 from etl.rules.items import MAX_ITEMS, can_hold, new_item, replaced
 from etl.rules.marker import MarkerKind, encode
-from etl.rules.matching import NONE
 from etl.rules.reversal import Standing, found
 from etl.rules.slots import Slots
 from etl.rules.variants import Variant

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from etl.records import Channel, Item, Side
 from etl.rules.canonical import canonical
 from etl.rules.conflicts import Verdict
-from etl.rules.entry import Agreed, Decision, Entry, ItemSeen, Left, Pair, RowSeen, Step
+from etl.rules.entry import NONE, Agreed, Decision, Entry, ItemSeen, Left, Pair, RowSeen, Step
 from etl.rules.items import MAX_ITEMS, espo_key
 from etl.rules.leaving import UNDONE, is_undo_note
 from etl.rules.marker import encode_slot
-from etl.rules.matching import NONE
 from etl.rules.variants import Variant
 from etl.rules.writes import row_step
 

@@ -16,11 +16,7 @@ Both sides edited to the *same* value is an agreement: neither side counts as ed
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cache
-from itertools import product
-from typing import NamedTuple
-
-import pandas as pd
+from typing import Final, NamedTuple
 
 
 class Variant(StrEnum):
@@ -49,6 +45,9 @@ ESPO_CHANGES = frozenset({Variant.VAR1, Variant.VAR2, Variant.VAR5, Variant.RETY
 
 ADVO_CHANGES = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.CLASH})
 """Variants that say: Advoware changed (rules.md §4)."""
+
+TYPE_CHANGED: Final = "type changed in EspoCRM"
+"""How a held-back type change is told; what a later run knows it by."""
 
 FACTS = ["known", "in_espo", "in_advo", "espo_edit", "advo_edit", "type_edit", "marked"]
 
@@ -86,18 +85,6 @@ RULES = (
     Rule(Y,    Y,      Y,      N,        N,        N,        N,    Variant.REPAIR),  # the marker does not agree
     Rule(Y,    Y,      Y,      N,        N,        N,        Y,    Variant.SAME),  # nothing to do
 )  # fmt: skip
-
-
-@cache
-def decision_table() -> pd.DataFrame:
-    """Every combination of ``FACTS`` with its ``variant``: 128 rows, key ``FACTS``."""
-    rows = [
-        (*facts, rule.variant.value)
-        for facts in product((False, True), repeat=len(FACTS))
-        for rule in RULES
-        if matches(rule, facts)
-    ]
-    return pd.DataFrame(rows, columns=[*FACTS, "variant"])
 
 
 def matches(rule: Rule, facts: tuple[bool, ...]) -> bool:

@@ -13,9 +13,8 @@ from etl.records import Channel, Direction, Item, Side
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import Decision, Entry, Left, Pair, Policy, RowSeen, Step
 from etl.rules.items import new_item, replaced
-from etl.rules.keys import TYPE_CHANGED
 from etl.rules.marker import MarkerKind, encode, encode_slot
-from etl.rules.variants import Variant
+from etl.rules.variants import TYPE_CHANGED, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from etl.diff import Plan
+    from etl.rules.plan import Plan
     from tests.bench.__main__ import Asked
     from tests.bench.measure import Cost
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from etl.records import Channel
 from etl.rules.canonical import e164
-from etl.rules.kommkz import KommKzTable, channel_by_shape, field_komm_kz, first_that_fits, row_channel
+from etl.rules.facts import first_that_fits
+from etl.rules.kommkz import KommKzTable, channel_by_shape, field_komm_kz, row_channel
 from etl.rules.marker import MarkerKind
 
 PHONE, MAIL = Channel.PHONE, Channel.MAIL

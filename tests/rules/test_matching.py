@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl.rules.matching import NONE, Sides, match
+from etl.rules.entry import NONE
+from etl.rules.matching import Sides, match
 from tests.planned import planned, planned_together
 
 MATCHING = {

@@ -9,7 +9,8 @@ import pytest
 
 from etl.records import Direction, Scope
 from etl.rules.conflicts import Verdict, in_conflict, verdict
-from etl.rules.variants import FACTS, RULES, Variant, decision_table, matches
+from etl.rules.facts import decision_table
+from etl.rules.variants import FACTS, RULES, Variant, matches
 
 COMBINATIONS = list(product((False, True), repeat=len(FACTS)))
 

@@ -13,13 +13,11 @@ from typing import Any
 import pandas as pd
 
 from etl import diff
-from etl.diff import Plan
 from etl.rules.entry import Policy
+from etl.rules.plan import Plan
 from etl.store import snapshots
-from jobs import persons
 
-PLAN = "plan_of"  # the name under which jobs.persons knows the diff
-
+PLAN = "plan"  # the name by which it is asked for
 
 @contextmanager
 def remembered_plans() -> Iterator[None]:
@@ -41,9 +39,9 @@ def remembered_plans() -> Iterator[None]:
         return plans[key]
 
     snapshots.frame = frame
-    setattr(persons, PLAN, plan)
+    setattr(diff, PLAN, plan)
     try:
         yield
     finally:
         snapshots.frame = real_frame
-        setattr(persons, PLAN, real_plan)
+        setattr(diff, PLAN, real_plan)
