@@ -80,7 +80,10 @@ class Case:
             if when == "after" and call.method == method and path in call.path:
                 seen += 1
                 if seen == number:
+                    items = self.firm.espo.items(self.entity_id)
                     edit()
+                    if self.firm.espo.items(self.entity_id) != items:
+                        self.life.storm.unread.setdefault(self.person.number, set()).add("items")
             interfere(system, call, person, when)
 
         self.life.storm.interfere = watch  # type: ignore[method-assign]
@@ -326,6 +329,7 @@ def test_a_record_relinked_and_linked_back() -> None:
 def test_a_shared_phone_row_retyped_on_another_record_moves_no_row() -> None:
     with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}) as one:
         one.firm.espo.add_person("Ben", None, phones=[(OFFICE, "Home")], entity_id=f"{2:017x}")
+        one.firm.shared.add(OFFICE)
         before = one.firm.advo.rows(BETNR)
         one.rest()
         one.sync(sweep=True)
