@@ -291,7 +291,7 @@ FAULTS: dict[str, Fault] = {
                                             lambda hit: hit.is_list),
     "list truncated, total lies":     Fault(AFTER,  0.90, lists(lambda found: found[: len(found) // 2], lying=True),
                                             lambda hit: hit.is_list, unseen=True),
-    "list with a hole":               Fault(AFTER,  0.90, lists(lambda found: found[:1] + found[2:]),
+    "list with a hole":               Fault(AFTER,  0.90, lists(lambda found: found[:1] + found[-1:]),
                                             lambda hit: hit.is_list),
     "list empty":                     Fault(AFTER,  0.90, lists(lambda _found: []), lambda hit: hit.is_list),
     "list empty, total lies":         Fault(AFTER,  0.90, lists(lambda _found: [], lying=True),

@@ -19,18 +19,22 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import count, islice, zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.simulation.faults import FAULTS
 from tests.simulation.history import a_life
 from tests.simulation.kills import kills
 from tests.simulation.ledger import ROOT, Ledger, Line, Task, ended
+from tests.simulation.mutations import MUTATIONS
 from tests.simulation.tables import tables, written_into
+from tests.simulation.taken_away import seen
 from tests.simulation.trials import tried
 
 README = ROOT / "tests" / "README.md"
 RESULTS = ROOT / ".simulation" / "figures.jsonl"
 EVERY_SECONDS = 20.0
 TOLD = 300  # characters of a violation
+SEARCHED = 300  # worlds in which a missing protection is looked for
 
 
 def figures(asked: Sequence[str]) -> int:
@@ -56,6 +60,7 @@ def asked_for(asked: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--trials", type=int, default=0, help="trials of each fault, first sync and later run")
     parser.add_argument("--only", nargs="*", default=None, help="these faults only")
     parser.add_argument("--kills", type=int, default=0, help="small worlds whose every kill point is lived")
+    parser.add_argument("--mutations", action="store_true", help="after how many seeds each missing protection is seen")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="live again what was bad")
     parser.add_argument("--processes", type=int, default=2)
@@ -72,9 +77,10 @@ def wanted(options: argparse.Namespace, ledger: Ledger) -> list[Task]:
     trials = trials_of(options.only or FAULTS, options.trials, done)
     kinds = [Task("kills", 0, later=later, persons=2) for later in (False, True)]
     killed = [one._replace(seed=seed) for seed in range(options.kills) for one in kinds]
+    unseen = [Task("mutation", 0, one.name) for one in MUTATIONS if options.mutations]
     world = Task("history", options.first_seed, persons=options.persons, episodes=options.episodes)
     worlds = missing(world, options.histories, options.persons, done)
-    return again + trials + [task for task in killed if task not in done] + worlds
+    return again + trials + [task for task in killed + unseen if task not in done] + worlds
 
 
 def trials_of(faults: Iterable[str], trials: int, done: Mapping[Task, Line]) -> list[Task]:
@@ -158,34 +164,51 @@ def progress(done: int, of: int, bad: int, spent: float) -> None:
 # One task -----------------------------------------------------------------------------------------------------------
 
 
+class Found(NamedTuple):
+    """What came of a task: how many persons, trials, points or seeds; what was wrong; what else is to be told."""
+
+    done: int
+    wrong: Sequence[Exception] = ()
+    told: str = ""
+
+
 def live(task: Task) -> Line:
     """Live one task and say how it ended."""
     began = time.perf_counter()
-    done, wrong = LIVED[task.kind](task)
-    told = "; ".join(f"{type(one).__name__}: {one}" for one in wrong)[:TOLD]
-    return ended(task, done=done, bad=len(wrong), told=told, seconds=round(time.perf_counter() - began, 3))
+    found = LIVED[task.kind](task)
+    told = "; ".join([f"{type(one).__name__}: {one}" for one in found.wrong]) or found.told
+    seconds = round(time.perf_counter() - began, 3)
+    return ended(task, done=found.done, bad=len(found.wrong), told=told[:TOLD], seconds=seconds)
 
 
-def live_world(task: Task) -> tuple[int, list[Exception]]:
+def live_world(task: Task) -> Found:
     """All persons of one world, from first sync through edits and faults to rest."""
     with a_life(task.seed, persons=task.persons) as life:
         try:
             life.live(task.episodes)
         except Exception as wrong:  # noqa: BLE001 - whatever it is, the world is bad
-            return task.persons, [wrong]
-    return task.persons, []
+            return Found(task.persons, [wrong])
+    return Found(task.persons)
 
 
-def live_trial(task: Task) -> tuple[int, list[Exception]]:
+def live_trial(task: Task) -> Found:
     """One trial of one fault; none where the fault never came."""
     found = tried(task.name, later=task.later, seed=task.seed, persons=task.persons)
-    return int(found.struck), [found.wrong] if found.wrong else []
+    return Found(int(found.struck), [found.wrong] if found.wrong else ())
 
 
-def live_kills(task: Task) -> tuple[int, list[Exception]]:
+def live_kills(task: Task) -> Found:
     """Every kill point of one small world."""
     died = list(kills(task.seed, later=task.later, persons=task.persons))
-    return len(died), [AssertionError(f"point {kill.point}: {kill.wrong}") for kill in died if kill.wrong]
+    return Found(len(died), [AssertionError(f"point {kill.point}: {kill.wrong}") for kill in died if kill.wrong])
 
 
-LIVED = {"history": live_world, "trial": live_trial, "kills": live_kills}
+def live_mutation(task: Task) -> Found:
+    """The worlds of one mutation, until one shows it; as bad as a lost number when none does."""
+    found = seen(next(one for one in MUTATIONS if one.name == task.name), range(SEARCHED))
+    if found is None:
+        return Found(SEARCHED, [AssertionError("nothing shows that this protection is missing")])
+    return Found(found.lived, told=found.rule)
+
+
+LIVED = {"history": live_world, "trial": live_trial, "kills": live_kills, "mutation": live_mutation}

@@ -70,14 +70,16 @@ class Case:
         self.life.people.note_texts(self.person, rows)
         self.person.kinds.add("meanwhile")
 
-    def at(self, method: str, path: str, edit: Callable[[], None], *, number: int = 1) -> None:
-        """Let somebody edit right after the ``number``th such request of the next run to Advoware or EspoCRM."""
+    def at(
+        self, method: str, path: str, edit: Callable[[], None], *, number: int = 1, moment: str = "after"
+    ) -> None:
+        """Let somebody edit right after, or before, the ``number``th such request of the next run to either system."""
         seen = 0
         interfere = self.life.storm.interfere
 
         def watch(system: str, call: Call, person: Person | None, when: str) -> None:
             nonlocal seen
-            if when == "after" and call.method == method and path in call.path:
+            if when == moment and call.method == method and path in call.path:
                 seen += 1
                 if seen == number:
                     items = self.firm.espo.items(self.entity_id)
@@ -154,6 +156,17 @@ def test_an_item_added_between_our_read_and_our_array_put(concurrency: bool) -> 
         one.sync()
         one.rest()
         assert one.espo == one.advo == {OFFICE, MOBILE, HOME}
+
+
+def test_an_array_put_that_never_arrived_is_made_again() -> None:
+    """Whether it arrived is read off EspoCRM; believed, its number would look deleted there, and go from Advoware."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        with one.edited():
+            add_row(one.firm, one.person, "0171 2000001", "Gegner", 3)
+        one.at("PUT", one.entity_id, lose_the_answer, moment="before")
+        one.sync()
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, MOBILE}
 
 
 def test_a_number_typed_into_advoware_while_we_create_it_there() -> None:

@@ -1,0 +1,288 @@
+"""Protections of the engine, each taken away by name: whatever breaks one of them, the simulation must see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from etl.apply import row_steps, second_look, write_arrays, write_row
+from etl.errors import Moved, UnknownOutcome
+from etl.extract import gone_in_espo
+from etl.guard import baseline_record
+from etl.readback import ReadBack
+from etl.rules.matching import NONE, keyed
+from etl.rules.mending import Reading
+from etl.rules.writes import clash, var6
+from etl.store.baseline import save_baseline
+from etl.store.due import clear_due, known_between
+from etl.store.journal import settle
+from etl.verify import verify_person
+from tests.simulation import test_hard_cases as cases
+from tests.simulation.taken_away import Broken, Mutation, Worlds
+
+
+def answers(value: Any) -> Broken:
+    """The function does nothing and returns this."""
+    return lambda _real: lambda *_args, **_kwargs: value
+
+
+def repeats_blindly(real: Any) -> Callable[..., Any]:
+    """A write whose answer never came is sent once more."""
+
+    def sent(border: Any, ask: Any) -> Any:
+        try:
+            return real(border, ask)
+        except UnknownOutcome:
+            return real(border, ask)
+
+    return sent
+
+
+def rows_before_arrays(_real: Any) -> Callable[..., Any]:
+    """Advoware's rows are written first, their markers with them, and EspoCRM's arrays after them."""
+    def applied(run: Any, saved: Any) -> None:
+        look = run.looks[saved.plan.entity_id]
+        second_look(run, saved, look)
+        written = [write_row(run, saved, decision, step) for decision, step in row_steps(saved)]
+        if saved.plan.arrays:
+            write_arrays(run, saved, look)
+        verify_person(run, saved, [one for one in written if one is not None])
+
+    return applied
+
+
+def baseline_of_what_is_read(real: Any) -> Callable[..., Any]:
+    """Whatever the verifying GET shows of a row is agreed."""
+
+    def move(run: Any, saved: Any, decision: Any, written: Any, back: Any, found: Any) -> None:
+        real(run, saved, decision, written, back, found)
+        own = [one.komm_id for one in written if one.decision is decision]
+        komm_id = own[0] if own else decision.pair and decision.pair.komm_id
+        if decision.pair is None or komm_id not in found or not found[komm_id].value:
+            return
+        pair, row = replace(decision.pair, advo_value=found[komm_id].value), found[komm_id]
+        record = baseline_record(saved.plan, pair, run.policy.region, komm_id=komm_id, row_id=row.row_id)
+        save_baseline(run.store, [record], run.utcnow())
+
+    return move
+
+
+def without_reading_back(_real: Any) -> Callable[..., Any]:
+    """Every write is believed to stand as sent, without a look."""
+
+    def read_back(_run: Any, look: Any, written: Any) -> ReadBack:
+        return ReadBack(look.advo, {one.komm_id: Reading.AS_SENT for one in written}, disturbed=False)
+
+    return read_back
+
+
+def without_comparing(real: Any) -> Callable[..., Any]:
+    """The side is read again, and whatever it shows is taken for what was planned with."""
+    def read_again(run: Any, look: Any) -> None:
+        try:
+            real(run, look)
+        except Moved:
+            return
+
+    return read_again
+
+
+def by_key_alone(_real: Any) -> Callable[..., Any]:
+    """A join in which one item serves several rows."""
+
+    def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        met = keyed(left, "ours").merge(keyed(right, "theirs"), on="key", how="inner").drop_duplicates("ours")
+        return met["ours"].to_numpy(), met["theirs"].to_numpy()
+
+    return join
+
+
+def null_is_a_place(_real: Any) -> Callable[..., Any]:
+    """Where there is nothing, something is found all the same: the last thing of all."""
+
+    def take(column: Any, where: Any, missing: Any = NONE) -> np.ndarray:
+        values, at = np.asarray(column), np.asarray(where)
+        return values[at] if len(values) else np.full(len(at), missing)
+
+    return take
+
+
+def missing_is_gone(real: Any) -> Callable[..., Any]:
+    """Who is known and not in the list of all records is taken for deleted."""
+
+    def list_candidates(run: Any) -> None:
+        real(run)
+        listed = {one.entity_id for page in run.espo.everyone() for one in page.listings}
+        with run.store.transaction():
+            for entity_id in known_between(run.store, "", None):
+                if entity_id not in listed:
+                    gone_in_espo(run, entity_id)
+
+    return list_candidates
+
+
+def undue_once_planned(real: Any) -> Callable[..., Any]:
+    """The due mark goes when the plan is made, not when it is carried out."""
+
+    def journalled(run: Any, plan: Any) -> Any:
+        clear_due(run.store, [plan.entity_id])
+        return real(run, plan)
+
+    return journalled
+
+
+def undue_instead(_real: Any) -> Callable[..., Any]:
+    """Who is to stay due is not."""
+    return lambda store, entity_ids, *_args, **_kwargs: clear_due(store, entity_ids)
+
+
+def any_slot(_real: Any) -> Callable[..., Any]:
+    """The first free slot is reused, whatever its kommKz."""
+    return lambda slots, _komm_kz: slots._free.pop(0) if slots._free else None  # noqa: SLF001
+
+
+def advoware_wins(_real: Any) -> Callable[..., Any]:
+    """A value that both sides changed becomes Advoware's."""
+    return lambda entry, means: (clash if entry.item is None else var6)(entry, means)
+
+
+def without_flags(real: Any) -> Callable[..., Any]:
+    """Items are sent with the keys that matter to us only."""
+    dropped = ("optOut", "invalid")
+    return lambda item: {key: value for key, value in real(item).items() if key not in dropped}
+
+
+MEANWHILE = Worlds("people edit meanwhile")
+IN_ESPO = Worlds(persons=6, people=0.4, side="espo", nature={"concurrency": False, "latency": 0.4})
+IN_ESPO_GUARDED = Worlds(persons=6, people=0.06, side="espo", nature={"concurrency": True, "latency": 0.05})
+CUT = Worlds("values shortened", persons=6)
+KILLED, LOST = Worlds("killed"), Worlds("request lost")
+CALM, CROWD, FIRST = Worlds(), Worlds(persons=10), Worlds(rounds=0)
+
+MUTATIONS = (
+    Mutation("no guard", ("jobs.persons:held_persons",), answers({}), Worlds(persons=25)),
+    Mutation(
+        "a write is repeated blindly",
+        ("etl.clients.http:Border.send",),
+        repeats_blindly,
+        Worlds("answer lost", rounds=0),
+    ),
+    Mutation("the marker is written before the value", ("jobs.persons:apply_person",), rows_before_arrays, KILLED),
+    Mutation(
+        "the baseline is what was sent", ("etl.readback:reading",), answers(Reading.AS_SENT), CUT
+    ),
+    Mutation(
+        "the baseline is whatever is read",
+        ("etl.verify:move_baseline",),
+        baseline_of_what_is_read,
+        MEANWHILE,
+        case=cases.test_a_row_edited_after_our_write_and_before_our_verifying_get,
+    ),
+    Mutation("verification off", ("etl.verify:read_back",), without_reading_back, CUT),
+    Mutation(
+        "no settle time",
+        ("etl.extract:is_unsettled", "etl.apply:is_unsettled"),
+        answers(value=False),
+        Worlds("torn EspoCRM reads", rounds=0),
+    ),
+    Mutation(
+        "no second look",
+        ("etl.apply:sides_things_vanished_from",),
+        answers(frozenset()),
+        Worlds("rows missing in a GET"),
+    ),
+    Mutation(
+        "no wait when everything vanished",
+        ("etl.rules.people:waits_for",),
+        answers(None),
+        Worlds("no rows shown in a run"),
+    ),
+    Mutation(
+        "rows are not compared before they are written",
+        ("etl.apply:read_advoware_again",),
+        without_comparing,
+        MEANWHILE,
+    ),
+    Mutation("the array PUT is made from the stale look", ("etl.apply:read_espo_again",), without_comparing, IN_ESPO),
+    Mutation(
+        "EspoCRM's version is not sent",
+        ("etl.clients.espocrm:EspoCrm.write",),
+        lambda real: lambda client, entity_id, values, items=None, _=None: real(client, entity_id, values, items),
+        IN_ESPO_GUARDED,
+        case=partial(cases.test_an_item_added_between_our_read_and_our_array_put, concurrency=True),
+    ),
+    Mutation("a join uses an item twice", ("etl.rules.matching:join_once",), by_key_alone, CALM),
+    Mutation("null is a place", ("etl.rules.matching:take", "etl.rules.facts:take"), null_is_a_place, CALM),
+    Mutation(
+        "values are compared as written",
+        ("etl.rules.observed:canonical", "etl.guard:canonical"),
+        lambda _real: lambda _channel, value, _region: value or None,
+        FIRST,
+    ),
+    Mutation(
+        "a list is trusted for deletion",
+        ("jobs.pipeline:list_candidates",),
+        missing_is_gone,
+        Worlds("list truncated, total lies"),
+    ),
+    Mutation(
+        "an incomplete list is believed",
+        ("etl.clients.listing:Tally.confirm",),
+        answers(None),
+        Worlds("list with a hole", persons=8),
+    ),
+    Mutation("an edit behind our array PUT is not seen", ("etl.verify:same_items",), answers(value=True), MEANWHILE),
+    Mutation("a slot is reused across kommKz", ("etl.rules.slots:Slots.take",), any_slot, Worlds(rounds=3, persons=5)),
+    Mutation("the due mark goes with the plan", ("jobs.persons:journalled",), undue_once_planned, KILLED),
+    Mutation("who was edited meanwhile is not due", ("etl.verify:mark_due",), undue_instead, MEANWHILE),
+    Mutation("Advoware wins a clash", ("etl.rules.writes:WRITERS.clash",), advoware_wins, CROWD),
+    Mutation("no conflict is a person's", ("etl.diff:in_conflict",), answers(value=False), CROWD),
+    Mutation("a value that loses is not kept", ("etl.writing:save_conflicts",), answers(None), CROWD),
+    Mutation(
+        "own text is dropped",
+        ("etl.rules.writes:encode",),
+        lambda real: lambda value, komm_kz, _own_text: real(value, komm_kz, ""),
+        FIRST,
+    ),
+    Mutation("items are not sent whole", ("etl.diff:whole",), without_flags, Worlds(rounds=2)),
+    Mutation(
+        "one value, several pairs",
+        ("etl.diff:one_pair_a_value",),
+        lambda _real: list,
+        MEANWHILE,
+        case=cases.test_both_sides_move_to_one_value_from_different_entries,
+    ),
+    Mutation(
+        "a first sync is like any other",
+        ("etl.rules.keys:with_history",),
+        lambda real: lambda *frames: real(*frames).assign(first_sync=False, recovery=False, trusted=False),
+        Worlds(rounds=0, persons=8, nature={"scope": "person"}),
+    ),
+    Mutation(
+        "what an unfinished run did is forgotten",
+        ("etl.extract:settle_person",),
+        lambda _real: lambda run, entity_id, _espo, _advo: settle(run.store, entity_id),
+        KILLED,
+        case=partial(cases.test_a_crash_at_any_moment_of_a_retype, 15),
+    ),
+    Mutation("an unknown outcome is believed", ("etl.settle:row_arrived",), answers((True, None)), LOST),
+    Mutation(
+        "an unknown array PUT is believed",
+        ("etl.settle:array_arrived",),
+        answers(value=True),
+        LOST,
+        case=cases.test_an_array_put_that_never_arrived_is_made_again,
+    ),
+    Mutation(
+        "what was refused is tried again",
+        ("etl.rules.leaving:remembered",),
+        answers(None),
+        Worlds("4xx", persons=8),
+        case=partial(cases.test_a_value_advoware_shortens, killed=False),
+    ),
+)
+"""Each breaks one protection of rules.md."""
