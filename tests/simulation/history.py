@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from threading import Lock
+from unittest.mock import patch
 
 import structlog
 
@@ -168,7 +170,8 @@ class Life:
         weather, self.storm.weather = self.storm.weather, CALM
         self.tell("--- another run begins")
         try:
-            report = run(self.config, Options(), world=self.world)
+            with patch("etl.clients.advoware.ONE_WRITE", Lock()):  # another process has a lock of its own
+                report = run(self.config, Options(), world=self.world)
             self.tell(f"--- the other ended {report.outcome} {report.writes}")
         except (StoreError, LockHeld) as error:
             self.tell(f"--- the other ended {type(error).__name__}")
