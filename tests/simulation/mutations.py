@@ -14,7 +14,8 @@ from etl.errors import Moved, UnknownOutcome
 from etl.extract import gone_in_espo
 from etl.guard import baseline_record
 from etl.readback import ReadBack
-from etl.rules.matching import NONE, keyed
+from etl.rules.entry import NONE
+from etl.rules.matching import keyed
 from etl.rules.mending import Reading
 from etl.rules.writes import clash, var6
 from etl.store.baseline import save_baseline
