@@ -161,7 +161,7 @@ def persons_held_back(store: Store, *, but: str) -> list[str]:
     found = store.rows(
         """
         select distinct entity_id
-        from left_alone
+        from left_alone indexed by left_alone_held_back
         where reason = 'held_back'
             and direction <> :but
         order by entity_id

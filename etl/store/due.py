@@ -264,7 +264,7 @@ def hot_persons(
     return store.rows(
         f"""
         select *
-        from persons
+        from persons indexed by persons_changed
         where {LINKED}
             and {ONLY}
             and {NOT_EXCLUDED}
@@ -320,7 +320,15 @@ def shared_betnrs(store: Store) -> list[tuple[int, list[str]]]:
 
 def no_longer_shared(store: Store) -> list[str]:
     """Return the records whose conflict was a shared betnr that is their own again."""
-    found = store.rows(f"select entity_id from persons where status = 'conflict' and {LINKED} order by entity_id")
+    found = store.rows(
+        f"""
+        select entity_id
+        from persons indexed by persons_by_status
+        where status = 'conflict'
+            and {LINKED}
+        order by entity_id
+        """
+    )
     return [row["entity_id"] for row in found]
 
 

@@ -40,7 +40,7 @@ def open_holds(
     return store.rows(
         """
         select *
-        from holds
+        from holds indexed by holds_open
         where released_at is null
             and (:run_id is null or run_id = :run_id)
             and (:entity_id is null or entity_id = :entity_id)

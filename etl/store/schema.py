@@ -279,8 +279,20 @@ PART_OF: Final = """
 alter table runs add column part_of integer;
 """
 
+LOOKED_UP: Final = """
+drop index persons_by_betnr;
+create index persons_by_betnr on persons (betnr, gone_at);
+drop index persons_by_advo_look;
+create index persons_by_advo_look on persons (advo_seen_at, entity_id) where betnr is not null and gone_at is null;
+create index persons_changed on persons (espo_changed_at, advo_changed_at)
+    where espo_changed_at is not null or advo_changed_at is not null;
+create index left_alone_held_back on left_alone (entity_id, direction) where reason = 'held_back';
+create index runs_unfinished on runs (id) where finished_at is null;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
     PART_OF,  # 002: chunks of longer work belong together
+    LOOKED_UP,  # 003: a run over a large firm that finds nothing reads indexes only
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""
