@@ -36,9 +36,10 @@ def put_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> EspoRecor
 
     A status that cannot be written is reported and blocks nothing.
     """
-    run.before_write()
     sent = sent_columns(values)
-    update_person(run.store, entity_id, **{f"{name}_sent": value for name, value in sent.items()})
+    with run.store.transaction():
+        run.before_write()
+        update_person(run.store, entity_id, **{f"{name}_sent": value for name, value in sent.items()})
     try:
         answer = run.espo.write(entity_id, values)
     except (PersonError, UnknownOutcome) as error:

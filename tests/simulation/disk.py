@@ -22,10 +22,12 @@ class Killed(BaseException):
 
 
 class Disk:
-    """What every connection of one world tells. ``dead`` processes do nothing more."""
+    """What every connection of one world tells: ``before`` a commit, when a transaction ``begins``. ``dead`` processes
+    do nothing more."""
 
     def __init__(self) -> None:
         self.before: Callable[[], None] = lambda: None
+        self.begins: Callable[[], None] = lambda: None
         self.dead = False
 
 
@@ -38,6 +40,8 @@ class Connection(sqlite3.Connection):
         word = sql.split(None, 1)[0].lower()
         if self.disk.dead and word != "rollback":
             raise Killed
+        if word == "begin":
+            self.disk.begins()
         if not (word == "commit" or (word in {"insert", "update", "delete"} and not self.in_transaction)):
             return super().execute(sql, *params)
         self.disk.before()

@@ -336,6 +336,7 @@ PASSING = (
 LISTS = ("list truncated", "list empty", "list repeated", "list reordered", "list of yesterday")
 OTHERS = (
     "409", "our clock an hour ahead", "our clock an hour behind", "EspoCRM's clock an hour ahead",
-    "EspoCRM's clock an hour behind", "two runners at once", "a run sleeps beyond its lease",
+    "EspoCRM's clock an hour behind", "two runners at once", "a run sleeps beyond its lease", "a second writer",
+    "rows missing in a GET", "4xx", "404 although there",
 )  # fmt: skip
 """Faults that whole lives are mixed of; the others need a look of their own (``trials.py``)."""

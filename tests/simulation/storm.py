@@ -31,6 +31,7 @@ class Storm:
     weather: Weather = CALM
     run: str = ""
     points: int = 0
+    begun: int = 0
     seen: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
     unread: dict[int, set[str]] = field(default_factory=dict)
@@ -45,18 +46,18 @@ class Storm:
 
     def begin(self, run: str, weather: Weather) -> None:
         """Let this weather be over the next run."""
-        self.run, self.weather, self.points = run, weather, 0
+        self.run, self.weather, self.points, self.begun = run, weather, 0, 0
         self.seen.clear()
         self.disk.dead = False
         for sim, name in ((self.firm.espo, "espo"), (self.firm.advo, "advo")):
             sim.before, sim.after = self.before_hook(name), self.after_hook(name)
-        self.disk.before = self.at_commit
+        self.disk.before, self.disk.begins = self.at_commit, self.at_begin
 
     def end(self) -> None:
         """Clear sky."""
         for sim in (self.firm.espo, self.firm.advo):
             sim.before = sim.after = None
-        self.disk.before = lambda: None
+        self.disk.before = self.disk.begins = lambda: None
         self.disk.dead = False
         self.our_error = self.their_error = 0.0
         self.standing_still = None
@@ -114,6 +115,12 @@ class Storm:
         """Before a commit: the process may die, the file may be locked, the disk full."""
         self.point()
         self.strike(Moment.COMMIT, self.of_disk("disk"))
+
+    def at_begin(self) -> None:
+        """Before a transaction: the process may stand still here, and others may run."""
+        self.begun += 1
+        key = f"{self.run}/begin/{self.begun}"
+        self.strike(Moment.BETWEEN, Hit(self, key, "disk", self.fate.dice(key)))
 
     def of_disk(self, what: str) -> Hit:
         key = f"{self.run}/{what}/{self.points}"

@@ -291,6 +291,28 @@ def test_an_edit_while_a_person_is_half_written(point: int, side: str) -> None:
         assert one.espo == one.advo == wanted
 
 
+@pytest.mark.parametrize("nth", range(9, 14))
+def test_a_process_that_sleeps_while_another_run_goes_through_makes_nothing_twice(nth: int) -> None:
+    """Its lease runs out meanwhile; the transaction that notes a write as started asks for it."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        one.set_items((OFFICE, "Office"), (HOME, "Home"))
+        begun, begins = 0, one.life.storm.at_begin
+
+        def sleeps() -> None:
+            nonlocal begun
+            begun += 1
+            if begun == nth:
+                one.firm.clock.advance(600)
+                one.life.another_run()
+            begins()
+
+        one.life.storm.at_begin = sleeps  # type: ignore[method-assign]
+        one.sync()
+        one.rest()
+        assert begun >= nth
+        assert one.espo == one.advo == {OFFICE, HOME}
+
+
 def test_a_kill_between_snapshot_and_plan_loses_no_change() -> None:
     """The snapshot is committed, with the cursor and the due mark; the process dies before anything is planned."""
     for point in range(1, 60):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from jobs.sandbox.advoware import AdvoSim
+from jobs.sandbox.advoware import AdvoSim, ErrorStyle
 from jobs.sandbox.advoware_rows import Beteiligte, Beteiligter
 from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.simulator import SimClock
@@ -21,6 +21,9 @@ TYPES = ("Office", "Mobile", "Home", "Fax", "Other")
 KOMM_KZ = {"Office": 1, "Mobile": 3, "Home": 6, "Fax": 2, "Other": 10}
 TYPE_OF = {1: "Office", 2: "Fax", 3: "Mobile", 6: "Home", 7: "Fax", 9: "Mobile", 10: "Other"}
 LANDLINE = ("0511/{0}", "(0511) {0}", "+49 511 {0}", "0049 511 {0}", "0511-{0}")
+SWITCHES = (
+    "real_komm_kz", "replaces", "answers_put", "wrapped", "max_tlf", "max_bemerkung", "refuses_too_long", "error_style",
+)  # fmt: skip
 MOBILE = ("0171/{0}", "0171 {0}", "+49 171 {0}", "0171-{0}")
 TEXTS = (
     "", "", "", "nur vormittags {0}", "Gegner, nicht anrufen {0}", "Büro 📞 {0}", "[privat] {0}", "eins\n{0}",
@@ -44,6 +47,8 @@ class Nature:
     torn_reads: int = 0
     max_tlf: int | None = None
     max_bemerkung: int | None = None
+    refuses_too_long: bool = False
+    error_style: ErrorStyle = ErrorStyle.JSON
     latency: float = 0.05
     persons: int = 20
 
@@ -69,6 +74,8 @@ class Nature:
             latency=dice.choice((0.02, 0.05, 0.4)),
             persons=persons,
             direction=dice.choice(("both",) * 8 + ("to_advoware", "to_espocrm")),
+            refuses_too_long=dice.random() < 0.3,
+            error_style=dice.choice(tuple(ErrorStyle)),
         )
 
 
@@ -203,7 +210,7 @@ def build(fate: Fate, nature: Nature) -> Firm:
     espo.store.settings["phoneNumberInternational"] = nature.international
     espo.store.concurrency = nature.concurrency
     espo.store.torn_reads = nature.torn_reads
-    for switch in ("real_komm_kz", "replaces", "answers_put", "wrapped", "max_tlf", "max_bemerkung"):
+    for switch in SWITCHES:
         setattr(advo.switches, switch, getattr(nature, switch))
     firm = Firm(nature, clock, espo, advo)
     firm.persons = [one for number in range(nature.persons) if (one := person_of(fate, firm, number)) is not None]
