@@ -181,6 +181,7 @@ def rows_are_missing(hit: Hit) -> Answer | None:
     rows = shown["kommunikation"]
     kept = rows[: hit.dice.randrange(len(rows))]
     shown["kommunikation"] = kept
+    hit.storm.unread.setdefault(hit.person.number, set()).update(f"row{row['id']}" for row in rows[len(kept) :])
     return hit.answer._replace(body=json.dumps(payload).encode())
 
 

@@ -30,7 +30,7 @@ from tests.simulation.affairs import UNSEEN, affair
 from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed, under
 from tests.simulation.faults import CALM, FAULTS, LISTS, OTHERS, PASSING, Weather
-from tests.simulation.invariants import Violation, after_a_step, at_rest, claim
+from tests.simulation.invariants import Excuses, Violation, after_a_step, at_rest, claim
 from tests.simulation.oracle import espo_can_hold, own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
@@ -213,14 +213,8 @@ class Life:
             self.firm.clock.advance(600)
             self.step(sweep=True)
         claim("at rest a run writes nothing", not self.writes, [*self.firm.espo.writes, *self.firm.advo.writes])
-        at_rest(
-            self.firm,
-            self.path,
-            windowed=self.storm.windowed,
-            refused=self.storm.refused,
-            blurred=self.blurred,
-            faulty=self.faulty,
-        )
+        windowed, refused, misled = map(frozenset, (self.storm.windowed, self.storm.refused, self.storm.degraded))
+        at_rest(self.firm, self.path, Excuses(windowed, refused, misled, blurred=self.blurred, faulty=self.faulty))
         self.remember()
 
     def waiting(self) -> list[tuple[object, ...]]:

@@ -106,8 +106,11 @@ def expected(before: Sides, espo: Edited, advo: Edited, *, whole_person: bool, i
     if espo and advo and (espo.added & advo.added or espo.removed & advo.removed):
         return None
     if espo and advo and whole_person:
-        in_espo = espo.on(before.espo)
-        return Sides(in_espo, espo.on(before.advo))
+        alone = Edited(  # what EspoCRM cannot hold is Advoware's own affair
+            frozenset(entry for entry in advo.added if not espo_can_hold(entry, international=international)),
+            frozenset(entry for entry in advo.removed if not espo_can_hold(entry, international=international)),
+        )
+        return Sides(espo.on(before.espo), espo.on(alone.on(before.advo)))
     wanted = frozenset(entry for entry in advo.added if espo_can_hold(entry, international=international))
     in_espo = (espo.on(before.espo) - advo.removed) | wanted
     in_advo = espo.on(advo.on(before.advo))

@@ -96,7 +96,8 @@ class Witness:
             stood.add(told[0])
         yield from self.marker_of(person, remark, stood, unread)
         if call.method == "POST":
-            yield from made_twice(person, rows.values(), value, remark)
+            read = [row for one, row in rows.items() if f"row{one}" not in unread]
+            yield from made_twice(person, read, value, remark)
         if row is None or f"row{number}" in unread:
             return
         if value and not row["tlf"]:
