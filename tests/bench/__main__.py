@@ -33,6 +33,7 @@ class Asked:
     persons: tuple[int, ...]
     runs: int
     folder: Path
+    milliseconds: tuple[int, ...] = ()
 
     def store(self, persons: int, fill: Callable[[Path, int], None]) -> Path:
         """A filled store, made once."""
@@ -46,6 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all unless given")
     parser.add_argument("--persons", type=int, nargs="+", default=SIZES, help="sizes of the firm")
+    parser.add_argument("--milliseconds", type=int, nargs="+", default=(0, 20, 100), help="how far the systems are")
     parser.add_argument("--runs", type=int, default=5, help="medians of so many")
     parser.add_argument("--folder", type=Path, help="where filled stores are kept for the next time")
     parser.add_argument("--keep", action="store_true", help="write results.json and the README")
@@ -53,7 +55,7 @@ def main() -> int:
     if unknown := set(words.names) - set(NAMES):
         parser.error(f"nothing is called {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(prefix="advosync-bench-") as folder:
-        asked = Asked(tuple(words.persons), words.runs, words.folder or Path(folder))
+        asked = Asked(tuple(words.persons), words.runs, words.folder or Path(folder), tuple(words.milliseconds))
         for name in words.names or NAMES:
             lines: list[Line] = import_module(f"tests.bench.{name}").measured(asked)
             found = here(name, asked.runs, lines)

@@ -32,11 +32,10 @@ from tests.bench.sandbox import Sandbox
 if TYPE_CHECKING:
     from tests.bench.__main__ import Asked
 
-PERSONS, CHANGED = 1000, 10
-LATENCIES = (0.0, 0.02, 0.1)
-WITH_TARGET, TARGET = 0.02, 1.15
+MOST_PERSONS, EDITS = 1000, 10
+WITH_TARGET, TARGET = 20, 1.15
 QUARTER = timedelta(minutes=15)
-KINDS = ("first sync", "no change", "1 % changed")
+KINDS = ("first sync", "no change", "10 edits")
 LOGINS = ("/api/Url", "/Token")
 READERS = "reader"
 """What the threads are called whose requests overlap (etl/reading.py)."""
@@ -126,14 +125,14 @@ class Waited:
     requests: int
 
 
-def once(folder: Path, latency: float, seed: int) -> list[Waited]:
+def once(folder: Path, persons: int, milliseconds: int, seed: int) -> list[Waited]:
     """The three kinds one after the other, ours and then the bare loop, each on a sandbox of its own."""
     began = datetime.now(UTC)
     recordings = [folder / f"{number}.json" for number in range(len(KINDS))]
     seconds = []
     for file in folder.glob("state.db*"):
         file.unlink()
-    with Sandbox(PERSONS, latency) as sandbox:
+    with Sandbox(persons, milliseconds / 1000) as sandbox:
         config = sandbox.write_config(folder)
         for number, recording in enumerate(recordings):
             prepare(sandbox, number, began, seed)
@@ -142,7 +141,7 @@ def once(folder: Path, latency: float, seed: int) -> list[Waited]:
             assert (found["changed"] > 0) is (number != 1), found
             seconds.append(found["seconds"])
     waited = []
-    with Sandbox(PERSONS, latency) as sandbox:
+    with Sandbox(persons, milliseconds / 1000) as sandbox:
         urls = sandbox.config["espocrm"]["url"], root_of(sandbox.config["advoware"]["configurator_url"])
         for number, recording in enumerate(recordings):
             prepare(sandbox, number, began, seed)
@@ -154,8 +153,8 @@ def once(folder: Path, latency: float, seed: int) -> list[Waited]:
 def prepare(sandbox: Sandbox, number: int, began: datetime, seed: int) -> None:
     """What happens before a run of this kind; each sandbox lives the same."""
     sandbox.clock(began + number * QUARTER)
-    if number == KINDS.index("1 % changed"):
-        sandbox.edit(CHANGED, seed)
+    if number == KINDS.index("10 edits"):
+        sandbox.edit(EDITS, seed)
 
 
 def root_of(url: str) -> str:
@@ -168,15 +167,15 @@ def measured(asked: Asked) -> list[Line]:
     """Each latency, each kind."""
     folder = asked.folder / "waiting"
     folder.mkdir(exist_ok=True)
-    lines = []
-    for latency in LATENCIES:
-        taken = [once(folder, latency, seed) for seed in range(asked.runs)]
+    persons, lines = min(MOST_PERSONS, *asked.persons), []
+    for milliseconds in asked.milliseconds:
+        taken = [once(folder, persons, milliseconds, seed) for seed in range(asked.runs)]
         for kind, waited in zip(KINDS, zip(*taken, strict=True), strict=True):
             share = median(one.ours / one.bare for one in waited)
-            promised = latency == WITH_TARGET and kind != "no change"
+            promised = milliseconds == WITH_TARGET and kind != "no change"
             lines.append(
                 Line(
-                    f"waiting for {kind}, {PERSONS:,} persons, {latency * 1000:.0f} ms away ÷ a bare httpx loop"
+                    f"waiting for {kind}, {persons:,} persons, {milliseconds} ms away ÷ a bare httpx loop"
                     f" ({waited[0].requests:,} requests)",
                     f"{median(one.ours for one in waited):.1f} s ÷ {median(one.bare for one in waited):.1f} s"
                     f" = {share:.2f}",
