@@ -249,7 +249,7 @@ MUTATIONS = (
         lambda real: lambda value, komm_kz, _own_text: real(value, komm_kz, ""),
         FIRST,
     ),
-    Mutation("items are not sent whole", ("etl.diff:whole",), without_flags, Worlds(rounds=2)),
+    Mutation("items are not sent whole", ("etl.rules.plan:whole",), without_flags, Worlds(rounds=2)),
     Mutation(
         "one value, several pairs",
         ("etl.diff:one_pair_a_value",),
