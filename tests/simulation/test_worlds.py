@@ -9,7 +9,8 @@ import pytest
 from tests.simulation.history import a_life
 from tests.simulation.invariants import Violation
 from tests.simulation.kills import kills
-from tests.simulation.seeds import SEEDS, Seed
+from tests.simulation.seeds import SEEDS, TRIALS, Seed, TrialSeed
+from tests.simulation.trials import trial
 
 WORLDS = int(os.environ.get("SIMULATION_WORLDS", "10"))
 BATCH = 10  # worlds a test: few items are few words of the test runner
@@ -37,6 +38,11 @@ def test_a_seed_that_once_failed_holds(known: Seed) -> None:
         pytest.xfail(known.open)
     with a_life(known.seed, persons=known.persons) as life:
         life.live()
+
+
+@pytest.mark.parametrize("known", TRIALS, ids=lambda known: f"{known.fault} {known.seed}")
+def test_a_trial_that_once_failed_holds(known: TrialSeed) -> None:
+    assert trial(known.fault, later=known.run == "later", seed=known.seed) is None
 
 
 @pytest.mark.slow
