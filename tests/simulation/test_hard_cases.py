@@ -247,6 +247,26 @@ def test_a_recovery_keeps_the_pair_it_leaves_alone() -> None:
             assert one.firm.advo.rows(BETNR) == rows
 
 
+@pytest.mark.xfail(reason="open (seed 3036 of 8 persons): the item Advoware never took counts as the new value")
+def test_a_deletion_beside_an_item_that_advoware_does_not_take() -> None:
+    """EspoCRM's deletion is none of the unsyncable item's business: the row of what was deleted becomes a slot."""
+    nature = Nature(persons=0, scope="entry", max_tlf=27)
+    too_long, rows = "eine.lange.adresse@muster.de", {"0511 2000001": "", MAIL: ""}
+    with case({OFFICE: "Office"}, (MAIL, too_long), rows, nature) as one:
+        one.set_items((OFFICE, "Office"), mails=(too_long,))
+        one.rest()
+        assert one.advo == {OFFICE}
+
+
+@pytest.mark.xfail(reason="open (seed 3050 of 8 persons): the value is called unsyncable, only its marker is too long")
+def test_a_number_changes_beside_a_remark_that_advoware_refuses_with_a_marker() -> None:
+    nature = Nature(persons=0, scope="entry", max_bemerkung=40, refuses_too_long=True)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": "nur vormittags, Gegner"}, nature=nature) as one:
+        one.set_items(("+495112000009", "Office"))
+        one.rest()
+        assert one.advo == one.espo == {"+495112000009"}
+
+
 def test_an_edit_while_a_person_is_held() -> None:
     """A guard keeps the person back; what people do meanwhile is part of what is approved, or held anew."""
     phones = {f"+4951120001{number:02d}": "Office" for number in range(9)}
