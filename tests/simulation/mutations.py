@@ -195,6 +195,7 @@ MUTATIONS = (
         ("etl.apply:sides_things_vanished_from",),
         answers(frozenset()),
         Worlds("rows missing in a GET"),
+        case=cases.test_a_row_that_one_get_does_not_show_is_no_deletion,
     ),
     Mutation(
         "no wait when everything vanished",

@@ -196,6 +196,17 @@ def test_a_row_advoware_confirms_and_does_not_keep_is_no_deletion() -> None:
         assert one.espo == one.advo == {OFFICE, MOBILE}
 
 
+def test_a_row_that_one_get_does_not_show_is_no_deletion() -> None:
+    with case({OFFICE: "Office", MOBILE: "Mobile"}, rows={"0511 2000001": "", "0171 2000001": ""}) as one:
+        rows = one.firm.advo.beteiligte.persons[BETNR].rows
+        komm_id = one.row("01712000001")["id"]
+        hidden = rows.pop(komm_id)
+        one.at("GET", str(BETNR), lambda: rows.update({komm_id: hidden}))
+        one.sync()
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, MOBILE}
+
+
 def test_a_row_copied_with_its_marker_and_retyped() -> None:
     with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}) as one:
         with one.edited():
