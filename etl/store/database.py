@@ -1,7 +1,8 @@
 """The state store: one SQLite file (WAL, mode 0600), opened by ``Store.open``.
 
-Transactions are ours alone. sqlite-utils commits a write by itself only while no transaction is open, and joins an
-open one with savepoints; the connection has no ``isolation_level``, so the driver opens and commits nothing either.
+Transactions are ours alone: the connection has no ``isolation_level``, so the driver opens and commits nothing, and
+statements go to it directly. sqlite-utils would wrap each question in a savepoint, and give each savepoint a name of
+its own, which pushes every prepared statement out of the driver's memory.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 # a system.
 DURABLE = "full"
 FLEETING = "off"
+
+OUTERMOST = ("begin immediate", "commit", ("rollback",))
+NESTED = ("savepoint nested", "release nested", ("rollback to nested", "release nested"))
+"""How a transaction begins, ends, and is undone; of savepoints with one name SQLite means the innermost."""
 
 
 class Store:
@@ -88,16 +93,14 @@ class Store:
         A nested block that fails undoes only itself, so an outer one that survives the failure commits no halves.
         """
         with translated(self.path):
-            if self.db.conn.in_transaction:
-                with self.db.atomic():
-                    yield
-                return
-            self.db.conn.execute("begin immediate")
+            begin, end, undo = NESTED if self.db.conn.in_transaction else OUTERMOST
+            self.db.conn.execute(begin)
             try:
                 yield
-                self.db.conn.execute("commit")
+                self.db.conn.execute(end)
             except BaseException:
-                self.db.rollback()
+                for statement in undo if self.db.conn.in_transaction else ():  # SQLite itself may have ended it
+                    self.db.conn.execute(statement)
                 raise
 
     @contextmanager
@@ -116,7 +119,7 @@ class Store:
     def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> int:
         """Run one statement and return how many rows it changed; committed at once outside a transaction."""
         with translated(self.path):
-            return self.db.execute(sql, plain_record(params or {})).rowcount
+            return self.db.conn.execute(sql, plain_record(params or {})).rowcount
 
     def execute_many(self, sql: str, records: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement for each record, all of them or none."""
@@ -126,16 +129,18 @@ class Store:
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return what a query answers, one dict a row."""
         with translated(self.path):
-            return list(self.db.query(sql, plain_record(params or {})))
+            answer = self.db.conn.execute(sql, plain_record(params or {}))
+            names = [column[0] for column in answer.description]
+            return [dict(zip(names, row, strict=True)) for row in answer]
 
     def tuples(self, sql: str, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return what a query answers, one tuple a row: a third of the cost of ``rows`` where there are very many."""
         with translated(self.path):
-            return self.db.execute(sql, plain_record(params or {})).fetchall()
+            return self.db.conn.execute(sql, plain_record(params or {})).fetchall()
 
     def value(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  the query knows
         """Return the first column of the first row, None when there is none."""
-        return next((next(iter(row.values())) for row in self.rows(sql, params)), None)
+        return next((row[0] for row in self.tuples(sql, params)), None)
 
     def setting(self, key: str) -> str | None:
         """Return what was remembered under ``key``, None when nothing was."""

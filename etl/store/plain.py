@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLAIN: Final = frozenset({str, int, float, bool, bytes, type(None)})
+PLAIN: Final = frozenset({str, int, bool, bytes, type(None)})
 
 
 def plain_record(record: Mapping[str, Any]) -> dict[str, object]:
     """Return the record with each value plain."""
-    return {name: plain(value) for name, value in record.items()}
+    return {name: value if type(value) in PLAIN else plain(value) for name, value in record.items()}
 
 
 def plain(value: object) -> object:
@@ -21,7 +21,7 @@ def plain(value: object) -> object:
 
     Unconverted, a numpy integer would become a BLOB, and pandas' NA is refused by the driver.
     """
-    if type(value) in PLAIN:
+    if type(value) in PLAIN or type(value) is float:
         return None if value != value else value  # noqa: PLR0124  NaN, the one value unequal to itself
     if isinstance(value, dict | list | tuple):
         return json.dumps(value, ensure_ascii=False, sort_keys=True, default=plain_scalar)
