@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from etl.errors import Gone, PersonError
 from etl.reading import Read, batches, overlapped
 from etl.rules.foreign import ASKING, Ours
-from etl.rules.observed import item_record
 from etl.run import Look, Run
 from etl.settle import settle_person
 from etl.snapshot import save_advo, save_espo
@@ -30,7 +29,6 @@ from etl.store.due import (
 from etl.store.holds import open_holds, release_holds
 from etl.store.journal import open_changes, wrote_since
 from etl.store.persons import load_person, load_persons, save_listings, update_person
-from etl.store.snapshots import snapshot_items
 
 if TYPE_CHECKING:
     from etl.records import AdvoPerson, EspoRecord, Listing
@@ -161,9 +159,8 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError, at: fl
     if isinstance(answer, PersonError):
         run.unread[entity_id] = answer
         return None
-    changed = [item_record(item, run.policy.region) for item in answer.items] != snapshot_items(run.store, entity_id)
+    changed = save_espo(run, answer)
     if answer.betnr is None:
-        save_espo(run, answer)
         not_linked(run, entity_id)
         return None
     end_baseline(run.store, [entity_id], keep_betnr=answer.betnr)
@@ -176,7 +173,6 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError, at: fl
         mark_due(run.store, [entity_id], SEEN_MODIFIED, run.utcnow(), edited_by_other=by_other)
     if changed or answer.betnr != person["betnr"]:
         mark_due(run.store, [entity_id], CHANGED_IN_ESPO, run.utcnow())
-    save_espo(run, answer)
     if is_unsettled(run, answer) or is_somebody_elses(run, answer):
         mark_due(run.store, [entity_id], SEEN_MODIFIED, run.utcnow())
         run.tally.waiting.add(entity_id)

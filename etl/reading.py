@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from etl.run import Run
 
+AHEAD = 100
+"""Answers that wait at most: two batches, so that readers go on while one is stored."""
+
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
 
@@ -56,7 +59,7 @@ class ThreadedReads:
 
     def __init__(self, fetch: Callable[[Any], Any], keys: Sequence[Any], readers: int) -> None:
         self._pool = ThreadPoolExecutor(readers, thread_name_prefix="reader")
-        self._keys, self._window = keys, 4 * readers
+        self._keys = keys
         self._ended: list[BaseException] = []
 
         def one(key: Any) -> Any:  # noqa: ANN401 - of any kind
@@ -72,8 +75,8 @@ class ThreadedReads:
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the answers in the order of the keys."""
-        waiting = [self._pool.submit(self._fetch, key) for key in self._keys[: self._window]]
-        for upcoming in [*self._keys[self._window :], *[None] * len(waiting)]:
+        waiting = [self._pool.submit(self._fetch, key) for key in self._keys[:AHEAD]]
+        for upcoming in [*self._keys[AHEAD:], *[None] * len(waiting)]:
             answer = waiting.pop(0)
             if upcoming is not None:
                 waiting.append(self._pool.submit(self._fetch, upcoming))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from etl.rules.observed import fingerprint_of, item_record, row_records
 from etl.run import Look
 from etl.store.persons import update_person
-from etl.store.snapshots import save_items, save_rows, snapshot_rows
+from etl.store.snapshots import save_items, save_rows, snapshot_items, snapshot_rows
 
 if TYPE_CHECKING:
     from etl.records import AdvoPerson, EspoRecord
@@ -23,9 +23,12 @@ def save_look(run: Run, espo: EspoRecord, advo: AdvoPerson) -> None:
         run.looks[espo.entity_id] = Look(espo, run.monotonic(), advo, run.monotonic())
 
 
-def save_espo(run: Run, record: EspoRecord) -> None:
-    """Store EspoCRM's half of a snapshot."""
-    save_items(run.store, record.entity_id, [item_record(item, run.policy.region) for item in record.items])
+def save_espo(run: Run, record: EspoRecord) -> bool:
+    """Store EspoCRM's half of a snapshot; True when its items are not those of the look before."""
+    records = [item_record(item, run.policy.region) for item in record.items]
+    changed = records != snapshot_items(run.store, record.entity_id)
+    if changed:
+        save_items(run.store, record.entity_id, records)
     update_person(
         run.store,
         record.entity_id,
@@ -39,6 +42,7 @@ def save_espo(run: Run, record: EspoRecord) -> None:
         espo_seen_at=run.utcnow(),
         gone_at=None,
     )
+    return changed
 
 
 def save_espo_meta(run: Run, answer: EspoRecord) -> None:
@@ -75,7 +79,8 @@ def save_advo(run: Run, entity_id: str, person: AdvoPerson) -> bool:
     """Store Advoware's half of a snapshot; True when its rows are not those of the look before."""
     records = row_records(person, run.policy.region, run.policy.table)
     changed = records != snapshot_rows(run.store, person.betnr)
-    save_rows(run.store, person.betnr, records)
+    if changed:
+        save_rows(run.store, person.betnr, records)
     update_person(
         run.store,
         entity_id,
