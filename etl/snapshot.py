@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from etl.ahead import begin_to_load_planner
 from etl.rules.observed import fingerprint_of, item_record, row_records
 from etl.run import Look
 from etl.store.persons import update_person
@@ -28,6 +29,7 @@ def save_espo(run: Run, record: EspoRecord) -> bool:
     records = [item_record(item, run.policy.region) for item in record.items]
     changed = records != snapshot_items(run.store, record.entity_id)
     if changed:
+        begin_to_load_planner()
         save_items(run.store, record.entity_id, records)
     update_person(
         run.store,
@@ -80,6 +82,7 @@ def save_advo(run: Run, entity_id: str, person: AdvoPerson) -> bool:
     records = row_records(person, run.policy.region, run.policy.table)
     changed = records != snapshot_rows(run.store, person.betnr)
     if changed:
+        begin_to_load_planner()
         save_rows(run.store, person.betnr, records)
     update_person(
         run.store,
