@@ -130,7 +130,7 @@ def put_arrays(
     except AdvosyncError as error:
         end_badly(run, changes, error)
         raise
-    with run.store.transaction():
+    with run.store.what_happened():
         end_well(run, changes, "espocrm")
         save_espo_meta(run, answer)
         update_person(run.store, entity_id, status_written="syncing")

@@ -144,7 +144,7 @@ def espo_looks(run: Run, persons: Sequence[Person]) -> list[EspoLook]:
         run, "EspoCRM", persons, lambda person: run.espo.fetch(person["entity_id"]), run.limits.espo_readers
     )
     for batch in batches(answers, BATCH):
-        with run.store.transaction():
+        with run.store.what_happened():
             result += [found for read in batch if (found := took_espo(run, *read)) is not None]
     return result
 
@@ -226,7 +226,7 @@ def advo_looks(run: Run, wanted: Sequence[EspoLook]) -> list[str]:
     )
     ready = []
     for batch in batches(read, BATCH):
-        with run.store.transaction():
+        with run.store.what_happened():
             ready += [seen.record.entity_id for seen, answer, at in batch if took_advo(run, seen, answer, at)]
     return ready
 
@@ -263,7 +263,7 @@ def poll_advoware(run: Run, taken: Sequence[str]) -> list[Read[Person, AdvoPerso
         run, "Advoware", polled, lambda one: run.advoware.fetch(one["betnr"]), run.limits.advo_readers
     )
     for batch in batches(read, BATCH):
-        with run.store.transaction():
+        with run.store.what_happened():
             changed += [read for read in batch if drifted(run, read.key, read.answer)]
     return changed
 

@@ -46,7 +46,7 @@ def put_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> EspoRecor
         not_written(run, entity_id, error)
         return run.espo.fetch(entity_id)
     run.tally.writes["espocrm"] += 1
-    with run.store.transaction():
+    with run.store.what_happened():
         save_espo_meta(run, answer)
         update_person(run.store, entity_id, **{f"{name}_written": value for name, value in sent.items()})
     return answer

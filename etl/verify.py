@@ -102,7 +102,7 @@ def commit_person(
     plan, now = saved.plan, run.utcnow()
     found = {row.komm_id: row for row in back.advo.rows}
     fingerprint = fingerprint_of(row_records(back.advo, run.policy.region, run.policy.table))
-    with run.store.transaction():
+    with run.store.what_happened():
         for decision in plan.decisions:
             move_baseline(run, saved, decision, written, back, found)
         save_left_alone(
@@ -226,7 +226,7 @@ def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
     if espo.status != "clean" or (espo.fingerprint or "") != fingerprint:
         espo = renew_status(run, espo, fingerprint)
         at_rest = same_items(look.espo.items, espo.items)
-    with run.store.transaction():
+    with run.store.what_happened():
         if saved is not None:
             found = {row.komm_id: row for row in look.advo.rows}
             nothing = ReadBack(look.advo, {}, disturbed=False)

@@ -48,9 +48,10 @@ def end_well(
     """Commit *done*."""
     run.unconfirmed.clear()
     run.tally.writes[system] += 1
-    set_change_state(
-        run.store, changes, ChangeState.DONE, now=run.utcnow(), answered_row_id=answered_row_id, komm_id=komm_id
-    )
+    with run.store.what_happened():
+        set_change_state(
+            run.store, changes, ChangeState.DONE, now=run.utcnow(), answered_row_id=answered_row_id, komm_id=komm_id
+        )
 
 
 def end_badly(run: Run, changes: Sequence[int], error: Exception) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from etl.errors import StoreError
 from etl.store.database import Store
+from etl.store.persons import update_person
 from etl.store.schema import MIGRATIONS
 
 if TYPE_CHECKING:
@@ -51,6 +52,21 @@ def test_commits_survive_a_power_loss_unless_asked_otherwise(path: Path) -> None
         assert store.value("pragma synchronous") == 2
         assert store.value("pragma journal_mode") == "wal"
         assert store.value("pragma foreign_keys") == 1
+
+
+def test_only_what_happened_may_wait_for_the_next_intent(tmp_path: Path) -> None:
+    """Full, 2, outlasts a power loss; normal, 1, keeps the order and may lose the latest; off, 0, is for tests."""
+    asked = "pragma synchronous"
+    with Store.open(tmp_path / "state.db", now=NOW) as store:
+        with store.what_happened():
+            assert store.value(asked) == 1
+        with store.transaction(), store.what_happened():
+            assert store.value(asked) == 2
+        with pytest.raises(StoreError), store.what_happened():
+            update_person(store, "nobody", name="Nemo")
+        assert store.value(asked) == 2
+    with Store.open(tmp_path / "state.db", now=NOW, durable=False) as store, store.what_happened():
+        assert store.value(asked) == 0
 
 
 def test_opening_again_changes_nothing(store: Store, path: Path) -> None:
