@@ -47,12 +47,13 @@ def _number(value: str, region: str) -> _Number | None:
         parsed = phonenumbers.parse(match["main"].translate(_TO_SPACE), region)
     except NumberParseException:
         return None
-    if not phonenumbers.is_valid_number(parsed):
+    kind = phonenumbers.number_type(parsed)
+    if kind == PhoneNumberType.UNKNOWN:  # what is_valid_number asks, too
         return None
     return _Number(
         e164=phonenumbers.format_number(parsed, PhoneNumberFormat.E164),
         extension=match["extension"] or "",
-        mobile=phonenumbers.number_type(parsed) == PhoneNumberType.MOBILE,
+        mobile=kind == PhoneNumberType.MOBILE,
     )
 
 
