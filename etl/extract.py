@@ -335,22 +335,26 @@ def ends(run: Run, entity_id: str, why: str, **columns: object) -> None:
     run.tally.skipped.add(entity_id)
 
 
-def recheck_shared(run: Run) -> None:
-    """Look whether the doubles of a betnr are still there: no list shows a deletion (espocrm-api.md, fact 13)."""
-    shared = {betnr: ids for betnr, ids in shared_betnrs(run.store) if any(run.limits.allows(x, betnr) for x in ids)}
+def recheck_shared(run: Run) -> list[tuple[int, list[str]]]:
+    """Look whether the doubles of a betnr are still there: no list shows a deletion (espocrm-api.md, fact 13).
+
+    Returned are those that are: each betnr with its records.
+    """
+    known = shared_betnrs(run.store)
+    shared = {betnr: ids for betnr, ids in known if any(run.limits.allows(x, betnr) for x in ids)}
     if not shared:
-        return
+        return known
     listed = {one.entity_id for one in run.espo.with_betnr(list(shared))}
     missing = load_persons(run.store, [one for ids in shared.values() for one in ids if one not in listed])
     espo_looks(run, [one for one in missing if run.limits.allows(one["entity_id"], one["betnr"])])
+    return shared_betnrs(run.store)
 
 
-def set_apart_shared(run: Run) -> list[tuple[int, list[str]]]:
+def set_apart_shared(run: Run, shared: Sequence[tuple[int, Sequence[str]]]) -> None:
     """Two records with one betnr: neither is synced, and what was agreed with either ends (rules.md §6).
 
     A record whose double went becomes due, so that its conflict ends by itself.
     """
-    shared = shared_betnrs(run.store)
     with run.store.transaction():
         for betnr, entity_ids in shared:
             others = ", ".join(entity_ids)
@@ -360,4 +364,3 @@ def set_apart_shared(run: Run) -> list[tuple[int, list[str]]]:
                 update_person(run.store, entity_id, **NO_TROUBLE | {"status": "conflict", "error": message})
             run.tally.skipped |= set(entity_ids)
         mark_due(run.store, no_longer_shared(run.store), "its betnr is its own again", run.utcnow())
-    return shared

@@ -71,6 +71,8 @@ def held_persons(run: Run, plans: Plan, *, written: Mapping[str, int] | None = N
     through before; ``written``: counted steps of a person that was planned again, already carried out in this run.
     """
     asking = {entity_id: plan for entity_id, plan in plans.items() if plan.steps and not is_approved(run, plan)}
+    if not asking:  # the baseline of a large firm is not counted for nothing
+        return {}
     counted = {entity_id: counted_steps(plan) for entity_id, plan in asking.items()}
     together = {one: steps + (written or {}).get(one, 0) for one, steps in counted.items()}
     removing = held(

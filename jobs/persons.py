@@ -61,8 +61,9 @@ def tell_of_unread(run_: Run) -> None:
 
 def set_apart(run_: Run) -> None:
     """Set records that share a betnr apart, and say so in EspoCRM."""
-    recheck_shared(run_)
-    for betnr, entity_ids in set_apart_shared(run_):
+    shared = recheck_shared(run_)
+    set_apart_shared(run_, shared)
+    for betnr, entity_ids in shared:
         for entity_id in entity_ids if run_.write else ():
             show_shared(
                 run_,

@@ -6,14 +6,11 @@ CPU and memory are those of the command, from its start to its end.
 
 from __future__ import annotations
 
-import io
-import json
 import sys
-from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from tests.bench.filling import add
 from tests.bench.measure import cost_of, middle, seconds_of
@@ -28,25 +25,6 @@ IN_SANDBOX, CHANGED = 1000, 100
 LARGE = 250_000
 QUARTER = timedelta(minutes=15)
 HELP_SECONDS, STATUS_SECONDS, QUIET_SECONDS, QUIET_MB, GROWN = 0.3, 1.0, 1.5, 250, 1.5
-
-
-def sync(config: str) -> dict[str, Any]:
-    """``advosync sync --json`` in this process; imports are part of it."""
-    from jobs.cli import execute  # noqa: PLC0415 - what a start costs is the question
-
-    with redirect_stdout(io.StringIO()) as printed:
-        execute(["--config", config, "sync", "--json"])
-    report: dict[str, Any] = json.loads(printed.getvalue())
-    return report
-
-
-def imports_pandas() -> bool:
-    """Whether ``advosync --help`` imports pandas."""
-    from jobs.cli import execute  # noqa: PLC0415 - likewise
-
-    with redirect_stdout(io.StringIO()):
-        execute(["--help"])
-    return "pandas" in sys.modules
 
 
 def measured(asked: Asked) -> list[Line]:
@@ -94,7 +72,7 @@ class Firm:
         self.sandbox.clock(self.now)
         if changed:
             self.sandbox.add(changed, self.runs)
-        cost = cost_of("tests.bench.growth:sync", self.config)
+        cost = cost_of("tests.bench.commands:sync", self.config)
         assert cost.answer["outcome"] == "done", cost.answer
         assert self.runs == 1 or cost.answer["persons"]["changed"] == changed, cost.answer
         return cost
@@ -141,7 +119,7 @@ def starts(config: Path, persons: int, runs: int) -> list[Line]:
     program = [sys.executable, "-m", "jobs"]
     helped = median(seconds_of([*program, "--help"]) for _ in range(runs))
     stands = median(seconds_of([*program, "--config", str(config), "status"]) for _ in range(runs))
-    pandas = cost_of("tests.bench.growth:imports_pandas").answer
+    pandas = cost_of("tests.bench.commands:imports_pandas").answer
     return [
         Line(
             "`advosync --help`",
