@@ -21,7 +21,7 @@ from etl.rules.entry import Decision, Entry, Left, PersonFacts, Policy
 from etl.rules.facts import entries_with_facts
 from etl.rules.keys import sides as sides_of
 from etl.rules.leaving import held_back, is_undo_note, leave, leaves_a_leftover, remembered, undo_notes
-from etl.rules.matching import Sides, match
+from etl.rules.matching import match
 from etl.rules.pairs import Decided, one_pair_a_value
 from etl.rules.people import PeopleOf
 from etl.rules.plan import PersonPlan, Plan
@@ -31,6 +31,10 @@ from etl.rules.writes import Means, decision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from etl.rules.columns import Columns
+    from etl.rules.facts import Entries
+    from etl.rules.matching import Sides
 
 TWIN = "another item of this person has the same value"
 
@@ -44,10 +48,9 @@ def plan(frames: Mapping[str, pd.DataFrame], policy: Policy, types: Mapping[str,
     if frames["persons"].empty:
         return {}
     persons, sides = sides_of(frames, policy.table)
-    places = match(sides, similar_values)
-    entries = entries_with_facts(places, sides, persons, policy.table)
-    touched = touched_persons(entries, sides, persons, frames["left_alone"])
-    if touched.empty:
+    entries = entries_with_facts(match(sides, similar_values), sides, persons, policy.table)
+    touched = touched_persons(entries, sides, persons)
+    if not len(touched):
         return {}
     people = PeopleOf(persons, sides, frames["left_alone"], touched)
     return {
@@ -61,14 +64,12 @@ def similar_values(was: str, now: str) -> bool:
     return similar(Channel.MAIL if "@" in was else Channel.PHONE, was, now)
 
 
-def touched_persons(entries: pd.DataFrame, sides: Sides, persons: pd.DataFrame, left_alone: pd.DataFrame) -> pd.Index:
+def touched_persons(entries: Entries, sides: Sides, persons: Columns) -> np.ndarray:
     """Persons with anything to decide: a variant, a baseline row to move, a second item, or an old note to renew."""
-    acting = entries["person"][(entries["variant"] != Variant.SAME.value) | entries["moves"]]
+    acting = entries.person[(entries.variant != Variant.SAME.value) | entries.moves]
     twins = sides.items["person"][~sides.items["pair"]]
     spare = sides.rows["person"][sides.rows["spare"]]
-    noted = persons.index[persons["entity_id"].isin(left_alone["entity_id"])] if len(left_alone) else persons.index[:0]
-    touched: pd.Index = pd.Index(np.unique(np.concatenate([acting, twins, spare, noted])).astype("int64"))
-    return touched
+    return np.unique(np.concatenate([acting, twins, spare, np.flatnonzero(persons["noted"])]))
 
 
 def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, types: dict[str, str]) -> PersonPlan:

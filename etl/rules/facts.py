@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING
@@ -10,44 +11,61 @@ import numpy as np
 import pandas as pd
 
 from etl.records import Channel
+from etl.rules.columns import is_text, take
 from etl.rules.entry import NONE
-from etl.rules.keys import facts_of, is_text, whole, words
 from etl.rules.kommkz import MOBILE
-from etl.rules.matching import Sides, take
 from etl.rules.variants import FACTS, RULES, matches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from etl.rules.columns import Columns
     from etl.rules.kommkz import KommKzTable
+    from etl.rules.matching import Places, Sides
 
 
-def entries_with_facts(places: pd.DataFrame, sides: Sides, persons: pd.DataFrame, table: KommKzTable) -> pd.DataFrame:
-    """Return the entries with ``FACTS``, ``person, channel, komm_kz, moves, variant``; one row an entry.
+@dataclass(frozen=True)
+class Entries:
+    """One entry a place: where it stands, whose it is, its channel and kommKz, what happened to it.
 
-    ``places`` is what ``matching.match`` returned. ``moves``: the baseline row no longer says what both sides show
-    (spelling, type, row id), though there is nothing to write.
+    ``moves``: the baseline row no longer says what both sides show (spelling, type, row id), though there is nothing to
+    write. ``type_edit`` and ``marked`` are two of the facts.
     """
-    channel = channel_of(places, sides)
+
+    places: Places
+    person: np.ndarray
+    channel: np.ndarray
+    komm_kz: np.ndarray
+    variant: np.ndarray
+    moves: np.ndarray
+    type_edit: np.ndarray
+    marked: np.ndarray
+
+
+def entries_with_facts(places: Places, sides: Sides, persons: Columns, table: KommKzTable) -> Entries:
+    """Return what ``matching.match`` found with its facts, and by them the variant of each."""
+    person, channel = owner(places, sides), channel_of(places, sides)
     komm_kz = komm_kz_of(places, channel, sides, table)
-    entries = places.assign(person=owner(places, sides), channel=channel, komm_kz=komm_kz)
-    return (
-        entries.assign(**facts(entries, sides, persons, table), moves=moves(entries, sides))
-        .merge(decision_table(), how="left", on=FACTS, validate="m:1")
+    told = facts(places, sides, komm_kz)
+    told["type_edit"] = told["known"] & told["in_espo"] & (channel == Channel.PHONE.value)
+    told["type_edit"] &= type_edited(places, komm_kz, sides, persons["edited_by_other"][person], table)
+    variant = decision_table()["variant"].to_numpy()[number_of(told)]
+    return Entries(
+        places, person, channel, komm_kz, variant, moves(places, komm_kz, sides), told["type_edit"], told["marked"]
     )
 
 
-def facts(entries: pd.DataFrame, sides: Sides, persons: pd.DataFrame, table: KommKzTable) -> dict[str, np.ndarray]:
-    """Compute the facts, each a bool array over the entries."""
-    base, row, item = (entries[place].to_numpy() for place in ("base", "row", "item"))
+def facts(places: Places, sides: Sides, komm_kz: np.ndarray) -> dict[str, np.ndarray]:
+    """Compute the facts that values and markers tell, each a bool array over the entries."""
+    base, row, item = places.base, places.row, places.item
     row_key, item_key = take(sides.rows["key"], row), take(sides.items["key"], item)
     known, in_espo = base != NONE, item != NONE
     in_advo = take(sides.rows["filled"], row, missing=False).astype(bool)
     differ = ~(in_espo & in_advo & (row_key == item_key))
     marker_agrees = (
-        (take(words(sides.rows["marker_kind"]), row, missing="none") == "marker")
+        (take(sides.rows.words("marker_kind"), row, missing="none") == "marker")
         & (take(sides.rows["marker_key"], row) == item_key)
-        & (take(whole(sides.rows["marker_komm_kz"], 0), row, missing=0) == entries["komm_kz"].to_numpy())
+        & (take(sides.rows.whole("marker_komm_kz", 0), row, missing=0) == komm_kz)
     )
     return {
         "known": known,
@@ -55,83 +73,88 @@ def facts(entries: pd.DataFrame, sides: Sides, persons: pd.DataFrame, table: Kom
         "in_advo": in_advo,
         "espo_edit": known & in_espo & differ & (item_key != take(sides.base["espo_key"], base)),
         "advo_edit": known & in_advo & differ & (row_key != take(sides.base["advo_key"], base)),
-        "type_edit": known & in_espo & type_edited(entries, sides, persons, table),
         "marked": in_advo & (marker_agrees | unmarked_on_purpose(base, row, sides)),
     }
 
 
-def type_edited(entries: pd.DataFrame, sides: Sides, persons: pd.DataFrame, table: KommKzTable) -> np.ndarray:
+def number_of(told: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Which line of the decision table speaks of each entry: the facts read as one binary number."""
+    number = np.zeros(len(told[FACTS[0]]), dtype="int64")
+    for fact in FACTS:
+        number = number << 1 | told[fact]
+    return number
+
+
+def type_edited(
+    places: Places, komm_kz: np.ndarray, sides: Sides, by_other: np.ndarray, table: KommKzTable
+) -> np.ndarray:
     """Whether somebody gave this very record's phone a type of another kommKz; shared address rows do not count."""
-    by_other = facts_of(persons["edited_by_other"])[entries["person"].to_numpy()]
-    candidate: np.ndarray = (entries["channel"].to_numpy() == "phone") & by_other
-    if not candidate.any():
-        return candidate
-    now = take(words(sides.items["type"]), entries["item"], missing="")
-    was = take(words(sides.base["espo_type"]), entries["base"], missing="")
-    of_item = take(sides.items["komm_kz"], entries["item"])
-    of_pair = (
-        entries["komm_kz"]
-        .map({kz: table.for_type(table.espo_type(kz), Channel.PHONE) for kz in set(entries["komm_kz"])})
-        .to_numpy()
-    )
-    edited: np.ndarray = candidate & (now != was) & (of_item != of_pair)
+    if not by_other.any():
+        return by_other
+    now = take(sides.items.words("type"), places.item, missing="")
+    was = take(sides.base.words("espo_type"), places.base, missing="")
+    of_item = take(sides.items["komm_kz"], places.item)
+    of_kind = {kind: table.for_type(table.espo_type(kind), Channel.PHONE) for kind in set(komm_kz.tolist())}
+    of_pair = np.array([of_kind[kind] for kind in komm_kz.tolist()], dtype="int64")
+    edited: np.ndarray = by_other & (now != was) & (of_item != of_pair)
     return edited
 
 
 def unmarked_on_purpose(base: np.ndarray, row: np.ndarray, sides: Sides) -> np.ndarray:
     """A pair without marker because the remark was too long for one: right as long as nobody touches the remark."""
-    unmarked: np.ndarray = take(facts_of(sides.base["unmarked"]), base, missing=False).astype(bool)
+    unmarked: np.ndarray = take(sides.base.facts("unmarked"), base, missing=False).astype(bool)
     if not unmarked.any():
         return unmarked
-    remark = take(words(sides.rows["remark"]), row, missing="")
-    untouched: np.ndarray = unmarked & (remark == take(words(sides.base["remark"]), base, missing=""))
+    remark = take(sides.rows.words("remark"), row, missing="")
+    untouched: np.ndarray = unmarked & (remark == take(sides.base.words("remark"), base, missing=""))
     return untouched
 
 
-def moves(entries: pd.DataFrame, sides: Sides) -> np.ndarray:
+def moves(places: Places, komm_kz: np.ndarray, sides: Sides) -> np.ndarray:
     """Whether the baseline row says something else than both sides show now."""
-    base, row, item = (entries[place].to_numpy() for place in ("base", "row", "item"))
+    base, row, item = places.base, places.row, places.item
     pairs = (
-        (sides.base["espo_value"], sides.items["value"], item),
-        (sides.base["espo_type"], sides.items["type"], item),
-        (sides.base["advo_value"], sides.rows["value"], row),
-        (sides.base["row_id"], sides.rows["row_id"], row),
+        ("espo_value", sides.items.words("value"), item),
+        ("espo_type", sides.items.words("type"), item),
+        ("advo_value", sides.rows.words("value"), row),
+        ("row_id", sides.rows.words("row_id"), row),
     )
-    differs = take(whole(sides.base["komm_id"]), base) != take(whole(sides.rows["komm_id"]), row)
+    differs = take(sides.base["komm_id"], base) != take(sides.rows["komm_id"], row)
     for agreed, shown, place in pairs:
-        differs |= take(words(agreed), base, missing="") != take(words(shown), place, missing="")
-    differs |= take(whole(sides.base["komm_kz"]), base) != entries["komm_kz"].to_numpy()
+        differs |= take(sides.base.words(agreed), base, missing="") != take(shown, place, missing="")
+    differs |= take(sides.base.whole("komm_kz"), base) != komm_kz
     moved: np.ndarray = differs & (base != NONE)
     return moved
 
 
-def owner(places: pd.DataFrame, sides: Sides) -> np.ndarray:
+def owner(places: Places, sides: Sides) -> np.ndarray:
     """The person of each entry."""
-    person = take(sides.base["person"], places["base"])
-    person = np.where(person == NONE, take(sides.rows["person"], places["row"]), person)
-    return np.where(person == NONE, take(sides.items["person"], places["item"]), person).astype("int64")
+    person = take(sides.base["person"], places.base)
+    person = np.where(person == NONE, take(sides.rows["person"], places.row), person)
+    return np.where(person == NONE, take(sides.items["person"], places.item), person)
 
 
-def channel_of(places: pd.DataFrame, sides: Sides) -> np.ndarray:
+def channel_of(places: Places, sides: Sides) -> np.ndarray:
     """The channel of each entry: a pair keeps that of its baseline."""
-    channel = take(words(sides.base["channel"]), places["base"], missing="")
-    channel = np.where(channel == "", take(words(sides.rows["channel"]), places["row"], missing=""), channel)
-    return np.where(channel == "", take(words(sides.items["channel"]), places["item"], missing=""), channel)
+    channel = take(sides.base.words("channel"), places.base, missing="")
+    channel = np.where(channel == "", take(sides.rows.words("channel"), places.row, missing=""), channel)
+    return np.where(channel == "", take(sides.items.words("channel"), places.item, missing=""), channel)
 
 
-def komm_kz_of(places: pd.DataFrame, channel: np.ndarray, sides: Sides, table: KommKzTable) -> np.ndarray:
+def komm_kz_of(places: Places, channel: np.ndarray, sides: Sides, table: KommKzTable) -> np.ndarray:
     """KommKz of each entry: marker, baseline, payload, top-level field, EspoCRM's type, mobile number, default."""
-    rows, items, row, item = sides.rows, sides.items, places["row"].to_numpy(), places["item"].to_numpy()
-    of_type = np.where(words(items["type"]) == "", 0, items["komm_kz"])
+    rows, items, row, item = sides.rows, sides.items, places.row, places.item
+    of_type = np.where(items.words("type") == "", 0, items["komm_kz"])
     told = (
-        take(whole(rows["marker_komm_kz"], 0), row, missing=0),
-        take(whole(sides.base["komm_kz"]), places["base"], missing=0),
-        take(whole(rows["komm_kz"], 0), row, missing=0),
-        take(whole(rows["field_komm_kz"], 0), row, missing=0),
+        take(rows.whole("marker_komm_kz", 0), row, missing=0),
+        take(sides.base.whole("komm_kz"), places.base, missing=0),
+        take(rows.whole("komm_kz", 0), row, missing=0),
+        take(rows.whole("field_komm_kz", 0), row, missing=0),
         take(of_type, item, missing=0),
-        take(facts_of(rows["mobile"]), row, missing=False) * MOBILE,
+        take(rows.facts("mobile"), row, missing=False) * MOBILE,
     )
-    text = take(is_text(rows["canonical"]), row, missing=False) | take(is_text(items["canonical"]), item, missing=False)
+    text = take(is_text(rows.frame["canonical"]), row, missing=False)
+    text |= take(is_text(items.frame["canonical"]), item, missing=False)
     return first_that_fits(told, channel == Channel.MAIL.value, ~text.astype(bool), table)
 
 
@@ -161,7 +184,7 @@ def first_that_fits(
 
 @cache
 def decision_table() -> pd.DataFrame:
-    """Every combination of ``FACTS`` with its ``variant``: 128 rows, key ``FACTS``."""
+    """Every combination of ``FACTS`` with its ``variant``: 128 rows, key ``FACTS``, in the order of ``number_of``."""
     rows = [
         (*facts, rule.variant.value)
         for facts in product((False, True), repeat=len(FACTS))

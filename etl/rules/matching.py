@@ -2,18 +2,19 @@
 
 Everything is joined on integers. A *key* stands for (person, channel, canonical value), is the same number on both
 sides and in the baseline, and is ``NONE`` (-1) where there is no value; ``NONE`` never takes part in a join.
-A *place* is the position of a row of the input frame, ``NONE`` where there is none. What a step found is an array of
-places, one for each baseline row: masks over arrays cost a hundredth of masks over frames, and most runs are small.
+A *place* is the position of a row of the input, ``NONE`` where there is none. What a step found is an array of places,
+one for each baseline row.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from etl.rules.columns import Columns, pair_codes, place_among, take, turn_of
 from etl.rules.entry import NONE
 
 if TYPE_CHECKING:
@@ -25,20 +26,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sides:
-    """What is matched; each frame has a RangeIndex, whose values are the places.
+    """What is matched, with these arrays computed and these texts.
 
-    * ``base``: person, komm_id, espo_key, advo_key, group, espo_canonical
+    * ``base``: person, komm_id, espo_key, advo_key, group; espo_canonical
     * ``rows``: person, komm_id, key, filled (has a value), free_channel (a channel of its own)
-    * ``items``: person, key, group, canonical, pair (False for a second item with one canonical value)
+    * ``items``: person, key, group, pair (False for a second item with one canonical value); canonical
     """
 
-    base: pd.DataFrame
-    rows: pd.DataFrame
-    items: pd.DataFrame
+    base: Columns
+    rows: Columns
+    items: Columns
 
 
-def match(sides: Sides, similar: Similar) -> pd.DataFrame:
-    """Return the entries: places ``base``, ``row``, ``item`` (``NONE`` where missing), each place at most once.
+@dataclass(frozen=True)
+class Places:
+    """The entries: which baseline row, row and item each is, ``NONE`` where it has none."""
+
+    base: np.ndarray
+    row: np.ndarray
+    item: np.ndarray
+
+
+def match(sides: Sides, similar: Similar) -> Places:
+    """Return the entries, each place at most once.
 
     Rows without a value appear only with their baseline row. ``similar`` compares two canonical values.
     """
@@ -50,25 +60,17 @@ def match(sides: Sides, similar: Similar) -> pd.DataFrame:
     item = changed_items(sides, row, item, linked_item, similar)
     row_only = left_over(free_rows(sides, row), linked_row)
     item_only = free_items(sides, item, linked_item)
-    return entries(
-        base=[np.arange(len(row)), nothing(linked_row), nothing(item_only), nothing(row_only)],
-        row=[row, linked_row, nothing(item_only), row_only],
-        item=[item, linked_item, item_only, nothing(row_only)],
+    return Places(
+        base=np.concatenate([np.arange(len(row)), nothing(linked_row), nothing(item_only), nothing(row_only)]),
+        row=np.concatenate([row, linked_row, nothing(item_only), row_only]),
+        item=np.concatenate([item, linked_item, item_only, nothing(row_only)]),
     )
 
 
-def entries(**places: list[np.ndarray]) -> pd.DataFrame:
-    """One frame of places."""
-    return pd.DataFrame({name: np.concatenate(parts).astype("int64") for name, parts in places.items()})
-
-
 def rows_of_baseline(sides: Sides) -> np.ndarray:
-    """Step 1: baseline ⋈ rows on (person, komm_id)."""
-    if sides.base.empty:
-        return np.empty(0, dtype="int64")
-    rows = sides.rows[["person", "komm_id"]].assign(row=np.arange(len(sides.rows)))
-    joined = sides.base[["person", "komm_id"]].merge(rows, on=["person", "komm_id"], how="left", validate="m:1")
-    return joined["row"].fillna(NONE).to_numpy(dtype="int64")
+    """Step 1: baseline ⋈ rows on (person, komm_id), m:1."""
+    ours, theirs = pair_codes(*((one["person"], one["komm_id"]) for one in (sides.base, sides.rows)))
+    return place_among(ours, theirs)
 
 
 def take_moved_rows(sides: Sides, row: np.ndarray) -> np.ndarray:
@@ -78,9 +80,9 @@ def take_moved_rows(sides: Sides, row: np.ndarray) -> np.ndarray:
     """
     base = sides.base
     moved = np.flatnonzero(has_value(sides, row) & ~holds_agreed(sides, row))
-    moved = moved[np.isin(array(base["espo_key"])[moved], array(sides.items["key"]))]
+    moved = moved[np.isin(base["espo_key"][moved], sides.items["key"])]
     free = free_rows(sides, row)
-    ours, theirs = join_once(array(base["advo_key"])[moved], array(sides.rows["key"])[free])
+    ours, theirs = join_once(base["advo_key"][moved], sides.rows["key"][free])
     return put(row, moved[ours], free[theirs])
 
 
@@ -89,17 +91,16 @@ def items_by_agreed_value(
 ) -> np.ndarray:
     """Steps 2 and 5: baseline rows (``only`` some) ⋈ items on the agreed value; first the one whose row holds it."""
     wanted = np.flatnonzero((item == NONE) if only is None else only & (item == NONE))
-    komm_id, second = array(sides.base["komm_id"])[wanted], ~holds_agreed(sides, row)[wanted]
-    wanted = wanted[np.lexsort((komm_id, second))]
+    wanted = wanted[np.lexsort((sides.base["komm_id"][wanted], ~holds_agreed(sides, row)[wanted]))]
     free = free_items(sides, item, taken)
-    ours, theirs = join_once(array(sides.base["espo_key"])[wanted], array(sides.items["key"])[free])
+    ours, theirs = join_once(sides.base["espo_key"][wanted], sides.items["key"][free])
     return put(item, wanted[ours], free[theirs])
 
 
 def unlinked_pairs(sides: Sides, row: np.ndarray, item: np.ndarray) -> Pairs:
     """Step 4: rows with a value and no baseline row ⋈ items on their value; of several the lowest komm_id."""
     rows, items = free_rows(sides, row), free_items(sides, item)
-    ours, theirs = join_once(array(sides.rows["key"])[rows], array(sides.items["key"])[items])
+    ours, theirs = join_once(sides.rows["key"][rows], sides.items["key"][items])
     return rows[ours], items[theirs]
 
 
@@ -111,58 +112,65 @@ def changed_items(
     First where the row already holds the new value; then one gone with one new; then by unique similarity.
     """
     for step in (same_already, only_one, by_similarity(similar)):
-        gone = np.flatnonzero((item == NONE) & has_value(sides, row))
-        new = free_items(sides, item, linked)
-        if not len(gone) or not len(new):
+        gone, new = np.flatnonzero((item == NONE) & has_value(sides, row)), free_items(sides, item, linked)
+        gone = gone[np.isin(sides.base["group"][gone], sides.items["group"][new])]
+        if not len(gone):
             break
-        base = sides.base.iloc[gone][["group", "espo_canonical"]]
-        items = sides.items.iloc[new][["key", "group", "canonical"]]
-        found = step(base.assign(base=gone, key=take(sides.rows["key"], row[gone])), items.assign(item=new))
-        item = put(item, array(found["base"]), array(found["item"]))
+        ours, theirs = step(sides, row, gone, new)
+        item = put(item, gone[ours], new[theirs])
     return item
 
 
-def same_already(gone: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+def same_already(sides: Sides, row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
     """Both sides were given the same new value."""
-    return (
-        gone[["key", "group", "base"]]
-        .merge(new[["key", "group", "item"]], on=["key", "group"], how="inner", validate="m:1")
-        .drop_duplicates("item")
-    )
+    held = sides.base["group"][gone], sides.rows["key"][row[gone]]
+    shown = sides.items["group"][new], sides.items["key"][new]
+    return join_once(*pair_codes(held, shown))
 
 
-def only_one(gone: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
+def only_one(sides: Sides, _row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
     """Exactly one is gone and one is new in the group."""
-    return gone.drop_duplicates("group", keep=False).merge(
-        new.drop_duplicates("group", keep=False)[["group", "item"]], on="group", how="inner", validate="1:1"
+    (groups, ours), (others, theirs) = (
+        singles(one["group"][places]) for one, places in ((sides.base, gone), (sides.items, new))
     )
+    _, at, place = np.intersect1d(groups, others, assume_unique=True, return_indices=True)
+    return ours[at], theirs[place]
 
 
-def by_similarity(similar: Similar) -> Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]:
+def singles(groups: np.ndarray) -> Pairs:
+    """The groups that stand once, and where."""
+    found, first, count = np.unique(groups, return_index=True, return_counts=True)
+    return found[count == 1], first[count == 1]
+
+
+def by_similarity(similar: Similar) -> Callable[[Sides, np.ndarray, np.ndarray, np.ndarray], Pairs]:
     """Pairs that resemble each other and nothing else, in both directions."""
 
-    def step(gone: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-        pairs = gone[["base", "group", "espo_canonical"]].merge(
-            new[["item", "group", "canonical"]], on="group", how="inner", validate="m:m"
-        )
-        alike = [similar(was, now) for was, now in zip(pairs["espo_canonical"], pairs["canonical"], strict=True)]
-        pairs = pairs[np.array(alike, dtype=bool)]
-        return pairs[~pairs["base"].duplicated(keep=False) & ~pairs["item"].duplicated(keep=False)]
+    def step(sides: Sides, _row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
+        was = pd.DataFrame({"group": sides.base["group"][gone], "ours": np.arange(len(gone))})
+        now = pd.DataFrame({"group": sides.items["group"][new], "theirs": np.arange(len(new))})
+        pairs = was.merge(now, on="group", how="inner", validate="m:m")
+        ours, theirs = pairs["ours"].to_numpy(), pairs["theirs"].to_numpy()
+        agreed, shown = sides.base.words("espo_canonical")[gone[ours]], sides.items.words("canonical")[new[theirs]]
+        alike = np.array([similar(*two) for two in zip(agreed, shown, strict=True)], dtype=bool)
+        ours, theirs = ours[alike], theirs[alike]
+        unique = np.isin(ours, singles(ours)[0]) & np.isin(theirs, singles(theirs)[0])
+        return ours[unique], theirs[unique]
 
     return step
 
 
 def free_rows(sides: Sides, row: np.ndarray) -> np.ndarray:
     """Rows with a value and a channel that no baseline row claims, in the order they are preferred: lowest komm_id."""
-    free = array(sides.rows["filled"]) & array(sides.rows["free_channel"])
+    free = sides.rows["filled"] & sides.rows["free_channel"]
     free[row[row != NONE]] = False
     rows = np.flatnonzero(free)
-    return rows[np.argsort(array(sides.rows["komm_id"])[rows], kind="stable")]
+    return rows[np.argsort(sides.rows["komm_id"][rows], kind="stable")]
 
 
 def free_items(sides: Sides, *used: np.ndarray | None) -> np.ndarray:
     """Items that are nobody's yet; of two with one value only the first counts."""
-    free = array(sides.items["pair"]) & (array(sides.items["key"]) != NONE)
+    free = sides.items["pair"] & (sides.items["key"] != NONE)
     for places in used:
         if places is not None:
             free[places[places != NONE]] = False
@@ -170,22 +178,13 @@ def free_items(sides: Sides, *used: np.ndarray | None) -> np.ndarray:
 
 
 def join_once(left: np.ndarray, right: np.ndarray) -> Pairs:
-    """Join two arrays of keys so that each position is used at most once, in the order given; where they meet."""
-    if not len(left) or not len(right):  # most steps of most runs: nothing is left to match
-        return np.empty(0, dtype="int64"), np.empty(0, dtype="int64")
-    ours, theirs = keyed(left, "ours"), keyed(right, "theirs")
-    on = ["key"]
-    if ours["key"].duplicated().any() or theirs["key"].duplicated().any():
-        on = ["key", "turn"]
-        ours, theirs = (one.assign(turn=one.groupby("key").cumcount()) for one in (ours, theirs))
-    met = ours.merge(theirs, on=on, how="inner", validate="1:1")
-    return array(met["ours"]), array(met["theirs"])
-
-
-def keyed(keys: np.ndarray, place: str) -> pd.DataFrame:
-    """The positions that have a key."""
-    at = np.flatnonzero(keys != NONE)
-    return pd.DataFrame({"key": keys[at], place: at})
+    """Join two arrays of keys 1:1, each position used at most once, in the order given; where they meet."""
+    ours, theirs = np.flatnonzero(left != NONE), np.flatnonzero(right != NONE)
+    one, other = left[ours], right[theirs]
+    if not (pd.Index(one).is_unique and pd.Index(other).is_unique):  # the first meets the first, the second the second
+        one, other = pair_codes((turn_of(one), one), (turn_of(other), other))
+    met = place_among(one, other)
+    return ours[met != NONE], theirs[met[met != NONE]]
 
 
 def has_value(sides: Sides, row: np.ndarray) -> np.ndarray:
@@ -195,25 +194,8 @@ def has_value(sides: Sides, row: np.ndarray) -> np.ndarray:
 
 def holds_agreed(sides: Sides, row: np.ndarray) -> np.ndarray:
     """Whether the row of each baseline row still holds the agreed value."""
-    holds: np.ndarray = (row != NONE) & (take(sides.rows["key"], row) == array(sides.base["advo_key"]))
+    holds: np.ndarray = (row != NONE) & (take(sides.rows["key"], row) == sides.base["advo_key"])
     return holds
-
-
-def array(column: pd.Series) -> np.ndarray:
-    """A column of whole numbers or facts without NA as it is, a copy where the caller writes to it."""
-    return column.to_numpy()
-
-
-def take(column: pd.Series | np.ndarray, where: pd.Series | np.ndarray, missing: Any = NONE) -> np.ndarray:  # noqa: ANN401 - of any dtype
-    """The column's values at these places, ``missing`` where there is none."""
-    values, at = np.asarray(column), np.asarray(where)
-    if len(values) == 0:
-        return np.full(len(at), missing)
-    found: np.ndarray = values[at]  # NONE is the last position, overwritten at once
-    nowhere = at == NONE
-    if nowhere.any():
-        found = np.where(nowhere, missing, found)
-    return found
 
 
 def put(column: np.ndarray, at: np.ndarray, value: np.ndarray) -> np.ndarray:

@@ -1,12 +1,16 @@
-"""From frames to persons: whoever has anything to decide, taken out of the joins once, with all entries."""
+"""From columns to persons: whoever has anything to decide, taken out of the joins once, with all entries."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from etl.frames import LEFT_ALONE
 from etl.records import Channel, Direction, Item, Side
-from etl.rules.entry import NONE, Agreed, Entry, ItemSeen, Left, PersonFacts, RowSeen
+from etl.rules.columns import Columns
+from etl.rules.entry import Agreed, Entry, ItemSeen, Left, PersonFacts, RowSeen
 from etl.rules.marker import MarkerKind
 from etl.rules.variants import Variant
 
@@ -15,72 +19,99 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from etl.rules.facts import Entries
     from etl.rules.matching import Sides
+
+Seen = TypeVar("Seen")
+
+
+ITEM = ("channel", "value", "canonical", "type", "is_primary", "opt_out", "invalid", "raw")
+ROW = ("row_id", "value", "canonical", "remark", "own_text", "marker_kind", "marker_komm_kz", "channel", "online")
+PAIR = ("espo_value", "espo_canonical", "espo_type", "advo_value", "advo_canonical", "komm_kz", "unmarked", "remark")
 
 
 class PeopleOf:
-    """The touched persons with their entries, taken out of the frames once (``to_dict``), not row by row."""
+    """The touched persons with their entries, taken out of the tables once, not row by row."""
 
-    def __init__(self, persons: pd.DataFrame, sides: Sides, left_alone: pd.DataFrame, touched: pd.Index) -> None:
+    def __init__(self, persons: Columns, sides: Sides, left_alone: pd.DataFrame, touched: np.ndarray) -> None:
         self._touched = touched
-        self._persons = records(persons.loc[touched])
-        self._items = {place: item_seen(one) for place, one in by_place(sides.items, touched)}
-        self._rows = {place: row_seen(one) for place, one in by_place(sides.rows, touched)}
-        self._base = {place: agreed(one) for place, one in by_place(sides.base, touched)}
+        self._persons = persons.records(touched, ("entity_id", "betnr", "waiting_side"))
+        self._items = by_place(sides.items, touched, ITEM, item_seen)
+        self._rows = by_place(sides.rows, touched, ROW, row_seen)
+        self._base = by_place(sides.base, touched, PAIR, agreed)
         self._sides = sides
-        self._spare = set(sides.rows.index[sides.rows["spare"]])
-        self._twins = set(sides.items.index[~sides.items["pair"]])
-        self._left = grouped(left_alone, "entity_id", left_note)
+        self._left = grouped(left_alone)
 
-    def with_entries(self, entries: pd.DataFrame) -> Iterator[tuple[PersonFacts, list[Entry]]]:
+    def with_entries(self, entries: Entries) -> Iterator[tuple[PersonFacts, list[Entry]]]:
         """Yield each touched person with all its entries, untouched ones included."""
-        own = entries[entries["person"].isin(self._touched)]
+        own = np.flatnonzero(np.isin(entries.person, self._touched))
         entries_of: dict[int, list[Entry]] = {}
-        claimed = set(own["row"]) - {NONE}
-        for one in records(own):
-            entries_of.setdefault(one["person"], []).append(self._entry(one))
-        items_of = self._by_person(self._sides.items, self._items)
-        rows_of = self._by_person(
+        for person, entry in zip(entries.person[own].tolist(), self._entries(entries, own), strict=True):
+            entries_of.setdefault(person, []).append(entry)
+        claimed = set(entries.places.row[own].tolist())
+        items_of = by_person(self._sides.items, self._items)
+        rows_of = by_person(
             self._sides.rows, {place: row for place, row in self._rows.items() if place not in claimed}
         )
-        for number, person in zip(self._touched, self._persons, strict=True):
-            mine = entries_of.get(number, [])
-            mine += [
-                spare_entry(row, mine) for place, row in rows_of.get(number, []) if place in self._spare
-            ]
-            items = items_of.get(number, [])
+        spare, pair = self._sides.rows["spare"], self._sides.items["pair"]
+        for number, person in zip(self._touched.tolist(), self._persons, strict=True):
+            mine, rows, items = entries_of.get(number, []), rows_of.get(number, []), items_of.get(number, [])
+            mine += [spare_entry(row, mine) for place, row in rows if spare[place]]
             facts = PersonFacts(
                 person["entity_id"],
-                int(person["betnr"]),
-                first_sync=bool(person["first_sync"]),
-                recovery=bool(person["recovery"]),
-                trusted=bool(person["trusted"]),
+                person["betnr"],
+                first_sync=person["first_sync"],
+                recovery=person["recovery"],
+                trusted=person["trusted"],
                 waits_for=waits_for(person, mine),
                 items=tuple(item.item for _, item in items),
-                slots=tuple(row for _, row in rows_of.get(number, [])),
+                slots=tuple(row for _, row in rows),
                 left=tuple(self._left.get(person["entity_id"], ())),
-                twins=tuple(item for place, item in items if place in self._twins),
+                twins=tuple(item for place, item in items if not pair[place]),
             )
             yield facts, mine
 
-    def _entry(self, one: dict[str, Any]) -> Entry:
-        return Entry(
-            Channel(one["channel"]),
-            Variant(one["variant"]),
-            int(one["komm_kz"]),
-            bool(one["marked"]),
-            bool(one["type_edit"]),
-            self._base.get(one["base"]),
-            self._rows.get(one["row"]),
-            self._items.get(one["item"]),
-        )
+    def _entries(self, entries: Entries, own: np.ndarray) -> Iterator[Entry]:
+        """The entries at these places."""
+        where = entries.places
+        told = (entries.channel, entries.variant, entries.komm_kz, entries.marked, entries.type_edit)
+        columns = [array[own].tolist() for array in (*told, where.base, where.row, where.item)]
+        for channel, variant, komm_kz, marked, type_edit, base, row, item in zip(*columns, strict=True):
+            yield Entry(
+                Channel(channel),
+                Variant(variant),
+                komm_kz,
+                marked,
+                type_edit,
+                self._base.get(base),
+                self._rows.get(row),
+                self._items.get(item),
+            )
 
-    def _by_person(self, frame: pd.DataFrame, seen: Mapping[int, Any]) -> dict[int, list[tuple[int, Any]]]:
-        owner = frame["person"].to_numpy()
-        result: dict[int, list[tuple[int, Any]]] = {}
-        for place, one in seen.items():
-            result.setdefault(int(owner[place]), []).append((place, one))
-        return result
+
+def by_place(
+    columns: Columns, touched: np.ndarray, names: Sequence[str], build: Callable[[Mapping[str, Any]], Seen]
+) -> dict[int, Seen]:
+    """What belongs to the touched persons, built into values, by its place."""
+    at = np.flatnonzero(np.isin(columns["person"], touched))
+    return dict(zip(at.tolist(), map(build, columns.records(at, names)), strict=True))
+
+
+def by_person(columns: Columns, seen: Mapping[int, Seen]) -> dict[int, list[tuple[int, Seen]]]:
+    """The same by its person, with its place."""
+    person = columns["person"]
+    result: dict[int, list[tuple[int, Seen]]] = {}
+    for place, one in seen.items():
+        result.setdefault(int(person[place]), []).append((place, one))
+    return result
+
+
+def grouped(left_alone: pd.DataFrame) -> dict[str, list[Left]]:
+    """Notes by the id of their person."""
+    result: dict[str, list[Left]] = {}
+    for one in Columns(left_alone).records(np.arange(len(left_alone)), [*LEFT_ALONE]):
+        result.setdefault(one["entity_id"], []).append(left_note(one))
+    return result
 
 
 def spare_entry(row: RowSeen, entries: Sequence[Entry]) -> Entry:
@@ -109,30 +140,6 @@ def waits_for(person: Mapping[str, Any], entries: Sequence[Entry]) -> Side | Non
         return None
     side = Side.ESPO if not has_items else Side.ADVO
     return None if person["waiting_side"] == side.value else side
-
-
-def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries, NA as None; column by column, as converting whole frames costs twenty times as much."""
-    plain = {"dtype": "object", "na_value": None}
-    names = frame.columns.tolist()
-    columns = [frame[name].to_numpy(**plain).tolist() for name in names]  # type: ignore[call-overload]  # the stubs know no None
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def by_place(frame: pd.DataFrame, touched: pd.Index) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of the touched persons with their places."""
-    own = frame[frame["person"].isin(touched)]
-    return zip(own.index.tolist(), records(own), strict=True)
-
-
-def grouped(
-    frame: pd.DataFrame, key: str, build: Callable[[Mapping[str, Any]], Any]
-) -> dict[str, list[Any]]:
-    """Rows of a frame, built into values, by key."""
-    result: dict[str, list[Any]] = {}
-    for one in records(frame):
-        result.setdefault(one[key], []).append(build(one))
-    return result
 
 
 def item_seen(one: Mapping[str, Any]) -> ItemSeen:

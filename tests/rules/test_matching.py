@@ -5,6 +5,7 @@ How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x,
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from etl.rules.columns import Columns
 from etl.rules.entry import NONE
 from etl.rules.matching import Sides, match
 from tests.planned import planned, planned_together
@@ -158,6 +160,7 @@ COLUMNS = {
     "rows": ["person", "komm_id", "key", "filled", "free_channel"],
     "items": ["person", "key", "group", "canonical", "pair"],
 }
+KINDS = {"espo_canonical": "str", "canonical": "str", "filled": "bool", "free_channel": "bool", "pair": "bool"}
 PERSON, ROW, VALUE = st.integers(0, 1), st.integers(1, 5), st.integers(NONE, 3)
 BASE = st.lists(st.tuples(PERSON, ROW, VALUE, VALUE), unique_by=lambda one: one[:2], max_size=6)
 ROWS = st.lists(st.tuples(PERSON, ROW, VALUE, st.booleans()), unique_by=lambda one: one[:2], max_size=8)
@@ -169,11 +172,11 @@ def key(person: int, value: int) -> int:
     return NONE if value == NONE else person * 10 + value
 
 
-def frame(name: str, records: list[tuple[Any, ...]]) -> pd.DataFrame:
-    """One of the three frames; text and facts keep their type, all else is a whole number, also in an empty frame."""
-    kept = {"espo_canonical": "str", "canonical": "str", "filled": "bool", "free_channel": "bool", "pair": "bool"}
-    columns = COLUMNS[name]
-    return pd.DataFrame(records, columns=columns).astype({column: kept.get(column, "int64") for column in columns})
+def columns(name: str, records: list[tuple[Any, ...]]) -> Columns:
+    """One of the three tables; text and facts keep their type, all else is a whole number, also where there is none."""
+    kinds = {column: KINDS.get(column, "int64") for column in COLUMNS[name]}
+    frame = pd.DataFrame(records, columns=COLUMNS[name]).astype(kinds)
+    return Columns(frame, **{column: frame[column].to_numpy() for column, kind in kinds.items() if kind != "str"})
 
 
 def neighbours(was: str, now: str) -> bool:
@@ -191,17 +194,18 @@ def test_each_thing_is_in_one_entry_and_nothing_is_lost(
     first = [value != NONE and value not in keys[:at] for at, value in enumerate(keys)]
     entries = match(
         Sides(
-            base=frame("base", [(who, row, key(who, was), key(who, held), who, was) for who, row, was, held in base]),
-            rows=frame("rows", [(who, row, key(who, value), value != NONE, free) for who, row, value, free in rows]),
-            items=frame("items", [(who, keys[at], who, value, first[at]) for at, (who, value) in enumerate(items)]),
+            base=columns("base", [(who, row, key(who, was), key(who, held), who, was) for who, row, was, held in base]),
+            rows=columns("rows", [(who, row, key(who, value), value != NONE, free) for who, row, value, free in rows]),
+            items=columns("items", [(who, keys[at], who, value, first[at]) for at, (who, value) in enumerate(items)]),
         ),
         neighbours,
     )
-    used = {place: sorted(at for at in entries[place] if at != NONE) for place in entries}
+    places = {name: array.tolist() for name, array in asdict(entries).items()}
+    used = {name: sorted(at for at in array if at != NONE) for name, array in places.items()}
     wanted = {at for at, (_, _, value, free) in enumerate(rows) if value != NONE and free}
     assert (used["base"], used["item"]) == ([*range(len(base))], [at for at, one in enumerate(first) if one])
     assert set(used["row"]) >= wanted
     assert len(used["row"]) == len(set(used["row"]))
     people: dict[str, list[Any]] = {"base": base, "row": rows, "item": items}
-    for entry in entries.to_dict("records"):
-        assert len({people[str(place)][at][0] for place, at in entry.items() if at != NONE}) == 1
+    for entry in zip(*places.values(), strict=True):
+        assert len({people[name][at][0] for name, at in zip(places, entry, strict=True) if at != NONE}) == 1

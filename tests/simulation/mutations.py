@@ -14,8 +14,8 @@ from etl.errors import Moved, UnknownOutcome
 from etl.extract import gone_in_espo
 from etl.guard import baseline_record
 from etl.readback import ReadBack
+from etl.rules.columns import Columns
 from etl.rules.entry import NONE
-from etl.rules.matching import keyed
 from etl.rules.mending import Reading
 from etl.rules.writes import clash, var6
 from etl.store.baseline import save_baseline
@@ -96,8 +96,10 @@ def by_key_alone(_real: Any) -> Callable[..., Any]:
     """A join in which one item serves several rows."""
 
     def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        met = keyed(left, "ours").merge(keyed(right, "theirs"), on="key", how="inner").drop_duplicates("ours")
-        return met["ours"].to_numpy(), met["theirs"].to_numpy()
+        first = {key: place for place, key in reversed([*enumerate(right.tolist())]) if key != NONE}
+        met = [(place, first[key]) for place, key in enumerate(left.tolist()) if key in first]
+        ours, theirs = zip(*met, strict=True) if met else ((), ())
+        return np.array(ours, dtype="int64"), np.array(theirs, dtype="int64")
 
     return join
 
@@ -155,6 +157,17 @@ def without_flags(real: Any) -> Callable[..., Any]:
     """Items are sent with the keys that matter to us only."""
     dropped = ("optOut", "invalid")
     return lambda item: {key: value for key, value in real(item).items() if key not in dropped}
+
+
+def without_first_syncs(real: Any) -> Callable[..., Any]:
+    """Nobody counts as new, nor as recovered."""
+
+    def with_history(persons: Any, *others: Any) -> Columns:
+        told, nobody = real(persons, *others), np.zeros(len(persons), dtype=bool)
+        kept = {name: told[name] for name in ("edited_by_other", "noted")}
+        return Columns(persons, **kept, first_sync=nobody, recovery=nobody, trusted=nobody)
+
+    return with_history
 
 
 MEANWHILE = Worlds("people edit meanwhile")
@@ -261,7 +274,7 @@ MUTATIONS = (
     Mutation(
         "a first sync is like any other",
         ("etl.rules.keys:with_history",),
-        lambda real: lambda *frames: real(*frames).assign(first_sync=False, recovery=False, trusted=False),
+        without_first_syncs,
         Worlds(rounds=0, persons=8, nature={"scope": "person"}),
     ),
     Mutation(
