@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cached_property
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,14 @@ class Hit:
     storm: Storm
     key: str
     system: str
-    dice: Random
     call: Call = field(default_factory=lambda: Call("", ""))
     answer: Answer = NO_ANSWER
     person: Person | None = None
+
+    @cached_property
+    def dice(self) -> Random:
+        """The dice of this fault alone."""
+        return self.storm.fate.dice(self.key)
 
     @property
     def is_write(self) -> bool:

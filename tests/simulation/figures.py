@@ -9,6 +9,7 @@ one file. ``--readme`` puts the tables into ``tests/README.md``.
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import signal
 import sys
@@ -150,8 +151,9 @@ def answers(
 
 
 def deaf_to_ctrl_c() -> None:
-    """Only the process somebody looks at stops; the others finish what they have."""
+    """Only the process somebody looks at stops; the others finish what they have. What is imported stays."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
 
 
 def progress(done: int, of: int, bad: int, spent: float) -> None:

@@ -120,21 +120,21 @@ class Storm:
         """Before a transaction: the process may stand still here, and others may run."""
         self.begun += 1
         key = f"{self.run}/begin/{self.begun}"
-        self.strike(Moment.BETWEEN, Hit(self, key, "disk", self.fate.dice(key)))
+        self.strike(Moment.BETWEEN, Hit(self, key, "disk"))
 
     def of_disk(self, what: str) -> Hit:
         key = f"{self.run}/{what}/{self.points}"
-        return Hit(self, key, "disk", self.fate.dice(key))
+        return Hit(self, key, "disk")
 
     # Requests
 
     def person_of(self, system: str, call: Call) -> Person | None:
         """Whom a request is about."""
-        for person in self.firm.persons:
-            name = person.entity_id if system == "espo" else f"/{person.betnr}"
-            if name in call.path or (call.path.endswith("/Note") and name in call.body):
-                return person
-        return None
+        if call.path.endswith("/Note"):
+            return next((one for one in self.firm.persons if one.entity_id in call.body), None)
+        named = set(call.path.split("/"))
+        whole = (one.entity_id if system == "espo" else str(one.betnr) for one in self.firm.persons)
+        return next((one for one, name in zip(self.firm.persons, whole, strict=True) if name in named), None)
 
     def before_hook(self, system: str) -> Callable[[Call], Answer | None]:
         def before(call: Call) -> Answer | None:
@@ -182,7 +182,7 @@ class Storm:
         return f"{self.run}/{system}/{call.method}/{person.number if person else call.path[-20:]}"
 
     def hit(self, key: str, system: str, call: Call, person: Person | None, answer: Answer | None = None) -> Hit:
-        return Hit(self, key, system, self.fate.dice(key), call, answer or NO_ANSWER, person)
+        return Hit(self, key, system, call, answer or NO_ANSWER, person)
 
     # People in between
 
