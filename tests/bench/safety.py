@@ -35,7 +35,7 @@ from vdirsyncer.sync import sync
 from vdirsyncer.sync.status import SqliteStatus
 from vdirsyncer.vobject import Item
 
-from tests.simulation.figures import README, RESULTS, lived, trials_of
+from tests.simulation.figures import KEPT, README, RESULTS, lived, trials_of
 from tests.simulation.ledger import Ledger, Line
 from tests.simulation.tables import table, written_into
 
@@ -291,7 +291,7 @@ def main(asked: Sequence[str]) -> int:
     parser.add_argument("--readme", action="store_true", help="write the table into tests/README.md")
     options = parser.parse_args(asked)
     logging.getLogger("vdirsyncer").setLevel(logging.CRITICAL)
-    ledger = Ledger(options.results)
+    ledger = Ledger(options.results, KEPT)
     faults = [fault for of_kind in OURS.values() for fault in of_kind]
     lived(trials_of(faults, options.trials, ledger.lived()), ledger, processes=options.processes, seconds=1e9)
     lines = list(ledger.lived().values())

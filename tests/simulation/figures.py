@@ -1,7 +1,7 @@
 """``python -m tests.simulation figures``: bring a file of results up to these numbers, and print it as tables.
 
 It can be stopped (Ctrl-C: what is under way is finished) and goes on where it was; several part runs are summed from
-one file. ``--readme`` puts the tables into ``tests/README.md``.
+one file. ``--keep`` adds it to what is in the repository, ``lived.json``, and puts the tables into ``tests/README.md``.
 """
 
 # ruff: noqa: T201 - a program for the terminal
@@ -33,6 +33,7 @@ from tests.simulation.trials import tried
 
 README = ROOT / "tests" / "README.md"
 RESULTS = ROOT / ".simulation" / "figures.jsonl"
+KEPT = Path(__file__).with_name("lived.json")
 EVERY_SECONDS = 20.0
 TOLD = 300  # characters of a violation
 SEARCHED = 300  # worlds in which a missing protection is looked for
@@ -41,13 +42,14 @@ SEARCHED = 300  # worlds in which a missing protection is looked for
 def figures(asked: Sequence[str]) -> int:
     """Live what the file lacks, print the tables; 1 when anything was bad."""
     options = asked_for(asked)
-    ledger = Ledger(options.results)
+    ledger = Ledger(options.results, options.kept)
     todo = wanted(options, ledger)
     print(f"{len(todo)} to live, results in {ledger.path}", file=sys.stderr)
     lived(todo, ledger, processes=options.processes, seconds=options.seconds)
     text = tables(ledger)
     print(text)
-    if options.readme:
+    if options.keep:
+        ledger.keep()
         README.write_text(written_into(README.read_text("utf-8"), text), "utf-8")
     return 1 if any(line.bad for line in ledger.lived().values()) else 0
 
@@ -67,7 +69,8 @@ def asked_for(asked: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--readme", action="store_true", help="write the tables into tests/README.md")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="what earlier machines lived")
+    parser.add_argument("--keep", action="store_true", help="put it there, and the tables into tests/README.md")
     return parser.parse_args(asked)
 
 

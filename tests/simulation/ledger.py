@@ -3,6 +3,8 @@
 A line says what was lived and how it ended, on which machine, from which commit, in how many seconds. The key of a line
 is its task; of several lines with one key the last counts (a failing seed lived again after a repair), and the table
 says how many failed before.
+
+What earlier machines lived is kept beside this file, in ``lived.json``: lines that differ in their seed alone as one.
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,15 +78,55 @@ def machine() -> str:
     return f"{os.cpu_count()} cores {names[0] if names else platform.machine()}, Python {platform.python_version()}"
 
 
-class Ledger:
-    """The file of lines; what is written is on the disk before the next task begins."""
+def packed(lines: Iterable[Line]) -> list[dict[str, Any]]:
+    """Lines that differ in nothing but their seed as one, in the order of the first; ``seeds`` like "0-99 102"."""
+    groups: dict[tuple[Any, ...], list[Line]] = {}
+    for line in lines:
+        alike = {name: value for name, value in asdict(line).items() if name not in {"seed", "seconds"}}
+        groups.setdefault(tuple(alike.items()), []).append(line)
+    return [
+        dict(alike)
+        | {"seeds": told_as_ranges(one.seed for one in group), "seconds": round(sum(one.seconds for one in group))}
+        for alike, group in groups.items()
+    ]
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+
+def unpacked(kept: Iterable[dict[str, Any]]) -> Iterator[Line]:
+    """The lines again; how long each took is the mean of those alike."""
+    for group in kept:
+        alike = {name: value for name, value in group.items() if name not in {"seeds", "seconds"}}
+        seeds = [seed for part in group["seeds"].split() for seed in range_of(part)]
+        yield from (Line(seed=seed, seconds=group["seconds"] / len(seeds), **alike) for seed in seeds)
+
+
+def told_as_ranges(seeds: Iterable[int]) -> str:
+    """Seeds in their order, neighbours as one range."""
+    found: list[list[int]] = []
+    for seed in sorted(seeds):
+        if found and seed == found[-1][-1] + 1:
+            found[-1][1:] = [seed]
+        else:
+            found.append([seed])
+    return " ".join("-".join(map(str, ends)) for ends in found)
+
+
+def range_of(text: str) -> range:
+    """What a range in words stands for."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+class Ledger:
+    """The file of lines, behind what was kept of earlier ones; what is written is on the disk before the next task."""
+
+    def __init__(self, path: Path, kept: Path | None = None) -> None:
+        self.path, self.kept = path, kept
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def lines(self) -> Iterator[Line]:
         """All lines as written; a line torn by a crash is none."""
+        if self.kept is not None and self.kept.exists():
+            yield from unpacked(json.loads(self.kept.read_text("utf-8")))
         if not self.path.exists():
             return
         for text in self.path.read_text("utf-8").splitlines():
@@ -101,6 +143,14 @@ class Ledger:
     def lived(self) -> dict[Task, Line]:
         """The line that counts of each task."""
         return {line.task: line for line in self.lines()}
+
+    def keep(self) -> None:
+        """Put all lines that count, and those of tasks that failed before, where the next machine finds them."""
+        assert self.kept is not None
+        groups = packed([*self.mended(), *self.lived().values()])
+        rows = ",\n".join(json.dumps(one, ensure_ascii=False) for one in groups)
+        self.kept.write_text(f"[\n{rows}\n]\n", "utf-8")
+        self.path.unlink(missing_ok=True)
 
     def mended(self) -> list[Line]:
         """Lines of tasks that failed and hold now."""

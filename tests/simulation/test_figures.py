@@ -15,7 +15,8 @@ def line(task: Task, *, done: int = 1, bad: int = 0, told: str = "") -> Line:
 
 
 def test_a_world_is_lived_once_and_the_file_says_how_it_ended(tmp_path: Path) -> None:
-    asked = ["--histories", "4", "--persons", "2", "--processes", "1", "--results", str(tmp_path / "found.jsonl")]
+    files = ["--results", str(tmp_path / "found.jsonl"), "--kept", str(tmp_path / "lived.json")]
+    asked = ["--histories", "4", "--persons", "2", "--processes", "1", *files]
     assert figures.figures(asked) == 0
     first = (tmp_path / "found.jsonl").read_text()
     assert [(one["kind"], one["seed"], one["done"]) for one in map(json.loads, first.splitlines())] == [
@@ -63,6 +64,21 @@ def test_a_line_torn_by_a_crash_is_none(tmp_path: Path) -> None:
     ledger.write(line(Task("kills", 1, persons=2), done=80))
     path.write_text(path.read_text() + '{"kind": "ki')
     assert [one.done for one in ledger.lines()] == [80]
+
+
+def test_what_earlier_machines_lived_is_kept_in_few_words_and_not_lived_again(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "found.jsonl", tmp_path / "lived.json")
+    for seed in (0, 1, 2, 5):
+        ledger.write(line(Task("history", seed, persons=50, episodes=2), done=50))
+    ledger.write(line(Task("history", 3, persons=50, episodes=2), done=50, bad=1, told="lost"))
+    ledger.write(line(Task("history", 3, persons=50, episodes=2), done=50))
+    before = tables(ledger)
+    ledger.keep()
+    assert not ledger.path.exists()
+    assert [one["seeds"] for one in json.loads((tmp_path / "lived.json").read_text())] == ["3", "0-3 5"]
+    assert tables(ledger) == before
+    options = figures.asked_for(["--histories", "350"])
+    assert [task.seed for task in figures.wanted(options, ledger)] == [4, 6]
 
 
 def test_the_tables_stand_between_their_marks() -> None:
