@@ -39,7 +39,7 @@ CONFIG_ASKED: Final = "config_asked"
 
 @dataclass(frozen=True)
 class Saved:
-    """A person's plan with the ids of its journal rows, in the order of ``PersonPlan.steps`` and ``decisions``."""
+    """A person's plan with the ids of its journal rows; those of the changes in the order of ``PersonPlan.steps``."""
 
     plan: PersonPlan
     change_ids: tuple[int, ...]
@@ -135,11 +135,15 @@ def digest(plan: PersonPlan) -> str:
 
 
 def save_plan(run: Run, plan: PersonPlan, *, known_rows: tuple[int, ...] = ()) -> Saved:
-    """Journal a person's decisions and steps before anything is written. ``known_rows``: komm_ids Advoware showed."""
-    decision_ids = save_decisions(run.store, [decision_record(run, plan, one) for one in plan.decisions])
+    """Journal a person's decisions and steps before anything is written. ``known_rows``: komm_ids Advoware showed.
+
+    Entries on which both sides agree are decisions of nothing: no recovery asks for them, and no reader.
+    """
+    decided = [one for one in plan.decisions if one.variant is not Variant.SAME]
+    decision_ids = save_decisions(run.store, [decision_record(run, plan, one) for one in decided])
     owner = {
         id(step): (decision, number)
-        for decision, number in zip(plan.decisions, decision_ids, strict=True)
+        for decision, number in zip(decided, decision_ids, strict=True)
         for step in decision.steps
     }
     change_ids = save_changes(

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.store.states import ChangeState
-from etl.store.writing import save
+from etl.store.writing import save_numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,12 +63,12 @@ CHANGE_DEFAULTS: Final = {"seq": 0, "state": "planned"}
 
 def save_decisions(store: Store, records: Iterable[Mapping[str, Any]]) -> list[int]:
     """Store decided entries (``DECISION_COLUMNS``) and return their ids in order; dicts and lists become JSON."""
-    return save(store, "decisions", DECISION_COLUMNS, DECISION_DEFAULTS, records)
+    return save_numbered(store, "decisions", DECISION_COLUMNS, DECISION_DEFAULTS, records)
 
 
 def save_changes(store: Store, records: Iterable[Mapping[str, Any]]) -> list[int]:
     """Store planned writes (``CHANGE_COLUMNS``) and return their ids in order; dicts and lists become JSON."""
-    return save(store, "changes", CHANGE_COLUMNS, CHANGE_DEFAULTS, records)
+    return save_numbered(store, "changes", CHANGE_COLUMNS, CHANGE_DEFAULTS, records)
 
 
 def set_change_state(  # noqa: PLR0913  what an answer tells is optional
