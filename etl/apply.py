@@ -255,7 +255,7 @@ def note_unsyncable(run: Run, saved: Saved, step: Step, why: str, side: Side) ->
     record = {
         "betnr": saved.plan.betnr,
         "side": side,
-        "komm_id": entry.row.komm_id if of_row and entry.row else None,
+        "komm_id": entry.row.komm_id if entry.row else None,
         "channel": entry.channel,
         "value": value,
         "reason": "unsyncable",

@@ -177,6 +177,7 @@ def cut_values(written: Iterable[Written], back: ReadBack) -> list[Left]:
             "unsyncable",
             NOT_AS_SENT,
             one.decision.entry.item.item.value,
+            one.decision.entry.row.komm_id if one.decision.entry.row is not None else None,
             channel=one.step.channel,
         )
         for one in written

@@ -25,7 +25,7 @@ from etl.rules.columns import (
     words,
 )
 from etl.rules.entry import NONE
-from etl.rules.matching import Sides
+from etl.rules.matching import KOMM_KZ_IN_GROUP, Sides
 from etl.rules.variants import TYPE_CHANGED
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[Colum
             komm_id=whole(base["komm_id"]),
             espo_key=espo_key,
             advo_key=key_of(base_place, codes[4]),
-            group=base_place * 32 + pair_komm_kz,
+            group=base_place * KOMM_KZ_IN_GROUP + pair_komm_kz,
             pseudo=np.arange(len(base)) >= agreed,
         ),
         rows=Columns(
@@ -88,9 +88,10 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[Colum
             items,
             person=of_item,
             key=item_key,
-            group=item_place * 32 + item_komm_kz,
+            group=item_place * KOMM_KZ_IN_GROUP + item_komm_kz,
             komm_kz=item_komm_kz,
             pair=first_of_value(items, item_key),
+            **never_taken(items.assign(person=of_item), notes.assign(person=numbers[4])),
         ),
     )
 
@@ -99,6 +100,17 @@ def of_persons(frame: pd.DataFrame, person: np.ndarray, persons: int) -> tuple[p
     """The rows with the number of their person; what belongs to none of them is dropped."""
     theirs = (person >= 0) & (person < persons)
     return (frame, person) if theirs.all() else (frame[theirs], person[theirs])
+
+
+def never_taken(items: pd.DataFrame, notes: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Which items Advoware did not take (``refused``), and in which row each was to replace a value, else ``NONE``."""
+    told = notes[(words(notes["side"]) == "espo") & (words(notes["reason"]) == "unsyncable")]
+    if told.empty:
+        return {"refused": np.zeros(len(items), dtype=bool), "refused_in": np.full(len(items), NONE)}
+    entry = ["person", "value"]
+    told = told[[*entry, "komm_id"]].drop_duplicates(entry, keep="last").assign(refused=True)
+    found = items[entry].merge(told, on=entry, how="left", validate="m:1")
+    return {"refused": facts(found["refused"].astype("boolean")), "refused_in": whole(found["komm_id"])}
 
 
 def agreed_with_present_betnr(

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     Similar = Callable[[str, str], bool]
     Pairs = tuple[np.ndarray, np.ndarray]
+    Step = Callable[["Sides", np.ndarray, np.ndarray, np.ndarray], Pairs]
+
+KOMM_KZ_IN_GROUP = 32
+"""A group is a person and channel, times this, plus a kommKz."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Sides:
 
     * ``base``: person, komm_id, espo_key, advo_key, group; espo_canonical
     * ``rows``: person, komm_id, key, filled (has a value), free_channel (a channel of its own)
-    * ``items``: person, key, group, pair (False for a second item with one canonical value); canonical
+    * ``items``: person, key, group, pair (False for a second item with one canonical value), refused (Advoware did not
+      take it), refused_in (the row in which it was to replace a value); canonical
     """
 
     base: Columns
@@ -76,14 +81,19 @@ def rows_of_baseline(sides: Sides) -> np.ndarray:
 def take_moved_rows(sides: Sides, row: np.ndarray) -> np.ndarray:
     """Step 1, moved: an unlinked row that holds the agreed value takes the place of a row that now holds another one.
 
-    Only where EspoCRM still has the value: a number retyped into a new row keeps its pair, the old row is new.
+    Only where EspoCRM still has the value: a number retyped into a new row keeps its pair, the old row is new. A row
+    that lost its place so is unlinked itself, and may hold what another pair agreed on: two rows exchanged their
+    values while a third took one of them. A row that holds the agreed value never moves again, so this ends.
     """
     base = sides.base
-    moved = np.flatnonzero(has_value(sides, row) & ~holds_agreed(sides, row))
-    moved = moved[np.isin(base["espo_key"][moved], sides.items["key"])]
-    free = free_rows(sides, row)
-    ours, theirs = join_once(base["advo_key"][moved], sides.rows["key"][free])
-    return put(row, moved[ours], free[theirs])
+    while True:
+        moved = np.flatnonzero(has_value(sides, row) & ~holds_agreed(sides, row))
+        moved = moved[np.isin(base["espo_key"][moved], sides.items["key"])]
+        free = free_rows(sides, row)
+        ours, theirs = join_once(base["advo_key"][moved], sides.rows["key"][free])
+        if not len(ours):
+            return row
+        row = put(row, moved[ours], free[theirs])
 
 
 def items_by_agreed_value(
@@ -109,12 +119,12 @@ def changed_items(
 ) -> np.ndarray:
     """Step 6: what is gone from EspoCRM while its row stands ⋈ what is new there, within person, channel and kommKz.
 
-    First where the row already holds the new value; then one gone with one new; then by unique similarity.
+    First where the row already holds the new value; then what Advoware refused as the change of this very row, while an
+    item it refused before is otherwise no new one; then one gone with one new; then by unique similarity.
     """
-    for step in (same_already, only_one, by_similarity(similar)):
+    for step in (same_already, refused_here, new_only(only_one), new_only(by_similarity(similar))):
         gone, new = np.flatnonzero((item == NONE) & has_value(sides, row)), free_items(sides, item, linked)
-        gone = gone[np.isin(sides.base["group"][gone], sides.items["group"][new])]
-        if not len(gone):
+        if not len(gone) or not len(new):
             break
         ours, theirs = step(sides, row, gone, new)
         item = put(item, gone[ours], new[theirs])
@@ -126,6 +136,26 @@ def same_already(sides: Sides, row: np.ndarray, gone: np.ndarray, new: np.ndarra
     held = sides.base["group"][gone], sides.rows["key"][row[gone]]
     shown = sides.items["group"][new], sides.items["key"][new]
     return join_once(*pair_codes(held, shown))
+
+
+def refused_here(sides: Sides, _row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
+    """The row was put back to its old value, because Advoware did not take the new one: still a change, no deletion."""
+    told = np.flatnonzero(sides.items["refused"][new] & (sides.items["refused_in"][new] != NONE))
+    held = sides.base["group"][gone] // KOMM_KZ_IN_GROUP, sides.base["komm_id"][gone]
+    shown = sides.items["group"][new[told]] // KOMM_KZ_IN_GROUP, sides.items["refused_in"][new[told]]
+    ours, theirs = join_once(*pair_codes(held, shown))
+    return ours, told[theirs]
+
+
+def new_only(step: Step) -> Step:
+    """The step for items that are new; one Advoware did not take was there before."""
+
+    def of_new(sides: Sides, row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
+        unseen = np.flatnonzero(~sides.items["refused"][new])
+        ours, theirs = step(sides, row, gone, new[unseen])
+        return ours, unseen[theirs]
+
+    return of_new
 
 
 def only_one(sides: Sides, _row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
@@ -143,12 +173,15 @@ def singles(groups: np.ndarray) -> Pairs:
     return found[count == 1], first[count == 1]
 
 
-def by_similarity(similar: Similar) -> Callable[[Sides, np.ndarray, np.ndarray, np.ndarray], Pairs]:
+def by_similarity(similar: Similar) -> Step:
     """Pairs that resemble each other and nothing else, in both directions."""
 
     def step(sides: Sides, _row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
-        was = pd.DataFrame({"group": sides.base["group"][gone], "ours": np.arange(len(gone))})
-        now = pd.DataFrame({"group": sides.items["group"][new], "theirs": np.arange(len(new))})
+        groups, others = sides.base["group"][gone], sides.items["group"][new]
+        if not np.isin(groups, others).any():
+            return nothing(gone[:0]), nothing(new[:0])
+        was = pd.DataFrame({"group": groups, "ours": np.arange(len(gone))})
+        now = pd.DataFrame({"group": others, "theirs": np.arange(len(new))})
         pairs = was.merge(now, on="group", how="inner", validate="m:m")
         ours, theirs = pairs["ours"].to_numpy(), pairs["theirs"].to_numpy()
         agreed, shown = sides.base.words("espo_canonical")[gone[ours]], sides.items.words("canonical")[new[theirs]]

@@ -125,7 +125,14 @@ def mending(found: Interrupted, stands: Standing) -> tuple[tuple[Decision, ...],
     back = [put_back(one, stands.rows[one["komm_id"]]) for one in found.put_back]
     unmarked = [without_marker(one, stands.rows[one["komm_id"]], stands.baseline) for one in found.unmark]
     refused = [
-        Left(Side.ESPO, "unsyncable", NOT_AS_SENT, one["new_value"], channel=Channel(one["channel"]))
+        Left(
+            Side.ESPO,
+            "unsyncable",
+            NOT_AS_SENT,
+            one["new_value"],
+            None if one["action"] in CREATING else one["komm_id"],
+            channel=Channel(one["channel"]),
+        )
         for one in found.put_back
         if one["new_value"]
     ]

@@ -131,6 +131,26 @@ agreed   88001 1 x Office x'
 plan     repair A mark 88001 1 | y' > y'       | m(x:1) Zentrale > m(y:1) Zentrale
          var5 A update 88002 1 | w' > x2       | m(w:1) > m(x2:1)
 """,
+    "6: what Advoware did not take is no new value for another row": """
+now      y Office *        | 88001 0 x'        | m(x:1) Zentrale
+         z Home            | 88002 0 z'        | m(z:6)
+agreed   88001 1 x Office x'
+         88002 6 z Home z'
+left     unsyncable espo - y
+plan     var2 A empty 88001 1 | x' >           | m(x:1) Zentrale > slot(1) Zentrale
+notes    unsyncable espo y
+""",
+    "6: for the row in which it was to replace a value it still is, whatever else goes": """
+now      y Office *        | 88001 0 x'        | m(x:1) Zentrale
+         z Home            | 88002 0 w'        | m(w:1)
+                           | 88003 0 z'        | m(z:6)
+agreed   88001 1 x Office x'
+         88002 1 w Office w'
+         88003 6 z Home z'
+left     unsyncable espo 88001 y
+plan     var2 A empty 88002 1 | w' >           | m(w:1) > slot(1)
+notes    unsyncable espo y
+""",
     "6: mails of one mailbox or domain": """
 now      max@neu.de *      | 88001 0 a         | m(a:4) privat
          eva@b.de          | 88002 0 ev@b.de   | m(ev@b.de:4)
@@ -158,13 +178,14 @@ def test_persons_planned_together_are_planned_as_each_alone() -> None:
 COLUMNS = {
     "base": ["person", "komm_id", "espo_key", "advo_key", "group", "espo_canonical"],
     "rows": ["person", "komm_id", "key", "filled", "free_channel"],
-    "items": ["person", "key", "group", "canonical", "pair"],
+    "items": ["person", "key", "group", "canonical", "pair", "refused", "refused_in"],
 }
-KINDS = {"espo_canonical": "str", "canonical": "str", "filled": "bool", "free_channel": "bool", "pair": "bool"}
+KINDS = {"espo_canonical": "str", "canonical": "str"}
+KINDS |= dict.fromkeys(("filled", "free_channel", "pair", "refused"), "bool")
 PERSON, ROW, VALUE = st.integers(0, 1), st.integers(1, 5), st.integers(NONE, 3)
 BASE = st.lists(st.tuples(PERSON, ROW, VALUE, VALUE), unique_by=lambda one: one[:2], max_size=6)
 ROWS = st.lists(st.tuples(PERSON, ROW, VALUE, st.booleans()), unique_by=lambda one: one[:2], max_size=8)
-ITEMS = st.lists(st.tuples(PERSON, VALUE), max_size=8)
+ITEMS = st.lists(st.tuples(PERSON, VALUE, st.booleans(), ROW | st.just(NONE)), max_size=8)
 
 
 def key(person: int, value: int) -> int:
@@ -187,16 +208,21 @@ def neighbours(was: str, now: str) -> bool:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(BASE, ROWS, ITEMS)
 def test_each_thing_is_in_one_entry_and_nothing_is_lost(
-    base: list[tuple[int, int, int, int]], rows: list[tuple[int, int, int, bool]], items: list[tuple[int, int]]
+    base: list[tuple[int, int, int, int]],
+    rows: list[tuple[int, int, int, bool]],
+    items: list[tuple[int, int, bool, int]],
 ) -> None:
     """Agreed pairs, first items of a value and rows of a channel with a value: each once, with things of its person."""
-    keys = [key(*item) for item in items]
+    keys = [key(who, value) for who, value, *_ in items]
     first = [value != NONE and value not in keys[:at] for at, value in enumerate(keys)]
     entries = match(
         Sides(
-            base=columns("base", [(who, row, key(who, was), key(who, held), who, was) for who, row, was, held in base]),
+            base=columns("base", [(who, row, key(who, a), key(who, b), who * 32, a) for who, row, a, b in base]),
             rows=columns("rows", [(who, row, key(who, value), value != NONE, free) for who, row, value, free in rows]),
-            items=columns("items", [(who, keys[at], who, value, first[at]) for at, (who, value) in enumerate(items)]),
+            items=columns(
+                "items",
+                [(who, keys[at], who * 32, value, first[at], *told) for at, (who, value, *told) in enumerate(items)],
+            ),
         ),
         neighbours,
     )

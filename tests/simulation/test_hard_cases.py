@@ -258,7 +258,6 @@ def test_a_recovery_keeps_the_pair_it_leaves_alone() -> None:
             assert one.firm.advo.rows(BETNR) == rows
 
 
-@pytest.mark.xfail(reason="open (seed 3036 of 8 persons): the item Advoware never took counts as the new value")
 def test_a_deletion_beside_an_item_that_advoware_does_not_take() -> None:
     """EspoCRM's deletion is none of the unsyncable item's business: the row of what was deleted becomes a slot."""
     nature = Nature(persons=0, scope="entry", max_tlf=27)
