@@ -19,6 +19,7 @@ from etl.rules.canonical import similar
 from etl.rules.conflicts import Verdict, in_conflict, verdict
 from etl.rules.entry import Decision, Entry, Left, PersonFacts, Policy
 from etl.rules.facts import entries_with_facts
+from etl.rules.half_retyped import with_made_rows
 from etl.rules.keys import sides as sides_of
 from etl.rules.leaving import held_back, is_undo_note, leave, leaves_a_leftover, remembered, undo_notes
 from etl.rules.matching import match
@@ -117,6 +118,7 @@ def noted(person: PersonFacts, decisions: Sequence[Decision]) -> tuple[Left, ...
 
 def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list[Decided]:
     """Say of each entry whether it is left alone, and else who wins it."""
+    entries = with_made_rows(entries)
     pairs = leave(person, entries, policy)
     protected = {id(entry) for entry, _ in pairs if person.first_sync or held_back(person, entry)}
     counting = {entry.variant.value for entry, left in pairs if left is None and id(entry) not in protected}

@@ -19,7 +19,7 @@ from etl.rules.items import espo_key
 from etl.rules.marker import decode
 from etl.rules.mending import interrupted, mending, shortened
 from etl.rules.variants import Variant
-from etl.store.baseline import drop_baseline, save_baseline
+from etl.store.baseline import BASELINE_COLUMNS, BASELINE_KEY, drop_baseline, save_baseline
 from etl.store.conflicts import drop_conflicts
 from etl.store.journal import open_changes, open_decisions, set_change_state, settle
 from etl.store.states import ChangeState
@@ -52,7 +52,9 @@ def settle_person(run: Run, entity_id: str, espo: EspoRecord, advo: AdvoPerson) 
         run.interrupted[entity_id] = unmended
     if done:
         for decision in open_decisions(run.store, [entity_id]):
-            if decision["id"] not in unmended.undone:
+            if decision["id"] in unmended.undone:
+                keep_recovered(run, decision)
+            else:
                 take_in(run, decision, done, advo, unmended.unmarked)
     settle(run.store, entity_id, keeping=unmended.changes)
 
@@ -156,6 +158,15 @@ def take_in(
         )
         on_purpose = {"unmarked": True, "remark": unmarked[komm_id]} if komm_id in unmarked else {}
         save_baseline(run.store, [{**decision["foreseen"], "komm_id": komm_id, **on_purpose}], run.utcnow())
+
+
+def keep_recovered(run: Run, decision: Change) -> None:
+    """What is put back stays the pair it was; one that a recovery read off a marker enters the baseline by that."""
+    base = (decision["facts"] or {}).get("base")
+    if base is not None and base["pseudo"]:
+        pair = {column: base[column] for column in (*BASELINE_KEY, *BASELINE_COLUMNS) if column in base}
+        whose = {"entity_id": decision["entity_id"], "betnr": decision["betnr"], "channel": decision["channel"]}
+        save_baseline(run.store, [{**pair, **whose}], run.utcnow())
 
 
 def counts_as_done(decision: Change, own: Sequence[Change], of_run: Sequence[Change]) -> bool:

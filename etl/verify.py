@@ -19,6 +19,7 @@ from etl.rules.entry import Decision, Left
 from etl.rules.items import same_items
 from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, Reading
 from etl.rules.observed import fingerprint_of, row_records
+from etl.rules.writes import pair_of_marker
 from etl.snapshot import save_look
 from etl.status import renew_status
 from etl.store.baseline import drop_baseline, save_baseline, save_left_alone
@@ -134,6 +135,9 @@ def move_baseline(
         return
     own = [one for one in written if one.decision is decision]
     if any(back.readings[one.komm_id] is Reading.VALUE_CUT for one in own):
+        recovered = pair_of_marker(decision.entry)  # put back to what the marker said, which no baseline row says yet
+        if recovered is not None:
+            save_baseline(run.store, [baseline_record(saved.plan, recovered, run.policy.region)], run.utcnow())
         return
     row = decision.entry.row
     stands = row is None or (row.komm_id in found and found[row.komm_id].row_id == row.row_id)

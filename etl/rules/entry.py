@@ -79,7 +79,10 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One phone, fax or mail value of a person, with what each side and the baseline say of it."""
+    """One phone, fax or mail value of a person, with what each side and the baseline say of it.
+
+    ``made``: the row that an earlier, half-done try of this retype made.
+    """
 
     channel: Channel
     variant: Variant
@@ -89,6 +92,7 @@ class Entry:
     base: Agreed | None = None
     row: RowSeen | None = None
     item: ItemSeen | None = None
+    made: RowSeen | None = None
 
     @property
     def row_key(self) -> int:

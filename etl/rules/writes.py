@@ -153,9 +153,12 @@ def var6(entry: Entry, means: Means) -> Decision:
 
 def retype(entry: Entry, means: Means) -> Decision:
     """Another row takes value, marker and own text; then the old one becomes a slot without own text."""
-    item, row = need(entry.item), need(entry.row)
-    step = new_row(entry, item.item.value, item.komm_kz, row.own_text, means)
+    item, row, made = need(entry.item), need(entry.row), entry.made
     old = replace(emptied(entry), new_remark=encode_slot(entry.komm_kz, ""))
+    if made is not None:
+        pair = Pair(made.komm_id, entry.channel, item.item.value, item.item.type, made.value, item.komm_kz)
+        return Decision(entry, entry.variant, Verdict.GO, "", (old,), pair=pair, drops=known(entry))
+    step = new_row(entry, item.item.value, item.komm_kz, row.own_text, means)
     return Decision(
         entry, entry.variant, Verdict.GO, "", (step, old), pair=pair_of(entry, step, item.item), drops=known(entry)
     )

@@ -71,6 +71,22 @@ agreed   88001 1 x Office x' other=88003
 plan     var4 E add 88003 3 | - > z            |
          var4 A mark 88003 3 | z' > z'         | m(x:3) Zentrale > m(z:3) Zentrale
 """,
+    "half done, and the state store an old backup that knows nothing of it: nothing is made twice": """
+person   edited_by_other=1
+now      x Mobile *        | 88001 0 x'        | m(x:1) Zentrale
+                           | 88003 0 x         | m(x:3) Zentrale
+agreed   88001 1 x Office x'
+plan     retype A empty 88001 1 | x' >         | m(x:1) Zentrale > slot(1)
+""",
+    "a row a person copied is none that a retype made": """
+person   edited_by_other=1
+now      x Mobile *        | 88001 0 x'        | m(x:1) Zentrale
+                           | 88003 0 x         | m(x:1) Zentrale
+agreed   88001 1 x Office x'
+plan     retype A create - 3 | - > x           | - > m(x:3) Zentrale
+         retype A empty 88001 1 | x' >         | m(x:1) Zentrale > slot(1)
+notes    duplicate advo x
+""",
 }
 
 

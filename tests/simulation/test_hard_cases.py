@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobs import persons
-from jobs.sandbox.simulator import Call, ConnectionLost
+from jobs.sandbox.simulator import Call, ConnectionLost, Unreachable
 from tests.simulation.faults import Weather
 from tests.simulation.history import Life, a_life
 from tests.simulation.oracle import own_text
@@ -258,6 +258,36 @@ def test_a_recovery_keeps_the_pair_it_leaves_alone() -> None:
             assert one.firm.advo.rows(BETNR) == rows
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_recovery_puts_a_shortened_value_back_and_keeps_its_pair(killed: bool) -> None:  # noqa: FBT001
+    """Seed 3037 of 8 persons: the marker said what was agreed, the value came back shortened, and its pair was lost."""
+    nature = Nature(persons=0, scope="entry", max_tlf=27)
+    too_long = "eine.lange.adresse@muster.de"
+    with case({}, (MAIL,), {MAIL: ""}, nature) as one:
+        one.set_items(mails=(too_long,))
+        one.life.lose_store()
+        assert one.sync() == "held"
+        if killed:
+            one.at("PUT", "Kommunikationen", lambda: setattr(one.life.disk, "dead", True))
+        one.life.approve()
+        one.rest()
+        one.sync(sweep=True)
+        assert (one.espo, one.advo) == ({too_long}, {MAIL})
+
+
+def test_an_old_backup_put_back_amid_a_retype() -> None:
+    """Seed 4007 of 8 persons: the backup knows nothing of the new row, which was made again."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}) as one:
+        backup = one.life.stored()
+        one.set_items((OFFICE, "Home"))
+        one.at("PUT", "Kommunikationen", lose_the_request, moment="before")
+        one.sync()
+        one.life.lose_store(backup)
+        one.rest()
+        assert one.advo == {OFFICE}
+        assert sorted(one.remarks) == ["[ESPOCRM-SLOT:1]", "[ESPOCRM:KzQ5NTExMjAwMDAwMQ==:6] Zentrale"]
+
+
 def test_a_deletion_beside_an_item_that_advoware_does_not_take() -> None:
     """EspoCRM's deletion is none of the unsyncable item's business: the row of what was deleted becomes a slot."""
     nature = Nature(persons=0, scope="entry", max_tlf=27)
@@ -496,6 +526,10 @@ def test_who_is_given_up_with_a_shortened_remark_is_mended_by_the_next_run(monke
         assert own_texts(one.remarks) != {"nur vormittags, Gegner"}
         one.rest()
         assert own_texts(one.remarks) == {"nur vormittags, Gegner"}
+
+
+def lose_the_request() -> None:
+    raise Unreachable
 
 
 def lose_the_answer() -> None:
