@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import AdvosyncError, Moved, Refused
 from etl.extract import is_unsettled
+from etl.guard import change_record
 from etl.readback import Written
 from etl.records import Channel, Item, RowDraft, Side
 from etl.rules.canonical import e164
 from etl.rules.items import whole
-from etl.rules.mending import MENDING
+from etl.rules.mending import MENDING, UNMARKED, unmarked
 from etl.rules.variants import Variant
 from etl.snapshot import save_espo_meta
 from etl.store.baseline import add_left_alone
+from etl.store.journal import save_changes
 from etl.store.persons import update_person
 from etl.verify import verify_person
 from etl.writing import begin, end_badly, end_well, put_row
@@ -204,15 +206,19 @@ def row_steps(saved: Saved) -> list[tuple[Decision, Step]]:
 
 
 def write_row(run: Run, saved: Saved, decision: Decision, step: Step) -> Written | None:
-    """One Kommunikation; ``None`` for a marker Advoware refused, which leaves the row without one."""
-    change = saved.change_of(step)
-    draft = RowDraft(
-        step.new_value or "", step.new_remark or "", step.online, step.komm_kz if step.action == "create" else None
-    )
+    """One Kommunikation; ``None`` for a marker Advoware refused, which leaves the row without one.
+
+    What is refused with its marker is tried once more without: where that is taken, no value is to blame.
+    """
+    plain = unmarked(step)
     try:
-        row = put_row(
-            run, change, saved.plan.betnr, step.komm_id, draft, lost_value(run, saved, decision, step, change)
-        )
+        try:
+            return row_written(run, saved, decision, step, saved.change_of(step))
+        except Refused as refusal:
+            if plain is None or refusal.status not in REFUSALS_OF_A_VALUE:
+                raise
+            change = one_more_change(run, saved, decision, plain)
+            return replace(row_written(run, saved, decision, plain, change), unmarked=True)
     except Refused as refusal:
         if refusal.status not in REFUSALS_OF_A_VALUE or step.action in NEVER_REFUSED:
             raise
@@ -220,12 +226,29 @@ def write_row(run: Run, saved: Saved, decision: Decision, step: Step) -> Written
             return None
         note_unsyncable(run, saved, step, f"Advoware refused it ({refusal.reason})", Side.ESPO)
         raise Moved(f"Advoware refused a value of {saved.plan.betnr}.") from refusal
-    return Written(decision, step, row.komm_id, row.row_id or None)
+
+
+def row_written(run: Run, saved: Saved, decision: Decision, step: Step, change: int) -> Written:
+    """One write to Advoware, journalled as ``change``; the value it makes lose is kept with its *started*."""
+    draft = RowDraft(
+        step.new_value or "", step.new_remark or "", step.online, step.komm_kz if step.action == "create" else None
+    )
+    lost = lost_value(run, saved, decision, step, change)
+    row = put_row(run, change, saved.plan.betnr, step.komm_id, draft, lost)
+    return Written(decision, step, row.komm_id, row.row_id or None, change)
+
+
+def one_more_change(run: Run, saved: Saved, decision: Decision, step: Step) -> int:
+    """The journal row of a second try, of the same decision."""
+    known_rows = tuple(row.komm_id for row in run.looks[saved.plan.entity_id].rows)
+    record = change_record(run, saved.plan, step, decision, known_rows)
+    whose = {"decision_id": saved.decision_of(decision), "seq": len(saved.plan.steps)}
+    return save_changes(run.store, [record | whose | {"after": record["after"] | UNMARKED}])[0]
 
 
 def lost_value(run: Run, saved: Saved, decision: Decision, step: Step, change: int) -> list[dict[str, Any]]:
-    """The value this write makes lose, to be kept with its *started* (rules.md §4)."""
-    if decision.lost is None or step is not decision.steps[0]:
+    """The value this write, its decision's only one, makes lose; to be kept with its *started* (rules.md §4)."""
+    if decision.lost is None:
         return []
     item = decision.entry.item
     return [

@@ -49,6 +49,12 @@ class Saved:
         """The journal row of a step."""
         return next(change for change, one in zip(self.change_ids, self.plan.steps, strict=True) if one is step)
 
+    def decision_of(self, decision: Decision) -> int:
+        """The journal row of a decision."""
+        return next(
+            number for number, one in zip(self.decision_ids, self.plan.decisions, strict=True) if one is decision
+        )
+
 
 def counted_steps(plan: PersonPlan) -> int:
     """How many values a person's plan takes away or overwrites."""

@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A write Advoware acknowledged; ``row_id`` is the one it answered with, None where it did not say."""
+    """A write Advoware acknowledged; ``row_id`` is the one it answered with, None where it did not say.
+
+    ``change`` is its journal row. ``unmarked``: it was refused with the marker the plan gave it, and went without.
+    """
 
     decision: Decision
     step: Step
     komm_id: int
     row_id: str | None
+    change: int
+    unmarked: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,4 +135,4 @@ def written_again(run: Run, saved: Saved, one: Written, action: str, value: str,
         ],
     )[0]
     row = put_row(run, change, saved.plan.betnr, one.komm_id, RowDraft(value, remark, one.step.online))
-    return Written(one.decision, step, one.komm_id, row.row_id or None)
+    return Written(one.decision, step, one.komm_id, row.row_id or None, change)

@@ -16,7 +16,7 @@ from etl.as_it_stands import plan_with, standing
 from etl.records import AdvoPerson, Channel, EspoRecord, Row
 from etl.rules.canonical import canonical
 from etl.rules.items import espo_key
-from etl.rules.marker import decode
+from etl.rules.marker import MarkerKind, decode
 from etl.rules.mending import interrupted, mending, shortened
 from etl.rules.variants import Variant
 from etl.store.baseline import BASELINE_COLUMNS, BASELINE_KEY, drop_baseline, save_baseline
@@ -99,7 +99,6 @@ def array_arrived(change: Change, espo: EspoRecord) -> bool:
 
 def row_arrived(change: Change, advo: AdvoPerson) -> tuple[bool, int | None]:
     """Whether the row carries the marker or slot it was to get; for a creation, which new row does."""
-    wanted = decode(change["new_remark"])
     if change["action"] != "create":
         rows = [row for row in advo.rows if row.komm_id == change["komm_id"]]
         return any(carries(row, change) or came_shortened(row, change) for row in rows), None
@@ -108,21 +107,19 @@ def row_arrived(change: Change, advo: AdvoPerson) -> tuple[bool, int | None]:
         row.komm_id
         for row in advo.rows
         if row.komm_id not in there_before
-        and (
-            (decode(row.remark).value, decode(row.remark).komm_kz) == (wanted.value, wanted.komm_kz)
-            or shortened(change["new_value"], change["new_remark"], row)
-        )
+        and (carries(row, change) or shortened(change["new_value"], change["new_remark"], row))
     ]
     return bool(found), min(found, default=None)
 
 
 def carries(row: Row, change: Change) -> bool:
-    """Whether a row shows that a PUT arrived: its marker, and where it bore that marker before, the value too.
+    """Whether a row shows that a write arrived: its marker, and where that is nothing new or there is none, the value.
 
     (rules.md §5 names the marker only; a revert writes the marker that is there already, so there it proves nothing.)
     """
+    marked = decode(change["new_remark"]).kind in (MarkerKind.MARKER, MarkerKind.SLOT)
     told_before = same_marker(change["old_remark"], change["new_remark"])
-    value_too = not told_before or (row.value or "") == (change["new_value"] or "")
+    value_too = (marked and not told_before) or (row.value or "") == (change["new_value"] or "")
     return same_marker(row.remark, change["new_remark"]) and value_too
 
 

@@ -41,7 +41,7 @@ def verify_person(run: Run, saved: Saved, written: Sequence[Written]) -> None:
     """Read Advoware back, mend what was not stored as sent, renew EspoCRM's status and commit the person."""
     look = run.looks[saved.plan.entity_id]
     back = read_back(run, look, written)
-    refuse_unstored(run, saved, written, back)
+    refuse_unstored(run, written, back)
     if back.cut:
         back = mended(run, saved, written, back)
     settled = not back.disturbed and Reading.EDITED not in back.readings.values()
@@ -54,7 +54,7 @@ def verify_person(run: Run, saved: Saved, written: Sequence[Written]) -> None:
     note_conflicts(run, saved.plan.entity_id)
 
 
-def refuse_unstored(run: Run, saved: Saved, written: Sequence[Written], back: ReadBack) -> None:
+def refuse_unstored(run: Run, written: Sequence[Written], back: ReadBack) -> None:
     """A new row that is not there was never stored, though Advoware confirmed it: its value must not read as deleted.
 
     Somebody who deletes a row in the moment between our write and our GET has to do so again; nothing is lost by it.
@@ -63,7 +63,7 @@ def refuse_unstored(run: Run, saved: Saved, written: Sequence[Written], back: Re
     unstored = [one for one in written if one.step.action in CREATING and one.komm_id not in there]
     if unstored:
         error = Unverified(f"Advoware confirmed a new Kommunikation {unstored[0].komm_id} but does not show it.")
-        changes = [saved.change_of(one.step) for one in unstored]
+        changes = [one.change for one in unstored]
         set_change_state(run.store, changes, ChangeState.FAILED, now=run.utcnow(), error=str(error))
         raise error
 
@@ -84,7 +84,7 @@ def mended(run: Run, saved: Saved, written: Sequence[Written], back: ReadBack) -
         again += [without_marker(run, saved, one) for one in too_long]
         return mended_readings(read_back(run, run.looks[saved.plan.entity_id], again), back, again)
     except Unverified as error:
-        changes = [saved.change_of(one.step) for one in (*unsyncable, *too_long)]
+        changes = [one.change for one in (*unsyncable, *too_long)]
         set_change_state(run.store, changes, ChangeState.FAILED, now=run.utcnow(), error=str(error))
         raise
 
@@ -148,11 +148,13 @@ def move_baseline(
     if pair is None or (pair.komm_id is None and typed_meanwhile(run, saved, own[0], found)):
         return
     komm_id = pair.komm_id if pair.komm_id is not None else own[0].komm_id
-    unmarked = (bool(own) and back.readings[own[0].komm_id] is Reading.REMARK_CUT) or refused_marker(decision, own)
+    without = any(
+        one.unmarked or back.readings[komm_id] is Reading.REMARK_CUT for one in own if one.komm_id == komm_id
+    )
     record = baseline_record(
         saved.plan, pair, run.policy.region, komm_id=komm_id, row_id=found[komm_id].row_id if komm_id in found else None
     )
-    if unmarked:
+    if without or refused_marker(decision, own):
         record |= {"unmarked": True, "remark": found[komm_id].remark if komm_id in found else None}
     save_baseline(run.store, [record], run.utcnow())
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from etl.records import Channel, Side
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import Decision, Entry, Left, Pair
-from etl.rules.marker import decode, encode_slot
+from etl.rules.marker import MarkerKind, decode, encode_slot
 from etl.rules.variants import Variant
 from etl.rules.writes import row_step
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from etl.records import Row
-    from etl.rules.entry import Agreed, RowSeen
+    from etl.rules.entry import Agreed, RowSeen, Step
     from etl.rules.reversal import Standing
 
     Change = Mapping[str, Any]
@@ -31,6 +31,9 @@ CREATING = frozenset({"create", "fill"})
 PUT_BACK, UNMARK = "put_back", "unmark"
 MENDING = frozenset({PUT_BACK, UNMARK})
 """What a mending write does; one that does not read as sent either fails the person."""
+
+UNMARKED = {"unmarked": True}
+"""What the journal adds to the after-image of a write that was refused with its marker and went without."""
 
 NOT_AS_SENT = "Advoware does not store it as sent"
 
@@ -111,8 +114,27 @@ def interrupted(done: Sequence[Change], rows: Iterable[Row]) -> Interrupted:
         tuple(one for one in ours if one["decision_id"] in undone),
         tuple(one for one in ours if one["decision_id"] not in undone and read[one["id"]] is Reading.REMARK_CUT),
         undone,
-        {komm_id: one["new_remark"] or "" for komm_id, one in last.items() if one["action"] == UNMARK},
+        {komm_id: one["new_remark"] or "" for komm_id, one in last.items() if went_unmarked(one)},
     )
+
+
+def went_unmarked(change: Change) -> bool:
+    """Whether a row was written without a marker on purpose."""
+    return change["action"] == UNMARK or bool((change["after"] or {}).get("unmarked"))
+
+
+def unmarked(step: Step) -> Step | None:
+    """The write without the marker its remark may be too long for; ``None`` where nothing else would be written.
+
+    An empty slot without own text is no longer than what stood there; what is put back did stand there.
+    """
+    remark = decode(step.new_remark)
+    bare_slot = remark.kind is MarkerKind.SLOT and not remark.own_text
+    if step.action in MENDING or remark.kind not in (MarkerKind.MARKER, MarkerKind.SLOT) or bare_slot:
+        return None
+    plain = replace(step, new_remark=remark.own_text)
+    stands = step.action != "create" and (step.old_value, step.old_remark or "") == (plain.new_value, remark.own_text)
+    return None if stands else plain
 
 
 def before(action: str, komm_kz: int | None, value: str | None, remark: str | None) -> tuple[str, str]:

@@ -298,13 +298,36 @@ def test_a_deletion_beside_an_item_that_advoware_does_not_take() -> None:
         assert one.advo == {OFFICE}
 
 
-@pytest.mark.xfail(reason="open (seed 3050 of 8 persons): the value is called unsyncable, only its marker is too long")
 def test_a_number_changes_beside_a_remark_that_advoware_refuses_with_a_marker() -> None:
     nature = Nature(persons=0, scope="entry", max_bemerkung=40, refuses_too_long=True)
     with case({OFFICE: "Office"}, rows={"0511 2000001": "nur vormittags, Gegner"}, nature=nature) as one:
         one.set_items(("+495112000009", "Office"))
         one.rest()
         assert one.advo == one.espo == {"+495112000009"}
+        assert one.remarks == ["nur vormittags, Gegner"]
+
+
+@pytest.mark.parametrize("point", range(8, 24))
+def test_a_crash_at_any_moment_around_a_marker_that_advoware_refuses(point: int) -> None:
+    """A new row, one that changes and one that is emptied, each refused with its bracket and taken without."""
+    nature = Nature(persons=0, scope="entry", max_bemerkung=30, refuses_too_long=True)
+    rows = {"0511 2000001": "nur vormittags, Gegner", "0511 2000002": "die Mutter, nur abends"}
+    with case({OFFICE: "Office", FAX: "Fax"}, rows=rows, nature=nature) as one:
+        one.set_items(("+495112000009", "Office"), (MOBILE, "Mobile"))
+        one.firm.clock.advance(60)
+        one.life.step(Weather(kill_at=point))
+        one.rest()
+        assert one.advo == one.espo == {"+495112000009", MOBILE}
+        assert own_texts(one.remarks) == set(rows.values())
+
+
+def test_a_value_that_advoware_refuses_without_its_marker_too_is_to_blame() -> None:
+    nature = Nature(persons=0, scope="entry", max_tlf=27, max_bemerkung=60, refuses_too_long=True)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=nature) as one:
+        one.set_items((OFFICE, "Office"), mails=("eine.lange.adresse@muster.de",))
+        one.rest()
+        assert (one.espo, one.advo) == ({OFFICE, "eine.lange.adresse@muster.de"}, {OFFICE})
+        assert query(one.life.path, "select side, reason from left_alone") == [("espo", "unsyncable")]
 
 
 def test_an_edit_while_a_person_is_held() -> None:

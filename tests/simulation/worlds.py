@@ -60,7 +60,7 @@ class Nature:
     @classmethod
     def drawn(cls, dice: Random, persons: int) -> Nature:
         """A nature of a seed."""
-        drawn = cls(
+        return cls(
             scope=dice.choice(("person", "entry")),
             international=dice.random() < 0.7,
             concurrency=dice.random() < 0.5,
@@ -77,8 +77,6 @@ class Nature:
             refuses_too_long=dice.random() < 0.3,
             error_style=dice.choice(tuple(ErrorStyle)),
         )
-        # a remark refused with its marker keeps its value from being changed: open, see test_hard_cases
-        return drawn if drawn.max_bemerkung is None else replace(drawn, refuses_too_long=False)
 
 
 @dataclass
