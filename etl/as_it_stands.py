@@ -8,7 +8,7 @@ from etl.records import Channel, Direction, Side
 from etl.rules.entry import NONE, Agreed, Left, RowSeen
 from etl.rules.observed import row_records
 from etl.rules.people import row_seen
-from etl.rules.plan import PersonPlan
+from etl.rules.plan import PersonPlan, none_dropped_by_others
 from etl.rules.reversal import Standing
 from etl.store.baseline import left_alone_of, pairs_of
 
@@ -59,4 +59,5 @@ def note_of(one: Mapping[str, Any]) -> Left:
 
 def plan_with(look: Look, decisions: Sequence[Decision], left: Sequence[Left]) -> PersonPlan:
     """A plan of the run; the person stays due, for nothing else of it was decided here."""
-    return PersonPlan(look.espo.entity_id, look.advo.betnr, tuple(decisions), tuple(left), look.items, again=True)
+    decided = none_dropped_by_others(decisions)
+    return PersonPlan(look.espo.entity_id, look.advo.betnr, decided, tuple(left), look.items, again=True)

@@ -25,7 +25,7 @@ from etl.rules.leaving import held_back, is_undo_note, leave, leaves_a_leftover,
 from etl.rules.matching import match
 from etl.rules.pairs import Decided, one_pair_a_value
 from etl.rules.people import PeopleOf
-from etl.rules.plan import PersonPlan, Plan
+from etl.rules.plan import PersonPlan, Plan, none_dropped_by_others
 from etl.rules.slots import Slots
 from etl.rules.variants import Variant
 from etl.rules.writes import Means, decision
@@ -83,7 +83,7 @@ def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, t
         return PersonPlan(person.entity_id, person.betnr, (), (*person.left,), person.items, waits_for=person.waits_for)
     decided = one_pair_a_value(judged(person, entries, policy))
     means = Means(Slots(person.slots), policy, types)
-    decisions = tuple(decision(one, means) for one in in_order(decided))
+    decisions = none_dropped_by_others([decision(one, means) for one in in_order(decided)])
     return PersonPlan(
         person.entity_id,
         person.betnr,

@@ -190,7 +190,7 @@ def half_retyped(run: Run, decision: Change, own: Sequence[Change], advo: AdvoPe
     if decision["variant"] != Variant.RETYPE or any(change["action"] == "empty" for change in own):
         return None
     made = next((change["komm_id"] for change in own if change["action"] in ("create", "fill")), None)
-    old = next((row for row in advo.rows if decision["drops"] and row.komm_id == decision["drops"][0]), None)
+    old = next((row for row in advo.rows if row.komm_id == decision["komm_id"]), None)
     if made is None or old is None or not old.value:
         return None
     foreseen = decision["foreseen"]

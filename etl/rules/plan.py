@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from etl.records import Channel, Item, Side
 from etl.rules.items import whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from etl.rules.entry import Decision, Left, Step
 
 
@@ -55,3 +57,15 @@ class PersonPlan:
 
 Plan = dict[str, PersonPlan]
 """By entity id; who is not in it has nothing to decide."""
+
+
+def none_dropped_by_others(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
+    """Rows change places between pairs: a baseline row that one pair leaves and another takes is set, not dropped."""
+    made = tuple(decisions)
+    taken = {one.pair.komm_id: one for one in made if one.pair is not None}
+    return tuple(
+        replace(one, drops=tuple(row for row in one.drops if taken.get(row, one) is one))
+        if any(taken.get(row, one) is not one for row in one.drops)
+        else one
+        for one in made
+    )

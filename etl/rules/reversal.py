@@ -353,11 +353,14 @@ def agreed_before(group: Group, changes: Sequence[Mapping[str, Any]]) -> dict[in
     before: dict[int, Agreed | None] = {}
     for one in group.decisions:
         base = agreed_of((one["facts"] or {}).get("base"))
+        if base is not None:
+            before[base.komm_id] = base
+    for one in group.decisions:
         made = [change["komm_id"] for change in changes if change["decision_id"] == one["id"] and change["komm_id"]]
         kept = (one["foreseen"] or {}).get("komm_id") or (made[0] if one["foreseen"] and made else None)
-        for komm_id in dict.fromkeys([*one["drops"], kept]):
+        for komm_id in (*one["drops"], kept):
             if komm_id is not None:
-                before.setdefault(komm_id, base if base is not None and base.komm_id == komm_id else None)
+                before.setdefault(komm_id, None)
     return before
 
 

@@ -34,6 +34,16 @@ agreed   88001 1 x Office x'
 plan     clash A update 88001 1 | x3' > x2     | m(x:1) > m(x2:1)
          var4 A empty 88002 1 | x' >           |  > slot(1)
 """,
+    "1: two rows exchange their values and a third doubles one: EspoCRM's items stay, each with its optOut": """
+now      x Office *        | 88001 0 y'        | m(x:1) Zentrale
+         y Fax             | 88002 0 x'        | m(y:2)
+                           | 88003 0 x         | noch einmal
+agreed   88001 1 x Office x'
+         88002 2 y Fax y'
+plan     repair A mark 88001 1 | y' > y'       | m(x:1) Zentrale > m(y:1) Zentrale
+         repair A mark 88003 1 | x > x         | noch einmal > m(x:1) noch einmal
+notes    duplicate advo x'
+""",
     "2: two rows exchange their values": """
 now      x Office *        | 88001 0 y'        | m(x:1) Zentrale
          y Fax             | 88002 0 x'        | m(y:2)
@@ -165,6 +175,15 @@ plan     var5 A update 88001 4 | a > max@neu.de | m(a:4) privat > m(max@neu.de:4
 @pytest.mark.parametrize("table", MATCHING.values(), ids=MATCHING)
 def test_what_belongs_together(table: str) -> None:
     planned(table)
+
+
+@pytest.mark.parametrize("table", MATCHING.values(), ids=MATCHING)
+def test_no_pair_drops_the_baseline_row_that_another_ends_with(table: str) -> None:
+    """Rows change places between pairs; whichever is committed last must not end what the other has just set."""
+    made = planned(table).decisions
+    for one in made:
+        others = {other.pair.komm_id for other in made if other is not one and other.pair is not None}
+        assert not others & set(one.drops)
 
 
 def test_persons_planned_together_are_planned_as_each_alone() -> None:

@@ -245,6 +245,24 @@ def test_two_rows_exchange_their_values() -> None:
         assert one.espo == one.advo == {OFFICE, FAX}
 
 
+def test_two_rows_exchange_their_values_and_a_third_doubles_one() -> None:
+    """No item of EspoCRM goes and comes back, so what people chose for it (optOut, type) stays."""
+    with case({OFFICE: "Office", FAX: "Fax"}, rows={"0511 2000001": "eins", "0511 2000002": "zwei"}) as one:
+        phones = one.life.people.phones(one.person)
+        with one.edited():
+            one.firm.espo.edit(one.entity_id, phones=[item | {"optOut": True} for item in phones])
+        one.rest()
+        first, second = one.row("05112000001")["id"], one.row("05112000002")["id"]
+        with one.edited():
+            one.firm.advo.edit_row(BETNR, first, value="0511 2000002")
+            one.firm.advo.edit_row(BETNR, second, value="0511 2000001")
+            add_row(one.firm, one.person, "0511/2000001", "drei", 1)
+        one.rest()
+        found = {item["phoneNumber"]: (item["type"], item["optOut"]) for item in one.life.people.phones(one.person)}
+        assert found == {OFFICE: ("Office", True), FAX: ("Fax", True)}
+        assert one.advo == {OFFICE, FAX}
+
+
 def test_a_recovery_keeps_the_pair_it_leaves_alone() -> None:
     """Seed 301: a number typed into a mail's row, marker and all, when the store is lost: nothing is made twice."""
     with case({OFFICE: "Office"}, (MAIL,), {"0511 2000001": "", MAIL: "nur vormittags"}) as one:
