@@ -330,9 +330,14 @@ def ends(run: Run, entity_id: str, why: str, **columns: object) -> None:
     end_baseline(run.store, [entity_id])
     clear_due(run.store, [entity_id])
     update_person(run.store, entity_id, **NO_TROUBLE, **columns)
+    end_holds(run, entity_id, why)
+    run.tally.skipped.add(entity_id)
+
+
+def end_holds(run: Run, entity_id: str, why: str) -> None:
+    """Nobody can approve any more what was held: it was planned from what was agreed, and that ended."""
     holds = [one["id"] for one in open_holds(run.store, entity_id=entity_id)]
     release_holds(run.store, holds, now=run.utcnow(), by=why)
-    run.tally.skipped.add(entity_id)
 
 
 def recheck_shared(run: Run) -> list[tuple[int, list[str]]]:
@@ -362,5 +367,6 @@ def set_apart_shared(run: Run, shared: Sequence[tuple[int, Sequence[str]]]) -> N
             end_baseline(run.store, entity_ids)
             for entity_id in entity_ids:
                 update_person(run.store, entity_id, **NO_TROUBLE | {"status": "conflict", "error": message})
+                end_holds(run, entity_id, "the record shares its betnr with another")
             run.tally.skipped |= set(entity_ids)
         mark_due(run.store, no_longer_shared(run.store), "its betnr is its own again", run.utcnow())

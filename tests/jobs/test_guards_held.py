@@ -96,6 +96,20 @@ def test_who_is_deleted_meanwhile_is_held_no_longer(desk: Desk) -> None:
     assert [len(desk.values(one)) for one in (people[0], people[3])] == [5, 2]
 
 
+def test_who_shares_its_betnr_meanwhile_is_held_no_longer(desk: Desk) -> None:
+    """Seed 20002: nobody could approve it, and its hold never ended."""
+    people = desk.crowd(8, entries=5)
+    thin_out(desk, people[:4])
+    held_by = desk.quiet().run_id
+    desk.espo.edit(people[7].entity_id, betnr=people[0].betnr)
+    desk.run()
+    assert desk.run(approve_run=held_by, operator="anna").exit_code() == 0
+    assert desk.held() == []
+    desk.espo.edit(people[7].entity_id, betnr=people[7].betnr)
+    assert desk.run().persons.held == 0
+    assert [len(desk.values(one)) for one in people[:2]] == [5, 2]  # a first sync takes nothing away
+
+
 def test_a_small_firm_of_twelve_entries_is_not_silly(desk: Desk) -> None:
     people = desk.crowd(4, entries=3)
     thin_out(desk, people[:3], kept=1)
