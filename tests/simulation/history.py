@@ -213,7 +213,7 @@ class Life:
             self.firm.clock.advance(600)
             self.step(sweep=True)
         claim("at rest a run writes nothing", not self.writes, [*self.firm.espo.writes, *self.firm.advo.writes])
-        windowed, refused, misled = map(frozenset, (self.storm.windowed, self.storm.refused, self.storm.degraded))
+        refused, misled, windowed = frozenset(self.storm.refused), frozenset(self.storm.degraded), self.storm.windowed
         at_rest(self.firm, self.path, Excuses(windowed, refused, misled, blurred=self.blurred, faulty=self.faulty))
         self.remember()
 

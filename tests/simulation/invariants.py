@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.simulation.oracle import Sides, canon, edited, espo_can_hold, expected, is_relevant, own_text
@@ -45,10 +46,10 @@ def after_a_step(firm: Firm, path: Path, *, killed: bool, kept: dict[str, set[st
 @dataclass(frozen=True)
 class Excuses:
     """What a run cannot be blamed for, by the numbers of persons: ``windowed``, edited between our last read and our
-    write of the same thing; ``refused``, a value was; ``misled``, rows were hidden. ``blurred``: the state store was
-    lost; ``faulty``: something went wrong at all."""
+    write of the same thing, with the values a row had then and was given; ``refused``, a value was; ``misled``, rows
+    were hidden. ``blurred``: the state store was lost; ``faulty``: something went wrong at all."""
 
-    windowed: frozenset[int] = frozenset()
+    windowed: Mapping[int, Collection[str]] = field(default_factory=dict)
     refused: frozenset[int] = frozenset()
     misled: frozenset[int] = frozenset()
     blurred: bool = False
@@ -74,7 +75,7 @@ def at_rest(firm: Firm, path: Path, but: Excuses) -> None:
         stands = status.get(person.entity_id)
         claim("nobody is stuck", stands == "clean", f"person{person.number} {stands}")
         if firm.nature.direction != "both":
-            one_way(firm, person, sides)
+            one_way(firm, person, sides, but.windowed.get(person.number, ()))
             continue
         agreement(firm, person, sides, own, refused=person.number in but.refused)
         nothing_made_twice(firm, person)
@@ -91,10 +92,14 @@ def entries_kept(firm: Firm, person: Person) -> bool:
     return person.model["espo"] <= firm.sides(person).espo
 
 
-def one_way(firm: Firm, person: Person, sides: Sides) -> None:
-    """The side that is right in a one-directional configuration shows what people left there, and nothing else."""
+def one_way(firm: Firm, person: Person, sides: Sides, windowed: Collection[str]) -> None:
+    """The side that is right in a one-directional configuration shows what people left there, and nothing else.
+
+    ``windowed``: what a write met that somebody edited since our last read of it; a marker takes its value along.
+    """
     name, shown = ("espo", sides.espo) if firm.nature.direction == "to_advoware" else ("advo", sides.advo)
-    claim("one direction", person.model[name] == shown, f"person{person.number} {name}: {person.model[name]} {shown}")
+    as_left = person.model[name] ^ shown <= set(windowed)
+    claim("one direction", as_left, f"person{person.number} {name}: {person.model[name]} {shown}")
 
 
 def texts_stand_where_meant(firm: Firm, person: Person, told: set[tuple[str, str]]) -> None:
@@ -129,10 +134,12 @@ def agreement(
 ) -> None:
     """Both sides agree on every value that both can hold; what was ``refused`` once is named and stays away."""
     left = {(side, value) for side, reason, value in noted if reason in {"unsyncable", "duplicate"}}
+    before = person.agreed if person.synced else Sides(frozenset(), frozenset())
+    still = (before.espo ^ before.advo) - person.touched.keys()  # refused before the last rest, not edited since
     not_taken = firm.nature.max_tlf is not None or refused
     not_taken &= any(one[:2] == ("espo", "unsyncable") for one in noted)
     for value in sides.advo - sides.espo:
-        known = refused or person.crowded or value in person.doubled or value in person.excused
+        known = refused or person.crowded or value in person.doubled or value in person.excused or value in still
         fine = (
             not espo_can_hold(value, international=firm.nature.international)
             or (("advo", value) in left and known)
@@ -140,7 +147,8 @@ def agreement(
         )
         claim("both sides agree", fine, f"person{person.number}: {value} only in Advoware; left alone: {noted}")
     for value in sides.espo - sides.advo:
-        fine = ("espo", value) in left and (refused or firm.nature.max_tlf is not None or value in person.excused)
+        known = refused or firm.nature.max_tlf is not None or value in person.excused or value in still
+        fine = ("espo", value) in left and known
         claim("both sides agree", fine, f"person{person.number}: {value} only in EspoCRM; left alone: {noted}")
 
 

@@ -11,6 +11,7 @@ from jobs.sandbox.simulator import Answer, Call
 from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed
 from tests.simulation.faults import CALM, FAULTS, NO_ANSWER, Fault, Hit, Moment, Weather
+from tests.simulation.oracle import entries_of_rows
 from tests.simulation.people import People
 from tests.simulation.worlds import Firm, Person
 
@@ -35,7 +36,7 @@ class Storm:
     seen: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
     unread: dict[int, set[str]] = field(default_factory=dict)
-    windowed: set[int] = field(default_factory=set)
+    windowed: dict[int, set[str]] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)
     degraded: set[int] = field(default_factory=set)
     blinded: bool = False
@@ -219,4 +220,5 @@ class Storm:
         array = system == "espo" and "Data" in call.body and "items" in unread and not self.firm.nature.concurrency
         row = system == "advo" and call.method == "PUT" and f"row{call.path.rpartition('/')[2]}" in unread
         if array or row:
-            self.windowed.add(person.number)
+            rows = [one for one in self.firm.rows(person) if row and call.path.endswith(f"/{one['id']}")]
+            self.windowed.setdefault(person.number, set()).update(entries_of_rows([*rows, call.json] if row else []))
