@@ -51,8 +51,14 @@ class ReadBack:
 
 
 def read_back(run: Run, look: Look, written: Sequence[Written]) -> ReadBack:
-    """One GET of the person in Advoware, compared with the rows written and the rows seen before."""
+    """One GET of the person in Advoware, compared with the rows written and the rows seen before.
+
+    Where it lacks a row just written it is asked once more: taken for deleted, what was stored shortened would never be
+    mended, and a person's text be lost (rules.md §1, Completeness: what vanished needs two looks).
+    """
     advo = run.advoware.fetch(look.advo.betnr)
+    if {one.komm_id for one in written} - {row.komm_id for row in advo.rows}:
+        advo = run.advoware.fetch(look.advo.betnr)
     found = {row.komm_id: row for row in advo.rows}
     before = {row.komm_id: row for row in look.advo.rows}
     last = {one.komm_id: one for one in written}
