@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.records import Side
-from etl.rules.entry import NONE, Entry, Left, PersonFacts, Policy
+from etl.rules.entry import NONE, Entry, Left, PersonFacts, Policy, RowSeen
 from etl.rules.items import can_hold
 from etl.rules.marker import MarkerKind
 from etl.rules.variants import Variant
@@ -85,8 +85,15 @@ def our_leftover(
     if left is None or left.reason != "duplicate" or entry.row is None or person.first_sync:
         return entry, left
     twin = pair_of_value(entry, entries)
-    same_marker = twin is not None and twin.row is not None and twin.row.marker_key == entry.row.marker_key
-    return (replace(entry, variant=Variant.LEFTOVER), None) if looks_ours(entry) and same_marker else (entry, left)
+    ours = twin is not None and looks_ours(entry) and same_marker(twin, entry.row)
+    return (replace(entry, variant=Variant.LEFTOVER), None) if ours else (entry, left)
+
+
+def same_marker(pair: Entry, row: RowSeen) -> bool:
+    """Whether a row carries the marker of this pair; an unmarked one would, could it hold one."""
+    if pair.base is not None and pair.base.unmarked:
+        return row.marker_key == pair.base.espo_key
+    return pair.row is not None and pair.row.marker_key == row.marker_key
 
 
 def looks_ours(entry: Entry) -> bool:
