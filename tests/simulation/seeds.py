@@ -38,4 +38,6 @@ TRIALS = (
     TrialSeed("4xx", "first", 2, "EspoCRM refused to tell its settings, and the run ended in a traceback"),
     TrialSeed("409", "later", 0, "a fingerprint that could not be written was written by the next sweep only"),
     TrialSeed("rows missing in a GET", "first", 0, "a row that one GET hid was made once more, and both rows stayed"),
+    TrialSeed("rows missing in a GET", "first", 14, "so they did where the row shown again cannot hold our marker"),
+    TrialSeed("rows missing in a GET", "later", 12, "the verifying GET hid a row whose remark was cut: text was lost"),
 )
