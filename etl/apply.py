@@ -47,7 +47,7 @@ def apply_person(run: Run, saved: Saved) -> None:
     """Write one person's plan and verify it; raises ``Moved`` when the person must be planned again."""
     plan = saved.plan
     look = run.looks[plan.entity_id]
-    second_look(run, saved, look)
+    second_look(run, saved)
     if plan.arrays:
         write_arrays(run, saved, look)
         if any(step.side is Side.ADVO and step.action != "create" for step in plan.steps):
@@ -56,12 +56,12 @@ def apply_person(run: Run, saved: Saved) -> None:
     verify_person(run, saved, [one for one in written if one is not None])
 
 
-def second_look(run: Run, saved: Saved, look: Look) -> None:
+def second_look(run: Run, saved: Saved) -> None:
     """Read again what is overwritten or where something vanished; whatever differs means: plan again (rules.md §1, §5).
 
     The same reads would give the same plan, so only a difference needs planning.
     """
-    plan = saved.plan
+    plan, look = saved.plan, run.looks[saved.plan.entity_id]
     vanished = sides_things_vanished_from(plan.decisions)
     overwrites = any(step.side is Side.ADVO and step.action != "create" for step in plan.steps)
     if Side.ESPO in vanished or (plan.arrays and stale(run, look.espo_at)):
@@ -71,16 +71,28 @@ def second_look(run: Run, saved: Saved, look: Look) -> None:
 
 
 def sides_things_vanished_from(decisions: Iterable[Decision]) -> set[Side]:
-    """Where an entry was known and is not any more, so that something is emptied, removed or made anew."""
-    sides = set()
+    """Where an entry was known and is not any more, so that something is emptied, removed, made anew or forgotten."""
+    sides: set[Side] = set()
     for decision in decisions:
-        if not decision.steps:
-            continue
-        if decision.variant is Variant.VAR2 or (decision.variant is Variant.CLASH and decision.entry.item is None):
+        if decision.variant is Variant.FORGET:
+            sides |= {Side.ESPO, Side.ADVO}
+        elif decision.steps and vanished_from_espo(decision):
             sides.add(Side.ESPO)
-        if decision.variant is Variant.VAR3:
+        elif decision.steps and vanished_from_advoware(decision):
             sides.add(Side.ADVO)
     return sides
+
+
+def vanished_from_espo(decision: Decision) -> bool:
+    """Whether EspoCRM does not show a known item any more."""
+    deleted_and_edited = decision.variant is Variant.CLASH and decision.entry.item is None
+    return decision.variant is Variant.VAR2 or deleted_and_edited
+
+
+def vanished_from_advoware(decision: Decision) -> bool:
+    """Whether Advoware does not show a known row any more; its item may have been edited meanwhile."""
+    edited_and_gone = decision.variant is Variant.VAR1 and decision.entry.base is not None
+    return decision.variant is Variant.VAR3 or edited_and_gone
 
 
 def stale(run: Run, read_at: float) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from etl.apply import apply_person
+from etl.apply import apply_person, second_look
 from etl.errors import Gone, Moved, Outage, PersonError, UnknownOutcome
 from etl.extract import look_at, recheck_shared, set_apart_shared
 from etl.guard import Saved, held_persons, hold, save_plan
@@ -157,8 +157,8 @@ def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonP
         is_held(run_, {entity_id: saved.plan}, held_persons(run_, {entity_id: saved.plan}))
         return
     try:
-        if saved is None or not saved.plan.steps:
-            agree_quietly(run_, saved, run_.looks[entity_id])
+        if saved is None:
+            agree_quietly(run_, None, run_.looks[entity_id])
         else:
             carried_out(run_, saved)
     except PersonError as error:
@@ -196,6 +196,7 @@ def tried(run_: Run, saved: Saved) -> bool:
         if saved.plan.steps:
             apply_person(run_, saved)
         else:
+            second_look(run_, saved)
             agree_quietly(run_, saved, run_.looks[saved.plan.entity_id])
     except (Gone, Moved, UnknownOutcome) as moved:
         run_.log.info("planned_again", reason=moved.kind)

@@ -160,7 +160,7 @@ edits    w Home *          | 88001 6 w'        | ^
          x2 Office         |
 after    w Home *          | 88001 6 w'        | m(w:6)
          x2 Office         | 88003 1 x2        | m(x2:1)
-calls    E:GET A:GET A:POST A:GET E:PUT
+calls    E:GET A:GET E:GET A:GET A:POST A:GET E:PUT
 did      var1
 """,
 }

@@ -47,7 +47,7 @@ def rows_before_arrays(_real: Any) -> Callable[..., Any]:
     """Advoware's rows are written first, their markers with them, and EspoCRM's arrays after them."""
     def applied(run: Any, saved: Any) -> None:
         look = run.looks[saved.plan.entity_id]
-        second_look(run, saved, look)
+        second_look(run, saved)
         written = [write_row(run, saved, decision, step) for decision, step in row_steps(saved)]
         if saved.plan.arrays:
             write_arrays(run, saved, look)

@@ -207,6 +207,21 @@ def test_a_row_that_one_get_does_not_show_is_no_deletion() -> None:
         assert one.espo == one.advo == {OFFICE, MOBILE}
 
 
+@pytest.mark.parametrize("now", [(FAX,), ()], ids=["changed", "deleted"])
+def test_a_row_that_one_get_does_not_show_keeps_its_pair_while_its_item_is_edited(now: tuple[str, ...]) -> None:
+    """Believed, what somebody changed or deleted in EspoCRM would come back from Advoware as a new number."""
+    with case({OFFICE: "Office", MOBILE: "Mobile"}, rows={"0511 2000001": "Zentrale", "0171 2000001": ""}) as one:
+        one.set_items(*((number, "Office") for number in now), (MOBILE, "Mobile"))
+        rows = one.firm.advo.beteiligte.persons[BETNR].rows
+        komm_id = one.row("05112000001")["id"]
+        hidden = rows.pop(komm_id)
+        one.at("GET", str(BETNR), lambda: rows.update({komm_id: hidden}))
+        one.sync()
+        one.rest()
+        assert one.espo == one.advo == {*now, MOBILE}
+        assert any(remark.endswith("] Zentrale") for remark in one.remarks)
+
+
 def test_a_row_copied_with_its_marker_and_retyped() -> None:
     with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}) as one:
         with one.edited():
