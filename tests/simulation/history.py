@@ -213,8 +213,8 @@ class Life:
             self.firm.clock.advance(600)
             self.step(sweep=True)
         claim("at rest a run writes nothing", not self.writes, [*self.firm.espo.writes, *self.firm.advo.writes])
-        refused, misled, windowed = frozenset(self.storm.refused), frozenset(self.storm.degraded), self.storm.windowed
-        at_rest(self.firm, self.path, Excuses(windowed, refused, misled, blurred=self.blurred, faulty=self.faulty))
+        windowed, refused = self.storm.windowed, frozenset(self.storm.refused)
+        at_rest(self.firm, self.path, Excuses(windowed, refused, blurred=self.blurred, faulty=self.faulty))
         self.remember()
 
     def waiting(self) -> list[tuple[object, ...]]:

@@ -46,12 +46,11 @@ def after_a_step(firm: Firm, path: Path, *, killed: bool, kept: dict[str, set[st
 @dataclass(frozen=True)
 class Excuses:
     """What a run cannot be blamed for, by the numbers of persons: ``windowed``, edited between our last read and our
-    write of the same thing, with the values a row had then and was given; ``refused``, a value was; ``misled``, rows
-    were hidden. ``blurred``: the state store was lost; ``faulty``: something went wrong at all."""
+    write of the same thing, with the values a row had then and was given; ``refused``, a value was.
+    ``blurred``: the state store was lost; ``faulty``: something went wrong at all."""
 
     windowed: Mapping[int, Collection[str]] = field(default_factory=dict)
     refused: frozenset[int] = frozenset()
-    misled: frozenset[int] = frozenset()
     blurred: bool = False
     faulty: bool = False
 
@@ -82,7 +81,7 @@ def at_rest(firm: Firm, path: Path, but: Excuses) -> None:
         if person.number not in but.windowed and not half_retyped:
             texts_survive(firm, person)
             texts_stand_where_meant(firm, person, told.get(person.entity_id, set()))
-            if not but.blurred and person.number not in but.refused | but.misled:
+            if not but.blurred and person.number not in but.refused:
                 kinds_fit(firm, person)
                 right_answer(firm, person, sides, lost.get(person.entity_id, set()), faulty=but.faulty)
 
