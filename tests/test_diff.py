@@ -187,13 +187,25 @@ plan     var3 E remove 88001 1 | x > -         |
          var3 E remove 88002 2 | y > -         |
          var3 A mark 88001 1 |  >              | m(x:1) > slot(1)
 """,
+    "from both: Advoware's rows may only not be shown": """
+now      -                 |                   |
+agreed   88001 1 x Office x'
+plan     -
+waits    advo
+""",
+    "the next run finds nothing on either side: forgotten": """
+person   waiting_side=advo
+now      -                 |                   |
+agreed   88001 1 x Office x'
+plan     -
+""",
     "a new entry beside what vanished is no reason not to wait": """
 now      z Fax *           | 88001 0 x'        | m(x:1)
 agreed   88001 1 x Office x'
 plan     -
 waits    espo
 """,
-    "from both: nothing to wait for": """
+    "from both, its row shown empty: nothing to wait for": """
 now      -                 | 88001 0           | slot(1)
 agreed   88001 1 x Office x'
 plan     -

@@ -131,14 +131,18 @@ def spare_entry(row: RowSeen, entries: Sequence[Entry]) -> Entry:
 def waits_for(person: Mapping[str, Any], entries: Sequence[Entry]) -> Side | None:
     """The side from which all known entries vanished, unless the last run saw the same (rules.md §1, Completeness).
 
-    A new entry beside them is no reason not to wait.
+    A new entry beside them is no reason not to wait. Where they are gone from EspoCRM as well, Advoware is waited for
+    if it shows no row at all: rows that one run is not shown may return, and once forgotten they would be new and bring
+    back what was deleted. What two runs in a row do not find on either side is forgotten; a row that returns later is
+    new, since nobody can tell it from one a person typed in.
     """
     known = [entry for entry in entries if entry.base is not None]
     has_items = any(entry.item is not None for entry in known)
     has_rows = any(entry.row is not None and bool(entry.row.value) for entry in known)
-    if not known or has_items == has_rows:
+    nowhere = not has_items and not has_rows
+    if not known or (has_items and has_rows) or (nowhere and any(entry.row is not None for entry in entries)):
         return None
-    side = Side.ESPO if not has_items else Side.ADVO
+    side = Side.ESPO if has_rows else Side.ADVO
     return None if person["waiting_side"] == side.value else side
 
 

@@ -222,6 +222,34 @@ def test_a_row_that_one_get_does_not_show_keeps_its_pair_while_its_item_is_edite
         assert any(remark.endswith("] Zentrale") for remark in one.remarks)
 
 
+def test_a_deletion_in_espocrm_beside_a_row_that_one_get_does_not_show() -> None:
+    """Forgotten at once the number would be new when its row is shown again, and come back."""
+    with case({OFFICE: "Office", MOBILE: "Mobile"}, rows={"0511 2000001": "", "0171 2000001": ""}) as one:
+        rows = one.firm.advo.beteiligte.persons[BETNR].rows
+        komm_id = one.row("01712000001")["id"]
+        hidden = rows.pop(komm_id)
+        one.firm.clock.advance(60)
+        one.firm.espo.edit(one.entity_id, phones=[(OFFICE, "Office")])
+        one.person.removed("espo", MOBILE)
+        one.at("GET", str(BETNR), lambda: rows.update({komm_id: hidden}))
+        one.sync()
+        one.rest()
+        assert one.espo == one.advo == {OFFICE}
+
+
+@pytest.mark.parametrize("left", [(), ((OFFICE, "Office"),)], ids=["all", "one of two"])
+def test_a_deletion_in_espocrm_while_advoware_shows_no_rows_for_a_run(left: tuple[tuple[str, str], ...]) -> None:
+    with case({OFFICE: "Office", MOBILE: "Mobile"}, rows={"0511 2000001": "", "0171 2000001": ""}) as one:
+        rows = one.firm.advo.beteiligte.persons[BETNR].rows
+        one.set_items(*left)
+        shown = dict(rows)
+        rows.clear()
+        one.sync()
+        rows.update(shown)
+        one.rest()
+        assert one.espo == one.advo == {number for number, _ in left}
+
+
 def test_a_row_copied_with_its_marker_and_retyped() -> None:
     with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}) as one:
         with one.edited():
