@@ -9,7 +9,7 @@ from etl.errors import Unverified
 from etl.records import AdvoPerson, Row, RowDraft, Side
 from etl.rules.entry import Decision, Step
 from etl.rules.marker import decode
-from etl.rules.mending import CUT, NOT_AS_SENT, PUT_BACK, UNMARK, Reading
+from etl.rules.mending import CUT, NOT_AS_SENT, PUT_BACK, TOO_LONG, TOUCHED, UNMARK, Reading
 from etl.rules.mending import before as row_before
 from etl.rules.mending import reading as read_as
 from etl.store.journal import save_changes
@@ -47,7 +47,7 @@ class ReadBack:
     @property
     def cut(self) -> bool:
         """Whether anything was not stored as sent."""
-        return not CUT.isdisjoint(self.readings.values())
+        return not (CUT | TOO_LONG).isdisjoint(self.readings.values())
 
 
 def read_back(run: Run, look: Look, written: Sequence[Written]) -> ReadBack:
@@ -84,7 +84,7 @@ def mended_readings(again: ReadBack, first: ReadBack, mending: Sequence[Written]
                 f"Advoware stores Kommunikation {komm_id} shortened, whatever is written; look at its value and remark."
             )
     mended = {one.komm_id for one in mending}
-    edited = {komm_id: found for komm_id, found in again.readings.items() if found is Reading.EDITED}
+    edited = {komm_id: found for komm_id, found in again.readings.items() if found in TOUCHED}
     now = {row.komm_id: row for row in again.advo.rows}
     then = {row.komm_id: row for row in first.advo.rows}
     others = {key for key in now.keys() | then.keys() if key not in mended and now.get(key) != then.get(key)}
@@ -95,27 +95,35 @@ def put_back(run: Run, saved: Saved, one: Written) -> Written:
     """A value Advoware cannot hold: a new row becomes a slot, any other what it was; the value stays in EspoCRM."""
     step = one.step
     value, remark = row_before(step.action, step.komm_kz, step.old_value, step.old_remark)
-    return written_again(run, saved, one, PUT_BACK, value, remark)
+    draft = RowDraft(value, remark, step.online)
+    return written_again(run, saved, one, PUT_BACK, (step.new_value, step.new_remark), draft)
 
 
-def without_marker(run: Run, saved: Saved, one: Written) -> Written:
-    """A remark that was cut with its marker: written without it, so that the person's own text is whole."""
-    return written_again(run, saved, one, UNMARK, one.step.new_value or "", decode(one.step.new_remark).own_text)
+def without_marker(run: Run, saved: Saved, one: Written, found: Row) -> Written:
+    """A remark that was cut with its marker: written without it, so that the person's own text is whole.
+
+    The value goes back as it was found: somebody may have retyped it since.
+    """
+    draft = RowDraft(found.value or "", decode(one.step.new_remark).own_text, found.online)
+    return written_again(run, saved, one, UNMARK, (found.value, found.remark), draft)
 
 
-def written_again(run: Run, saved: Saved, one: Written, action: str, value: str, remark: str) -> Written:
-    """One mending write, journalled like every other."""
+def written_again(
+    run: Run, saved: Saved, one: Written, action: str, stood: tuple[str | None, str | None], draft: RowDraft
+) -> Written:
+    """One mending write over the value and remark that ``stood`` there, journalled like every other."""
+    old_value, old_remark = stood
     step = Step(
         Side.ADVO,
         action,
         one.step.channel,
         one.komm_id,
         one.step.komm_kz,
-        one.step.new_value,
-        value,
-        one.step.new_remark,
-        remark,
-        one.step.online,
+        old_value,
+        draft.value,
+        old_remark,
+        draft.remark,
+        draft.online,
     )
     change = save_changes(
         run.store,
@@ -132,13 +140,13 @@ def written_again(run: Run, saved: Saved, one: Written, action: str, value: str,
                 "komm_id": one.komm_id,
                 "komm_kz": one.step.komm_kz,
                 "channel": one.step.channel,
-                "old_value": one.step.new_value,
-                "new_value": value,
-                "old_remark": one.step.new_remark,
-                "new_remark": remark,
-                "before": {"value": one.step.new_value, "remark": one.step.new_remark},
+                "old_value": old_value,
+                "new_value": draft.value,
+                "old_remark": old_remark,
+                "new_remark": draft.remark,
+                "before": {"value": old_value, "remark": old_remark},
             }
         ],
     )[0]
-    row = put_row(run, change, saved.plan.betnr, one.komm_id, RowDraft(value, remark, one.step.online))
+    row = put_row(run, change, saved.plan.betnr, one.komm_id, draft)
     return Written(one.decision, step, one.komm_id, row.row_id or None, change)

@@ -17,7 +17,7 @@ from etl.records import AdvoPerson, Channel, EspoRecord, Row
 from etl.rules.canonical import canonical
 from etl.rules.items import espo_key
 from etl.rules.marker import MarkerKind, decode
-from etl.rules.mending import interrupted, mending, shortened
+from etl.rules.mending import interrupted, mending, shortened, text_cut
 from etl.rules.variants import Variant
 from etl.store.baseline import BASELINE_COLUMNS, BASELINE_KEY, drop_baseline, save_baseline
 from etl.store.conflicts import drop_conflicts
@@ -107,7 +107,7 @@ def row_arrived(change: Change, advo: AdvoPerson) -> tuple[bool, int | None]:
         row.komm_id
         for row in advo.rows
         if row.komm_id not in there_before
-        and (carries(row, change) or shortened(change["new_value"], change["new_remark"], row))
+        and (carries(row, change) or stands_shorter(row, change))
     ]
     return bool(found), min(found, default=None)
 
@@ -126,7 +126,13 @@ def carries(row: Row, change: Change) -> bool:
 def came_shortened(row: Row, change: Change) -> bool:
     """Whether a PUT arrived and was stored shorter than sent, its marker perhaps cut in two."""
     overwritten = row.row_id != (change["before"] or {}).get("row_id")
-    return overwritten and shortened(change["new_value"], change["new_remark"], row)
+    return overwritten and stands_shorter(row, change)
+
+
+def stands_shorter(row: Row, change: Change) -> bool:
+    """Whether a row shows what was sent, only shorter; its value somebody may have retyped since."""
+    of_ours = row.remark != change["old_remark"] and text_cut(change["new_remark"], row.remark)
+    return of_ours or shortened(change["new_value"], change["new_remark"], row)
 
 
 def same_marker(found: str | None, sent: str | None) -> bool:

@@ -17,7 +17,7 @@ from etl.records import EspoRecord, Row, Side
 from etl.rules.canonical import canonical
 from etl.rules.entry import Decision, Left
 from etl.rules.items import same_items
-from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, Reading
+from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, TOO_LONG, TOUCHED, Reading
 from etl.rules.observed import fingerprint_of, row_records
 from etl.rules.writes import pair_of_marker
 from etl.snapshot import save_look
@@ -44,7 +44,7 @@ def verify_person(run: Run, saved: Saved, written: Sequence[Written]) -> None:
     refuse_unstored(run, written, back)
     if back.cut:
         back = mended(run, saved, written, back)
-    settled = not back.disturbed and Reading.EDITED not in back.readings.values()
+    settled = not back.disturbed and TOUCHED.isdisjoint(back.readings.values())
     records = row_records(back.advo, run.policy.region, run.policy.table)
     espo = renew_status(run, look.espo, fingerprint_of(records) if settled else None)
     edited_in_espo = not same_items(saved.plan.expected_items, espo.items)
@@ -77,11 +77,12 @@ def mended(run: Run, saved: Saved, written: Sequence[Written], back: ReadBack) -
     cut = {id(one.decision) for one in written if back.readings[one.komm_id] is Reading.VALUE_CUT}
     unsyncable = [one for one in written if id(one.decision) in cut]
     others = [one for one in written if id(one.decision) not in cut]
-    too_long = [one for one in others if back.readings[one.komm_id] is Reading.REMARK_CUT]
+    too_long = [one for one in others if back.readings[one.komm_id] in TOO_LONG]
+    found = {row.komm_id: row for row in back.advo.rows}
     try:
         refuse_to_mend_twice((*unsyncable, *too_long))
         again = [put_back(run, saved, one) for one in unsyncable]
-        again += [without_marker(run, saved, one) for one in too_long]
+        again += [without_marker(run, saved, one, found[one.komm_id]) for one in too_long]
         return mended_readings(read_back(run, run.looks[saved.plan.entity_id], again), back, again)
     except Unverified as error:
         changes = [one.change for one in (*unsyncable, *too_long)]

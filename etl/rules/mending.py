@@ -44,10 +44,15 @@ class Reading(StrEnum):
     AS_SENT = "as sent"
     VALUE_CUT = "value not stored as sent"
     REMARK_CUT = "remark not stored as sent"
+    TEXT_CUT = "remark not stored as sent, value edited since"
     EDITED = "edited since"
 
 
 CUT = frozenset({Reading.VALUE_CUT, Reading.REMARK_CUT})
+TOO_LONG = frozenset({Reading.REMARK_CUT, Reading.TEXT_CUT})
+"""The own text is written again without marker, beside the value that stands there."""
+TOUCHED = frozenset({Reading.EDITED, Reading.TEXT_CUT})
+"""Somebody edited the row since: what they typed is the next plan's."""
 
 
 def reading(value: str | None, remark: str | None, answered_row_id: str | None, found: Row | None) -> Reading:
@@ -59,13 +64,25 @@ def reading(value: str | None, remark: str | None, answered_row_id: str | None, 
         return Reading.AS_SENT
     ours = found.row_id == answered_row_id if answered_row_id else shortened(value, remark, found)
     if not ours:
-        return Reading.EDITED
+        return Reading.TEXT_CUT if not value_as_sent and text_cut(remark, found.remark) else Reading.EDITED
     return Reading.REMARK_CUT if value_as_sent else Reading.VALUE_CUT
 
 
 def shortened(value: str | None, remark: str | None, found: Row) -> bool:
     """Whether a row shows what was sent, only shorter. What is gone altogether was taken away by a person."""
     return begins(value, found.value) and begins(remark, found.remark)
+
+
+def text_cut(sent: str | None, found: str | None) -> bool:
+    """Whether a remark lost the end of its own text, though somebody retyped the value beside it.
+
+    Who takes a text away leaves the marker whole and nothing behind it; any other beginning is what Advoware left of
+    it. Where a person shortened the text and retyped the value in that moment, the text comes back: nothing is lost.
+    """
+    told, left = decode(sent), found or ""
+    bracket = (sent or "").removesuffix(told.own_text).rstrip()
+    shorter = bool(left) and left != sent and (sent or "").startswith(left)
+    return shorter and told.kind in (MarkerKind.MARKER, MarkerKind.SLOT) and bool(told.own_text) and left != bracket
 
 
 def begins(sent: str | None, found: str | None) -> bool:
@@ -109,10 +126,11 @@ def interrupted(done: Sequence[Change], rows: Iterable[Row]) -> Interrupted:
         and one["action"] not in MENDING
         and (one["komm_id"] in back or read.get(one["id"]) is Reading.VALUE_CUT)
     )
-    ours = [one for one in last.values() if read.get(one["id"], Reading.EDITED) is not Reading.EDITED]
+    ours = [one for one in last.values() if read.get(one["id"], Reading.EDITED) not in TOUCHED]
+    too_long = [one for one in last.values() if read.get(one["id"]) in TOO_LONG]
     return Interrupted(
         tuple(one for one in ours if one["decision_id"] in undone),
-        tuple(one for one in ours if one["decision_id"] not in undone and read[one["id"]] is Reading.REMARK_CUT),
+        tuple(one for one in too_long if one not in ours or one["decision_id"] not in undone),
         undone,
         {komm_id: one["new_remark"] or "" for komm_id, one in last.items() if went_unmarked(one)},
     )
@@ -168,9 +186,9 @@ def put_back(change: Change, row: RowSeen) -> Decision:
 
 
 def without_marker(change: Change, row: RowSeen, baseline: Mapping[int, Agreed]) -> Decision:
-    """The own text whole again; the pair, if the row is one, says that it has no marker."""
+    """The own text whole again beside the value as it stands; a row that is a pair says that it has no marker."""
     text = decode(change["new_remark"]).own_text
-    made = mended(change, row, UNMARK, change["new_value"] or "", text)
+    made = mended(change, row, UNMARK, row.value, text)
     base = baseline.get(row.komm_id)
     if base is None:
         return made

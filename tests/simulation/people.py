@@ -56,10 +56,12 @@ class People:
                     person.doubled.add(value)
 
     def note_texts(self, person: Person, before: Mapping[int, Json]) -> None:
-        """Remember beside which values people's own texts stand on purpose."""
+        """Remember beside which values people's own texts stand on purpose; of a text that is cut the whole one too."""
+        cutting = self.firm.nature.max_bemerkung is not None
         for row in self.firm.rows(person):
             if row != before.get(row["id"]) and row["tlf"]:
-                person.meant.setdefault(own_text(row["bemerkung"]), set()).add(canon(row["tlf"]))
+                for text in {own_text(row["bemerkung"]), person.texts.get(row["id"], "") if cutting else ""}:
+                    person.meant.setdefault(text, set()).add(canon(row["tlf"]))
 
     # in EspoCRM
 

@@ -554,6 +554,29 @@ def test_a_remark_advoware_shortens_keeps_its_text(killed: bool) -> None:  # noq
         assert any(remark.endswith("nur vormittags, Gegner") for remark in one.remarks)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("answers_put", [True, False])
+@pytest.mark.parametrize("longest", [30, 40], ids=["in the marker", "in the text"])
+def test_a_remark_advoware_shortens_beside_a_value_that_is_edited_before_we_read_it_back(
+    longest: int, answers_put: bool, killed: bool  # noqa: FBT001
+) -> None:
+    """The own text is whole again, and what the person typed stands."""
+    nature = Nature(persons=0, scope="entry", max_bemerkung=longest, answers_put=answers_put)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=nature) as one:
+        with one.edited():
+            add_row(one.firm, one.person, "0511 2000002", "nur vormittags, Gegner", 1)
+
+        def retyped() -> None:
+            one.type_in("05112000002", "0511 2000009")
+            one.life.disk.dead = killed
+
+        one.at("PUT", "Kommunikationen", retyped)
+        one.sync()
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, "+495112000009"}
+        assert own_texts(one.remarks) == {"nur vormittags, Gegner"}
+
+
 @pytest.mark.parametrize("point", range(8, 31))
 @pytest.mark.parametrize("first", [OFFICE, MAIL], ids=["a new row", "a row that stands"])
 def test_a_crash_at_any_moment_around_a_value_advoware_shortens(point: int, first: str) -> None:
