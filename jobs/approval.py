@@ -10,7 +10,7 @@ from etl.second_writer import hold_foreign, without_foreign
 from etl.store.holds import open_holds, release_holds
 from etl.store.persons import load_persons, update_person
 from etl.store.states import HoldKind
-from jobs.persons import looked_at, make_plans, set_apart, write_plans
+from jobs.persons import looked_at, make_plans, write_plans
 from jobs.putting_back import planner_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ def approved(run_: Run, held_by: int, operator: str) -> Plan:
     if not holds:
         raise ConfigError(f"Run {held_by} holds nobody back; `advosync held` shows which runs do.")
     accept_configuration(run_, holds.values())
-    set_apart(run_)
     there = [one for one in load_persons(run_.store, list(holds)) if one["entity_id"] not in run_.tally.skipped]
     looked = looked_at(run_, there, everybody=True)
     shared_with_others = [one for one, held in holds.items() if held["kind"] == HoldKind.SECOND_WRITER]

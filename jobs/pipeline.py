@@ -188,16 +188,16 @@ def carried_out(run_: Run, options: Options) -> Plan:  # noqa: PLR0911 - one lin
     """The kinds of run."""
     know_configuration(run_)
     reset_permanently_failed(run_.store, run_.utcnow())
+    if options.backfill is not None:
+        return backfilled(run_, options.backfill)
+    list_candidates(run_)
+    set_apart(run_)
     if options.approve_run is not None:
         return approved(run_, options.approve_run, options.operator or "unknown")
     if options.undo_run is not None:
         return put_back(run_, Undo(options.undo_run))
     if options.restore is not None:
         return put_back(run_, Restore(options.restore))
-    if options.backfill is not None:
-        return backfilled(run_, options.backfill)
-    list_candidates(run_)
-    set_apart(run_)
     if options.persons:
         return asked(run_, options.persons)
     if options.sweep:

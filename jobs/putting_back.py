@@ -135,7 +135,9 @@ def put_back(run_: Run, planner: PuttingBack) -> Plan:
     wanted = planner.persons(run_)
     held = {one["entity_id"] for one in open_holds(run_.store)} & set(wanted)
     run_.tally.held |= held
-    chosen = [one for one in load_persons(run_.store, wanted) if one["entity_id"] not in held and not one["gone_at"]]
+    left_out = held | run_.tally.skipped
+    known = load_persons(run_.store, wanted)
+    chosen = [one for one in known if one["entity_id"] not in left_out and not one["gone_at"]]
     mark_due(run_.store, [one["entity_id"] for one in chosen], AGAIN, run_.utcnow())
     ready = looked_at(run_, chosen, everybody=True)
     run_.planner = planner.plans

@@ -110,6 +110,17 @@ def test_who_shares_its_betnr_meanwhile_is_held_no_longer(desk: Desk) -> None:
     assert [len(desk.values(one)) for one in people[:2]] == [5, 2]  # a first sync takes nothing away
 
 
+def test_an_approval_sees_that_a_betnr_is_shared_since_the_last_run(desk: Desk) -> None:
+    """Neither of the two is synced, whatever was held of one of them before (rules.md §6)."""
+    people = desk.crowd(8, entries=5)
+    thin_out(desk, people[:4])
+    held_by = desk.quiet().run_id
+    desk.espo.edit(people[7].entity_id, betnr=people[0].betnr)
+    rows = desk.advo.rows(people[0].betnr)
+    assert desk.run(approve_run=held_by, operator="anna").persons.changed == 3
+    assert desk.advo.rows(people[0].betnr) == rows
+
+
 def test_a_small_firm_of_twelve_entries_is_not_silly(desk: Desk) -> None:
     people = desk.crowd(4, entries=3)
     thin_out(desk, people[:3], kept=1)

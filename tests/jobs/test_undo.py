@@ -241,6 +241,16 @@ def test_what_was_edited_since_stays_and_is_named(desk: Desk) -> None:
     desk.quiet()
 
 
+def test_who_shares_its_betnr_by_now_is_not_put_back(desk: Desk) -> None:
+    desk.run()
+    one, other = desk.firm[:2]
+    desk.espo.edit(other.entity_id, betnr=one.betnr)
+    rows = desk.advo.rows(one.betnr)
+    told = desk.undo(1)
+    assert desk.advo.rows(one.betnr) == rows
+    assert f"not put back: {one.entity_id} / {one.betnr}: it cannot be read on both sides now" in told.notices
+
+
 def test_an_entry_that_is_edited_after_the_undo_is_synced_again(office: Any) -> None:
     """Only that entry: what else the undo took back stays taken back."""
     espo, advo = office.espo, office.advo
