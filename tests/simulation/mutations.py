@@ -282,7 +282,7 @@ MUTATIONS = (
         ("etl.extract:settle_person",),
         lambda _real: lambda run, entity_id, _espo, _advo: settle(run.store, entity_id),
         KILLED,
-        case=partial(cases.test_a_crash_at_any_moment_of_a_retype, 15),
+        case=partial(cases.test_a_remark_advoware_shortens_keeps_its_text, killed=True),
     ),
     Mutation("an unknown outcome is believed", ("etl.settle:row_arrived",), answers((True, None)), LOST),
     Mutation(
