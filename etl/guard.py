@@ -39,7 +39,7 @@ CONFIG_ASKED: Final = "config_asked"
 
 @dataclass(frozen=True)
 class Saved:
-    """A person's plan with the ids of its journal rows; those of the changes in the order of ``PersonPlan.steps``."""
+    """A person's plan with the ids of its journal rows, in the order of ``PersonPlan.steps`` and of ``decided``."""
 
     plan: PersonPlan
     change_ids: tuple[int, ...]
@@ -51,9 +51,13 @@ class Saved:
 
     def decision_of(self, decision: Decision) -> int:
         """The journal row of a decision."""
-        return next(
-            number for number, one in zip(self.decision_ids, self.plan.decisions, strict=True) if one is decision
-        )
+        pairs = zip(self.decision_ids, decided(self.plan), strict=True)
+        return next(number for number, one in pairs if one is decision)
+
+
+def decided(plan: PersonPlan) -> list[Decision]:
+    """The decisions a journal needs: where both sides agree no recovery asks for one, and no reader."""
+    return [one for one in plan.decisions if one.variant is not Variant.SAME]
 
 
 def counted_steps(plan: PersonPlan) -> int:
@@ -141,15 +145,11 @@ def digest(plan: PersonPlan) -> str:
 
 
 def save_plan(run: Run, plan: PersonPlan, *, known_rows: tuple[int, ...] = ()) -> Saved:
-    """Journal a person's decisions and steps before anything is written. ``known_rows``: komm_ids Advoware showed.
-
-    Entries on which both sides agree are decisions of nothing: no recovery asks for them, and no reader.
-    """
-    decided = [one for one in plan.decisions if one.variant is not Variant.SAME]
-    decision_ids = save_decisions(run.store, [decision_record(run, plan, one) for one in decided])
+    """Journal a person's decisions and steps before anything is written. ``known_rows``: komm_ids Advoware showed."""
+    decision_ids = save_decisions(run.store, [decision_record(run, plan, one) for one in decided(plan)])
     owner = {
         id(step): (decision, number)
-        for decision, number in zip(decided, decision_ids, strict=True)
+        for decision, number in zip(decided(plan), decision_ids, strict=True)
         for step in decision.steps
     }
     change_ids = save_changes(

@@ -12,10 +12,10 @@ from tests.simulation.kills import kills
 from tests.simulation.seeds import SEEDS, TRIALS, Seed, TrialSeed
 from tests.simulation.trials import trial
 
-WORLDS = int(os.environ.get("SIMULATION_WORLDS", "10"))
+WORLDS = int(os.environ.get("SIMULATION_WORLDS", "300"))
 BATCH = 10  # worlds a test: few items are few words of the test runner
 PERSONS = 2
-SMALL_WORLDS = range(1, int(os.environ.get("SIMULATION_KILLED_WORLDS", "1")) + 1)
+SMALL_WORLDS = range(1, int(os.environ.get("SIMULATION_KILLED_WORLDS", "10")) + 1)
 
 
 @pytest.mark.slow
