@@ -63,7 +63,8 @@ def step(db: Database, version: int, migrations: tuple[str, ...]) -> None:
     try:
         if version_of(db) < version:
             drop_views(db)
-            db.executescript(migrations[version - 1])
+            for statement in statements(migrations[version - 1]):
+                db.conn.execute(statement)
             create_views(db, complete=version == len(migrations))
             db.conn.execute(f"pragma application_id = {APPLICATION_ID}")
             db.conn.execute(f"pragma user_version = {version}")
@@ -71,6 +72,11 @@ def step(db: Database, version: int, migrations: tuple[str, ...]) -> None:
     except BaseException:
         db.rollback()
         raise
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a migration; each ends with its line, and none of ours holds such an end inside."""
+    return [one for one in script.split(";\n") if one.strip()]
 
 
 def drop_views(db: Database) -> None:

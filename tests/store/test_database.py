@@ -23,7 +23,7 @@ NOW = "2026-08-30 10:00:00"
 
 LATER_VERSION = (*MIGRATIONS, "alter table persons add column shoe_size integer;")
 
-BROKEN_VERSION = (*MIGRATIONS, "create table half (id integer) strict; alter table nowhere add column x text;")
+BROKEN_VERSION = (*MIGRATIONS, "create table half (id integer) strict;\nalter table nowhere add column x text;")
 
 
 def settings(store: Store) -> list[dict[str, Any]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import pytest
 
 from etl import frames
+from etl.store.migrate import statements
+from etl.store.schema import MIGRATIONS
 from etl.store.states import ChangeState, DecisionState, HoldKind, LeftAloneReason, Outcome, Status
 from etl.store.views import VIEWS
 
@@ -90,3 +93,10 @@ def test_a_frame_has_columns_of_its_table(
 ) -> None:
     assert joined <= set(schema) <= set(store.db[table].columns_dict) | joined
     assert joined.isdisjoint(store.db[table].columns_dict)
+
+
+@pytest.mark.parametrize("script", MIGRATIONS)
+def test_a_migration_is_taken_apart_where_its_statements_end(script: str) -> None:
+    found = statements(script)
+    assert all(sqlite3.complete_statement(f"{one};") and not sqlite3.complete_statement(one) for one in found)
+    assert len(found) == script.count(";")
