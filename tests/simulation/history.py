@@ -35,6 +35,7 @@ from tests.simulation.oracle import espo_can_hold, own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
 from tests.simulation.told import query, steps_of, texts_told, values_that_lost
+from tests.simulation.wire import short_wires
 from tests.simulation.witness import Witness
 from tests.simulation.worlds import START, Firm, Nature, Person, build, marks_of
 
@@ -351,7 +352,7 @@ def a_life(
     folder = Path(tempfile.mkdtemp(prefix="advosync-sim-", dir=SHM if SHM.is_dir() else None))
     try:
         life = Life(fate, nature or Nature.drawn(fate.dice("nature"), persons), folder)
-        with under(life.disk):
+        with under(life.disk), short_wires():
             yield life
     finally:
         shutil.rmtree(folder, ignore_errors=True)
