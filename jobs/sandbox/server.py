@@ -110,11 +110,21 @@ def config(espo_url: str, advo_url: str) -> Json:
     }
 
 
+def listening() -> socket.socket:
+    """A socket on a free port, whose connections send at once.
+
+    asyncio sees to that only on sockets that name their protocol; else each answer waits 40 ms for an acknowledgement.
+    """
+    opened = socket.create_server((HOST, 0), backlog=128)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return opened
+
+
 class _Serving:
     """One simulator behind uvicorn, in a thread of its own. Its socket listens at once, so nobody waits for a start."""
 
     def __init__(self, sim: Simulator) -> None:
-        self._socket = socket.create_server((HOST, 0), backlog=128)
+        self._socket = listening()
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(
             uvicorn.Config(
