@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etl.records import Channel, Direction, Side
-from etl.rules.entry import NONE, Agreed, Left, RowSeen
+from etl.rules.entry import NONE
 from etl.rules.observed import row_records
-from etl.rules.people import row_seen
 from etl.rules.plan import PersonPlan, none_dropped_by_others
 from etl.rules.reversal import Standing
+from etl.rules.seen import agreed, left_note, row_seen
 from etl.store.baseline import left_alone_of, pairs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from etl.rules.entry import Decision
+    from etl.rules.entry import Agreed, Decision, Left, RowSeen
     from etl.run import Look, Run
 
 
@@ -25,8 +24,8 @@ def standing(run: Run, look: Look) -> Standing:
     return Standing(
         look.items,
         {one["komm_id"]: seen(one) for one in records},
-        {one["komm_id"]: agreed(one) for one in pairs_of(run.store, look.espo.entity_id, look.advo.betnr)},
-        tuple(note_of(one) for one in left_alone_of(run.store, look.espo.entity_id)),
+        {one["komm_id"]: pair(one) for one in pairs_of(run.store, look.espo.entity_id, look.advo.betnr)},
+        tuple(left_note(one) for one in left_alone_of(run.store, look.espo.entity_id)),
         run.policy.region,
     )
 
@@ -36,25 +35,9 @@ def seen(record: Mapping[str, Any]) -> RowSeen:
     return row_seen({**record, "key": NONE, "marker_key": NONE})
 
 
-def agreed(one: Mapping[str, Any]) -> Agreed:
-    """A baseline row without the keys that only the joins need."""
-    return Agreed(
-        one["komm_id"], one["espo_value"], one["espo_canonical"], one["espo_type"], one["advo_value"],
-        one["advo_canonical"], one["komm_kz"], NONE, NONE, bool(one["unmarked"]), one["remark"],
-    )  # fmt: skip
-
-
-def note_of(one: Mapping[str, Any]) -> Left:
-    """What an earlier run left alone."""
-    return Left(
-        Side(one["side"]),
-        one["reason"],
-        one["detail"] or "",
-        one["value"] or "",
-        one["komm_id"],
-        Direction(one["direction"]) if one["direction"] else None,
-        Channel(one["channel"]) if one["channel"] else None,
-    )
+def pair(record: Mapping[str, Any]) -> Agreed:
+    """A baseline row without them."""
+    return agreed({**record, "espo_key": NONE, "advo_key": NONE, "pseudo": False})
 
 
 def plan_with(look: Look, decisions: Sequence[Decision], left: Sequence[Left]) -> PersonPlan:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from etl.frames import LEFT_ALONE
-from etl.records import Channel, Direction, Item, Side
+from etl.records import Channel, Side
 from etl.rules.columns import Columns
-from etl.rules.entry import Agreed, Entry, ItemSeen, Left, PersonFacts, RowSeen
-from etl.rules.marker import MarkerKind
+from etl.rules.entry import Entry, Left, PersonFacts, RowSeen
+from etl.rules.seen import agreed, item_seen, left_note, row_seen
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:
@@ -144,66 +144,3 @@ def waits_for(person: Mapping[str, Any], entries: Sequence[Entry]) -> Side | Non
         return None
     side = Side.ESPO if has_rows else Side.ADVO
     return None if person["waiting_side"] == side.value else side
-
-
-def item_seen(one: Mapping[str, Any]) -> ItemSeen:
-    """An item out of the frame."""
-    item = Item(
-        Channel(one["channel"]),
-        one["value"],
-        one["type"],
-        bool(one["is_primary"]),
-        bool(one["opt_out"]),
-        bool(one["invalid"]),
-        one["raw"],
-    )
-    return ItemSeen(item, one["canonical"] or "", int(one["key"]), int(one["komm_kz"]))
-
-
-def row_seen(one: Mapping[str, Any]) -> RowSeen:
-    """A row out of the frame."""
-    return RowSeen(
-        int(one["komm_id"]),
-        one["row_id"],
-        one["value"] or "",
-        one["canonical"],
-        int(one["key"]),
-        one["remark"],
-        one["own_text"] or "",
-        MarkerKind(one["marker_kind"] or "none"),
-        int(one["marker_key"]),
-        None if one["marker_komm_kz"] is None else int(one["marker_komm_kz"]),
-        Channel(one["channel"]) if one["channel"] else None,
-        bool(one["online"]),
-    )
-
-
-def agreed(one: Mapping[str, Any]) -> Agreed:
-    """A baseline row out of the frame."""
-    return Agreed(
-        int(one["komm_id"]),
-        one["espo_value"],
-        one["espo_canonical"],
-        one["espo_type"],
-        one["advo_value"],
-        one["advo_canonical"],
-        int(one["komm_kz"]),
-        int(one["espo_key"]),
-        int(one["advo_key"]),
-        bool(one["unmarked"]),
-        one.get("remark"),
-        bool(one["pseudo"]),
-    )
-
-
-def left_note(one: Mapping[str, Any]) -> Left:
-    """A note of an earlier run."""
-    return Left(
-        Side(one["side"]),
-        one["reason"],
-        one["detail"] or "",
-        one["value"] or "",
-        None if one["komm_id"] is None else int(one["komm_id"]),
-        Direction(one["direction"]) if one["direction"] else None,
-        Channel(one["channel"]) if one["channel"] else None,
-    )

@@ -1,0 +1,75 @@
+"""Records of the state store as values: an item, a row, an agreed pair, a note; out of frames or straight from SQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etl.records import Channel, Direction, Item, Side
+from etl.rules.entry import Agreed, ItemSeen, Left, RowSeen
+from etl.rules.marker import MarkerKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def item_seen(one: Mapping[str, Any]) -> ItemSeen:
+    """An item, with its key."""
+    item = Item(
+        Channel(one["channel"]),
+        one["value"],
+        one["type"],
+        bool(one["is_primary"]),
+        bool(one["opt_out"]),
+        bool(one["invalid"]),
+        one["raw"],
+    )
+    return ItemSeen(item, one["canonical"] or "", int(one["key"]), int(one["komm_kz"]))
+
+
+def row_seen(one: Mapping[str, Any]) -> RowSeen:
+    """A row, with its keys."""
+    return RowSeen(
+        int(one["komm_id"]),
+        one["row_id"],
+        one["value"] or "",
+        one["canonical"],
+        int(one["key"]),
+        one["remark"],
+        one["own_text"] or "",
+        MarkerKind(one["marker_kind"] or "none"),
+        int(one["marker_key"]),
+        None if one["marker_komm_kz"] is None else int(one["marker_komm_kz"]),
+        Channel(one["channel"]) if one["channel"] else None,
+        bool(one["online"]),
+    )
+
+
+def agreed(one: Mapping[str, Any]) -> Agreed:
+    """A baseline row, with its keys."""
+    return Agreed(
+        int(one["komm_id"]),
+        one["espo_value"],
+        one["espo_canonical"],
+        one["espo_type"],
+        one["advo_value"],
+        one["advo_canonical"],
+        int(one["komm_kz"]),
+        int(one["espo_key"]),
+        int(one["advo_key"]),
+        bool(one["unmarked"]),
+        one.get("remark"),
+        bool(one["pseudo"]),
+    )
+
+
+def left_note(one: Mapping[str, Any]) -> Left:
+    """A note of an earlier run."""
+    return Left(
+        Side(one["side"]),
+        one["reason"],
+        one["detail"] or "",
+        one["value"] or "",
+        None if one["komm_id"] is None else int(one["komm_id"]),
+        Direction(one["direction"]) if one["direction"] else None,
+        Channel(one["channel"]) if one["channel"] else None,
+    )
