@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from etl.ahead import begin_to_load_planner
+from etl.imports import begin_to_load_planner
 from etl.rules.observed import fingerprint_of, item_record, row_records
 from etl.run import Look
 from etl.store.persons import update_person

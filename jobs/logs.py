@@ -14,9 +14,11 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import quote
 
-import structlog
-
+from etl.imports import invisible
 from jobs.config import LogFormat
+
+with invisible("rich"):  # it would draw traces, which are plain here, and takes a tenth of the start of `status`
+    import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,26 +6,7 @@ declared, and frames reach them as plain records (``plain.py``), so for its own 
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@contextmanager
-def invisible(*libraries: str) -> Iterator[None]:
-    """Let imports of the block not find these libraries, unless somebody imported them already."""
-    hidden = [name for name in libraries if name not in sys.modules]
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # what Python takes as "is not there"
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
-
+from etl.imports import invisible
 
 with invisible("pandas", "numpy"):
     from sqlite_utils import Database as Database  # noqa: PLC0414 - offered to the rest of the store

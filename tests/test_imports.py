@@ -7,7 +7,7 @@ import sys
 
 TWICE = """
 import sys
-from etl.ahead import begin_to_load_planner
+from etl.imports import begin_to_load_planner
 begin_to_load_planner()
 begin_to_load_planner()
 from etl import diff
