@@ -24,6 +24,7 @@ HTML = {"Content-Type": "text/html"}
 JSON = {"Content-Type": "application/json"}
 NO_ANSWER = Answer(0, {}, b"")
 HOUR = 3600.0
+POWER_LOST = "power lost"
 
 
 class Moment(Enum):
@@ -87,16 +88,23 @@ class Fault:
 
 @dataclass(frozen=True)
 class Weather:
-    """How likely what is in one run. ``kill_at``: the process dies at this point (writes and commits counted)."""
+    """How likely what is in one run. ``kill_at``: the process dies at this point (writes and commits counted), with
+    ``power`` the whole machine."""
 
     faults: Mapping[str, float] = field(default_factory=dict)
     people: float = 0.0
     kill_at: int | None = None
+    power: bool = False
     side: str | None = None
 
     @property
     def is_calm(self) -> bool:
         return self.kill_at is None and not self.people and not any(self.faults.values())
+
+    @property
+    def is_power_loss(self) -> bool:
+        """Whether who dies takes along what was not synced."""
+        return self.power or POWER_LOST in self.faults
 
 
 CALM = Weather()
@@ -325,6 +333,7 @@ FAULTS: dict[str, Fault] = {
     "database locked":                Fault(COMMIT, 0.05, disk_says(*LOCKED)),
     "disk full":                      Fault(COMMIT, 0.05, disk_says(*FULL)),
     "killed":                         Fault(Moment.POINT, 0.03, dies),
+    POWER_LOST:                       Fault(Moment.POINT, 0.03, dies),
     "state store deleted":            Fault(Moment.STORE, 1.0, blinding=True),
     "old backup put back":            Fault(Moment.STORE, 1.0, blinding=True),
     "two runners at once":            Fault(Moment.BETWEEN, 0.10, second_runner),

@@ -44,7 +44,9 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.
 DEAD = 4_194_305  # a process number no Linux gives
 SAMPLED = 0.15  # how often a run on the way to rest is planned first
 RARE = 0.06  # how often something happens to a whole record
+POWER = 0.3  # how often it is not the process alone that dies
 ENOUGH = 16  # runs after which everybody must be at rest
+GONE = "what was not synced is gone"
 SHM = Path("/dev/shm")  # noqa: S108  memory instead of a disk, private folders in it
 
 
@@ -83,7 +85,6 @@ class Life:
             sleep=self.firm.clock.advance,
             espo_transport=InProcess(self.firm.espo),
             advo_transport=InProcess(self.firm.advo),
-            durable=False,
             heartbeat=False,
         )
 
@@ -180,7 +181,10 @@ class Life:
             self.storm.weather = weather
 
     def bury(self) -> None:
-        """The process is gone: its lease names a process that does not exist."""
+        """The process is gone: its lease names one that does not exist. With the power went what was not synced."""
+        if self.disk.synced is not None:
+            self.tell(GONE)
+            self.put_back(self.disk.synced)
         if self.path.exists():
             with closing(sqlite3.connect(self.path)) as db:
                 if db.execute("select 1 from sqlite_master where name = 'lease'").fetchone():
@@ -340,7 +344,8 @@ def weather_of(dice: Random) -> Weather:
         "disk":   {"database locked": 0.01, "disk full": 0.01},
         "others": dict.fromkeys(dice.sample(OTHERS, 2), 0.02),
     }[kind]  # fmt: skip
-    return Weather(faults, people, kill_at=dice.randint(1, 150) if kind == "kill" else None)
+    kill_at = dice.randint(1, 150) if kind == "kill" else None
+    return Weather(faults, people, kill_at, power=kill_at is not None and dice.random() < POWER)
 
 
 @contextmanager

@@ -31,6 +31,16 @@ def answers(value: Any) -> Broken:
     return lambda _real: lambda *_args, **_kwargs: value
 
 
+def not_synced(real: Any) -> Callable[..., Any]:
+    """An intent is committed like what lies behind us: a power loss takes it along."""
+
+    def begin(run: Any, *intended: Any) -> None:
+        with run.store.what_happened():
+            real(run, *intended)
+
+    return begin
+
+
 def repeats_blindly(real: Any) -> Callable[..., Any]:
     """A write whose answer never came is sent once more."""
 
@@ -264,6 +274,13 @@ MUTATIONS = (
         FIRST,
     ),
     Mutation("items are not sent whole", ("etl.rules.plan:whole",), without_flags, Worlds(rounds=2)),
+    Mutation(
+        "an intent is not synced",
+        ("etl.writing:begin",),
+        not_synced,
+        Worlds("power lost"),
+        case=cases.test_a_value_that_lost_is_kept_when_the_power_goes_after_the_write_that_overwrote_it,
+    ),
     Mutation(
         "one value, several pairs",
         ("etl.diff:one_pair_a_value",),

@@ -49,7 +49,8 @@ class Storm:
         """Let this weather be over the next run."""
         self.run, self.weather, self.points, self.begun = run, weather, 0, 0
         self.seen.clear()
-        self.disk.dead = False
+        self.disk.dead, self.disk.is_power_loss = False, weather.is_power_loss
+        self.disk.syncs()
         for sim, name in ((self.firm.espo, "espo"), (self.firm.advo, "advo")):
             sim.before, sim.after = self.before_hook(name), self.after_hook(name)
         self.disk.before, self.disk.begins = self.at_commit, self.at_begin

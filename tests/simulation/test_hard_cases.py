@@ -90,9 +90,14 @@ class Case:
 
         self.life.storm.interfere = watch  # type: ignore[method-assign]
 
-    def sync(self, *, sweep: bool = False) -> str:
+    def sync(self, *, sweep: bool = False, power: bool = False) -> str:
+        """One run; with ``power`` whoever ``dies`` in it takes along what was not synced."""
         self.firm.clock.advance(60)
-        return self.life.step(sweep=sweep)
+        return self.life.step(Weather(power=power), sweep=sweep)
+
+    def dies(self) -> None:
+        """Nothing of the run happens any more."""
+        self.life.disk.dead = True
 
     def rest(self) -> None:
         self.life.come_to_rest()
@@ -633,6 +638,18 @@ def test_who_is_given_up_with_a_shortened_remark_is_mended_by_the_next_run(monke
         assert own_texts(one.remarks) != {"nur vormittags, Gegner"}
         one.rest()
         assert own_texts(one.remarks) == {"nur vormittags, Gegner"}
+
+
+def test_a_value_that_lost_is_kept_when_the_power_goes_after_the_write_that_overwrote_it() -> None:
+    """It is kept with the intent, and an intent is synced before the write leaves."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        one.set_items((FAX, "Office"))
+        one.type_in("05112000001", "0511 2000009")
+        one.at("PUT", "Kommunikationen", one.dies)
+        assert one.sync(power=True) == "killed"
+        one.rest()
+        assert one.espo == one.advo == {FAX}
+        assert "+495112000009" in one.lost
 
 
 def lose_the_request() -> None:

@@ -54,6 +54,16 @@ def test_a_process_may_die_at_any_moment(seed: int, later: bool) -> None:  # noq
     assert [(kill.point, kill.wrong) for kill in died if kill.wrong] == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("later", [False, True], ids=["first sync", "later run"])
+@pytest.mark.parametrize("seed", SMALL_WORLDS)
+def test_the_power_may_go_at_any_moment(seed: int, later: bool) -> None:  # noqa: FBT001
+    """What was committed since the last synced commit is gone, and both systems keep what was written to them."""
+    died = list(kills(seed, later=later, persons=1, power=True))
+    assert died
+    assert [(kill.point, kill.wrong) for kill in died if kill.wrong] == []
+
+
 def test_the_same_seed_lives_the_same_life() -> None:
     lives = []
     for _ in range(2):
