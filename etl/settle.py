@@ -77,9 +77,18 @@ def decided_by_reading(run: Run, change: Change, espo: EspoRecord, advo: AdvoPer
     set_change_state(
         run.store, [change["id"]], state, now=run.utcnow(), error=None if there else "did not arrive", komm_id=komm_id
     )
-    if not there:
+    if not there and stands_as_before(change, advo):
         drop_conflicts(run.store, [change["id"]])
     return {**change, "state": state, "komm_id": komm_id or change["komm_id"]}
+
+
+def stands_as_before(change: Change, advo: AdvoPerson) -> bool:
+    """Whether a row shows the value this write would have overwritten.
+
+    Where it shows another one, a person may have retyped what our write left: a write of the marker that stood there
+    leaves no trace then. So what it made lose stays kept, at worst for nothing.
+    """
+    return any((row.komm_id, row.value) == (change["komm_id"], change["old_value"]) for row in advo.rows)
 
 
 def was_ignored(change: Change, advo: AdvoPerson) -> bool:

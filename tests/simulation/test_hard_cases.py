@@ -652,6 +652,22 @@ def test_a_value_that_lost_is_kept_when_the_power_goes_after_the_write_that_over
         assert "+495112000009" in one.lost
 
 
+@pytest.mark.parametrize("power", [False, True])
+def test_a_value_that_lost_is_kept_though_its_row_is_retyped_before_the_next_run(power: bool) -> None:  # noqa: FBT001
+    """A revert writes the marker that stands there already, so nothing tells any more that it arrived."""
+    nature = Nature(persons=0, scope="person")
+    rows = {"0511 2000001": "", "0171 2000001": ""}
+    with case({OFFICE: "Office", MOBILE: "Mobile"}, rows=rows, nature=nature) as one:
+        one.set_items((OFFICE, "Office"), ("+491712000002", "Mobile"))
+        one.type_in("05112000001", "0511 2000009")
+        one.at("PUT", "Kommunikationen", one.dies)
+        assert one.sync(power=power) == "killed"
+        one.type_in("5112000001", "0511 2000008")
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, "+491712000002"}
+        assert one.lost == {OFFICE, "+495112000009", "+495112000008"}
+
+
 def lose_the_request() -> None:
     raise Unreachable
 
