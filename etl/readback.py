@@ -9,14 +9,13 @@ from etl.errors import Unverified
 from etl.records import AdvoPerson, Row, RowDraft, Side
 from etl.rules.entry import Decision, Step
 from etl.rules.marker import decode
-from etl.rules.mending import CUT, NOT_AS_SENT, PUT_BACK, TOO_LONG, TOUCHED, UNMARK, Reading
-from etl.rules.mending import before as row_before
+from etl.rules.mending import CREATING, CUT, NOT_AS_SENT, PUT_BACK, TOO_LONG, TOUCHED, UNMARK, Reading, slot_with_text
 from etl.rules.mending import reading as read_as
 from etl.store.journal import save_changes
 from etl.writing import put_row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from etl.guard import Saved
     from etl.run import Look, Run
@@ -77,24 +76,36 @@ def reading(one: Written, found: Row | None, before: Row | None) -> Reading:
 
 
 def mended_readings(again: ReadBack, first: ReadBack, mending: Sequence[Written]) -> ReadBack:
-    """Both readings as one: what was mended keeps its verdict when the mending reads as sent, else the person fails."""
+    """Both readings as one: what was mended keeps its verdict when the mending reads as sent, else the person fails.
+
+    What was put back keeps it also when somebody edited it since: it is the pair it was, or none.
+    """
     for komm_id, found in again.readings.items():
         if found in CUT:
             raise Unverified(
                 f"Advoware stores Kommunikation {komm_id} shortened, whatever is written; look at its value and remark."
             )
     mended = {one.komm_id for one in mending}
-    edited = {komm_id: found for komm_id, found in again.readings.items() if found in TOUCHED}
+    undone = {one.komm_id for one in mending if one.step.action == PUT_BACK}
+    touched = {komm_id: found for komm_id, found in again.readings.items() if found in TOUCHED}
+    edited = {komm_id: found for komm_id, found in touched.items() if komm_id not in undone}
     now = {row.komm_id: row for row in again.advo.rows}
     then = {row.komm_id: row for row in first.advo.rows}
     others = {key for key in now.keys() | then.keys() if key not in mended and now.get(key) != then.get(key)}
-    return ReadBack(again.advo, {**first.readings, **edited}, disturbed=first.disturbed or bool(others))
+    disturbed = first.disturbed or bool(others) or not undone.isdisjoint(touched)
+    return ReadBack(again.advo, {**first.readings, **edited}, disturbed)
 
 
-def put_back(run: Run, saved: Saved, one: Written) -> Written:
-    """A value Advoware cannot hold: a new row becomes a slot, any other what it was; the value stays in EspoCRM."""
+def put_back(run: Run, saved: Saved, one: Written, found: Row, home: Container[str]) -> Written:
+    """A value Advoware cannot hold: a new row becomes a slot, any other what it was; the value stays in EspoCRM.
+
+    ``home``: the own texts on the entry's other rows.
+    """
     step = one.step
-    value, remark = row_before(step.action, step.komm_kz, step.old_value, step.old_remark)
+    if step.action in CREATING:
+        value, remark = slot_with_text(step.komm_kz, step.new_remark, found.remark, home)
+    else:
+        value, remark = step.old_value or "", step.old_remark or ""
     draft = RowDraft(value, remark, step.online)
     return written_again(run, saved, one, PUT_BACK, (step.new_value, step.new_remark), draft)
 

@@ -52,7 +52,9 @@ def settle_person(run: Run, entity_id: str, espo: EspoRecord, advo: AdvoPerson) 
         run.interrupted[entity_id] = unmended
     if done:
         for decision in open_decisions(run.store, [entity_id]):
-            if decision["id"] in unmended.undone:
+            if decision["id"] in unmended.edited:
+                drop_baseline(run.store, entity_id, decision["drops"])
+            elif decision["id"] in unmended.undone:
                 keep_recovered(run, decision)
             else:
                 take_in(run, decision, done, advo, unmended.unmarked)

@@ -17,6 +17,7 @@ from etl.records import EspoRecord, Row, Side
 from etl.rules.canonical import canonical
 from etl.rules.entry import Decision, Left
 from etl.rules.items import same_items
+from etl.rules.marker import decode
 from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, TOO_LONG, TOUCHED, Reading
 from etl.rules.observed import fingerprint_of, row_records
 from etl.rules.writes import pair_of_marker
@@ -71,23 +72,34 @@ def refuse_unstored(run: Run, written: Sequence[Written], back: ReadBack) -> Non
 def mended(run: Run, saved: Saved, written: Sequence[Written], back: ReadBack) -> ReadBack:
     """Put back what Advoware could not hold, all writes of the entry, and write too long remarks without marker.
 
+    The last write goes back first, so that an own text is home before the row it was moved to is emptied. A row of the
+    entry that somebody edited since stays as it is.
     Where even that does not read as sent the person fails, and the writes in question count as failed: what stands in
     Advoware then was never agreed on.
     """
     cut = {id(one.decision) for one in written if back.readings[one.komm_id] is Reading.VALUE_CUT}
-    unsyncable = [one for one in written if id(one.decision) in cut]
+    unsyncable = [one for one in written[::-1] if id(one.decision) in cut and back.readings[one.komm_id] not in TOUCHED]
     others = [one for one in written if id(one.decision) not in cut]
     too_long = [one for one in others if back.readings[one.komm_id] in TOO_LONG]
     found = {row.komm_id: row for row in back.advo.rows}
     try:
         refuse_to_mend_twice((*unsyncable, *too_long))
-        again = [put_back(run, saved, one) for one in unsyncable]
+        again = [
+            put_back(run, saved, one, found[one.komm_id], texts_at_home(one, unsyncable, found)) for one in unsyncable
+        ]
         again += [without_marker(run, saved, one, found[one.komm_id]) for one in too_long]
         return mended_readings(read_back(run, run.looks[saved.plan.entity_id], again), back, again)
     except Unverified as error:
         changes = [one.change for one in (*unsyncable, *too_long)]
         set_change_state(run.store, changes, ChangeState.FAILED, now=run.utcnow(), error=str(error))
         raise
+
+
+def texts_at_home(one: Written, unsyncable: Iterable[Written], found: Mapping[int, Row]) -> set[str]:
+    """The own texts on the other rows of a write's entry, as they stand or once they are put back."""
+    stand = {decode(found[komm_id].remark).own_text for komm_id in one.decision.drops if komm_id in found}
+    others = [other for other in unsyncable if other is not one and other.decision is one.decision]
+    return stand | {decode(other.step.old_remark).own_text for other in others}
 
 
 def refuse_to_mend_twice(cut: Iterable[Written]) -> None:
@@ -136,6 +148,9 @@ def move_baseline(
         return
     own = [one for one in written if one.decision is decision]
     if any(back.readings[one.komm_id] is Reading.VALUE_CUT for one in own):
+        if any(back.readings[one.komm_id] in TOUCHED for one in own):  # the row it was is somebody's by now
+            drop_baseline(run.store, saved.plan.entity_id, decision.drops)
+            return
         recovered = pair_of_marker(decision.entry)  # put back to what the marker said, which no baseline row says yet
         if recovered is not None:
             save_baseline(run.store, [baseline_record(saved.plan, recovered, run.policy.region)], run.utcnow())

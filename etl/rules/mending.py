@@ -1,8 +1,8 @@
 """Writes that Advoware stored otherwise than they were sent: telling them, and what mends them (rules.md §3). Pure.
 
-A value it shortens is put back to what it was, with all writes of its entry; a remark it shortens is written again
-without marker, so that the own text is whole. A run that dies before it could read back leaves that to the next one:
-``interrupted`` finds it in the journal, ``mending`` plans it.
+A value it shortens is put back to what it was, with all writes of its entry but a row that somebody edited since; a
+remark it shortens is written again without marker, so that the own text is whole. A run that dies before it could read
+back leaves that to the next one: ``interrupted`` finds it in the journal, ``mending`` plans it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from etl.rules.variants import Variant
 from etl.rules.writes import row_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from etl.records import Row
     from etl.rules.entry import Agreed, RowSeen, Step
@@ -94,13 +94,15 @@ def begins(sent: str | None, found: str | None) -> bool:
 class Interrupted:
     """What a broken run left unmended: the writes to put back, those to write without marker, the decisions undone.
 
-    ``unmarked``: the remarks it had written without marker already, by komm_id.
+    ``unmarked``: the remarks it had written without marker already, by komm_id. ``edited``: the decisions undone of
+    which a row was edited since, which stays.
     """
 
     put_back: tuple[Change, ...] = ()
     unmark: tuple[Change, ...] = ()
     undone: frozenset[int] = frozenset()
     unmarked: Mapping[int, str] = field(default_factory=dict)
+    edited: frozenset[int] = frozenset()
 
     @property
     def changes(self) -> list[int]:
@@ -128,11 +130,14 @@ def interrupted(done: Sequence[Change], rows: Iterable[Row]) -> Interrupted:
     )
     ours = [one for one in last.values() if read.get(one["id"], Reading.EDITED) not in TOUCHED]
     too_long = [one for one in last.values() if read.get(one["id"]) in TOO_LONG]
+    home = {one["decision_id"] for one in done if one["komm_id"] in back and one["action"] not in CREATING}
+    touched = [one for one in last.values() if read.get(one["id"]) in TOUCHED and one["decision_id"] in undone - home]
     return Interrupted(
-        tuple(one for one in ours if one["decision_id"] in undone),
+        tuple(one for one in reversed(ours) if one["decision_id"] in undone),
         tuple(one for one in too_long if one not in ours or one["decision_id"] not in undone),
         undone,
         {komm_id: one["new_remark"] or "" for komm_id, one in last.items() if went_unmarked(one)},
+        frozenset(one["decision_id"] for one in touched),
     )
 
 
@@ -155,14 +160,30 @@ def unmarked(step: Step) -> Step | None:
     return None if stands else plain
 
 
-def before(action: str, komm_kz: int | None, value: str | None, remark: str | None) -> tuple[str, str]:
-    """Value and remark a row is put back to: a new row becomes a slot, any other what it was."""
-    return ("", encode_slot(komm_kz or 1, "")) if action in CREATING else (value or "", remark or "")
+def slot_with_text(komm_kz: int | None, sent: str | None, found: str | None, home: Container[str]) -> tuple[str, str]:
+    """Value and remark of a new row put back: a slot, with the own text it was given where that is not ``home``.
+
+    The row it came from may have been edited since, and stays. Where the remark came back shortened, the text stands
+    alone: so much its old row held.
+    """
+    text = decode(sent).own_text
+    if not text or text in home:
+        return "", encode_slot(komm_kz or 1, "")
+    return "", encode_slot(komm_kz or 1, text) if found == sent else text
+
+
+def texts_at_home(found: Interrupted, change: Change, rows: Mapping[int, RowSeen]) -> set[str]:
+    """The own texts on the entry's other rows, as they stand or once they are put back."""
+    stand = {rows[komm_id].own_text for komm_id in change["drops"] or () if komm_id in rows}
+    others = [one for one in found.put_back if one is not change and one["decision_id"] == change["decision_id"]]
+    return stand | {decode(one["old_remark"]).own_text for one in others}
 
 
 def mending(found: Interrupted, stands: Standing) -> tuple[tuple[Decision, ...], tuple[Left, ...]]:
     """The decisions that finish what was interrupted, and all that is noted of the person afterwards."""
-    back = [put_back(one, stands.rows[one["komm_id"]]) for one in found.put_back]
+    back = [
+        put_back(one, stands.rows[one["komm_id"]], texts_at_home(found, one, stands.rows)) for one in found.put_back
+    ]
     unmarked = [without_marker(one, stands.rows[one["komm_id"]], stands.baseline) for one in found.unmark]
     refused = [
         Left(
@@ -179,9 +200,12 @@ def mending(found: Interrupted, stands: Standing) -> tuple[tuple[Decision, ...],
     return (*back, *unmarked), tuple(dict.fromkeys((*stands.left, *refused)))
 
 
-def put_back(change: Change, row: RowSeen) -> Decision:
+def put_back(change: Change, row: RowSeen, home: Container[str]) -> Decision:
     """One write undone; the entry's baseline stays what it was."""
-    value, remark = before(change["action"], change["komm_kz"], change["old_value"], change["old_remark"])
+    if change["action"] in CREATING:
+        value, remark = slot_with_text(change["komm_kz"], change["new_remark"], row.remark, home)
+    else:
+        value, remark = change["old_value"] or "", change["old_remark"] or ""
     return mended(change, row, PUT_BACK, value, remark)
 
 

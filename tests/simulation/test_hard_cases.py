@@ -600,6 +600,63 @@ def test_a_crash_at_any_moment_around_a_value_advoware_shortens(point: int, firs
         assert own_texts(one.remarks) == set(rows.values())
 
 
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("answers_put", [True, False])
+@pytest.mark.parametrize("longest", [None, 60], ids=["value", "value and remark"])
+def test_the_old_row_of_a_retype_is_filled_by_a_person_while_advoware_shortens_the_new_one(
+    longest: int | None, answers_put: bool, killed: bool  # noqa: FBT001
+) -> None:
+    """What the person typed stands, the number stays in EspoCRM, and the own text on the row we made."""
+    nature = Nature(persons=0, scope="entry", max_tlf=12, max_bemerkung=longest, answers_put=answers_put)
+    text = "Gegner, bitte nicht anrufen"
+    with case({OFFICE: "Office"}, rows={"0511 2000001": text}, nature=nature) as one:
+        one.set_items((OFFICE, "Home"))
+
+        def filled() -> None:
+            komm_id = next(row["id"] for row in one.firm.advo.rows(BETNR) if not row["tlf"])
+            with one.edited():
+                one.firm.advo.edit_row(BETNR, komm_id, value="0511 2000009")
+            one.life.disk.dead = killed
+
+        one.at("PUT", "Kommunikationen", filled)
+        one.sync()
+        one.rest()
+        assert "+495112000009" in one.advo
+        assert OFFICE in one.espo
+        assert own_texts(one.remarks) == {text}
+
+
+def test_a_value_advoware_shortens_while_a_person_types_into_the_row_that_was_put_back() -> None:
+    """The slot it became is nobody's pair: what is typed there is new, and replaces nothing."""
+    too_long = "eine.lange.adresse@muster.de"
+    nature = Nature(persons=0, scope="entry", max_tlf=27)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=nature) as one:
+        one.set_items((OFFICE, "Office"), mails=(too_long,))
+
+        def filled() -> None:
+            komm_id = next(row["id"] for row in one.firm.advo.rows(BETNR) if not row["tlf"])
+            with one.edited():
+                one.firm.advo.edit_row(BETNR, komm_id, value=MAIL)
+
+        one.at("PUT", "Kommunikationen", filled)
+        one.sync()
+        one.rest()
+        assert (one.espo, one.advo) == ({OFFICE, too_long, MAIL}, {OFFICE, MAIL})
+
+
+@pytest.mark.parametrize("point", range(8, 31))
+def test_a_crash_at_any_moment_of_a_retype_whose_new_row_advoware_shortens(point: int) -> None:
+    nature = Nature(persons=0, scope="entry", max_tlf=12)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}, nature=nature) as one:
+        one.set_items((OFFICE, "Home"))
+        one.firm.clock.advance(60)
+        one.life.step(Weather(kill_at=point))
+        one.rest()
+        assert one.espo == one.advo == {OFFICE}
+        assert own_texts(one.remarks) == {"Zentrale"}
+        assert sum("Zentrale" in remark for remark in one.remarks) == 1
+
+
 @pytest.mark.parametrize("point", range(8, 24))
 @pytest.mark.parametrize("longest", [30, 60], ids=["in the marker", "in the text"])
 def test_a_crash_at_any_moment_around_a_remark_advoware_shortens(point: int, longest: int) -> None:
