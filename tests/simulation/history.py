@@ -31,10 +31,10 @@ from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed, under
 from tests.simulation.faults import CALM, FAULTS, LISTS, OTHERS, PASSING, Weather
 from tests.simulation.invariants import Excuses, Violation, after_a_step, at_rest, claim
-from tests.simulation.oracle import espo_can_hold, own_text
+from tests.simulation.oracle import canon, espo_can_hold, own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
-from tests.simulation.told import query, steps_of, texts_told, values_that_lost
+from tests.simulation.told import query, steps_of, texts_told, unmended, values_that_lost
 from tests.simulation.wire import short_wires
 from tests.simulation.witness import Witness
 from tests.simulation.worlds import START, Firm, Nature, Person, build, marks_of
@@ -268,8 +268,9 @@ class Life:
                 row["id"]: text for row in self.firm.rows(person) if (text := own_text(row["bemerkung"]))
             }
             person.marks = marks_of(self.firm, person)
-            for mine in (person.touched, person.edits, person.kinds, person.excused, person.asked):
+            for mine in (person.touched, person.edits, person.kinds, person.excused, person.asked, person.cut_values):
                 mine.clear()
+            person.cut_texts.clear()
             person.synced = person.away is None
         self.storm.forget()
         self.faulty = self.blurred = False
@@ -328,7 +329,26 @@ class Life:
         for entity_id, values in values_that_lost(self.path).items():
             self.kept.setdefault(entity_id, set()).update(values)
         self.tell("an old backup is put back" if backup else "state store deleted")
+        begun = unmended(self.path)
         self.put_back(backup)
+        self.note_cut(begun - unmended(self.path))
+
+    def note_cut(self, forgotten: Collection[tuple[str, str, str]]) -> None:
+        """What stands shortened in Advoware, and whole only in a write that nobody remembers any more."""
+        for person in self.firm.persons:
+            writes = [(value, remark) for entity_id, value, remark in forgotten if entity_id == person.entity_id]
+            for row in self.firm.rows(person):
+                for value, remark in writes:
+                    if is_cut(row["bemerkung"], remark, self.nature.max_bemerkung):
+                        person.cut_texts[row["id"]] = own_text(remark)
+                    if is_cut(row["tlf"], value, self.nature.max_tlf):
+                        person.cut_values.add(canon(row["tlf"]))
+                        person.meant.setdefault(own_text(row["bemerkung"]), set()).add(canon(row["tlf"]))
+
+
+def is_cut(stands: str | None, sent: str, most: int | None) -> bool:
+    """Whether Advoware stores only the beginning of what was sent."""
+    return most is not None and len(sent) > most and stands == sent[:most]
 
 
 def weather_of(dice: Random) -> Weather:

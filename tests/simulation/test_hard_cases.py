@@ -725,6 +725,36 @@ def test_a_value_that_lost_is_kept_though_its_row_is_retyped_before_the_next_run
         assert one.lost == {OFFICE, "+495112000009", "+495112000008"}
 
 
+@pytest.mark.parametrize("old_backup", [False, True])
+@pytest.mark.parametrize("longest", [30, 40], ids=["in the marker", "in the text"])
+def test_a_shortened_remark_whose_store_is_lost_before_it_is_mended(longest: int, old_backup: bool) -> None:  # noqa: FBT001
+    """The end of that text stood nowhere else (README, what is guaranteed): all the rest is as ever."""
+    nature = Nature(persons=0, scope="entry", max_bemerkung=longest)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}, nature=nature) as one:
+        backup = one.life.stored() if old_backup else None
+        with one.edited():
+            komm_id = add_row(one.firm, one.person, "0511 2000002", "nur vormittags, Gegner", 1)
+        one.at("PUT", "Kommunikationen", one.dies)
+        one.sync()
+        one.life.lose_store(backup)
+        assert one.person.cut_texts == {komm_id: "nur vormittags, Gegner"}
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, FAX}
+        assert "Zentrale" in own_texts(one.remarks)
+
+
+def test_a_mended_remark_whose_store_is_lost_is_no_excuse() -> None:
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=CUTTING) as one:
+        with one.edited():
+            add_row(one.firm, one.person, "0511 2000002", "nur vormittags, Gegner", 1)
+        one.at("PUT", "Kommunikationen", one.dies, number=2)
+        one.sync()
+        one.life.lose_store()
+        assert not one.person.cut_texts
+        one.rest()
+        assert own_texts(one.remarks) == {"nur vormittags, Gegner"}
+
+
 def lose_the_request() -> None:
     raise Unreachable
 

@@ -38,6 +38,15 @@ def steps_of(path: Path, run_id: int | None) -> dict[str, list[tuple[object, ...
     return {entity_id: sorted(steps, key=str) for entity_id, steps in found.items()}
 
 
+def unmended(path: Path) -> set[tuple[str, str, str]]:
+    """The writes to Advoware that were begun and not agreed on yet: person, value and remark as sent."""
+    if not path.exists() or not query(path, "select 1 from sqlite_master where name = 'changes'"):
+        return set()
+    begun = "settled = 0 and side = 'advo' and state in ('started', 'done', 'unknown')"
+    found = query(path, f"select entity_id, new_value, new_remark from changes where {begun}")
+    return {(str(entity_id), str(value or ""), str(remark or "")) for entity_id, value, remark in found}
+
+
 def texts_told(path: Path) -> dict[str, set[tuple[str, str]]]:
     """Own texts with the new value beside which a step says they were kept, by person."""
     found: dict[str, set[tuple[str, str]]] = {}

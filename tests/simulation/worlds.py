@@ -86,7 +86,9 @@ class Person:
     ``meant``: the values each own text was written for; ``away``: why neither side may be touched; ``elsewhere``: the
     number of the Beteiligten it was linked to before; ``asked``: values whose type in EspoCRM decides the kommKz;
     ``marks``: type, optOut and invalid of EspoCRM's items as people left them; ``crowded``: it has, or had, more
-    numbers than EspoCRM holds; ``copied``: values of rows that came with another Beteiligten's markers.
+    numbers than EspoCRM holds; ``copied``: values of rows that came with another Beteiligten's markers; ``cut_texts``,
+    ``cut_values``: what Advoware shortened and only a state store that was lost then could have mended, the own texts
+    whole by row, the values as they stand.
     """
 
     number: int
@@ -109,6 +111,8 @@ class Person:
     excused: set[str] = field(default_factory=set)
     crowded: bool = False
     copied: set[str] = field(default_factory=set)
+    cut_texts: dict[int, str] = field(default_factory=dict)
+    cut_values: set[str] = field(default_factory=set)
     synced: bool = False
     drawn: int = 0
 
