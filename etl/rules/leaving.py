@@ -125,9 +125,22 @@ def unsyncable(person: PersonFacts, entry: Entry, policy: Policy) -> Left | None
     if remembered(person, entry, "unsyncable"):
         return Left(Side.ADVO, "unsyncable", "EspoCRM did not take this value", entry.row.value, entry.row.komm_id)
     moved = entry.row.channel is not entry.channel
-    why = "the row now holds something of another kind" if moved else None
+    why = "the row now holds something of another kind" if moved else shortened(entry)
     why = why or can_hold(entry.channel, entry.row.value, policy.region, international=policy.international)
     return Left(Side.ADVO, "unsyncable", why, entry.row.value, entry.row.komm_id) if why else None
+
+
+def shortened(entry: Entry) -> str | None:
+    """Why a row that shows the beginning of its marker's value is left alone where the store was lost, else None.
+
+    Advoware may have shortened our last write, and the store did not live to mend it; or a person took its end away.
+    EspoCRM holds it whole, so nothing is overwritten until somebody says which.
+    """
+    base, row = entry.base, entry.row
+    if base is None or row is None or not base.pseudo:
+        return None
+    whole = base.espo_value
+    return "it is the beginning of what its marker says" if row.value != whole and whole.startswith(row.value) else None
 
 
 def beyond_maximum(

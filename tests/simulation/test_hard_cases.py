@@ -755,6 +755,25 @@ def test_a_mended_remark_whose_store_is_lost_is_no_excuse() -> None:
         assert own_texts(one.remarks) == {"nur vormittags, Gegner"}
 
 
+@pytest.mark.parametrize("old_backup", [False, True])
+@pytest.mark.parametrize("mails", [(), (MAIL,)], ids=["a new row", "a row that stands"])
+def test_a_shortened_value_whose_store_is_lost_before_it_is_put_back(
+    mails: tuple[str, ...], old_backup: bool  # noqa: FBT001
+) -> None:
+    """EspoCRM keeps it whole, approval or not; its row is left alone and named."""
+    too_long, nature = "eine.lange.adresse@muster.de", Nature(persons=0, scope="entry", max_tlf=27)
+    with case({OFFICE: "Office"}, mails, {"0511 2000001": "", **dict.fromkeys(mails, "privat")}, nature) as one:
+        backup = one.life.stored() if old_backup else None
+        one.set_items((OFFICE, "Office"), mails=(too_long,))
+        one.at("PUT" if mails else "POST", "Kommunikationen", one.dies)
+        one.sync()
+        one.life.lose_store(backup)
+        one.rest()
+        one.rest()
+        assert one.espo >= {OFFICE, too_long}
+        assert own_texts(one.remarks) == ({"privat"} if mails else set())
+
+
 def lose_the_request() -> None:
     raise Unreachable
 
