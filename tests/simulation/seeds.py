@@ -22,6 +22,8 @@ SEEDS = (
     Seed(125, 8, "a direction held an entry back beside steps; only a sweep saw what that meant for it"),
     Seed(303, 8, "a row took another's place and nothing was written: both stayed pairs of one item"),
     Seed(301, 30, "a recovery left a pair alone without keeping it, so the next run created its other half again"),
+    Seed(88, 50, "a sweep wrote a status once more at rest", open="two episodes; no value is touched"),
+    Seed(146, 50, "a sweep wrote deleted_in_advoware once more at rest", open="two episodes; no value is touched"),
 )
 
 
