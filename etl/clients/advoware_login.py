@@ -255,7 +255,7 @@ class FreshLogin(httpx.Auth):
     def __init__(self, tokens: TokenAuth) -> None:
         self._tokens = tokens
 
-    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:  # noqa: ARG002
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:  # noqa: ARG002 - httpx's
         """The token request only."""
         yield from self._tokens.current_token(refused=self._tokens._token)  # noqa: SLF001 - its other half
 

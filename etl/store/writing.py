@@ -17,21 +17,25 @@ def insert(table: str, columns: Iterable[str]) -> str:
     return f"insert into {table} ({', '.join(columns)}) values ({places})"
 
 
+def complete(
+    columns: Iterable[str], defaults: Mapping[str, Any], records: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the records with every column, by default where they leave it out, else null."""
+    missing = {**dict.fromkeys(columns), **defaults}
+    return [{**missing, **record} for record in records]
+
+
 def save(
     store: Store,
     table: str,
-    columns: Iterable[str],
+    columns: Sequence[str],
     defaults: Mapping[str, Any],
     records: Iterable[Mapping[str, Any]],
 ) -> list[int]:
     """Insert the records, all or none, columns they leave out by default, and return their ids in order."""
-    columns = list(columns)
     statement = f"{insert(table, columns)} returning id"
     with store.transaction():
-        return [
-            int(store.value(statement, {**dict.fromkeys(columns), **defaults, **record}))
-            for record in records
-        ]
+        return [int(store.value(statement, record)) for record in complete(columns, defaults, records)]
 
 
 def save_numbered(
@@ -42,9 +46,9 @@ def save_numbered(
     records: Iterable[Mapping[str, Any]],
 ) -> list[int]:
     """Like ``save`` where numbers may be used again: one statement for all records costs a third of one for each."""
-    missing = {**dict.fromkeys(columns), **defaults}
     with store.transaction():
         last = store.value(f"select max(id) from {table}") or 0
-        numbered = [{**missing, **record, "id": number} for number, record in enumerate(records, start=last + 1)]
+        whole = complete(columns, defaults, records)
+        numbered = [{**record, "id": number} for number, record in enumerate(whole, start=last + 1)]
         store.execute_many(insert(table, ("id", *columns)), numbered)
     return [record["id"] for record in numbered]

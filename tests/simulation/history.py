@@ -14,10 +14,10 @@ from hashlib import sha256
 from pathlib import Path
 from random import Random
 from threading import Lock
-from unittest.mock import patch
 
 import structlog
 
+from etl.clients import advoware
 from etl.errors import ConfigError, LockHeld, StoreError
 from jobs.config import Config
 from jobs.options import Options
@@ -41,6 +41,7 @@ from tests.simulation.worlds import START, Firm, Nature, Person, build, marks_of
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
+LOCK = "ONE_WRITE"  # the name by which the client asks for it
 DEAD = 4_194_305  # a process number no Linux gives
 SAMPLED = 0.15  # how often a run on the way to rest is planned first
 RARE = 0.06  # how often something happens to a whole record
@@ -172,7 +173,7 @@ class Life:
         weather, self.storm.weather = self.storm.weather, CALM
         self.tell("--- another run begins")
         try:
-            with patch("etl.clients.advoware.ONE_WRITE", Lock()):  # another process has a lock of its own
+            with own_write_lock():
                 report = run(self.config, Options(), world=self.world)
             self.tell(f"--- the other ended {report.outcome} {report.writes}")
         except (StoreError, LockHeld) as error:
@@ -366,6 +367,17 @@ def weather_of(dice: Random) -> Weather:
     }[kind]  # fmt: skip
     kill_at = dice.randint(1, 150) if kind == "kill" else None
     return Weather(faults, people, kill_at, power=kill_at is not None and dice.random() < POWER)
+
+
+@contextmanager
+def own_write_lock() -> Iterator[None]:
+    """Another process has a lock of its own: one that sleeps amid a write must not be waited for."""
+    real = advoware.ONE_WRITE
+    setattr(advoware, LOCK, Lock())
+    try:
+        yield
+    finally:
+        setattr(advoware, LOCK, real)
 
 
 @contextmanager
