@@ -29,6 +29,7 @@ from etl.store.due import (
 from etl.store.holds import open_holds, release_holds
 from etl.store.journal import open_changes, wrote_since
 from etl.store.persons import load_person, load_persons, save_listings, update_person
+from etl.store.states import Status
 
 if TYPE_CHECKING:
     from etl.records import AdvoPerson, EspoRecord, Listing
@@ -319,10 +320,12 @@ def gone_in_espo(run: Run, entity_id: str) -> None:
 
 
 def deleted_in_advoware(run: Run, record: EspoRecord) -> None:
-    """404 in Advoware: EspoCRM's entries stay, the record says so; sweeps look again."""
-    columns = {"status": "deleted_in_advoware", "advo_seen_at": run.utcnow()}
+    """404 in Advoware: EspoCRM's entries stay, the record says so; sweeps look again. Due until it was told so."""
+    columns = {"status": Status.DELETED_IN_ADVOWARE, "advo_seen_at": run.utcnow()}
     ends(run, record.entity_id, "the person is deleted in Advoware", **columns)
-    run.deleted.append(record.entity_id)
+    if record.status != Status.DELETED_IN_ADVOWARE:
+        mark_due(run.store, [record.entity_id], "EspoCRM does not say yet that it is deleted in Advoware", run.utcnow())
+        run.deleted.append(record.entity_id)
 
 
 def ends(run: Run, entity_id: str, why: str, **columns: object) -> None:

@@ -8,9 +8,10 @@ from etl.errors import PersonError, UnknownOutcome
 from etl.rules.backoff import after_failure
 from etl.rules.words import for_staff
 from etl.snapshot import save_espo_meta
-from etl.store.due import mark_due
+from etl.store.due import clear_due, mark_due
 from etl.store.journal import settle
 from etl.store.persons import load_person, update_person
+from etl.store.states import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,6 @@ def put_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> EspoRecor
     """
     sent = sent_columns(values)
     with run.store.transaction():
-        run.before_write()
         update_person(run.store, entity_id, **{f"{name}_sent": value for name, value in sent.items()})
     try:
         answer = run.espo.write(entity_id, values)
@@ -112,10 +112,9 @@ def show_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> None:
 
 
 def show_deleted(run: Run, entity_id: str) -> None:
-    """Say in EspoCRM that the person is deleted in Advoware, once."""
-    person = load_person(run.store, entity_id)
-    if person is not None and person["espo_status"] != "deleted_in_advoware":
-        show_status(run, entity_id, {"sync_status": "deleted_in_advoware", **AT_REST})
+    """Say in EspoCRM that the person is deleted in Advoware; then nothing is left to be done for it."""
+    show_status(run, entity_id, {"sync_status": Status.DELETED_IN_ADVOWARE, **AT_REST})
+    clear_due(run.store, [entity_id])
 
 
 def show_shared(run: Run, entity_id: str, message: str) -> None:

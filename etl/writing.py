@@ -34,10 +34,9 @@ def put_row(
 def begin(run: Run, changes: Sequence[int], conflicts: Sequence[Mapping[str, Any]] = ()) -> None:
     """Commit *started*, and what the write will make lose, before the request leaves; the lease must still be ours.
 
-    It is asked for inside the transaction: nobody can take it between that question and the commit.
+    The transaction asks for it itself: nobody can take it between that question and the commit.
     """
     with run.store.transaction():
-        run.before_write()
         set_change_state(run.store, changes, ChangeState.STARTED, now=run.utcnow())
         save_conflicts(run.store, conflicts)
 

@@ -87,7 +87,9 @@ def run_once(config: Config, options: Options, *, world: World = REAL) -> RunRep
             return planned(order)
         with lease_of(order) as lease:
             abandon_runs(store, world.now())
-            report = report_of(order, stages(order, lease.check))
+            with store.only_while(lease.check):
+                done = stages(order, lease.check)
+            report = report_of(order, done)
             report.sweep_after = store.setting(SWEEP_AFTER) if options.sweep else None
             if options.backfill is not None:
                 report.sweep_after = reached(store)

@@ -21,7 +21,7 @@ from etl.store.schema import MIGRATIONS
 from etl.store.trouble import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 # Intent is journalled before its effect (rules.md §5), so that commit must survive a power loss. In WAL mode `normal`
 # may lose the latest commits, in their order and each as a whole; `full` keeps them and all before them. Measured:
@@ -40,6 +40,7 @@ class Store:
         self.path = path
         self.db = db
         self.durable = durable
+        self.still_ours: Callable[[], None] = lambda: None
 
     @classmethod
     def open(
@@ -91,11 +92,13 @@ class Store:
         """Commit the block as a whole, or nothing of it. Inside another transaction it joins that one.
 
         A nested block that fails undoes only itself, so an outer one that survives the failure commits no halves.
+        Within ``only_while`` each asks first.
         """
         with translated(self.path):
             begin, end, undo = NESTED if self.db.conn.in_transaction else OUTERMOST
             self.db.conn.execute(begin)
             try:
+                self.still_ours()
                 yield
                 self.db.conn.execute(end)
             except BaseException:
@@ -121,6 +124,18 @@ class Store:
                 yield
         finally:
             self.db.conn.execute(f"pragma synchronous = {LASTING}")
+
+    @contextmanager
+    def only_while(self, still_ours: Callable[[], None]) -> Iterator[None]:
+        """Let every transaction of the block ask first, inside itself, whether the store is still ours to change.
+
+        What ``still_ours`` raises undoes it: a run whose lease was taken stores nothing over what its successor saw.
+        """
+        self.still_ours = still_ours
+        try:
+            yield
+        finally:
+            self.still_ours = lambda: None
 
     @contextmanager
     def one_moment(self) -> Iterator[None]:

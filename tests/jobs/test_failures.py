@@ -473,6 +473,25 @@ def test_a_person_deleted_in_advoware_keeps_its_entries_and_comes_back_with_a_sw
     assert (len(desk.phones(person)), len(desk.values(person))) == (2, 2)
 
 
+def test_a_deletion_that_could_not_be_shown_yet_is_shown_by_the_next_run(desk: Desk) -> None:
+    person, _ = desk.crowd(2)
+    desk.advo.delete_person(person.betnr)
+
+    def out(call: Call) -> Answer | None:
+        if call.is_write:
+            raise Unreachable
+        return None
+
+    desk.add_phone(person, "+4951188888888")
+    with desk.broken(desk.espo, out):
+        assert desk.run().outcome == "outage"
+    assert desk.kept(person, "status, due_since is not null") == ("deleted_in_advoware", 1)
+    assert desk.run().outcome == "done"
+    assert desk.shown(person)["syncStatus"] == "deleted_in_advoware"
+    assert desk.kept(person, "due_since") == (None,)
+    assert desk.quiet(sweep=True).outcome == "done"
+
+
 def test_a_person_deleted_in_advoware_between_plan_and_write_is_no_failure(desk: Desk) -> None:
     (person,) = desk.crowd(1)
     desk.add_phone(person, "+4951188888888")

@@ -151,6 +151,7 @@ def agreement(
         known = refused or firm.nature.max_tlf is not None or value in person.excused or value in still
         begun = {one for one in sides.advo if value.startswith(one) and ("advo", one) in left}  # its row says why
         fine = (("espo", value) in left or bool(begun and firm.nature.max_tlf)) and known
+        fine |= refused and value in person.agreed.espo and any(one[:2] == ("advo", "unsyncable") for one in noted)
         claim("both sides agree", fine, f"person{person.number}: {value} only in EspoCRM; left alone: {noted}")
 
 

@@ -310,6 +310,13 @@ MUTATIONS = (
         case=cases.test_an_array_put_that_never_arrived_is_made_again,
     ),
     Mutation(
+        "a run goes on without its lease",
+        ("jobs.lock:Lease.check",),
+        answers(None),
+        Worlds("a run sleeps beyond its lease", persons=8),
+        case=partial(cases.test_a_run_whose_lease_was_taken_stores_nothing_over_what_its_successor_saw, 5),
+    ),
+    Mutation(
         "what was refused is tried again",
         ("etl.rules.leaving:remembered",),
         answers(None),

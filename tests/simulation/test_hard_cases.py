@@ -462,6 +462,32 @@ def test_a_process_that_sleeps_while_another_run_goes_through_makes_nothing_twic
         assert one.espo == one.advo == {OFFICE, HOME}
 
 
+@pytest.mark.parametrize("nth", range(3, 9))
+def test_a_run_whose_lease_was_taken_stores_nothing_over_what_its_successor_saw(nth: int) -> None:
+    """Its successor saw an edit, and Advoware went out; the edit was no news to the first, which took the mark away."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        one.set_items((OFFICE, "Office"), (HOME, "Home"))
+        begun, begins, is_out = 0, one.life.storm.at_begin, False
+
+        def sleeps() -> None:
+            nonlocal begun, is_out
+            begun += 1
+            if begun == nth:
+                one.firm.clock.advance(600)
+                is_out = True
+                one.life.another_run()
+                is_out = False
+            begins()
+
+        one.life.storm.at_begin = sleeps  # type: ignore[method-assign]
+        for number in range(1, 10):
+            one.at("GET", f"Beteiligte/{BETNR}", lambda: lose_the_request() if is_out else None, number=number)
+        one.sync()
+        one.sync()
+        assert begun >= nth
+        assert one.espo == one.advo == {OFFICE, HOME}
+
+
 def test_a_kill_between_snapshot_and_plan_loses_no_change() -> None:
     """The snapshot is committed, with the cursor and the due mark; the process dies before anything is planned."""
     for point in range(1, 60):
