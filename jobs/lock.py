@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from etl.errors import LockHeld, StoreError
 from etl.store.database import Store
-from etl.store.lease import end_lease, load_lease, renew_lease, save_lease
+from etl.store.lease import end_lease, lease_token, load_lease, renew_lease, save_lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,12 +102,11 @@ class Lease:
             raise LockHeld(f"This run lost its lease. {held_by(held) if held else 'Nobody holds it now.'}")
 
     def check(self) -> None:
-        """Raise LockHeld when the lease is no longer ours: asked before each write to a system.
+        """Raise LockHeld when the lease is no longer ours: asked in each transaction of a run.
 
         The store is asked too: a machine that slept wakes up long before the next heartbeat.
         """
-        held = load_lease(self.store)
-        if self.lost or held is None or held["token"] != self.token:
+        if self.lost or lease_token(self.store) != self.token:
             raise LockHeld("This run lost its lease to another one; it writes nothing more.")
 
     def release(self) -> None:

@@ -18,6 +18,12 @@ def load_lease(store: Store) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
+def lease_token(store: Store) -> str | None:
+    """Return the token of who holds the store, None when nobody does."""
+    token: str | None = store.value("select token from lease")
+    return token
+
+
 def save_lease(  # noqa: PLR0913  a column each
     store: Store,
     *,

@@ -134,9 +134,11 @@ class Storm:
         """Whom a request is about."""
         if call.path.endswith("/Note"):
             return next((one for one in self.firm.persons if one.entity_id in call.body), None)
-        named = set(call.path.split("/"))
-        whole = (one.entity_id if system == "espo" else str(one.betnr) for one in self.firm.persons)
-        return next((one for one, name in zip(self.firm.persons, whole, strict=True) if name in named), None)
+        named = call.path.split("/")
+        if system == "espo":
+            return next((one for one in self.firm.persons if one.entity_id in named), None)
+        betnrs = {int(name) for name in named if name.isdigit()}
+        return next((one for one in self.firm.persons if one.betnr in betnrs), None)
 
     def before_hook(self, system: str) -> Callable[[Call], Answer | None]:
         def before(call: Call) -> Answer | None:
