@@ -23,6 +23,8 @@ SEEDS = (
     Seed(303, 8, "a row took another's place and nothing was written: both stayed pairs of one item"),
     Seed(301, 30, "a recovery left a pair alone without keeping it, so the next run created its other half again"),
     Seed(88, 50, "a run whose lease was taken went on storing, and took the marks of what its successor saw", 2),
+    Seed(192, 50, "the witness's error: a run met the lease of one whose disk was locked when it ended", 2),
+    Seed(200, 50, "the witness's error: a number's type changed by way of another record, which no list tells", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 
