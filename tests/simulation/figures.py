@@ -29,7 +29,7 @@ from tests.simulation.ledger import ROOT, Ledger, Line, Task, ended
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.tables import tables, written_into
 from tests.simulation.taken_away import seen
-from tests.simulation.trials import tried
+from tests.simulation.trials import trials
 
 README = ROOT / "tests" / "README.md"
 RESULTS = ROOT / ".simulation" / "figures.jsonl"
@@ -78,13 +78,13 @@ def wanted(options: argparse.Namespace, ledger: Ledger) -> list[Task]:
     """What the file lacks of what was asked for, the quickest to tell first."""
     done = ledger.lived()
     again = [task for task, line in done.items() if line.bad] if options.again else []
-    trials = trials_of(options.only or FAULTS, options.trials, done)
+    tried = trials_of(options.only or FAULTS, options.trials, done)
     kinds = [Task("kills", 0, later=later, persons=2) for later in (False, True)]
     killed = [one._replace(seed=seed) for seed in range(options.kills) for one in kinds]
     unseen = [Task("mutation", 0, one.name) for one in MUTATIONS if options.mutations]
     world = Task("history", options.first_seed, persons=options.persons, episodes=options.episodes)
     worlds = missing(world, options.histories, options.persons, done)
-    return again + trials + [task for task in killed + unseen if task not in done] + worlds
+    return again + tried + [task for task in killed + unseen if task not in done] + worlds
 
 
 def trials_of(faults: Iterable[str], trials: int, done: Mapping[Task, Line]) -> list[Task]:
@@ -111,7 +111,7 @@ def lived(todo: Sequence[Task], ledger: Ledger, *, processes: int, seconds: floa
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, spawn, initializer=deaf_to_ctrl_c) as pool, ctrl_c() as asked_to_stop:
         goes_on = lambda: not asked_to_stop and time.monotonic() - began < seconds  # noqa: E731
-        for done, line in enumerate(answers(pool, todo, processes + 1, goes_on), start=1):
+        for done, line in enumerate(answers(pool, bundles(todo), processes + 1, goes_on), start=1):
             ledger.write(line)
             if line.bad:
                 bad += 1
@@ -139,18 +139,27 @@ def ctrl_c() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before)
 
 
+def bundles(todo: Iterable[Task]) -> list[list[Task]]:
+    """What is lived together: the trials of one seed, whose worlds are the same up to the fault; all else alone."""
+    found: dict[object, list[Task]] = {}
+    for number, task in enumerate(todo):
+        together = (task.seed, task.later, task.persons) if task.kind == "trial" else number
+        found.setdefault(together, []).append(task)
+    return list(found.values())
+
+
 def answers(
-    pool: ProcessPoolExecutor, todo: Sequence[Task], at_once: int, goes_on: Callable[[], bool]
+    pool: ProcessPoolExecutor, todo: Sequence[Sequence[Task]], at_once: int, goes_on: Callable[[], bool]
 ) -> Iterator[Line]:
-    """The lines as they come; only a few tasks are given out at a time, so that stopping is quick."""
+    """The lines as they come; only a few bundles are given out at a time, so that stopping is quick."""
     waiting = iter(todo)
-    under_way: set[Future[Line]] = {pool.submit(live, task) for task in islice(waiting, at_once)}
+    under_way: set[Future[list[Line]]] = {pool.submit(live, tasks) for tasks in islice(waiting, at_once)}
     while under_way:
         finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
         if goes_on():
-            under_way |= {pool.submit(live, task) for task in islice(waiting, len(finished))}
+            under_way |= {pool.submit(live, tasks) for tasks in islice(waiting, len(finished))}
         for future in finished:
-            yield future.result()
+            yield from future.result()
 
 
 def deaf_to_ctrl_c() -> None:
@@ -172,18 +181,29 @@ def progress(done: int, of: int, bad: int, spent: float) -> None:
 class Found(NamedTuple):
     """What came of a task: how many persons, trials, points or seeds; what was wrong; what else is to be told."""
 
+    task: Task
     done: int
     wrong: Sequence[Exception] = ()
     told: str = ""
 
 
-def live(task: Task) -> Line:
-    """Live one task and say how it ended."""
-    began = time.perf_counter()
-    found = LIVED[task.kind](task)
-    told = "; ".join([f"{type(one).__name__}: {one}" for one in found.wrong]) or found.told
-    seconds = round(time.perf_counter() - began, 3)
-    return ended(task, done=found.done, bad=len(found.wrong), told=told[:TOLD], seconds=seconds)
+def live(tasks: Sequence[Task]) -> list[Line]:
+    """Live a bundle of tasks and say how each ended."""
+    lines, began = [], time.perf_counter()
+    for found in live_trials(tasks) if tasks[0].kind == "trial" else map(LIVED[tasks[0].kind], tasks):
+        told = "; ".join([f"{type(one).__name__}: {one}" for one in found.wrong]) or found.told
+        ended_at = time.perf_counter()
+        seconds, began = round(ended_at - began, 3), ended_at
+        lines.append(ended(found.task, done=found.done, bad=len(found.wrong), told=told[:TOLD], seconds=seconds))
+    return lines
+
+
+def live_trials(tasks: Sequence[Task]) -> Iterator[Found]:
+    """Trials of one seed; a trial in which the fault never came is none."""
+    by_fault = {task.name: task for task in tasks}
+    _, seed, _, later, persons, _ = tasks[0]
+    for fault, tried in trials(by_fault, later=later, seed=seed, persons=persons):
+        yield Found(by_fault[fault], int(tried.struck), [tried.wrong] if tried.wrong else ())
 
 
 def live_world(task: Task) -> Found:
@@ -192,28 +212,22 @@ def live_world(task: Task) -> Found:
         try:
             life.live(task.episodes)
         except Exception as wrong:  # noqa: BLE001 - whatever it is, the world is bad
-            return Found(task.persons, [wrong])
-    return Found(task.persons)
-
-
-def live_trial(task: Task) -> Found:
-    """One trial of one fault; none where the fault never came."""
-    found = tried(task.name, later=task.later, seed=task.seed, persons=task.persons)
-    return Found(int(found.struck), [found.wrong] if found.wrong else ())
+            return Found(task, task.persons, [wrong])
+    return Found(task, task.persons)
 
 
 def live_kills(task: Task) -> Found:
     """Every kill point of one small world."""
     died = list(kills(task.seed, later=task.later, persons=task.persons))
-    return Found(len(died), [AssertionError(f"point {kill.point}: {kill.wrong}") for kill in died if kill.wrong])
+    return Found(task, len(died), [AssertionError(f"point {kill.point}: {kill.wrong}") for kill in died if kill.wrong])
 
 
 def live_mutation(task: Task) -> Found:
     """The worlds of one mutation, until one shows it; as bad as a lost number when none does."""
     found = seen(next(one for one in MUTATIONS if one.name == task.name), range(SEARCHED))
     if found is None:
-        return Found(SEARCHED, [AssertionError("nothing shows that this protection is missing")])
-    return Found(found.lived, told=found.rule)
+        return Found(task, SEARCHED, [AssertionError("nothing shows that this protection is missing")])
+    return Found(task, found.lived, told=found.rule)
 
 
-LIVED = {"history": live_world, "trial": live_trial, "kills": live_kills, "mutation": live_mutation}
+LIVED = {"history": live_world, "kills": live_kills, "mutation": live_mutation}

@@ -8,6 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -37,7 +38,7 @@ from tests.simulation.storm import Storm
 from tests.simulation.told import query, steps_of, texts_told, unmended, values_that_lost
 from tests.simulation.wire import short_wires
 from tests.simulation.witness import Witness
-from tests.simulation.worlds import START, Firm, Nature, Person, build, marks_of
+from tests.simulation.worlds import START, Firm, Moment, Nature, Person, build, marks_of
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
@@ -255,12 +256,16 @@ class Life:
         if stored is not None:
             self.path.write_bytes(stored)
 
-    def begin_again(self, runs: int) -> None:
-        """Forget what was told since a moment to which everything went back."""
-        self.trace.clear()
-        self.runs, self.faulty, self.blurred = runs, False, False
-        self.storm.forget()
+    def go_back_to(self, past: Past) -> None:
+        """Let everything be as it was then, the systems, the people, the state store, and what was noted of it."""
+        past.moment.again()
+        self.put_back(past.stored)
+        self.trace[:] = past.trace
+        self.runs, self.faulty, self.blurred = past.runs, False, False
         self.kept.clear()
+        self.storm.forget()
+        self.storm.struck.clear()
+        self.witness.stood = deepcopy(past.stood)
 
     def approve(self) -> bool:
         """The operator looks at what is held and lets it go on; whether anything was."""
@@ -379,6 +384,15 @@ def weather_of(dice: Random) -> Weather:
     }[kind]  # fmt: skip
     kill_at = dice.randint(1, 150) if kind == "kill" else None
     return Weather(faults, people, kill_at, power=kill_at is not None and dice.random() < POWER)
+
+
+class Past:
+    """A quiet moment of a life, before anything went wrong, to go back to as often as one likes."""
+
+    def __init__(self, life: Life) -> None:
+        self.moment, self.stored = Moment(life.firm), life.stored()
+        self.runs, self.trace = life.runs, tuple(life.trace)
+        self.stood = deepcopy(life.witness.stood)
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from tests.simulation.chance import Fate
 from tests.simulation.faults import Weather
-from tests.simulation.history import GONE, Life, a_life
+from tests.simulation.history import GONE, Life, Past, a_life
 from tests.simulation.invariants import Violation
 from tests.simulation.memory import remembered_plans
-from tests.simulation.worlds import Nature, go_back, keep
+from tests.simulation.worlds import Nature
 
 NEVER = 10_000
 
@@ -45,12 +45,10 @@ def kills(
             life.come_to_rest()
             life.edit_all("edits", share=1.0)
         life.firm.clock.advance(60)
-        moment, stored, runs = keep(life.firm), life.stored(), life.runs
+        past = Past(life)
         life.step(Weather(kill_at=NEVER))
         for point in [only] if only else range(1, life.storm.points + 1):
-            go_back(life.firm, moment)
-            life.put_back(stored)
-            life.begin_again(runs)
+            life.go_back_to(past)
             wrong = died(life, point, power=power)
             if not power or GONE in life.trace:
                 yield Kill(seed, later, point, wrong, tuple(life.trace))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.simulation import figures
 from tests.simulation.ledger import Ledger, Line, Task, ended
 from tests.simulation.tables import tables, written_into
+from tests.simulation.trials import trials
 
 
 def line(task: Task, *, done: int = 1, bad: int = 0, told: str = "") -> Line:
@@ -56,6 +59,14 @@ def test_a_trial_in_which_the_fault_never_struck_is_no_trial(tmp_path: Path) -> 
     for seed, done, bad in ((0, 1, 0), (1, 0, 0), (2, 1, 1)):
         ledger.write(line(Task("trial", seed, "killed", later=True, persons=3), done=done, bad=bad))
     assert "| killed |  | 1 of 2 |" in tables(ledger)
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_trials_of_one_seed_share_their_beginning_and_nothing_else(later: bool) -> None:  # noqa: FBT001
+    faults = ["none", "killed", "people edit meanwhile", "a second writer", "old backup put back", "answer lost"]
+    together = dict(trials(faults, later=later, seed=5))
+    assert [one.wrong for one in together.values()] == [None] * len(faults)
+    assert together == {fault: found for name in faults for fault, found in trials([name], later=later, seed=5)}
 
 
 def test_a_line_torn_by_a_crash_is_none(tmp_path: Path) -> None:

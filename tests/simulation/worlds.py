@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 from jobs.sandbox.advoware import AdvoSim, ErrorStyle
-from jobs.sandbox.advoware_rows import Beteiligte, Beteiligter
+from jobs.sandbox.advoware_rows import Beteiligter
 from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.simulator import SimClock
 from tests.simulation.chance import Fate
@@ -144,6 +144,9 @@ class Person:
         self.edits.add(side)
 
 
+KEPT_IN_ESPO = ("records", "notes", "phones", "mails")
+
+
 @dataclass
 class Firm:
     """Both systems, their clock and all persons.
@@ -178,32 +181,29 @@ class Firm:
         )
 
 
-@dataclass(frozen=True)
 class Moment:
-    """Everything the two systems and the people know at one moment, to go back to."""
+    """Everything the two systems and the people know at one moment, to go back to as often as one likes."""
 
-    at: timedelta
-    espo: tuple[Any, ...]
-    advo: Beteiligte
-    persons: list[Person]
-    untouchable: dict[int, list[dict[str, Any]]]
+    def __init__(self, firm: Firm) -> None:
+        self.firm = firm
+        self.at = firm.clock.offset
+        self.known = copy.deepcopy(self.now())
 
+    def now(self) -> tuple[Any, ...]:
+        """All that changes in a world, but for its clock."""
+        firm, espo, advo = self.firm, self.firm.espo, self.firm.advo
+        systems = (espo.login, *(getattr(espo.store, name) for name in KEPT_IN_ESPO), advo.login, advo.beteiligte)
+        return (*systems, firm.persons, firm.untouchable, firm.buried, firm.shared)
 
-def keep(firm: Firm) -> Moment:
-    """Remember this moment."""
-    store = firm.espo.store
-    espo = copy.deepcopy((store.records, store.notes, store.phones, store.mails))
-    people = copy.deepcopy((firm.persons, firm.untouchable))
-    return Moment(firm.clock.offset, espo, copy.deepcopy(firm.advo.beteiligte), *people)
-
-
-def go_back(firm: Firm, moment: Moment) -> None:
-    """Let everything be as it was then."""
-    store = firm.espo.store
-    store.records, store.notes, store.phones, store.mails = copy.deepcopy(moment.espo)
-    firm.advo.beteiligte = copy.deepcopy(moment.advo)
-    firm.persons[:], firm.untouchable = copy.deepcopy((moment.persons, moment.untouchable))
-    firm.clock.offset = moment.at
+    def again(self) -> None:
+        """Let everything be as it was then."""
+        firm, espo, advo = self.firm, self.firm.espo, self.firm.advo
+        known = copy.deepcopy(self.known)
+        espo.login, *kept, advo.login, advo.beteiligte, persons, firm.untouchable, firm.buried, firm.shared = known
+        for name, value in zip(KEPT_IN_ESPO, kept, strict=True):
+            setattr(espo.store, name, value)
+        firm.persons[:] = persons
+        firm.clock.offset = self.at
 
 
 def build(fate: Fate, nature: Nature) -> Firm:
