@@ -119,8 +119,8 @@ def kinds_fit(firm: Firm, person: Person) -> None:
     kept = {value: one for value, one in kept.items() if value in now and "advo" not in person.touched.get(value, ())}
     now = {value: now[value] for value in kept}
     claim("items keep what people chose", kept == now, f"person{person.number}: {kept} {now}")
-    if person.edits != {"espo"} or "swap_items" in person.kinds:  # swapped twice, a type may be what it was
-        return
+    if person.edits != {"espo"} or "swap_items" in person.kinds or not person.synced:
+        return  # swapped twice, a type may be what it was; without an agreement nobody knows which side's is new
     for row in firm.rows(person):
         value, told = canon(row["tlf"] or ""), MARKER.match(row["bemerkung"] or "")
         komm_kz = int(told[1]) if told else row["kommKz"]  # the real one cannot be read, so the marker's counts

@@ -5,6 +5,8 @@ Nothing of ``etl`` is imported, so that a wrong rule cannot agree with itself.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 BRACKET = re.compile(r"\s*\[ESPOCRM[^\[\]\r\n]*\] ?")
+MARKER = re.compile(r"\[ESPOCRM:([A-Za-z0-9+/=]+):(\d+)\]")
 DIALLED = re.compile(r"[0-9 +()./-]+(?:(?:DW|ext\.?|x) *(?P<extension>[0-9]+))?")
 SHORTEST = 9  # digits of the shortest number people use here
 ASCII_MAIL = re.compile(r"[\x21-\x7e]+@[a-zA-Z0-9.-]+")
@@ -43,6 +46,14 @@ def canon(value: str) -> str:
 def own_text(remark: str | None) -> str:
     """What a person wrote into the remark."""
     return BRACKET.sub("", remark or "", count=1) if BRACKET.match(remark or "") else remark or ""
+
+
+def decoded(text: str) -> str | None:
+    """What base64 says, None where it says nothing."""
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
 
 
 def is_relevant(value: str | None) -> bool:

@@ -25,6 +25,8 @@ SEEDS = (
     Seed(88, 50, "a run whose lease was taken went on storing, and took the marks of what its successor saw", 2),
     Seed(192, 50, "the witness's error: a run met the lease of one whose disk was locked when it ended", 2),
     Seed(200, 50, "the witness's error: a number's type changed by way of another record, which no list tells", 2),
+    Seed(243, 50, "the witness's error: what is written beside an emptied row speaks of the value it had", 2),
+    Seed(317, 50, "the witness's error: a record that shared its betnr has no agreement to be retyped by", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 

@@ -5,8 +5,6 @@ Whatever people did since the sync last read the thing it writes is nobody's fau
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,11 +13,10 @@ from typing import Any
 
 from jobs.sandbox.simulator import Call
 from tests.simulation.invariants import Violation
-from tests.simulation.oracle import canon, is_relevant, own_text
+from tests.simulation.oracle import MARKER, canon, decoded, is_relevant, own_text
 from tests.simulation.told import values_that_lost
 from tests.simulation.worlds import Firm, Person
 
-MARKER = re.compile(r"\[ESPOCRM:([A-Za-z0-9+/=]+):(\d+)\]")
 SLOT = re.compile(r"\[ESPOCRM-SLOT:(\d+)\]")
 ARRAYS = {"phoneNumberData": "phoneNumber", "emailAddressData": "emailAddress"}
 FLAGS = ("optOut", "invalid")
@@ -152,11 +149,3 @@ def made_twice(person: Person, rows: Iterable[Json], value: str, remark: str) ->
         same = told and (row["bemerkung"] or "").startswith(told[0]) and canon(row["tlf"] or "") == canon(value)
         if same:
             yield Violation("nothing is made twice", f"person{person.number}: {value} is in row {row['id']}")
-
-
-def decoded(text: str) -> str | None:
-    """What base64 says, None where it says nothing."""
-    try:
-        return base64.b64decode(text, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return None
