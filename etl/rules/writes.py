@@ -57,8 +57,8 @@ def decision(one: Decided, means: Means) -> Decision:
         return left_alone(one, means.policy)
     reason = one.because or REASONS[entry.variant]
     if one.verdict is Verdict.REVERT:
-        made = WRITERS_REVERT[entry.variant](entry, means)
-        return replace(made, verdict=Verdict.REVERT, reason=f"{reason}; EspoCRM wins")
+        made = replace(WRITERS_REVERT[entry.variant](entry, means), verdict=Verdict.REVERT)
+        return replace(made, reason=f"{reason}; EspoCRM wins{remark_kept(made)}")
     made = WRITERS[entry.variant](entry, means)
     return replace(made, reason=reason + remark_kept(made))
 
@@ -328,8 +328,9 @@ def komm_id_of(entry: Entry) -> int | None:
 def remark_kept(made: Decision) -> str:
     """Name a remark that stays with a row whose number changes, so that a person can look (rules.md §2, step 6)."""
     row = made.entry.row
-    changes = made.variant in (Variant.VAR5, Variant.CLASH, Variant.RETYPE) and made.entry.item is not None
-    return f'; the remark "{row.own_text}" is kept' if changes and row is not None and row.own_text else ""
+    changes = made.variant in (Variant.VAR5, Variant.CLASH, Variant.RETYPE) or made.verdict is Verdict.REVERT
+    stays = changes and made.entry.item is not None and row is not None and row.own_text
+    return f'; the remark "{need(row).own_text}" is kept' if stays else ""
 
 
 def need(thing: T | None) -> T:

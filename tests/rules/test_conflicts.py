@@ -44,6 +44,26 @@ def test_person_in_conflict_is_as_espocrm_says(table: str) -> None:
     planned(table)
 
 
+SWAPPED = """
+now      x Office *        | 88001 0 y'        | m(x:1) Gegner
+         y Fax             | 88002 0 x'        | m(y:2)
+         z Mobile          |
+agreed   88001 1 x Office x'
+         88002 2 y Fax y'
+plan     var6 A revert 88001 1 | y' > x        | m(x:1) Gegner > m(x:1) Gegner
+         var6 A revert 88002 2 | x' > y        | m(y:2) > m(y:2)
+         var1 A create - 3 | - > z             | - > m(z:3)
+"""
+
+
+def test_a_remark_beside_which_a_value_is_put_back_is_named() -> None:
+    made = planned(SWAPPED)
+    assert [one.reason for one in made.decisions if one.entry.row is not None] == [
+        'changed in Advoware; EspoCRM wins; the remark "Gegner" is kept',
+        "changed in Advoware; EspoCRM wins",
+    ]
+
+
 TO_ADVOWARE = """
 now      x Office *        | 88001 0 x3'       | m(x:1)
          y Fax             |
