@@ -43,7 +43,7 @@ class World:
 
     def now(self) -> str:
         """UTC text, as both the store and EspoCRM write times."""
-        return self.utcnow().strftime("%Y-%m-%d %H:%M:%S")
+        return self.utcnow().isoformat(" ", "seconds")[:19]
 
 
 REAL = World()

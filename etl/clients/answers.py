@@ -114,7 +114,7 @@ def http_date(written: str | None) -> datetime | None:
 
 def utc_text(moment: datetime) -> str:
     """``YYYY-MM-DD HH:MM:SS`` in UTC, the form of every time in this project (records.py)."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return moment.astimezone(UTC).isoformat(" ", "seconds")[:19]
 
 
 def from_utc_text(written: str) -> datetime:

@@ -16,6 +16,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 _KOMM_KZ = r"(?P<komm_kz>[1-9]|1[0-2])"
 _MARKER = re.compile(rf"\[ESPOCRM:(?P<base64>[A-Za-z0-9+/]+={{0,2}}):{_KOMM_KZ}\]")
@@ -44,6 +45,7 @@ class Remark:
     own_text: str
 
 
+@lru_cache(maxsize=65_536)  # every look meets the same remarks again
 def decode(remark: str | None) -> Remark:
     """Take a remark apart; never fails. Without a bracket of ours the whole remark is own text, as it is.
 

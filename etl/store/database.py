@@ -18,7 +18,7 @@ from etl.store.light import Database
 from etl.store.migrate import copy, migrate, refuse_foreign, refuse_outdated
 from etl.store.plain import plain_record
 from etl.store.schema import MIGRATIONS
-from etl.store.trouble import translated
+from etl.store.trouble import Translating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -60,7 +60,7 @@ class Store:
         """
         path = Path(path)
         prepare_reading(path) if read_only else prepare_writing(path)
-        with translated(path):
+        with Translating(path):
             db = connect(path, read_only=read_only, patience=patience)
             try:
                 refuse_foreign(db, path, len(migrations))
@@ -94,11 +94,13 @@ class Store:
         A nested block that fails undoes only itself, so an outer one that survives the failure commits no halves.
         Within ``only_while`` each asks first.
         """
-        with translated(self.path):
-            begin, end, undo = NESTED if self.db.conn.in_transaction else OUTERMOST
+        with Translating(self.path):
+            is_nested = self.db.conn.in_transaction
+            begin, end, undo = NESTED if is_nested else OUTERMOST
             self.db.conn.execute(begin)
             try:
-                self.still_ours()
+                if not is_nested:
+                    self.still_ours()
                 yield
                 self.db.conn.execute(end)
             except BaseException:
@@ -140,7 +142,7 @@ class Store:
     @contextmanager
     def one_moment(self) -> Iterator[None]:
         """Let all queries of the block see the same moment, whatever others commit meanwhile; writes nothing."""
-        with translated(self.path):
+        with Translating(self.path):
             if self.db.conn.in_transaction:
                 yield
                 return
@@ -152,7 +154,7 @@ class Store:
 
     def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> int:
         """Run one statement and return how many rows it changed; committed at once outside a transaction."""
-        with translated(self.path):
+        with Translating(self.path):
             return self.db.conn.execute(sql, plain_record(params or {})).rowcount
 
     def execute_many(self, sql: str, records: Iterable[Mapping[str, Any]]) -> None:
@@ -162,14 +164,14 @@ class Store:
 
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return what a query answers, one dict a row."""
-        with translated(self.path):
+        with Translating(self.path):
             answer = self.db.conn.execute(sql, plain_record(params or {}))
             names = [column[0] for column in answer.description]
             return [dict(zip(names, row, strict=True)) for row in answer]
 
     def tuples(self, sql: str, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return what a query answers, one tuple a row: a third of the cost of ``rows`` where there are very many."""
-        with translated(self.path):
+        with Translating(self.path):
             return self.db.conn.execute(sql, plain_record(params or {})).fetchall()
 
     def value(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  the query knows
@@ -199,7 +201,7 @@ class Store:
         """Write a consistent copy to ``path`` (mode 0600), also while others write; copying it back restores it."""
         path = Path(path)
         try:
-            with translated(path):
+            with Translating(path):
                 copy(self.db, path)
         except OSError as error:
             raise StoreError(f"The backup {path} cannot be written ({error.strerror}); check the folder.") from error

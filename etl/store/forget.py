@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etl.errors import StoreError
 from etl.store.database import Store, connect
-from etl.store.trouble import translated
+from etl.store.trouble import Translating
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ ERASED: Final = "(a person who was forgotten)"
 
 def erase_from_copy(path: Path, entity_id: str) -> bool:
     """Take a person out of a copy of the store, whatever version it has; the copy is not migrated."""
-    with translated(path), Store(path, connect(path, read_only=False, patience=10.0)) as copy:
+    with Translating(path), Store(path, connect(path, read_only=False, patience=10.0)) as copy:
         return erase(copy, entity_id)
 
 

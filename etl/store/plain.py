@@ -24,7 +24,7 @@ def plain(value: object) -> object:
     if type(value) in PLAIN or type(value) is float:
         return None if value != value else value  # noqa: PLR0124  NaN, the one value unequal to itself
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=plain_scalar)
+        return JSON.encode(value)
     if isinstance(value, str):
         return str(value)
     return plain_scalar(value)
@@ -39,3 +39,6 @@ def plain_scalar(value: object) -> object:
     if value is pd.NA or value is pd.NaT:
         return None
     return plain(value.item()) if isinstance(value, np.generic) else value
+
+
+JSON: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=plain_scalar)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from etl.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 ADVICE: Final[dict[int, str]] = {
@@ -25,13 +23,23 @@ ADVICE: Final[dict[int, str]] = {
 }
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite says about the file into a StoreError naming it; our own mistakes in SQL pass unchanged."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        advice = ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-        if advice is None:
-            raise
-        raise StoreError(f"The state store {path} {advice} ({error}).") from error
+class Translating:
+    """Turns what SQLite says about the file into a StoreError naming it; our own mistakes in SQL pass unchanged.
+
+    A ``with`` block around each statement, so it has no generator behind it.
+    """
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Raise what is to be told instead of SQLite's own words."""
+        if isinstance(error, sqlite3.Error):
+            advice = ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+            if advice is not None:
+                raise StoreError(f"The state store {self.path} {advice} ({error}).") from error

@@ -233,7 +233,7 @@ class EspoStore:
 
     def _now(self) -> str:
         """The clock in whole seconds: two writes in one second share it (fact 3)."""
-        return self.clock().astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        return self.clock().astimezone(UTC).isoformat(" ", "seconds")[:19]
 
 
 def _full_name(values: Json) -> tuple[object, object]:

@@ -107,9 +107,12 @@ class Reply(Exception):
         self.answer = answer
 
 
+JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def json_answer(status: int, value: object, headers: Mapping[str, str] | None = None) -> Answer:
     """An answer with a JSON body."""
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    body = JSON.encode(value).encode()
     return Answer(status, {"Content-Type": "application/json", **(headers or {})}, body)
 
 

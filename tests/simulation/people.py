@@ -21,6 +21,7 @@ from tests.simulation.worlds import FREE, KOMM_KZ, TYPES, Firm, Person, add_row,
 
 Json = dict[str, Any]
 MOST = 9
+OF_MAIL = 4  # kommKz of a mail address
 PLAIN_NUMBER = re.compile(r"\+49\d+")
 
 
@@ -306,8 +307,7 @@ class People:
         if not rows or len(self.entries(person)) >= MOST:
             return None
         row, number = dice.choice(rows), person.new_number()
-        of_mail = (row["bemerkung"] or "").startswith("[ESPOCRM:") and ":4]" in row["bemerkung"]
-        value = f"neu{number}@kanzlei-muster.de" if of_mail else f"0171/{number}"
+        value = f"neu{number}@kanzlei-muster.de" if row["kommKz"] == OF_MAIL else f"0171/{number}"
         self.firm.advo.edit_row(person.betnr, row["id"], value=value)
         return f"{value} into {row['id']}"
 

@@ -28,6 +28,7 @@ SEEDS = (
     Seed(243, 50, "the witness's error: what is written beside an emptied row speaks of the value it had", 2),
     Seed(317, 50, "the witness's error: a record that shared its betnr has no agreement to be retyped by", 2),
     Seed(492, 50, "a value put back beside a remark that was written for another one, and no step said so", 2),
+    Seed(610, 50, "people's error: a phone number typed into an emptied mail row", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 

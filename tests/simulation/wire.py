@@ -6,7 +6,6 @@ makes no difference is held by lives over real sockets, with httpx itself (``tes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 
 from etl.clients import http
-from jobs.sandbox.simulator import Answer, Fault
+from jobs.sandbox.simulator import JSON, Answer, Fault
 from jobs.sandbox.transport import RAISED, InProcess
 
 SENT = {"User-Agent": "advosync", "Accept": "application/json", "Content-Type": "application/json"}
@@ -94,7 +93,7 @@ class Wire:
 
 def written(body: object) -> bytes:
     """JSON as httpx writes it."""
-    return b"" if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return b"" if body is None else JSON.encode(body).encode()
 
 
 @contextmanager
