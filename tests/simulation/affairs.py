@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from tests.simulation.oracle import entries_of_rows, own_text
+from tests.simulation.oracle import entries_of_rows, marked_value, own_text
 from tests.simulation.worlds import Firm, Person, add_row
 
 BEYOND = 100_000  # what the other Beteiligte of a person adds to its number
@@ -30,10 +30,14 @@ def affair(firm: Firm, person: Person, dice: Random) -> str | None:
 
 
 def begin_anew(firm: Firm, person: Person) -> None:
-    """What stands on both sides now is what a first sync will find."""
+    """What stands on both sides now is what a first sync will find.
+
+    A row whose own marker says that EspoCRM had its value tells, where it is not there any more, that people took it.
+    """
     sides, rows = firm.sides(person), firm.rows(person)
+    taken = {marked_value(row["bemerkung"]) for row in rows} & (sides.advo - sides.espo)
     person.synced = False
-    person.last = dict.fromkeys(sides.espo | sides.advo, "added")
+    person.last = dict.fromkeys((sides.espo | sides.advo) - taken, "added")
     person.model = {"espo": set(sides.espo), "advo": set(sides.advo)}
     person.touched.clear()
     person.asked.clear()

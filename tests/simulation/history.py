@@ -31,7 +31,7 @@ from tests.simulation.affairs import UNSEEN, affair
 from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed, under
 from tests.simulation.faults import CALM, FAULTS, LISTS, OTHERS, PASSING, Weather
-from tests.simulation.invariants import Excuses, Violation, after_a_step, at_rest, claim
+from tests.simulation.invariants import Excuses, Violation, after_a_step, at_rest, claim, misfits
 from tests.simulation.oracle import canon, espo_can_hold, own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
@@ -286,6 +286,7 @@ class Life:
                 row["id"]: text for row in self.firm.rows(person) if (text := own_text(row["bemerkung"]))
             }
             person.marks = marks_of(self.firm, person)
+            person.misfits = {row["id"] for row in misfits(self.firm, person)}
             for mine in (person.touched, person.edits, person.kinds, person.excused, person.asked, person.cut_values):
                 mine.clear()
             person.cut_texts.clear()

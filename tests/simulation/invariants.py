@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.simulation.oracle import Sides, canon, edited, espo_can_hold, expected, is_relevant, own_text
 from tests.simulation.told import query, texts_told, values_that_lost
@@ -121,12 +122,20 @@ def kinds_fit(firm: Firm, person: Person) -> None:
     claim("items keep what people chose", kept == now, f"person{person.number}: {kept} {now}")
     if person.edits != {"espo"} or "swap_items" in person.kinds or not person.synced:
         return  # swapped twice, a type may be what it was; without an agreement nobody knows which side's is new
+    new = (person.asked & kept.keys()) - person.doubled
+    wrong = [row for row in misfits(firm, person) if canon(row["tlf"]) in new and row["id"] not in person.misfits]
+    claim("kommKz follows the type", not wrong, f"person{person.number}: {wrong} {kept}")
+
+
+def misfits(firm: Firm, person: Person) -> list[dict[str, Any]]:
+    """The rows of numbers whose kommKz is another than the type in EspoCRM says; a link leaves them as they are."""
+    marks, found = marks_of(firm, person), []
     for row in firm.rows(person):
         value, told = canon(row["tlf"] or ""), MARKER.match(row["bemerkung"] or "")
         komm_kz = int(told[1]) if told else row["kommKz"]  # the real one cannot be read, so the marker's counts
-        if value.startswith("+") and value in (person.asked & kept.keys()) - person.doubled:
-            fits = TYPE_OF.get(komm_kz) == kept[value][0]
-            claim("kommKz follows the type", fits, f"person{person.number}: {value} {kept[value]} {komm_kz}")
+        if value.startswith("+") and value in marks and TYPE_OF.get(komm_kz) != marks[value][0]:
+            found.append(row)
+    return found
 
 
 def agreement(
@@ -151,7 +160,9 @@ def agreement(
         known = refused or firm.nature.max_tlf is not None or value in person.excused or value in still
         begun = {one for one in sides.advo if value.startswith(one) and ("advo", one) in left}  # its row says why
         fine = (("espo", value) in left or bool(begun and firm.nature.max_tlf)) and known
-        fine |= refused and value in person.agreed.espo and any(one[:2] == ("advo", "unsyncable") for one in noted)
+        instead = [one for side, why, one in noted if (side, why) == ("advo", "unsyncable")]  # it stays for what it got
+        refuses = refused or any(not espo_can_hold(one, international=firm.nature.international) for one in instead)
+        fine |= bool(instead) and refuses and value in person.agreed.espo
         claim("both sides agree", fine, f"person{person.number}: {value} only in EspoCRM; left alone: {noted}")
 
 

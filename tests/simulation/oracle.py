@@ -56,6 +56,13 @@ def decoded(text: str) -> str | None:
         return None
 
 
+def marked_value(remark: str | None) -> str | None:
+    """The canonical value a marker carries, None without one."""
+    told = MARKER.match(remark or "")
+    value = decoded(told[1]) if told else None
+    return canon(value) if value else None
+
+
 def is_relevant(value: str | None) -> bool:
     """Whether a row is an entry the sync has to do with."""
     return bool(value and value.strip()) and not str(value).startswith(FOREIGN)

@@ -9,12 +9,11 @@ from random import Random
 from typing import Any
 
 from tests.simulation.oracle import (
-    MARKER,
     canon,
-    decoded,
     entries_of_items,
     entries_of_rows,
     is_relevant,
+    marked_value,
     own_text,
 )
 from tests.simulation.worlds import FREE, KOMM_KZ, TYPES, Firm, Person, add_row, drawn_entry, marks_of, too_long
@@ -68,8 +67,7 @@ class People:
         """Remember beside which values people's own texts stand on purpose; of a text that is cut the whole one too."""
         cutting = self.firm.nature.max_bemerkung is not None
         for row in self.firm.rows(person):
-            told = MARKER.match(row["bemerkung"] or "")
-            value = row["tlf"] or (decoded(told[1]) if told else None)  # an emptied row still says whose it was
+            value = row["tlf"] or marked_value(row["bemerkung"])  # an emptied row still says whose it was
             if row != before.get(row["id"]) and value:
                 for text in {own_text(row["bemerkung"]), person.texts.get(row["id"], "") if cutting else ""}:
                     person.meant.setdefault(text, set()).add(canon(value))

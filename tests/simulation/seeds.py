@@ -29,6 +29,9 @@ SEEDS = (
     Seed(317, 50, "the witness's error: a record that shared its betnr has no agreement to be retyped by", 2),
     Seed(492, 50, "a value put back beside a remark that was written for another one, and no step said so", 2),
     Seed(610, 50, "people's error: a phone number typed into an emptied mail row", 2),
+    Seed(683, 50, "the witness's error: a number taken from EspoCRM while it was written to Advoware", 2),
+    Seed(702, 50, "the witness's error: what EspoCRM cannot hold took a number's row; that one stays in EspoCRM", 2),
+    Seed(729, 50, "the witness's error: a link leaves a kommKz as it is, and so does a new number in that row", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 

@@ -88,7 +88,7 @@ class Person:
     ``marks``: type, optOut and invalid of EspoCRM's items as people left them; ``crowded``: it has, or had, more
     numbers than EspoCRM holds; ``copied``: values of rows that came with another Beteiligten's markers; ``cut_texts``,
     ``cut_values``: what Advoware shortened and only a state store that was lost then could have mended, the own texts
-    whole by row, the values as they stand.
+    whole by row, the values as they stand; ``misfits``: rows whose kommKz was not the type's when all was agreed last.
     """
 
     number: int
@@ -113,6 +113,7 @@ class Person:
     copied: set[str] = field(default_factory=set)
     cut_texts: dict[int, str] = field(default_factory=dict)
     cut_values: set[str] = field(default_factory=set)
+    misfits: set[int] = field(default_factory=set)
     synced: bool = False
     drawn: int = 0
 
