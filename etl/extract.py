@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etl.errors import Gone, PersonError
+from etl.imports import begin_to_load_planner
 from etl.reading import Read, batches, overlapped
 from etl.rules.foreign import ASKING, Ours
 from etl.run import Look, Run
@@ -39,7 +40,7 @@ CHANGED_IN_ESPO = "changed in EspoCRM"
 CHANGED_IN_ADVO = "changed in Advoware"
 SYNCING_PATIENCE = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules.md §1)
 A_DAY = 86_400  # no clock is set back further than this without anybody looking
-BATCH = 50  # persons a transaction: little is read twice after a crash, few commits
+BATCH = 10  # persons a transaction: few commits, and the last answers wait for little once the network is through
 
 Person = Mapping[str, Any]
 
@@ -89,6 +90,8 @@ def note_modified(run: Run, listings: Sequence[Listing]) -> None:
     known = {one["entity_id"]: one for one in load_persons(run.store, [one.entity_id for one in listings])}
     saved = [one for one in listings if is_news(run, one, known.get(one.entity_id)) and one.betnr is not None]
     by_other = [one.entity_id for one in saved if one.modified_by != run.user_id]
+    if by_other:
+        begin_to_load_planner()
     with run.store.transaction():
         save_listings(run.store, listings, run.utcnow())
         mark_due(run.store, [one.entity_id for one in saved], SEEN_MODIFIED, run.utcnow())
