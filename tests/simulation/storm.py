@@ -20,7 +20,7 @@ UNTOLD = ("App/user", "Settings")
 
 @dataclass
 class Storm:
-    """The hooks of both systems and of the disk for one run."""
+    """The hooks of both systems and of the disk for one run. ``attended``: somebody looks at every request."""
 
     fate: Fate
     firm: Firm
@@ -44,6 +44,7 @@ class Storm:
     their_error: float = 0.0
     yesterday: dict[str, Any] = field(default_factory=dict)
     standing_still: Hit | None = None
+    attended: bool = False
 
     def begin(self, run: str, weather: Weather) -> None:
         """Let this weather be over the next run."""
@@ -130,6 +131,11 @@ class Storm:
 
     # Requests
 
+    def is_quiet(self, call: Call) -> bool:
+        """A read in calm weather, most of all requests: nothing strikes it, and it tells nobody anything new."""
+        nothing_new = not any(self.unread.values())
+        return self.weather.is_calm and call.method == "GET" and nothing_new and not self.attended
+
     def person_of(self, system: str, call: Call) -> Person | None:
         """Whom a request is about."""
         if call.path.endswith("/Note"):
@@ -147,6 +153,8 @@ class Storm:
                 self.point()
             elif self.disk.dead:
                 raise Killed
+            if self.is_quiet(call):
+                return None
             person = self.person_of(system, call)
             self.interfere(system, call, person, "before")
             base = self.name(system, call, person)
@@ -165,6 +173,8 @@ class Storm:
             if not call.is_login and not call.path.endswith(UNTOLD):
                 told = "?list" if call.path.endswith("CBeteiligte") else ""
                 self.tell(f"{system} {call.method} {call.path[-36:]}{told} {call.body} -> {answer.status}")
+            if self.is_quiet(call):
+                return None
             person = self.person_of(system, call)
             base = self.name(system, call, person)
             hit = self.hit(f"{base}/{self.seen[base]}", system, call, person, answer)

@@ -89,6 +89,7 @@ class Case:
             interfere(system, call, person, when)
 
         self.life.storm.interfere = watch  # type: ignore[method-assign]
+        self.life.storm.attended = True
 
     def sync(self, *, sweep: bool = False, power: bool = False) -> str:
         """One run; with ``power`` whoever ``dies`` in it takes along what was not synced."""
