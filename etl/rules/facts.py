@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Entries:
     """One entry a place: where it stands, whose it is, its channel and kommKz, what happened to it.
 
-    ``moves``: the baseline row no longer says what both sides show (spelling, type, row id), though there is nothing to
-    write. ``type_edit`` and ``marked`` are two of the facts.
+    ``moves``: the baseline row no longer says what both sides show (spelling, type, row id), or was only read off a
+    marker, though there is nothing to write. ``type_edit`` and ``marked`` are two of the facts.
     """
 
     places: Places
@@ -111,7 +111,7 @@ def unmarked_on_purpose(base: np.ndarray, row: np.ndarray, sides: Sides) -> np.n
 
 
 def moves(places: Places, komm_kz: np.ndarray, sides: Sides) -> np.ndarray:
-    """Whether the baseline row says something else than both sides show now."""
+    """Whether the baseline row says something else than both sides show now, or is only read off a marker yet."""
     base, row, item = places.base, places.row, places.item
     pairs = (
         ("espo_value", sides.items.words("value"), item),
@@ -119,7 +119,8 @@ def moves(places: Places, komm_kz: np.ndarray, sides: Sides) -> np.ndarray:
         ("advo_value", sides.rows.words("value"), row),
         ("row_id", sides.rows.words("row_id"), row),
     )
-    differs = take(sides.base["komm_id"], base) != take(sides.rows["komm_id"], row)
+    differs = take(sides.base["pseudo"], base, missing=False).astype(bool)
+    differs |= take(sides.base["komm_id"], base) != take(sides.rows["komm_id"], row)
     for agreed, shown, place in pairs:
         differs |= take(sides.base.words(agreed), base, missing="") != take(shown, place, missing="")
     differs |= take(sides.base.whole("komm_kz"), base) != komm_kz

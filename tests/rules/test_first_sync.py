@@ -107,6 +107,11 @@ now      x Office *        | 88001 0 x'        | m(x:1)
          a                 | 88002 0 a'        | m(a:4) privat
 plan     -
 """,
+    "letter for letter as the markers say, the pairs still enter the baseline": """
+person   espo_fingerprint=1111 advo_fingerprint=1111
+now      x Office *        | 88001 0 x         | m(x:1)
+plan     -
+""",
 }
 
 

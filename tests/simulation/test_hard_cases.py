@@ -325,6 +325,17 @@ def test_a_recovery_keeps_the_pair_it_leaves_alone() -> None:
             assert one.firm.advo.rows(BETNR) == rows
 
 
+def test_what_a_recovery_finds_letter_for_letter_as_we_wrote_it_is_agreed() -> None:
+    """Seed 731 of 50 persons: nothing entered the baseline, so a row emptied a day later was created again."""
+    with case({OFFICE: "Office", FAX: "Fax"}) as one:
+        one.life.lose_store()
+        one.sync()
+        with one.edited():
+            one.firm.advo.empty_row(BETNR, one.row("2000001")["id"])
+        one.rest()
+        assert one.espo == one.advo == {FAX}
+
+
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_recovery_puts_a_shortened_value_back_and_keeps_its_pair(killed: bool) -> None:  # noqa: FBT001
     """Seed 3037 of 8 persons: the marker said what was agreed, the value came back shortened, and its pair was lost."""
