@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulation.oracle import Sides, canon, edited, espo_can_hold, expected, is_relevant, own_text
+from tests.simulation.people import RETYPED_ELSEWHERE, SAVES
 from tests.simulation.told import query, texts_told, values_that_lost
 from tests.simulation.worlds import TYPE_OF, Firm, Person, marks_of
 
@@ -191,11 +192,12 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
     """One-sided edits have one right answer, and conflicts that EspoCRM wins too."""
     espo = edited(person.agreed.espo, frozenset(person.model["espo"]))
     advo = edited(person.agreed.advo, frozenset(person.model["advo"]))
-    both = {"espo", "advo"} <= person.edits
+    types = retyped(person)
+    both = "advo" in person.edits and ("espo" in person.edits or types)
     if not person.synced:
         person_keeps_everything(person, sides, lost if "meanwhile" in person.kinds else set())
         return
-    if both and (faulty or "meanwhile" in person.kinds or person.kinds & {"retype_item", "swap_items"}):
+    if both and (faulty or "meanwhile" in person.kinds or types):
         return
     if person.doubled or person.crowded or len(sides.espo) >= 9 or firm.nature.max_tlf:
         return
@@ -212,6 +214,12 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
     if whole:
         gone = advo.added - sides.advo
         claim("every value that loses is kept", gone <= lost, f"person{person.number}: {gone - lost}")
+
+
+def retyped(person: Person) -> bool:
+    """Whether a type is EspoCRM's change: given on this record, or on one that shares its number while it was saved."""
+    here, elsewhere = person.kinds & {"retype_item", "swap_items"}, RETYPED_ELSEWHERE in person.kinds
+    return bool(here or (elsewhere and person.kinds & SAVES))
 
 
 def person_keeps_everything(person: Person, sides: Sides, lost: set[str]) -> None:

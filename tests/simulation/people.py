@@ -21,6 +21,7 @@ from tests.simulation.worlds import FREE, KOMM_KZ, TYPES, Firm, Person, add_row,
 Json = dict[str, Any]
 MOST = 9
 OF_MAIL = 4  # kommKz of a mail address
+RETYPED_ELSEWHERE = "retyped elsewhere"  # what happens to a record by an edit of another one that shares its number
 PLAIN_NUMBER = re.compile(r"\+49\d+")
 
 
@@ -37,8 +38,10 @@ class People:
         actions = {"espo": IN_ESPO, "advo": IN_ADVO}[side or dice.choice(("espo", "advo"))]
         action = dice.choice(actions)
         before, rows = self.values(person), {row["id"]: row for row in self.firm.rows(person)}
+        types = self.types()
         told = action(self, person, dice)
         if told:
+            self.note_retyped(person, types)
             self.note(person, before)
             self.note_texts(person, rows)
             person.kinds.add(action.__name__)
@@ -62,6 +65,17 @@ class People:
                 person.added(side, value)
                 if after[side][value] > 1:
                     person.doubled.add(value)
+
+    def types(self) -> dict[str, str | None]:
+        """EspoCRM's types by number; of one that several records hold it keeps one."""
+        return {number: row.type for number, row in self.firm.espo.store.phones.rows.items()}
+
+    def note_retyped(self, person: Person, before: Mapping[str, str | None]) -> None:
+        """Remember whose numbers got another type by way of this person's record."""
+        retyped = {number for number, kind in self.types().items() if before.get(number, kind) != kind}
+        for other in self.firm.persons if retyped else ():
+            if other is not person and retyped & self.firm.espo.store.phones.held.get(other.entity_id, {}).keys():
+                other.kinds.add(RETYPED_ELSEWHERE)
 
     def note_texts(self, person: Person, before: Mapping[int, Json]) -> None:
         """Remember beside which values people's own texts stand on purpose; of a text that is cut the whole one too."""
@@ -331,3 +345,5 @@ IN_ADVO: tuple[Action, ...] = (
     People.respell_row, People.retext_row, People.wipe_remark, People.damage_marker, People.copy_row,
     People.double_row, People.fill_row, People.swap_rows, People.type_many,
 )  # fmt: skip
+SAVES = frozenset(action.__name__ for action in IN_ESPO)
+"""What makes a record modified by somebody else, so that types on it count (rules.md §3, Type changes)."""

@@ -32,7 +32,8 @@ SEEDS = (
     Seed(683, 50, "the witness's error: a number taken from EspoCRM while it was written to Advoware", 2),
     Seed(702, 50, "the witness's error: what EspoCRM cannot hold took a number's row; that one stays in EspoCRM", 2),
     Seed(729, 50, "the witness's error: a link leaves a kommKz as it is, and so does a new number in that row", 2),
-    Seed(731, 50, "a recovery agreed on nothing where all stood as the markers say: what was deleted later came back", 2),
+    Seed(731, 50, "a recovery agreed on nothing where all stood as the markers say: what was deleted came back", 2),
+    Seed(803, 50, "the witness's error: a shared number retyped on another record, while this one was saved", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 
