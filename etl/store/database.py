@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from etl.errors import StoreError
-from etl.store.light import Database
+from etl.store.light import as_database
 from etl.store.migrate import copy, migrate, refuse_foreign, refuse_outdated
 from etl.store.plain import plain_record
 from etl.store.schema import MIGRATIONS
@@ -22,6 +22,8 @@ from etl.store.trouble import Translating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from sqlite_utils import Database
 
 # Intent is journalled before its effect (rules.md §5), so that commit must survive a power loss. In WAL mode `normal`
 # may lose the latest commits, in their order and each as a whole; `full` keeps them and all before them. Measured:
@@ -36,9 +38,9 @@ NESTED = ("savepoint nested", "release nested", ("rollback to nested", "release 
 class Store:
     """An open state store. One thread's; a second thread opens its own."""
 
-    def __init__(self, path: Path, db: Database, *, durable: bool = False) -> None:
+    def __init__(self, path: Path, conn: sqlite3.Connection, *, durable: bool = False) -> None:
         self.path = path
-        self.db = db
+        self.conn = conn
         self.durable = durable
         self.still_ours: Callable[[], None] = lambda: None
 
@@ -61,23 +63,28 @@ class Store:
         path = Path(path)
         prepare_reading(path) if read_only else prepare_writing(path)
         with Translating(path):
-            db = connect(path, read_only=read_only, patience=patience)
+            conn = connect(path, read_only=read_only, patience=patience)
             try:
-                refuse_foreign(db, path, len(migrations))
+                refuse_foreign(conn, path, len(migrations))
                 if read_only:
-                    refuse_outdated(db, path, len(migrations))
+                    refuse_outdated(conn, path, len(migrations))
                 else:
-                    db.conn.execute("pragma journal_mode = wal")
-                    db.conn.execute(f"pragma synchronous = {LASTING if durable else FLEETING}")
-                    migrate(db, path, now, migrations)
+                    conn.execute("pragma journal_mode = wal")
+                    conn.execute(f"pragma synchronous = {LASTING if durable else FLEETING}")
+                    migrate(conn, path, now, migrations)
             except BaseException:
-                db.close()
+                conn.close()
                 raise
-        return cls(path, db, durable=durable)
+        return cls(path, conn, durable=durable)
+
+    @property
+    def db(self) -> Database:
+        """The file as sqlite-utils sees it, for questions about its tables and views."""
+        return as_database(self.conn)
 
     def close(self) -> None:
         """Close the file; what was not committed is gone."""
-        self.db.close()
+        self.conn.close()
 
     def __enter__(self) -> Self:
         """Give the open store to a ``with`` block, which closes it."""
@@ -95,17 +102,17 @@ class Store:
         Within ``only_while`` each asks first.
         """
         with Translating(self.path):
-            is_nested = self.db.conn.in_transaction
+            is_nested = self.conn.in_transaction
             begin, end, undo = NESTED if is_nested else OUTERMOST
-            self.db.conn.execute(begin)
+            self.conn.execute(begin)
             try:
                 if not is_nested:
                     self.still_ours()
                 yield
-                self.db.conn.execute(end)
+                self.conn.execute(end)
             except BaseException:
-                for statement in undo if self.db.conn.in_transaction else ():  # SQLite itself may have ended it
-                    self.db.conn.execute(statement)
+                for statement in undo if self.conn.in_transaction else ():  # SQLite itself may have ended it
+                    self.conn.execute(statement)
                 raise
 
     @contextmanager
@@ -116,16 +123,16 @@ class Store:
         never an intent: what then stands is what a crash before this commit would have left, which the next run reads,
         settles and plans.
         """
-        if not self.durable or self.db.conn.in_transaction:
+        if not self.durable or self.conn.in_transaction:
             with self.transaction():
                 yield
             return
-        self.db.conn.execute(f"pragma synchronous = {FOLLOWING}")
+        self.conn.execute(f"pragma synchronous = {FOLLOWING}")
         try:
             with self.transaction():
                 yield
         finally:
-            self.db.conn.execute(f"pragma synchronous = {LASTING}")
+            self.conn.execute(f"pragma synchronous = {LASTING}")
 
     @contextmanager
     def only_while(self, still_ours: Callable[[], None]) -> Iterator[None]:
@@ -143,36 +150,36 @@ class Store:
     def one_moment(self) -> Iterator[None]:
         """Let all queries of the block see the same moment, whatever others commit meanwhile; writes nothing."""
         with Translating(self.path):
-            if self.db.conn.in_transaction:
+            if self.conn.in_transaction:
                 yield
                 return
-            self.db.conn.execute("begin")
+            self.conn.execute("begin")
             try:
                 yield
             finally:
-                self.db.rollback()
+                self.conn.rollback()
 
     def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> int:
         """Run one statement and return how many rows it changed; committed at once outside a transaction."""
         with Translating(self.path):
-            return self.db.conn.execute(sql, plain_record(params or {})).rowcount
+            return self.conn.execute(sql, plain_record(params or {})).rowcount
 
     def execute_many(self, sql: str, records: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement for each record, all of them or none."""
         with self.transaction():
-            self.db.conn.executemany(sql, [plain_record(record) for record in records])
+            self.conn.executemany(sql, [plain_record(record) for record in records])
 
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return what a query answers, one dict a row."""
         with Translating(self.path):
-            answer = self.db.conn.execute(sql, plain_record(params or {}))
+            answer = self.conn.execute(sql, plain_record(params or {}))
             names = [column[0] for column in answer.description]
             return [dict(zip(names, row, strict=True)) for row in answer]
 
     def tuples(self, sql: str, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return what a query answers, one tuple a row: a third of the cost of ``rows`` where there are very many."""
         with Translating(self.path):
-            return self.db.conn.execute(sql, plain_record(params or {})).fetchall()
+            return self.conn.execute(sql, plain_record(params or {})).fetchall()
 
     def value(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  the query knows
         """Return the first column of the first row, None when there is none."""
@@ -202,7 +209,7 @@ class Store:
         path = Path(path)
         try:
             with Translating(path):
-                copy(self.db, path)
+                copy(self.conn, path)
         except OSError as error:
             raise StoreError(f"The backup {path} cannot be written ({error.strerror}); check the folder.") from error
 
@@ -233,8 +240,8 @@ def make_private(path: Path) -> None:
         path.chmod(0o600)
 
 
-def connect(path: Path, *, read_only: bool, patience: float) -> Database:
-    """Open the file without touching its contents; no driver and no plugin changes anything unasked."""
+def connect(path: Path, *, read_only: bool, patience: float) -> sqlite3.Connection:
+    """Open the file without touching its contents; the driver changes nothing unasked."""
     connection = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}",
         uri=True,
@@ -242,4 +249,4 @@ def connect(path: Path, *, read_only: bool, patience: float) -> Database:
         isolation_level=None,
     )
     connection.execute("pragma foreign_keys = on")
-    return Database(connection, execute_plugins=False)
+    return connection

@@ -1,12 +1,23 @@
-"""sqlite-utils without pandas: a command that only looks answers in half the time.
+"""sqlite-utils, where it is needed, and without pandas: a command that only looks answers in half the time.
 
-sqlite-utils imports pandas and numpy where they are installed, to guess column types from frames. Our tables are
-declared, and frames reach them as plain records (``plain.py``), so for its own import both are made invisible.
+sqlite-utils takes a tenth of a second to import, and would import pandas and numpy where they are installed, to guess
+column types from frames. Our tables are declared, and frames reach them as plain records (``plain.py``).
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from etl.imports import invisible
 
-with invisible("pandas", "numpy"):
-    from sqlite_utils import Database as Database  # noqa: PLC0414 - offered to the rest of the store
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sqlite_utils import Database
+
+
+def as_database(connection: sqlite3.Connection) -> Database:
+    """Return the connection as sqlite-utils' database; no plugin changes anything unasked."""
+    with invisible("pandas", "numpy"):
+        from sqlite_utils import Database  # noqa: PLC0415 - see above
+    return Database(connection, execute_plugins=False)

@@ -8,28 +8,27 @@ import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from etl.errors import StoreError
+from etl.store.light import as_database
 from etl.store.schema import MIGRATIONS
 from etl.store.views import VIEWS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from etl.store.light import Database
-
 APPLICATION_ID: Final = 0x4144564F
 """``ADVO`` in the file's header: tells our file from any other SQLite file."""
 
 
-def version_of(db: Database) -> int:
+def version_of(conn: sqlite3.Connection) -> int:
     """Return the schema version of the file, 0 for a new one."""
-    return int(db.conn.execute("pragma user_version").fetchone()[0])
+    return int(conn.execute("pragma user_version").fetchone()[0])
 
 
-def refuse_foreign(db: Database, path: Path, known: int) -> None:
+def refuse_foreign(conn: sqlite3.Connection, path: Path, known: int) -> None:
     """Raise StoreError for a file that is another program's, or newer than this program."""
-    version = version_of(db)
-    mark = int(db.conn.execute("pragma application_id").fetchone()[0])
-    if mark != APPLICATION_ID and (version or db.table_names()):
+    version = version_of(conn)
+    mark = int(conn.execute("pragma application_id").fetchone()[0])
+    if mark != APPLICATION_ID and (version or as_database(conn).table_names()):
         raise StoreError(f"{path} is an SQLite file of another program; set state.path to a file of its own.")
     if version > known:
         raise StoreError(
@@ -38,9 +37,9 @@ def refuse_foreign(db: Database, path: Path, known: int) -> None:
         )
 
 
-def refuse_outdated(db: Database, path: Path, known: int) -> None:
+def refuse_outdated(conn: sqlite3.Connection, path: Path, known: int) -> None:
     """Raise StoreError when reading alone cannot do, because the file would have to be migrated first."""
-    version = version_of(db)
+    version = version_of(conn)
     if version < known:
         raise StoreError(
             f"The state store {path} has version {version}, this program needs {known}: "
@@ -48,29 +47,29 @@ def refuse_outdated(db: Database, path: Path, known: int) -> None:
         )
 
 
-def migrate(db: Database, path: Path, now: str, migrations: tuple[str, ...] = MIGRATIONS) -> None:
+def migrate(conn: sqlite3.Connection, path: Path, now: str, migrations: tuple[str, ...] = MIGRATIONS) -> None:
     """Carry out the migrations the file still lacks; a store that is in use is copied next to it first."""
-    before = version_of(db)
+    before = version_of(conn)
     if 0 < before < len(migrations):
-        copy(db, path.with_name(f"{path.name}.v{before}.{re.sub(r'[^0-9]', '', now)}"))
+        copy(conn, path.with_name(f"{path.name}.v{before}.{re.sub(r'[^0-9]', '', now)}"))
     for version in range(before + 1, len(migrations) + 1):
-        step(db, version, migrations)
+        step(conn, version, migrations)
 
 
-def step(db: Database, version: int, migrations: tuple[str, ...]) -> None:
+def step(conn: sqlite3.Connection, version: int, migrations: tuple[str, ...]) -> None:
     """Lead from ``version`` - 1 to ``version`` in one transaction, unless another process just did."""
-    db.conn.execute("begin immediate")
+    conn.execute("begin immediate")
     try:
-        if version_of(db) < version:
-            drop_views(db)
+        if version_of(conn) < version:
+            drop_views(conn)
             for statement in statements(migrations[version - 1]):
-                db.conn.execute(statement)
-            create_views(db, complete=version == len(migrations))
-            db.conn.execute(f"pragma application_id = {APPLICATION_ID}")
-            db.conn.execute(f"pragma user_version = {version}")
-        db.conn.execute("commit")
+                conn.execute(statement)
+            create_views(conn, complete=version == len(migrations))
+            conn.execute(f"pragma application_id = {APPLICATION_ID}")
+            conn.execute(f"pragma user_version = {version}")
+        conn.execute("commit")
     except BaseException:
-        db.rollback()
+        conn.rollback()
         raise
 
 
@@ -79,26 +78,26 @@ def statements(script: str) -> list[str]:
     return [one for one in script.split(";\n") if one.strip()]
 
 
-def drop_views(db: Database) -> None:
+def drop_views(conn: sqlite3.Connection) -> None:
     """Take all views away, so that no migration trips over one that reads a table it changes."""
-    for name in db.view_names():
-        db.execute(f"drop view [{name}]")
+    for name in as_database(conn).view_names():
+        conn.execute(f"drop view [{name}]")
 
 
-def create_views(db: Database, *, complete: bool) -> None:
+def create_views(conn: sqlite3.Connection, *, complete: bool) -> None:
     """Create this program's views once the tables are ``complete``: earlier versions lack what they read."""
     for name, select in VIEWS.items() if complete else ():
-        db.create_view(name, select.strip())
+        as_database(conn).create_view(name, select.strip())
 
 
-def copy(db: Database, target: Path) -> None:
+def copy(conn: sqlite3.Connection, target: Path) -> None:
     """Write a consistent copy of the whole store to ``target``, mode 0600, never leaving half a copy there."""
     partial = target.with_name(f"{target.name}.part")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     destination = sqlite3.connect(partial)
     try:
-        db.conn.backup(destination)
+        conn.backup(destination)
         # A copy is one file: it must not need the -wal beside it.
         destination.execute("pragma journal_mode = delete")
     finally:

@@ -71,7 +71,7 @@ class ReadOnly(Database):  # type: ignore[misc]  # Datasette ships no types
         """A read-only connection, each thread its own; StoreError when writing is asked for."""
         if write:
             raise StoreError("The state store is open for reading only.")
-        connection = connect(Path(self.path), read_only=True, patience=10).conn
+        connection = connect(Path(self.path), read_only=True, patience=10)
         connection.execute("pragma query_only = on")
         return connection
 

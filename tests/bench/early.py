@@ -95,7 +95,7 @@ class Ours:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        store.db.conn.executemany(
+        store.conn.executemany(
             "insert into persons (entity_id, betnr, status, advo_seen_at) values (?, ?, 'clean', ?)",
             [(f"{one:017x}", one, told(one * RUN / BUDGET - PERSONS * RUN / BUDGET)) for one in range(PERSONS)],
         )
@@ -108,7 +108,7 @@ class Ours:
         """So many were seen, those two sets having changed on either side."""
         columns = {"advo_seen_at": seen, "espo_changed_at": espocrm, "advo_changed_at": advoware}
         for column, persons in columns.items():
-            self.store.db.conn.executemany(
+            self.store.conn.executemany(
                 f"update persons set {column} = ? where betnr = ?", [(told(now), one) for one in persons]
             )
 

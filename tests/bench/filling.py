@@ -78,7 +78,7 @@ def save(store: Store, people: Sequence[Stored]) -> None:
 
 def save_records(store: Store, table: str, records: Sequence[Record]) -> None:
     """Past ``execute_many``: everything here is plain already, and there are millions."""
-    store.db.conn.executemany(insert(table, list(records[0])), records)
+    store.conn.executemany(insert(table, list(records[0])), records)
 
 
 def stored(number: int, edited_every: int = 0) -> Stored:

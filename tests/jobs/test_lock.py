@@ -246,7 +246,7 @@ def test_the_heartbeat_notices_that_the_lease_was_taken(store: Store) -> None:
 
 def test_the_heartbeat_survives_a_store_that_fails_for_a_while(store: Store, path: Path, tmp_path: Path) -> None:
     lease = Host(p1="monday").acquire(store, 1)
-    elsewhere = Store(tmp_path, store.db)
+    elsewhere = Store(tmp_path, store.conn)
     lease.store = elsewhere
     beats = Beats(NOW, "2026-08-30 10:00:30", SOON)
     Heartbeat(lease, clock=beats.clock, wait=beats.wait).beat()
@@ -260,7 +260,7 @@ def test_the_heartbeat_survives_a_store_that_fails_for_a_while(store: Store, pat
 
 def test_a_lease_that_could_not_be_renewed_until_it_expired_is_lost(store: Store, tmp_path: Path) -> None:
     lease = Host(p1="monday").acquire(store, 1)
-    lease.store = Store(tmp_path, store.db)
+    lease.store = Store(tmp_path, store.conn)
     beats = Beats(NOW, SOON, EXPIRY, LATE)
     Heartbeat(lease, clock=beats.clock, wait=beats.wait).beat()
     assert lease.lost

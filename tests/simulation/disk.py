@@ -13,8 +13,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlite_utils import Database
-
 from etl.store import database
 
 
@@ -91,7 +89,7 @@ def under(disk: Disk) -> Iterator[None]:
 
     Watched.disk = disk
 
-    def connect(path: Path, *, read_only: bool, patience: float) -> Database:
+    def connect(path: Path, *, read_only: bool, patience: float) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}",
             uri=True,
@@ -102,7 +100,7 @@ def under(disk: Disk) -> Iterator[None]:
         connection.path = path
         disk.connections += 1
         connection.execute("pragma foreign_keys = on")
-        return Database(connection, execute_plugins=False)
+        return connection
 
     real = database.connect
     database.connect = connect

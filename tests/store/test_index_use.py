@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from etl.store.light import Database
 
 PARTIAL = ("holds_open", "left_alone_held_back", "persons_by_advo_look", "persons_changed", "runs_unfinished")
 """Indexes of few rows, or of which a run reads only the first."""
@@ -37,9 +36,9 @@ def test_a_run_that_finds_nothing_reads_no_table_as_a_whole(tmp_path: Path, monk
     asked: set[str] = set()
     connect = database.connect
 
-    def traced(path: Path, *, read_only: bool, patience: float) -> Database:
+    def traced(path: Path, *, read_only: bool, patience: float) -> sqlite3.Connection:
         opened = connect(path, read_only=read_only, patience=patience)
-        opened.conn.set_trace_callback(asked.add)
+        opened.set_trace_callback(asked.add)
         return opened
 
     monkeypatch.setattr(database, "connect", traced)
