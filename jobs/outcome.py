@@ -6,6 +6,7 @@ import os
 import socket
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -37,12 +38,18 @@ class Done:
     advo_calls: Counter[str] = field(default_factory=Counter)
 
 
+@cache
+def this_version() -> str:
+    """The version that is installed, read once."""
+    return version("advosync")
+
+
 def started(order: Order) -> int:
     """Write the row in ``runs`` and return its number."""
     return start_run(
         order.store,
         now=order.world.now(),
-        version=version("advosync"),
+        version=this_version(),
         trigger=order.options.kind,
         direction=order.direction,
         scope=order.scope,

@@ -35,7 +35,7 @@ from tests.simulation.invariants import Excuses, Violation, after_a_step, at_res
 from tests.simulation.oracle import canon, espo_can_hold, own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
-from tests.simulation.told import query, steps_of, texts_told, unmended, values_that_lost
+from tests.simulation.told import let_go, query, steps_of, texts_told, unmended, values_that_lost
 from tests.simulation.wire import short_wires
 from tests.simulation.witness import Witness
 from tests.simulation.worlds import START, Firm, Moment, Nature, Person, build, marks_of
@@ -48,6 +48,7 @@ SAMPLED = 0.15  # how often a run on the way to rest is planned first
 RARE = 0.06  # how often something happens to a whole record
 POWER = 0.3  # how often it is not the process alone that dies
 ENOUGH = 16  # runs after which everybody must be at rest
+STORE = "state.db"
 GONE = "what was not synced is gone"
 SHM = Path("/dev/shm")  # noqa: S108  memory instead of a disk, private folders in it
 
@@ -72,7 +73,7 @@ class Life:
         self.disk = Disk()
         self.storm = Storm(self.fate, self.firm, self.people, self.disk, self.trace.append, self.another_run)
         self.firm.espo.clock = self.firm.espo.store.clock = self.their_time
-        self.path = self.folder / "state.db"
+        self.path = self.folder / STORE
         self.witness = Witness(self.firm, self.path)
         self.storm.watch = self.witness.saw
         base = section("http://crm.test", self.firm.advo.address)
@@ -201,15 +202,16 @@ class Life:
 
     # To rest
 
-    def come_to_rest(self, *, sweeps: bool = False) -> None:
+    def come_to_rest(self, *, sweeps: bool = False, sampled: float = SAMPLED) -> None:
         """Calm runs until one writes nothing and nobody is due; then a sweep must find nothing they missed.
 
-        With ``sweeps`` every run looks at everybody, so that one that writes nothing tells.
+        A share of them, ``sampled``, is planned first and must write what the plan said. With ``sweeps`` every run
+        looks at everybody, so that one that writes nothing tells.
         """
         sweeps = sweeps or any(person.kinds & UNSEEN for person in self.firm.persons)
         for number in range(ENOUGH):
             self.firm.clock.advance(26 * 3600 if number % 6 == 5 else 600)
-            planned = self.path.exists() and self.fate.dice(f"plan{self.runs}").random() < SAMPLED
+            planned = self.path.exists() and self.fate.dice(f"plan{self.runs}").random() < sampled
             ended = self.step_as_planned(sweep=sweeps) if planned else self.step(sweep=sweeps)
             quiet = ended == "done" and not self.writes and not self.waiting()
             held = self.approve()
@@ -251,6 +253,7 @@ class Life:
 
     def put_back(self, stored: bytes | None) -> None:
         """Put a file in the place of the state store, or nothing."""
+        let_go(self.path)
         for name in ("state.db", "state.db-wal", "state.db-shm"):
             (self.folder / name).unlink(missing_ok=True)
         if stored is not None:
@@ -419,4 +422,5 @@ def a_life(
         with under(life.disk), short_wires():
             yield life
     finally:
+        let_go(folder / STORE)
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from tests.simulation.oracle import canon
@@ -12,10 +11,21 @@ from tests.simulation.oracle import canon
 KEPT = re.compile(r'; the remark "(.*)" is kept', re.DOTALL)
 
 
+LOOKED_AT: dict[Path, sqlite3.Connection] = {}
+"""A file stays open until it is let go: opening one reads the whole schema."""
+
+
 def query(path: Path, sql: str) -> list[tuple[object, ...]]:
     """The answer to a question."""
-    with closing(sqlite3.connect(path)) as db:
-        return list(db.execute(sql))
+    if path not in LOOKED_AT:
+        LOOKED_AT[path] = sqlite3.connect(path, check_same_thread=False)  # a server's threads ask one at a time
+    return LOOKED_AT[path].execute(sql).fetchall()
+
+
+def let_go(path: Path) -> None:
+    """Look at the file no more: another one comes in its place, or none."""
+    if path in LOOKED_AT:
+        LOOKED_AT.pop(path).close()
 
 
 def values_that_lost(path: Path) -> dict[str, set[str]]:

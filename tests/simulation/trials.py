@@ -12,6 +12,7 @@ from tests.simulation.history import Life, Past, a_life
 from tests.simulation.memory import remembered_plans
 from tests.simulation.worlds import Nature
 
+SELDOM = 0.03  # how often a run is planned first: whole worlds see to that
 MOST_RUNS = 4  # in which a fault may strike before it counts as one that never came
 
 
@@ -55,7 +56,7 @@ def beginning(life: Life, *, later: bool) -> Past | Tried:
     """Live up to where a fault is to strike; what was wrong, if anything was."""
     try:
         if later:
-            life.come_to_rest()
+            life.come_to_rest(sampled=SELDOM)
             life.edit_all("edits", share=1.0)
     except Exception as wrong:  # noqa: BLE001 - the engine's own errors are as bad as a broken promise
         return Tried(struck=True, wrong=wrong, trace=tuple(life.trace))
@@ -81,7 +82,7 @@ def lived(life: Life, fault: str, *, later: bool) -> None:
         struck(life, fault, later=later)
         if life.storm.struck[fault] or one.moment is Moment.NATURE:
             break
-    life.come_to_rest(sweeps=one.unseen)
+    life.come_to_rest(sweeps=one.unseen, sampled=SELDOM)
 
 
 def struck(life: Life, fault: str, *, later: bool) -> None:
