@@ -92,6 +92,7 @@ def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, t
         person.items,
         first_sync=person.first_sync,
         recovery=person.recovery,
+        vanished_from=person.vanished_from,
         again=held_beside_steps(decided, decisions) or any(
             one.again or (one.entry.type_edit and one.entry.variant is Variant.VAR6) for one in decided if one.active
         ),

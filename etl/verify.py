@@ -224,8 +224,13 @@ def left_records(betnr: int, left: Iterable[Left]) -> list[dict[str, Any]]:
     ]
 
 
-def finish_person(run: Run, entity_id: str, fingerprint: str, *, at_rest: bool) -> None:
-    """The person's own columns after a success; the fingerprint only when everything read as foreseen."""
+def finish_person(
+    run: Run, entity_id: str, fingerprint: str, *, at_rest: bool, vanished_from: Side | None = None
+) -> None:
+    """The person's own columns after a success; the fingerprint only when everything read as foreseen.
+
+    ``vanished_from``: the side that shows no known entry and of which nothing was written; nobody waits for it again.
+    """
     columns: dict[str, Any] = {
         "status": "clean",
         "last_sync_at": run.utcnow(),
@@ -233,7 +238,7 @@ def finish_person(run: Run, entity_id: str, fingerprint: str, *, at_rest: bool) 
         "retry_count": 0,
         "next_retry_at": None,
         "auto_reset_at": None,
-        "waiting_side": None,
+        "waiting_side": vanished_from,
     }
     if at_rest:
         columns["fingerprint"] = fingerprint
@@ -259,7 +264,8 @@ def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
             run.tally.left_alone += len(saved.plan.left)
             set_decision_state(run.store, saved.decision_ids, "done")
         settle(run.store, entity_id)
-        finish_person(run, entity_id, fingerprint, at_rest=at_rest)
+        vanished_from = saved.plan.vanished_from if saved is not None else None
+        finish_person(run, entity_id, fingerprint, at_rest=at_rest, vanished_from=vanished_from)
         if not at_rest:
             save_look(run, espo, look.advo)
             mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)

@@ -184,6 +184,7 @@ class PersonFacts:
     first_sync: bool
     recovery: bool = False
     trusted: bool = False
+    vanished_from: Side | None = None
     waits_for: Side | None = None
     items: tuple[Item, ...] = ()
     slots: tuple[RowSeen, ...] = ()

@@ -57,13 +57,15 @@ class PeopleOf:
         for number, person in zip(self._touched.tolist(), self._persons, strict=True):
             mine, rows, items = entries_of.get(number, []), rows_of.get(number, []), items_of.get(number, [])
             mine += [spare_entry(row, mine) for place, row in rows if spare[place]]
+            vanished = vanished_from(mine)
             facts = PersonFacts(
                 person["entity_id"],
                 person["betnr"],
                 first_sync=person["first_sync"],
                 recovery=person["recovery"],
                 trusted=person["trusted"],
-                waits_for=waits_for(person, mine),
+                vanished_from=vanished,
+                waits_for=waits_for(person, vanished),
                 items=tuple(item.item for _, item in items),
                 slots=tuple(row for _, row in rows),
                 left=tuple(self._left.get(person["entity_id"], ())),
@@ -128,13 +130,13 @@ def spare_entry(row: RowSeen, entries: Sequence[Entry]) -> Entry:
     )
 
 
-def waits_for(person: Mapping[str, Any], entries: Sequence[Entry]) -> Side | None:
-    """The side from which all known entries vanished, unless the last run saw the same (rules.md §1, Completeness).
+def vanished_from(entries: Sequence[Entry]) -> Side | None:
+    """The side that shows none of the known entries any more (rules.md §1, Completeness).
 
-    A new entry beside them is no reason not to wait. Where they are gone from EspoCRM as well, Advoware is waited for
-    if it shows no row at all: rows that one run is not shown may return, and once forgotten they would be new and bring
-    back what was deleted. What two runs in a row do not find on either side is forgotten; a row that returns later is
-    new, since nobody can tell it from one a person typed in.
+    A new entry beside them changes nothing. Where they are gone from EspoCRM as well, it is Advoware if that shows no
+    row at all: rows that one run is not shown may return, and once forgotten they would be new and bring back what was
+    deleted. What two runs in a row do not find on either side is forgotten; a row that returns later is new, since
+    nobody can tell it from one a person typed in.
     """
     known = [entry for entry in entries if entry.base is not None]
     has_items = any(entry.item is not None for entry in known)
@@ -142,5 +144,9 @@ def waits_for(person: Mapping[str, Any], entries: Sequence[Entry]) -> Side | Non
     nowhere = not has_items and not has_rows
     if not known or (has_items and has_rows) or (nowhere and any(entry.row is not None for entry in entries)):
         return None
-    side = Side.ESPO if has_rows else Side.ADVO
-    return None if person["waiting_side"] == side.value else side
+    return Side.ESPO if has_rows else Side.ADVO
+
+
+def waits_for(person: Mapping[str, Any], side: Side | None) -> Side | None:
+    """The side to wait for: the one from which all vanished, unless the last look saw the same."""
+    return None if side is None or person["waiting_side"] == side.value else side

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PersonPlan:
-    """What a run would do for one person. ``again``: it stays due, because more is left for the next plan."""
+    """What a run would do for one person. ``again``: it stays due, because more is left for the next plan.
+
+    ``vanished_from``: a side that shows no known entry any more; ``waits_for``: the same, seen for the first time.
+    """
 
     entity_id: str
     betnr: int
@@ -25,6 +28,7 @@ class PersonPlan:
     items: tuple[Item, ...]
     first_sync: bool = False
     recovery: bool = False
+    vanished_from: Side | None = None
     waits_for: Side | None = None
     again: bool = False
 

@@ -39,6 +39,7 @@ class Case:
         self.firm.espo.add_person(
             "Anna Muster", BETNR, phones=list(phones.items()), mails=mails, entity_id=self.entity_id
         )
+        self.person.model = {"espo": self.espo, "advo": self.advo}
         life.firm.persons.append(self.person)
         life.firm.clock.advance(60)
         life.come_to_rest()
@@ -434,6 +435,18 @@ def test_an_edit_while_a_person_waits() -> None:
         one.set_items((FAX, "Fax"))
         one.rest()
         assert one.espo == one.advo == {FAX}
+
+
+def test_a_person_whose_deletions_a_direction_holds_back_waits_once() -> None:
+    """Seed 999 of 50 persons: every second look waited again for what the one before had held back."""
+    nature = Nature(persons=0, direction="to_espocrm")
+    with case({OFFICE: "Office"}, rows={"0511 2000001": "eins"}, nature=nature) as one:
+        one.set_items()
+        one.rest()
+        for _ in range(2):
+            one.sync(sweep=True)
+            assert not one.life.waiting()
+        assert (one.espo, one.advo) == (set(), {OFFICE})
 
 
 @pytest.mark.parametrize("point", range(2, 30, 6))
