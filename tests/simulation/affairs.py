@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from tests.simulation.oracle import entries_of_rows, marked_value, own_text
+from tests.simulation.oracle import canon, entries_of_rows, marked_value, own_text, shortened
 from tests.simulation.worlds import Firm, Person, add_row
 
 BEYOND = 100_000  # what the other Beteiligte of a person adds to its number
@@ -33,6 +33,7 @@ def begin_anew(firm: Firm, person: Person) -> None:
     """What stands on both sides now is what a first sync will find.
 
     A row whose own marker says that EspoCRM had its value tells, where it is not there any more, that people took it.
+    One that shows the beginning only was to be mended, by what was known of the Beteiligten the record was linked to.
     """
     sides, rows = firm.sides(person), firm.rows(person)
     taken = {marked_value(row["bemerkung"]) for row in rows} & (sides.advo - sides.espo)
@@ -45,6 +46,7 @@ def begin_anew(firm: Firm, person: Person) -> None:
     person.texts = {row["id"]: own_text(row["bemerkung"]) for row in rows if own_text(row["bemerkung"])}
     for row in rows:
         person.meant.setdefault(own_text(row["bemerkung"]), set()).update(Counter(entries_of_rows([row])))
+        person.cut_values |= {canon(row["tlf"])} if shortened(row, firm.nature.max_tlf) else set()
 
 
 def relink(firm: Firm, person: Person, dice: Random) -> str | None:

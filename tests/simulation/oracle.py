@@ -63,6 +63,13 @@ def marked_value(remark: str | None) -> str | None:
     return canon(value) if value else None
 
 
+def shortened(row: Mapping[str, Any], most: int | None) -> str | None:
+    """The value of which a row shows the first ``most`` letters only, as its marker says; None where it is whole."""
+    told = MARKER.match(row["bemerkung"] or "")
+    value = decoded(told[1]) if most and told else None
+    return value if value and len(value) > (most or 0) and row["tlf"] == value[:most] else None
+
+
 def is_relevant(value: str | None) -> bool:
     """Whether a row is an entry the sync has to do with."""
     return bool(value and value.strip()) and not str(value).startswith(FOREIGN)

@@ -35,6 +35,7 @@ SEEDS = (
     Seed(731, 50, "a recovery agreed on nothing where all stood as the markers say: what was deleted came back", 2),
     Seed(803, 50, "the witness's error: a shared number retyped on another record, while this one was saved", 2),
     Seed(999, 50, "every second look waited once more for what had vanished and a direction held back", 2),
+    Seed(998, 50, "the witness's error: a record linked elsewhere while a shortened value waits to be put back", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 

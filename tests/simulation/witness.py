@@ -13,7 +13,7 @@ from typing import Any
 
 from jobs.sandbox.simulator import Call
 from tests.simulation.invariants import Violation
-from tests.simulation.oracle import MARKER, canon, decoded, is_relevant, own_text
+from tests.simulation.oracle import MARKER, canon, decoded, is_relevant, own_text, shortened
 from tests.simulation.told import values_that_lost
 from tests.simulation.worlds import Firm, Person
 
@@ -100,15 +100,10 @@ class Witness:
         if value and not row["tlf"]:
             yield from filled(person, row, remark)
         others = {canon(one["tlf"]) for one in rows.values() if one is not row and is_relevant(one["tlf"])}
-        others |= {canon(whole) for one in rows.values() if (whole := self.shortened(one))}  # it is put back at once
+        most = self.firm.nature.max_tlf
+        others |= {canon(whole) for one in rows.values() if (whole := shortened(one, most))}  # it is put back at once
         if is_relevant(row["tlf"]) and canon(row["tlf"]) not in {canon(value), *others}:
             yield from self.takes(person, canon(row["tlf"]), unread)
-
-    def shortened(self, row: Json) -> str | None:
-        """The value of which a row shows the beginning only, as its marker says; None where it is whole."""
-        most, told = self.firm.nature.max_tlf, MARKER.match(row["bemerkung"] or "")
-        value = decoded(told[1]) if most and told else None
-        return value if value and len(value) > (most or 0) and row["tlf"] == value[:most] else None
 
     def marker_of(self, person: Person, remark: str, stood: set[str], unread: set[str]) -> Iterator[Violation]:
         """The value a marker speaks of is in EspoCRM, unless the row had this marker before."""
