@@ -18,6 +18,7 @@ from etl.rules.canonical import canonical
 from etl.rules.items import espo_key
 from etl.rules.marker import MarkerKind, decode
 from etl.rules.mending import interrupted, mending, shortened, text_cut
+from etl.rules.pairs import typed_meanwhile
 from etl.rules.variants import Variant
 from etl.store.baseline import BASELINE_COLUMNS, BASELINE_KEY, drop_baseline, save_baseline
 from etl.store.conflicts import drop_conflicts
@@ -166,12 +167,20 @@ def take_in(
         save_baseline(run.store, [retyped], run.utcnow())
         return
     drop_baseline(run.store, decision["entity_id"], decision["drops"])
-    if decision["foreseen"] is not None:
+    if decision["foreseen"] is not None and not any(holds_it_too(run, change, advo) for change in own):
         komm_id: Any = decision["foreseen"]["komm_id"] or next(
             (change["komm_id"] for change in own if change["komm_id"]), None
         )
         on_purpose = {"unmarked": True, "remark": unmarked[komm_id]} if komm_id in unmarked else {}
         save_baseline(run.store, [{**decision["foreseen"], "komm_id": komm_id, **on_purpose}], run.utcnow())
+
+
+def holds_it_too(run: Run, change: Change, advo: AdvoPerson) -> bool:
+    """Whether a row that was not there when it was planned holds the value this creation wrote."""
+    if change["action"] != "create":
+        return False
+    known = {*(change["before"] or {}).get("komm_ids", ()), change["komm_id"]}
+    return typed_meanwhile(advo.rows, known, Channel(change["channel"]), change["new_value"], run.policy.region)
 
 
 def keep_recovered(run: Run, decision: Change) -> None:

@@ -14,12 +14,12 @@ from etl.guard import Saved, baseline_record
 from etl.notes import note_conflicts
 from etl.readback import ReadBack, Written, mended_readings, put_back, read_back, without_marker
 from etl.records import EspoRecord, Row, Side
-from etl.rules.canonical import canonical
 from etl.rules.entry import Decision, Left
 from etl.rules.items import same_items
 from etl.rules.marker import decode
 from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, TOO_LONG, TOUCHED, Reading
 from etl.rules.observed import fingerprint_of, row_records
+from etl.rules.pairs import typed_meanwhile
 from etl.rules.writes import pair_of_marker
 from etl.snapshot import save_look
 from etl.status import renew_status
@@ -161,7 +161,7 @@ def move_baseline(
         return
     drop_baseline(run.store, saved.plan.entity_id, decision.drops)
     pair = decision.pair
-    if pair is None or (pair.komm_id is None and typed_meanwhile(run, saved, own[0], found)):
+    if pair is None or (pair.komm_id is None and holds_it_too(run, saved, own[0], found)):
         return
     komm_id = pair.komm_id if pair.komm_id is not None else own[0].komm_id
     without = any(
@@ -175,15 +175,10 @@ def move_baseline(
     save_baseline(run.store, [record], run.utcnow())
 
 
-def typed_meanwhile(run: Run, saved: Saved, made: Written, found: Mapping[int, Row]) -> bool:
-    """Whether a row we did not know of holds the value we just created: it is the pair then, and ours the leftover."""
+def holds_it_too(run: Run, saved: Saved, made: Written, found: Mapping[int, Row]) -> bool:
+    """Whether a row we did not know of holds the value we just created."""
     known = {row.komm_id for row in run.looks[saved.plan.entity_id].rows} | {made.komm_id}
-    key = canonical(made.step.channel, made.step.new_value, run.policy.region)
-    return any(
-        canonical(made.step.channel, row.value, run.policy.region) == key
-        for row in found.values()
-        if row.komm_id not in known
-    )
+    return typed_meanwhile(found.values(), known, made.step.channel, made.step.new_value, run.policy.region)
 
 
 def refused_marker(decision: Decision, own: Sequence[Written]) -> bool:

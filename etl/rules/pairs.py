@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from etl.records import Side
+from etl.rules.canonical import canonical
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import NONE, Entry, Left
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterable, Sequence
+
+    from etl.records import Channel, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +138,11 @@ def held_if_twice(one: Decided, everything: Sequence[Decided]) -> Decided:
         one.entry.row.komm_id,
     )
     return replace(one, verdict=Verdict.HOLD, left=note)
+
+
+def typed_meanwhile(
+    rows: Iterable[Row], known: Container[int], channel: Channel, value: str | None, region: str
+) -> bool:
+    """Whether a row not ``known`` when we made one for this value holds it too: it is the pair, ours the leftover."""
+    key = canonical(channel, value, region)
+    return any(row.komm_id not in known and canonical(channel, row.value, region) == key for row in rows)

@@ -55,5 +55,6 @@ TRIALS = (
     TrialSeed("409", "later", 0, "a fingerprint that could not be written was written by the next sweep only"),
     TrialSeed("rows missing in a GET", "first", 0, "a row that one GET hid was made once more, and both rows stayed"),
     TrialSeed("rows missing in a GET", "first", 14, "so they did where the row shown again cannot hold our marker"),
+    TrialSeed("rows missing in a GET", "first", 96, "and so where another write was refused and all planned again"),
     TrialSeed("rows missing in a GET", "later", 12, "the verifying GET hid a row whose remark was cut: text was lost"),
 )

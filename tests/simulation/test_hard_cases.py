@@ -176,8 +176,9 @@ def test_an_array_put_that_never_arrived_is_made_again() -> None:
         assert one.espo == one.advo == {OFFICE, MOBILE}
 
 
-def test_a_number_typed_into_advoware_while_we_create_it_there() -> None:
-    """The person's row becomes the pair and keeps its text; ours becomes a slot."""
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_number_typed_into_advoware_while_we_create_it_there(killed: bool) -> None:  # noqa: FBT001
+    """The person's row becomes the pair and keeps its text; ours becomes a slot, whoever reads it back."""
     with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
         one.set_items((OFFICE, "Office"), (HOME, "Home"))
 
@@ -186,6 +187,8 @@ def test_a_number_typed_into_advoware_while_we_create_it_there() -> None:
                 add_row(one.firm, one.person, "0511 2000003", "von der Mutter", 1)
 
         one.at("GET", f"Beteiligte/{BETNR}", typed)
+        if killed:
+            one.at("POST", "Kommunikationen", one.dies)
         one.sync()
         one.rest()
         assert one.espo == one.advo == {OFFICE, HOME}
