@@ -121,7 +121,7 @@ def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> lis
     """Say of each entry whether it is left alone, and else who wins it."""
     entries = with_made_rows(entries)
     pairs = leave(person, entries, policy)
-    protected = {id(entry) for entry, _ in pairs if person.first_sync or held_back(person, entry)}
+    protected = {id(entry) for entry, _ in pairs if is_first(person, entry) or held_back(person, entry)}
     counting = {entry.variant.value for entry, left in pairs if left is None and id(entry) not in protected}
     conflict = in_conflict(counting, policy.scope)
     verdicts = [
@@ -137,6 +137,11 @@ def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> lis
         )
         for (entry, left), says in zip(pairs, verdicts, strict=True)
     ]
+
+
+def is_first(person: PersonFacts, entry: Entry) -> bool:
+    """Whether a first sync meets the entry, one that was broken off included: it destroys nothing (rules.md §3)."""
+    return person.first_sync or (person.begun and entry.base is None)
 
 
 def refused_revert(person: PersonFacts, entry: Entry, says: Verdict) -> Left | None:

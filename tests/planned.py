@@ -1,8 +1,9 @@
 """Plans out of tables: what both sides show, what was agreed, what was left alone; and the steps frame, compared whole.
 
 ``now`` is a table as in `tests.notation` (kommKz is the payload's, mostly 0), ``agreed`` and ``left`` are the state
-store's, ``person`` sets columns of ``persons``, ``plan`` are the steps as they are written: variant, system, action,
-row, kommKz | old value > new value | old remark > new remark. The rest of a plan: ``notes``, ``waits``, ``again``.
+store's, ``person`` sets columns of ``persons`` (empty: null; who agreed on anything was synced before), ``plan`` are
+the steps as they are written: variant, system, action, row, kommKz | old value > new value | old remark > new remark.
+The rest of a plan: ``notes``, ``waits``, ``again``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ BETNR = 104711
 KEY = {"entity_id": ENTITY, "betnr": BETNR}
 SIDES = {"E": "espo", "A": "advo"}
 TABLE = KommKzTable.default()
+SYNCED = "2026-08-01 08:00:00"
 
 Record = dict[str, Any]
 
@@ -64,9 +66,11 @@ def told(text: str) -> Told:
     rows = [
         Row(one.komm_id, f"ROW{one.komm_id}", one.tlf, one.remark, one.komm_kz, one.online) for one in now.rows or []
     ]
+    if "agreed" in of:
+        person = {"last_sync_at": SYNCED} | person
     contact = {name: spelled(value) or "" for name, value in person.items() if name not in PERSONS}
     frames = {
-        "persons": frame([KEY | {name: value for name, value in person.items() if name in PERSONS}], PERSONS),
+        "persons": frame([KEY | {name: value or None for name, value in person.items() if name in PERSONS}], PERSONS),
         "items": frame(
             [KEY | {"position": place} | item_record(one, "DE") for place, one in enumerate(items)], ITEMS
         ),

@@ -177,11 +177,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class PersonFacts:
-    """A person as a whole: what the entries alone cannot tell."""
+    """A person as a whole: what the entries alone cannot tell. ``begun``: its first sync was broken off."""
 
     entity_id: str
     betnr: int
     first_sync: bool
+    begun: bool = False
     recovery: bool = False
     trusted: bool = False
     vanished_from: Side | None = None

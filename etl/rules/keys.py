@@ -38,7 +38,7 @@ NO_CHANNEL: Final = 2
 
 
 def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[Columns, Sides]:
-    """Return the persons (with ``first_sync, recovery, trusted, edited_by_other, noted``) and what is matched of them.
+    """Return the persons, with what ``with_history`` tells of them, and what is matched of them.
 
     ``frames`` has the tables ``persons, items, rows, baseline, left_alone`` of the state store (etl.frames).
     """
@@ -124,16 +124,19 @@ def agreed_with_present_betnr(
 def with_history(persons: pd.DataFrame, agreed: np.ndarray, notes: pd.DataFrame, noted: np.ndarray) -> Columns:
     """Mark first syncs (no baseline for this entity and betnr) and recoveries (rules.md §3), and who has notes.
 
+    A first sync that was broken off has ``begun``: what it settled is agreed, all else was never anybody's edit.
+
     ``agreed``, ``noted``: the person of each baseline row and of each note.
     """
     first, has_notes = np.full(len(persons), fill_value=True), np.zeros(len(persons), dtype=bool)
     first[agreed] = False
     has_notes[noted[(noted < len(persons)) & (noted != NONE)]] = True
-    hashed = words(persons["espo_fingerprint"])
-    recovery = first & persons["last_sync_at"].isna().to_numpy(dtype=bool) & (hashed != "")
+    hashed, never_through = words(persons["espo_fingerprint"]), persons["last_sync_at"].isna().to_numpy(dtype=bool)
+    recovery = first & never_through & (hashed != "")
     return Columns(
         persons,
         first_sync=first,
+        begun=never_through & ~first,
         recovery=recovery,
         trusted=recovery & (hashed == words(persons["advo_fingerprint"])),
         edited_by_other=type_edits(persons, notes, noted),

@@ -62,6 +62,7 @@ class PeopleOf:
                 person["entity_id"],
                 person["betnr"],
                 first_sync=person["first_sync"],
+                begun=person["begun"],
                 recovery=person["recovery"],
                 trusted=person["trusted"],
                 vanished_from=vanished,

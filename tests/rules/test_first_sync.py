@@ -36,6 +36,33 @@ def test_first_sync_empties_removes_and_overwrites_nothing(table: str) -> None:
     assert made.first_sync
 
 
+BROKEN_OFF = {
+    "what it did not reach is nobody's edit": """
+now      x Office *        | 88001 0 x'        | m(x:1)
+         y Fax             | 88002 0 z'        | Büro
+agreed   88001 1 x Office x'
+person   last_sync_at=
+plan     var4 E add 88002 1 | - > z            |
+         var4 A mark 88002 1 | z' > z'         | Büro > m(z:1) Büro
+         var1 A create - 2 | - > y             | - > m(y:2)
+""",
+    "what it settled may be edited": """
+now      w Home *          | 88001 0 x'        | m(x:1)
+         y Fax             | 88002 0 w'        | m(w:6)
+agreed   88001 1 x Office x'
+         88002 6 w Home w'
+person   last_sync_at=
+plan     var1 A create - 2 | - > y             | - > m(y:2)
+         var2 A empty 88001 1 | x' >           | m(x:1) > slot(1)
+""",
+}
+
+
+@pytest.mark.parametrize("table", BROKEN_OFF.values(), ids=BROKEN_OFF)
+def test_a_first_sync_that_was_broken_off_goes_on_as_one(table: str) -> None:
+    planned(table)
+
+
 FIRST_TO_ADVOWARE = """
 now      x Office *        | 88001 0 x'        | Zentrale
          y Fax             | 88002 0 z'        | Büro
