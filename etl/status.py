@@ -103,18 +103,23 @@ def fail_person(run: Run, entity_id: str, error: PersonError) -> None:
     )
 
 
-def show_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> None:
-    """Write status fields where the record still is; not being able to is reported and blocks nothing."""
+def show_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> EspoRecord | None:
+    """Write status fields where the record still is; not being able to is reported and blocks nothing.
+
+    Returns the record as it stands then, None when it cannot be read.
+    """
     try:
-        put_status(run, entity_id, values)
+        return put_status(run, entity_id, values)
     except PersonError as error:
         not_written(run, entity_id, error)
+        return None
 
 
 def show_deleted(run: Run, entity_id: str) -> None:
-    """Say in EspoCRM that the person is deleted in Advoware; then nothing is left to be done for it."""
-    show_status(run, entity_id, {"sync_status": Status.DELETED_IN_ADVOWARE, **AT_REST})
-    clear_due(run.store, [entity_id])
+    """Say in EspoCRM that the person is deleted in Advoware; once it stands there, nothing is left to be done."""
+    shown = show_status(run, entity_id, {"sync_status": Status.DELETED_IN_ADVOWARE, **AT_REST})
+    if shown is not None and shown.status == Status.DELETED_IN_ADVOWARE:
+        clear_due(run.store, [entity_id])
 
 
 def show_shared(run: Run, entity_id: str, message: str) -> None:

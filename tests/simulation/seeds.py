@@ -53,6 +53,7 @@ TRIALS = (
     TrialSeed("4xx", "first", 2, "EspoCRM refused to tell its settings, and the run ended in a traceback"),
     TrialSeed("4xx", "later", 12, "the witness's error: what a refused value was to replace stays in EspoCRM"),
     TrialSeed("409", "later", 0, "a fingerprint that could not be written was written by the next sweep only"),
+    TrialSeed("503 with Retry-After", "later", 168, "a status that was not confirmed was shown by a sweep only"),
     TrialSeed("rows missing in a GET", "first", 136, "a first sync broken off: the rest of it counted as edits"),
     TrialSeed("rows missing in a GET", "first", 0, "a row that one GET hid was made once more, and both rows stayed"),
     TrialSeed("rows missing in a GET", "first", 14, "so they did where the row shown again cannot hold our marker"),
