@@ -58,7 +58,8 @@ def relink(firm: Firm, person: Person, dice: Random) -> str | None:
         return None
     if dice.random() < 0.5:
         firm.advo.copy_person(old, new)
-        person.copied |= set(entries_of_rows(firm.advo.rows(new)))
+        rows = firm.advo.rows(new)
+        person.copied |= {*entries_of_rows(rows), *filter(None, (marked_value(row["bemerkung"]) for row in rows))}
     else:
         firm.advo.add_person(new, f"Ben Muster{person.number}")
         add_row(firm, Person(person.number, "", new), f"0511 {person.new_number()}", person.text(dice), 1)

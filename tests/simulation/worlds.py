@@ -86,9 +86,10 @@ class Person:
     ``meant``: the values each own text was written for; ``away``: why neither side may be touched; ``elsewhere``: the
     number of the Beteiligten it was linked to before; ``asked``: values whose type in EspoCRM decides the kommKz;
     ``marks``: type, optOut and invalid of EspoCRM's items as people left them; ``crowded``: it has, or had, more
-    numbers than EspoCRM holds; ``copied``: values of rows that came with another Beteiligten's markers; ``cut_texts``,
-    ``cut_values``: what Advoware shortened and only what a state store knew then could have mended, the own texts
-    whole by row, the values as they stand; ``misfits``: rows whose kommKz was not the type's when all was agreed last.
+    numbers than EspoCRM holds; ``copied``: values of rows, and of their markers, that came with another Beteiligten;
+    ``cut_texts``, ``cut_values``: what Advoware shortened and only what a state store knew then could have mended, the
+    own texts whole by row, the values as they stand; ``misfits``: rows whose kommKz was not the type's when all was
+    agreed last.
     """
 
     number: int
