@@ -185,13 +185,19 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError, at: fl
 
 
 def is_unsettled(run: Run, record: EspoRecord) -> bool:
-    """A record saved a moment ago, and not by us, may be half written (espocrm-api.md, fact 4)."""
+    """A record saved a moment ago may be half written (espocrm-api.md, fact 4): by others, and by us if it looks so."""
     if record.modified_at is None or run.limits.settle_seconds <= 0:
         return False
     person = load_person(run.store, record.entity_id)
-    if is_our_write(run, person, record):
+    if is_our_write(run, person, record) and not emptied(run, record):
         return False
     return record.modified_at > earlier(record.answered_at, run.limits.settle_seconds)
+
+
+def emptied(run: Run, record: EspoRecord) -> bool:
+    """Whether all phones, or all mails, that this run saw are gone."""
+    seen = run.looks.get(record.entity_id)
+    return seen is not None and bool({one.channel for one in seen.items} - {one.channel for one in record.items})
 
 
 def is_our_write(run: Run, person: Person | None, record: EspoRecord) -> bool:

@@ -37,6 +37,7 @@ SEEDS = (
     Seed(999, 50, "every second look waited once more for what had vanished and a direction held back", 2),
     Seed(998, 50, "the witness's error: a record linked elsewhere while a shortened value waits to be put back", 2),
     Seed(1617, 50, "the witness's error: linked to a copy while the store was lost, its markers are all there is", 2),
+    Seed(1648, 50, "LOST: EspoCRM refused, our echo was read back torn, and its items were taken for gone", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 
