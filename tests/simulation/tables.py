@@ -34,7 +34,7 @@ def totals(lines: Sequence[Line], mended: Sequence[Line]) -> str:
     """How much was lived, and how much of it was bad."""
     worlds = [line for line in lines if line.kind == "history"]
     killed = [line for line in lines if line.kind == "kills"]
-    rows = []
+    rows: list[tuple[object, ...]] = []
     if worlds:
         sizes = " or ".join(str(size) for size in sorted({one.persons for one in worlds}))
         what = f"person-histories, in {len(worlds):,} worlds of {sizes} persons"
@@ -43,6 +43,14 @@ def totals(lines: Sequence[Line], mended: Sequence[Line]) -> str:
         of = len({(one.seed, one.persons) for one in killed})
         what = f"kill points, every one of the first sync and of a later run in {of} small worlds"
         rows.append((what, f"{done(killed):,}", bad(killed), bad([one for one in mended if one.kind == "kills"])))
+    trials = [line for line in lines if line.kind == "trial"]
+    if trials:
+        fixed = bad([one for one in mended if one.kind == "trial"])
+        rows.append(("trials of one fault each, below", f"{done(trials):,}", bad(trials), fixed))
+    if worlds and len(rows) > 1:
+        persons = done(worlds) + sum(one.done * one.persons for one in trials + killed)
+        what = "person-histories in all: those, and each person of each kill point and of each trial"
+        rows.append((what, f"{persons:,}", bad(worlds + killed + trials), bad(list(mended))))
     return table(("lived", "how many", "bad", "bad before a repair"), rows)
 
 

@@ -69,6 +69,15 @@ def test_trials_of_one_seed_share_their_beginning_and_nothing_else(later: bool) 
     assert together == {fault: found for name in faults for fault, found in trials([name], later=later, seed=5)}
 
 
+def test_every_person_that_lived_counts_as_a_history(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "found.jsonl")
+    ledger.write(line(Task("history", 1, persons=50, episodes=2), done=50))
+    ledger.write(line(Task("kills", 1, persons=2), done=80))
+    ledger.write(line(Task("trial", 1, "killed", persons=3)))
+    ledger.write(line(Task("trial", 2, "killed", persons=3), done=0))  # the fault never came
+    assert "| 213 | 0 | 0 |" in tables(ledger)
+
+
 def test_a_line_torn_by_a_crash_is_none(tmp_path: Path) -> None:
     path = tmp_path / "found.jsonl"
     ledger = Ledger(path)
