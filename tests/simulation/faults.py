@@ -265,6 +265,8 @@ def another_sync(hit: Hit) -> None:
     """Another sync writes the same record: its own fingerprint, or a status, or the rows as they are."""
     firm, victim = hit.storm.firm, hit.person
     assert victim is not None
+    if firm.espo.store.records[victim.entity_id].deleted:
+        return
     what = hit.dice.choice(("fingerprint", "status", "rows"))
     if what == "fingerprint":
         firm.espo.edit(victim.entity_id, kommunikationHash=f"{hit.dice.getrandbits(64):016x}")

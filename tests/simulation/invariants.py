@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.simulation.oracle import Sides, canon, edited, espo_can_hold, expected, is_relevant, own_text
+from tests.simulation.oracle import Sides, canon, edited, espo_can_hold, expected, is_relevant, marked_value, own_text
 from tests.simulation.people import RETYPED_ELSEWHERE, SAVES
 from tests.simulation.told import query, texts_told, values_that_lost
 from tests.simulation.worlds import TYPE_OF, Firm, Person, marks_of
@@ -209,11 +209,20 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
     wanted = expected(person.agreed, espo, advo, whole_person=whole, international=firm.nature.international)
     if wanted is None:
         return
+    kept = (keeps_its_item(firm, person) & advo.removed & person.agreed.espo) - espo.removed
+    wanted = Sides(wanted.espo | kept, wanted.advo)
     told = f"person{person.number} from {person.agreed} by espo {espo} advo {advo}: wanted {wanted}, is {sides}"
     claim("the right answer", wanted == sides, told)
     if whole:
         gone = advo.added - sides.advo
         claim("every value that loses is kept", gone <= lost, f"person{person.number}: {gone - lost}")
+
+
+def keeps_its_item(firm: Firm, person: Person) -> set[str]:
+    """The values whose row holds now what EspoCRM cannot: nothing takes their place there, so they stay."""
+    rows = [row for row in firm.rows(person) if is_relevant(row["tlf"])]
+    instead = [row for row in rows if not espo_can_hold(canon(row["tlf"]), international=firm.nature.international)]
+    return {value for row in instead if (value := marked_value(row["bemerkung"]))}
 
 
 def retyped(person: Person) -> bool:

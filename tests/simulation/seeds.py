@@ -38,6 +38,7 @@ SEEDS = (
     Seed(998, 50, "the witness's error: a record linked elsewhere while a shortened value waits to be put back", 2),
     Seed(1617, 50, "the witness's error: linked to a copy while the store was lost, its markers are all there is", 2),
     Seed(1648, 50, "LOST: EspoCRM refused, our echo was read back torn, and its items were taken for gone", 2),
+    Seed(1468, 50, "the witness's error: two rows changed places, and one of them holds what EspoCRM cannot", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 
@@ -60,5 +61,6 @@ TRIALS = (
     TrialSeed("rows missing in a GET", "first", 0, "a row that one GET hid was made once more, and both rows stayed"),
     TrialSeed("rows missing in a GET", "first", 14, "so they did where the row shown again cannot hold our marker"),
     TrialSeed("rows missing in a GET", "first", 96, "and so where another write was refused and all planned again"),
+    TrialSeed("a second writer", "later", 132, "the fault's error: another sync wrote to a record that was deleted"),
     TrialSeed("rows missing in a GET", "later", 12, "the verifying GET hid a row whose remark was cut: text was lost"),
 )
