@@ -548,6 +548,22 @@ def test_a_crash_before_the_baseline_without_a_retype(point: int) -> None:
         assert one.espo == one.advo == {"+495112000011", "+491712000009", "+491712000005", HOME}
 
 
+def test_a_first_sync_that_reads_a_record_half_written_after_a_refused_array() -> None:
+    """Seed 1648 of 50 persons: what only EspoCRM had was not in the next array, and was lost."""
+    nature = Nature(persons=0, torn_reads=3, latency=0.02)
+    with case({OFFICE: "Office", FAX: "Fax"}, nature=nature) as one:
+        one.firm.espo.store.fields["phoneNumber"]["typeList"].remove("Mobile")
+        one.person.betnr = BETNR + 1
+        one.firm.advo.add_person(BETNR + 1, "Ben Muster")
+        for value in ("0511 2000001", "0171 2000001"):
+            one.firm.advo.add_row(BETNR + 1, value, None)
+        one.firm.espo.edit(one.entity_id, betnr=BETNR + 1)
+        for _ in range(3):
+            one.sync()
+            assert one.espo == {OFFICE, FAX}
+        assert one.advo == {OFFICE, FAX, MOBILE}
+
+
 def test_a_record_relinked_and_linked_back() -> None:
     with case({OFFICE: "Office", MOBILE: "Mobile"}, rows={"0511 2000001": "", "0171 2000001": ""}) as one:
         one.firm.advo.add_person(BETNR + 1, "Ben Muster")
