@@ -131,9 +131,9 @@ def expected(before: Sides, espo: Edited, advo: Edited, *, whole_person: bool, i
     if espo and advo and (espo.added & advo.added or espo.removed & advo.removed):
         return None
     if espo and advo and whole_person:
-        alone = Edited(  # what EspoCRM cannot hold is Advoware's own affair
+        alone = Edited(  # what EspoCRM cannot hold, or did not, is Advoware's own affair
             frozenset(entry for entry in advo.added if not espo_can_hold(entry, international=international)),
-            frozenset(entry for entry in advo.removed if not espo_can_hold(entry, international=international)),
+            advo.removed - before.espo,
         )
         return Sides(espo.on(before.espo), espo.on(alone.on(before.advo)))
     wanted = frozenset(entry for entry in advo.added if espo_can_hold(entry, international=international))

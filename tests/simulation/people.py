@@ -319,7 +319,8 @@ class People:
         if not rows or len(self.entries(person)) >= MOST:
             return None
         row, number = dice.choice(rows), person.new_number()
-        value = f"neu{number}@kanzlei-muster.de" if row["kommKz"] == OF_MAIL else f"0171/{number}"
+        mail = row["kommKz"] == OF_MAIL or "@" in (marked_value(row["bemerkung"]) or "")
+        value = f"neu{number}@kanzlei-muster.de" if mail else f"0171/{number}"
         self.firm.advo.edit_row(person.betnr, row["id"], value=value)
         return f"{value} into {row['id']}"
 

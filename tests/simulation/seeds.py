@@ -39,6 +39,8 @@ SEEDS = (
     Seed(1617, 50, "the witness's error: linked to a copy while the store was lost, its markers are all there is", 2),
     Seed(1648, 50, "LOST: EspoCRM refused, our echo was read back torn, and its items were taken for gone", 2),
     Seed(1468, 50, "the witness's error: two rows changed places, and one of them holds what EspoCRM cannot", 2),
+    Seed(1922, 50, "the witness's error: an extension that EspoCRM does hold, as it takes numbers of any form", 2),
+    Seed(2092, 50, "the witness's error: a store that was lost before it had any table tells nothing", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 

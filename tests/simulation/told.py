@@ -28,9 +28,14 @@ def let_go(path: Path) -> None:
         LOOKED_AT.pop(path).close()
 
 
+def has_table(path: Path, name: str) -> bool:
+    """Whether there is a state store, and this table in it yet."""
+    return path.exists() and bool(query(path, f"select 1 from sqlite_master where name = '{name}'"))
+
+
 def values_that_lost(path: Path) -> dict[str, set[str]]:
     """The canonical values kept in ``conflicts``, by person."""
-    if not path.exists() or not query(path, "select 1 from sqlite_master where name = 'conflicts'"):
+    if not has_table(path, "conflicts"):
         return {}
     found: dict[str, set[str]] = {}
     for entity_id, *values in query(path, "select entity_id, espo_value, advo_value from conflicts"):
@@ -50,7 +55,7 @@ def steps_of(path: Path, run_id: int | None) -> dict[str, list[tuple[object, ...
 
 def unmended(path: Path) -> set[tuple[str, str, str]]:
     """The writes to Advoware that were begun and not agreed on yet: person, value and remark as sent."""
-    if not path.exists() or not query(path, "select 1 from sqlite_master where name = 'changes'"):
+    if not has_table(path, "changes"):
         return set()
     begun = "settled = 0 and side = 'advo' and state in ('started', 'done', 'unknown')"
     found = query(path, f"select entity_id, new_value, new_remark from changes where {begun}")
@@ -60,6 +65,8 @@ def unmended(path: Path) -> set[tuple[str, str, str]]:
 def texts_told(path: Path) -> dict[str, set[tuple[str, str]]]:
     """Own texts with the new value beside which a step says they were kept, by person."""
     found: dict[str, set[tuple[str, str]]] = {}
+    if not has_table(path, "changes"):
+        return found
     for entity_id, reason, value in query(path, "select entity_id, reason, new_value from changes"):
         if named := KEPT.search(str(reason)):
             found.setdefault(str(entity_id), set()).add((named[1], canon(str(value or ""))))
