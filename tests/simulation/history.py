@@ -367,7 +367,8 @@ class Life:
                         person.cut_texts[row["id"]] = own_text(remark)
                     if is_cut(row["tlf"], value, self.nature.max_tlf):
                         person.cut_values.add(canon(row["tlf"]))
-                        person.meant.setdefault(own_text(row["bemerkung"]), set()).add(canon(row["tlf"]))
+                if row["id"] in person.cut_texts or canon(row["tlf"] or "") in person.cut_values:
+                    person.meant.setdefault(own_text(row["bemerkung"]), set()).add(canon(row["tlf"]))
 
 
 def is_cut(stands: str | None, sent: str, most: int | None) -> bool:
