@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.sandbox.simulator import Answer, Call, ConnectionLost, TimedOut, Unreachable
 from tests.simulation.disk import FULL, LOCKED, Killed, trouble
+from tests.simulation.oracle import canon, shortened
 from tests.simulation.worlds import Person
 
 if TYPE_CHECKING:
@@ -262,7 +263,10 @@ def second_runner(hit: Hit) -> None:
 
 
 def another_sync(hit: Hit) -> None:
-    """Another sync writes the same record: its own fingerprint, or a status, or the rows as they are."""
+    """Another sync writes the same record: its own fingerprint, or a status, or the rows as they are.
+
+    A value that it saves shortened, as we left it a moment ago, is one that somebody typed.
+    """
     firm, victim = hit.storm.firm, hit.person
     assert victim is not None
     if firm.espo.store.records[victim.entity_id].deleted:
@@ -275,6 +279,7 @@ def another_sync(hit: Hit) -> None:
     else:
         for row in firm.rows(victim):
             firm.advo.edit_row(victim.betnr, row["id"], value=row["tlf"])
+            victim.cut_values |= {canon(row["tlf"])} if shortened(row, firm.nature.max_tlf) else set()
 
 
 # The table ------------------------------------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ TRIALS = (
     TrialSeed("rows missing in a GET", "first", 0, "a row that one GET hid was made once more, and both rows stayed"),
     TrialSeed("rows missing in a GET", "first", 14, "so they did where the row shown again cannot hold our marker"),
     TrialSeed("rows missing in a GET", "first", 96, "and so where another write was refused and all planned again"),
+    TrialSeed("a second writer", "later", 228, "the witness's error: shortened, and saved by another sync"),
     TrialSeed("a second writer", "later", 132, "the fault's error: another sync wrote to a record that was deleted"),
     TrialSeed("rows missing in a GET", "later", 12, "the verifying GET hid a row whose remark was cut: text was lost"),
 )
