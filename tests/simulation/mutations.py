@@ -175,7 +175,7 @@ def without_first_syncs(real: Any) -> Callable[..., Any]:
     def with_history(persons: Any, *others: Any) -> Columns:
         told, nobody = real(persons, *others), np.zeros(len(persons), dtype=bool)
         kept = {name: told[name] for name in ("edited_by_other", "noted")}
-        return Columns(persons, **kept, first_sync=nobody, recovery=nobody, trusted=nobody)
+        return Columns(persons, **kept, first_sync=nobody, begun=nobody, recovery=nobody, trusted=nobody)
 
     return with_history
 
