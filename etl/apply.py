@@ -14,7 +14,7 @@ from etl.extract import is_unsettled
 from etl.guard import change_record
 from etl.readback import Written
 from etl.records import Channel, Item, RowDraft, Side
-from etl.rules.canonical import e164
+from etl.rules.canonical import e164, has_extension
 from etl.rules.items import whole
 from etl.rules.mending import MENDING, UNMARKED, unmarked
 from etl.rules.variants import Variant
@@ -197,9 +197,9 @@ def old_items_refused(run: Run, look: Look, arrays: Mapping[Channel, object]) ->
 
 
 def in_e164(item: Item, region: str) -> Item:
-    """The item with a number that parses spelled internationally."""
+    """The item with a number that parses spelled internationally; one with an extension would lose that, and stays."""
     number = e164(item.value, region) if item.channel is Channel.PHONE else None
-    return replace(item, value=number) if number else item
+    return replace(item, value=number) if number and not has_extension(item.value, region) else item
 
 
 def replaced_or_added(items: Sequence[Item], step: Step) -> list[Item]:

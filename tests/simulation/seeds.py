@@ -42,6 +42,7 @@ SEEDS = (
     Seed(1922, 50, "the witness's error: an extension that EspoCRM does hold, as it takes numbers of any form", 2),
     Seed(2092, 50, "the witness's error: a store that was lost before it had any table tells nothing", 2),
     Seed(2126, 50, "the witness's error: a text that was cut, and lost with the store, stands there ever after", 2),
+    Seed(2795, 50, "EspoCRM refused an array, and the second try spelled a number without its extension", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 
