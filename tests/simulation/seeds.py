@@ -43,6 +43,12 @@ SEEDS = (
     Seed(2092, 50, "the witness's error: a store that was lost before it had any table tells nothing", 2),
     Seed(2126, 50, "the witness's error: a text that was cut, and lost with the store, stands there ever after", 2),
     Seed(2795, 50, "EspoCRM refused an array, and the second try spelled a number without its extension", 2),
+    Seed(618, 50, "as 492: a text on an emptied row, and the old value put back beside it", 2),
+    Seed(1129, 50, "as 999: waited for at every second look", 2),
+    Seed(1353, 50, "as 1648: LOST by an echo read back half written", 2),
+    Seed(1492, 50, "as 146: a deletion that was not shown", 2),
+    Seed(2344, 50, "as 2126: a text cut and lost with the store", 2),
+    Seed(2412, 50, "as 1468: rows that change places, one with what EspoCRM cannot hold", 2),
     Seed(146, 50, "killed between the 404 and the status, EspoCRM learned only by a sweep that a person is deleted", 2),
 )
 
@@ -65,6 +71,9 @@ TRIALS = (
     TrialSeed("rows missing in a GET", "first", 0, "a row that one GET hid was made once more, and both rows stayed"),
     TrialSeed("rows missing in a GET", "first", 14, "so they did where the row shown again cannot hold our marker"),
     TrialSeed("rows missing in a GET", "first", 96, "and so where another write was refused and all planned again"),
+    TrialSeed("rows missing in a GET", "first", 106, "as 96"),
+    TrialSeed("a run sleeps beyond its lease", "later", 22, "as seed 88: a run went on without its lease"),
+    TrialSeed("people edit meanwhile", "later", 94, "as seed 803: a shared number's type given on another record"),
     TrialSeed("a second writer", "later", 228, "the witness's error: shortened, and saved by another sync"),
     TrialSeed("a second writer", "later", 132, "the fault's error: another sync wrote to a record that was deleted"),
     TrialSeed("rows missing in a GET", "later", 12, "the verifying GET hid a row whose remark was cut: text was lost"),
