@@ -49,6 +49,7 @@ def test_a_person_left_out_has_an_empty_plan_after_whatever_people_did(
         out.append(len(as_agreed))
         return sorted(set(entity_ids) - as_agreed)
 
+    # Wrapped by itself: each answer is compared with the plan of everybody, over runs that really happen.
     monkeypatch.setattr(persons, "not_as_agreed", held)
     office = Practice.of(tmp_path, 40, seed=seed, guards={"max_removals": 1000, "max_removal_share": 1.0})
     office.run()

@@ -756,7 +756,7 @@ def test_answers_lost_around_a_remark_advoware_shortens(lost: set[int]) -> None:
 
 def test_who_is_given_up_with_a_shortened_remark_is_mended_by_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seed 10050: the run forgot what it had found shortened."""
-    monkeypatch.setattr(persons, "ATTEMPTS", 1)
+    monkeypatch.setattr(persons, "ATTEMPTS", 1)  # a person that moves three times in a run is rare in a natural world
     with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=CUTTING) as one:
         with one.edited():
             add_row(one.firm, one.person, "0511 2000002", "nur vormittags, Gegner", 1)

@@ -41,7 +41,7 @@ def test_a_run_that_finds_nothing_reads_no_table_as_a_whole(tmp_path: Path, monk
         opened.set_trace_callback(asked.add)
         return opened
 
-    monkeypatch.setattr(database, "connect", traced)
+    monkeypatch.setattr(database, "connect", traced)  # to read along; the statements run as ever
     office.run()
     monkeypatch.undo()
     statements = [one for one in asked if re.match(r"\s*(select|with|update|delete)\b", one)]
