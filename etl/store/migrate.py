@@ -25,10 +25,14 @@ def version_of(conn: sqlite3.Connection) -> int:
 
 
 def refuse_foreign(conn: sqlite3.Connection, path: Path, known: int) -> None:
-    """Raise StoreError for a file that is another program's, or newer than this program."""
+    """Raise StoreError for a file that is another program's, or newer than this program.
+
+    The mark is read last: another process of ours may just give the new file tables and mark, in one transaction.
+    """
     version = version_of(conn)
+    is_used = bool(version) or conn.execute("select 1 from sqlite_master").fetchone() is not None
     mark = int(conn.execute("pragma application_id").fetchone()[0])
-    if mark != APPLICATION_ID and (version or as_database(conn).table_names()):
+    if is_used and mark != APPLICATION_ID:
         raise StoreError(f"{path} is an SQLite file of another program; set state.path to a file of its own.")
     if version > known:
         raise StoreError(

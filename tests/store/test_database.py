@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from etl.errors import StoreError
 from etl.store.database import Store
+from etl.store.migrate import refuse_foreign
 from etl.store.persons import update_person
 from etl.store.schema import MIGRATIONS
 
@@ -119,6 +121,26 @@ def test_another_programs_database_is_refused_and_left_as_it_was(path: Path) -> 
     assert "of another program" in refusal(path)
     assert "of another program" in refusal(path, read_only=True)
     assert path.read_bytes()[96:] == before[96:]
+
+
+@pytest.mark.parametrize("statement", [1, 2, 3])
+def test_a_file_that_another_process_makes_ours_meanwhile_is_not_foreign(tmp_path: Path, statement: int) -> None:
+    """Two processes start on a new machine: whichever looks while the other makes the tables finds them its own."""
+    path, asked = tmp_path / "state.db", 0
+
+    class Interrupted(sqlite3.Connection):
+        def execute(self, sql: str, *params: Any) -> sqlite3.Cursor:
+            nonlocal asked
+            answer = sqlite3.Connection.execute(self, sql, *params)
+            found = answer.fetchone()
+            asked += 1
+            if asked == statement:
+                Store.open(path, now=NOW).close()
+            return sqlite3.Connection.execute(self, "select ? where ? is not null", (found and found[0],) * 2)
+
+    with closing(sqlite3.connect(path, factory=Interrupted)) as connection:
+        refuse_foreign(connection, path, len(MIGRATIONS))
+    assert asked >= statement
 
 
 def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
