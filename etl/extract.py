@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etl.errors import Gone, PersonError
-from etl.imports import begin_to_load_planner
 from etl.reading import Read, batches, overlapped
 from etl.rules.foreign import ASKING, Ours
 from etl.run import Look, Run
@@ -67,8 +66,7 @@ def list_candidates(run: Run) -> None:
     asking = run.espo.due(now, earlier(answered_at, SYNCING_PATIENCE))
     with run.store.transaction():
         note_modified(run, asking)
-        linked = [one.entity_id for one in asking if one.betnr is not None]
-        mark_due(run.store, linked, "its status asks for a sync", now)
+        mark_due(run.store, [one.entity_id for one in asking], "its status asks for a sync", now)
         run.store.set_setting("cursor", min(max(filter(None, [cursor, latest]), default=answered_at), answered_at))
 
 
@@ -90,8 +88,6 @@ def note_modified(run: Run, listings: Sequence[Listing]) -> None:
     known = {one["entity_id"]: one for one in load_persons(run.store, [one.entity_id for one in listings])}
     saved = [one for one in listings if is_news(run, one, known.get(one.entity_id)) and one.betnr is not None]
     by_other = [one.entity_id for one in saved if one.modified_by != run.user_id]
-    if by_other:
-        begin_to_load_planner()
     with run.store.transaction():
         save_listings(run.store, listings, run.utcnow())
         mark_due(run.store, [one.entity_id for one in saved], SEEN_MODIFIED, run.utcnow())

@@ -138,7 +138,7 @@ class EspoCrm:
         return self.walk([], start=start, order=Order.MODIFIED)
 
     def due(self, now: str, syncing_before: str) -> list[Listing]:
-        """Records whose status asks for a look (rules.md §1, Candidates), complete.
+        """Linked records whose status asks for a look (rules.md §1, Candidates), complete.
 
         ``pending_sync`` and ``dirty``; ``failed`` whose retry, ``permanently_failed`` whose reset time is ``now`` or
         past; ``syncing`` and not modified after ``syncing_before``. Both times are UTC text.
@@ -153,7 +153,7 @@ class EspoCrm:
         for name, moment, until in waiting:
             both = [_compare("equals", status, name), _compare("lessThanOrEquals", moment, until)]
             cases.append({"type": "and", "value": both})
-        return _all(self.walk([{"type": "or", "value": cases}]))
+        return _all(self.walk([self._has_betnr(), {"type": "or", "value": cases}]))
 
     def linked(self, after_id: str | None, limit: int) -> Page:
         """The next ``limit`` records with a ``betnr`` behind ``after_id``, by id: one chunk of a sweep.
@@ -161,8 +161,7 @@ class EspoCrm:
         Fewer than ``limit`` means the end. ``answered_at`` is the ``Date`` of its first page.
         """
         start = [_compare("greaterThan", "id", after_id)] if after_id else []
-        has_betnr: Filter = {"type": "isNotNull", "attribute": self.fields["betnr"]}
-        pages = list(self.walk([has_betnr], start=start, limit=limit))
+        pages = list(self.walk([self._has_betnr()], start=start, limit=limit))
         return Page(tuple(listing for page in pages for listing in page.listings), pages[0].answered_at)
 
     def everyone(self) -> Iterator[Page]:
@@ -225,6 +224,9 @@ class EspoCrm:
 
     def _url(self, *path: str) -> str:
         return "/".join([self._root, *(quote(part, safe="") for part in path)])
+
+    def _has_betnr(self) -> Filter:
+        return {"type": "isNotNull", "attribute": self.fields["betnr"]}
 
     def _look(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
         nothing_there = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")

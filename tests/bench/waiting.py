@@ -62,34 +62,38 @@ class Sent:
 
 
 class Recorder(httpx.BaseTransport):
-    """Writes down every request of one system and sends it."""
+    """Keeps every request of one system, with its thread's name, and sends it; it is written down after the run."""
 
-    def __init__(self, host: str, sent: list[Sent]) -> None:
-        self._wire, self._host, self._sent = httpx.HTTPTransport(), host, sent
+    def __init__(self, host: str, kept: list[tuple[str, str, httpx.Request]]) -> None:
+        self._wire, self._host, self._kept = httpx.HTTPTransport(), host, kept
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        headers = [(name, value) for name, value in request.headers.items() if name not in {"host", "content-length"}]
-        body = base64.b64encode(request.read()).decode()
-        lane, target = threading.current_thread().name, request.url.raw_path.decode()
-        self._sent.append(Sent(lane, self._host, request.method, target, headers, body))
+        self._kept.append((threading.current_thread().name, self._host, request))
         return self._wire.handle_request(request)
 
     def close(self) -> None:
         self._wire.close()
 
 
+def written_down(lane: str, host: str, request: httpx.Request) -> Sent:
+    """What the bare loop needs to send it again."""
+    headers = [(name, value) for name, value in request.headers.items() if name not in {"host", "content-length"}]
+    body = base64.b64encode(request.content).decode()
+    return Sent(lane, host, request.method, request.url.raw_path.decode(), headers, body)
+
+
 def ours(config: str, later: str, recording: str) -> dict[str, object]:
     """One run, so many seconds later than now; its requests go into a file, its wall time into the answer."""
-    sent: list[Sent] = []
+    kept: list[tuple[str, str, httpx.Request]] = []
     world = World(
         utcnow=lambda: datetime.now(UTC) + timedelta(seconds=float(later)),
-        espo_transport=Recorder("espocrm", sent),
-        advo_transport=Recorder("advoware", sent),
+        espo_transport=Recorder("espocrm", kept),
+        advo_transport=Recorder("advoware", kept),
     )
     begun = time.perf_counter()
     report = run(load(Path(config)), Options(), world=world)
     seconds = time.perf_counter() - begun
-    Path(recording).write_text(json.dumps([asdict(one) for one in sent]))
+    Path(recording).write_text(json.dumps([asdict(written_down(*one)) for one in kept]))
     return {"seconds": seconds, "outcome": report.outcome, "changed": report.persons.changed}
 
 
