@@ -1,15 +1,15 @@
-"""The first stage: who may have changed, and what both systems show of them, into the state store (rules.md §1).
+"""The first stage: what both systems show of the persons that may have changed, into the state store (rules.md §1).
 
-Lists only ever make persons due; nothing is concluded from what a list lacks. A person is read in EspoCRM, and in
-Advoware only when it is still due after that. Snapshot, due mark and what an unfinished run did are one transaction.
+A person is read in EspoCRM, and in Advoware only when it is still due after that. Snapshot, due mark and what an
+unfinished run did are one transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from etl.candidates import SYNCING_PATIENCE, Person, earlier, is_news
+from etl.ending import deleted_in_advoware, gone_in_espo, not_linked
 from etl.errors import Gone, PersonError
 from etl.reading import Read, batches, overlapped
 from etl.rules.foreign import ASKING, Ours
@@ -17,106 +17,18 @@ from etl.run import Look, Run
 from etl.settle import settle_person
 from etl.snapshot import save_advo, save_espo
 from etl.store.baseline import end_baseline, types_moved
-from etl.store.due import (
-    SEEN_MODIFIED,
-    clear_due,
-    mark_due,
-    no_longer_shared,
-    persons_to_poll,
-    shared_betnrs,
-    try_at_once,
-)
-from etl.store.holds import open_holds, release_holds
+from etl.store.due import SEEN_MODIFIED, clear_due, mark_due, persons_to_poll, shared_betnrs, try_at_once
 from etl.store.journal import open_changes, wrote_since
-from etl.store.persons import load_person, load_persons, save_listings, update_person
-from etl.store.states import Status
+from etl.store.persons import load_person, load_persons, update_person
 
 if TYPE_CHECKING:
-    from etl.records import AdvoPerson, EspoRecord, Listing
+    from collections.abc import Sequence
 
-LINKED_ANEW = "linked to this betnr"
+    from etl.records import AdvoPerson, EspoRecord
+
 CHANGED_IN_ESPO = "changed in EspoCRM"
 CHANGED_IN_ADVO = "changed in Advoware"
-SYNCING_PATIENCE = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules.md §1)
-A_DAY = 86_400  # no clock is set back further than this without anybody looking
 BATCH = 10  # persons a transaction: few commits, and the last answers wait for little once the network is through
-
-Person = Mapping[str, Any]
-
-
-NO_TROUBLE: dict[str, object] = {"error": None, "retry_count": 0, "next_retry_at": None, "auto_reset_at": None}
-"""The columns of a person that is not waiting for a retry."""
-
-# Who may have changed ---------------------------------------------------------------------------------------------
-
-
-def list_candidates(run: Run) -> None:
-    """Walk EspoCRM's lists: what was modified since the cursor, whose status asks for a look; then move the cursor.
-
-    The cursor never passes the server's own time: neither a record dated into the future nor a clock set back may hide
-    what is saved from now on.
-    """
-    cursor = run.store.setting("cursor")
-    since = earlier(cursor, run.limits.overlap_seconds) if cursor else None
-    latest, answered_at = modified_since(run, since)
-    if since is not None and answered_at < since:
-        run.log.warning("clock_set_back", system="EspoCRM", cursor=cursor, answered_at=answered_at)
-        latest, answered_at = modified_since(run, earlier(answered_at, A_DAY))
-    now = run.utcnow()
-    asking = run.espo.due(now, earlier(answered_at, SYNCING_PATIENCE))
-    with run.store.transaction():
-        note_modified(run, asking)
-        mark_due(run.store, [one.entity_id for one in asking], "its status asks for a sync", now)
-        run.store.set_setting("cursor", min(max(filter(None, [cursor, latest]), default=answered_at), answered_at))
-
-
-def modified_since(run: Run, since: str | None) -> tuple[str | None, str]:
-    """Note the records modified since then; the latest ``modifiedAt`` among them, and the server's time at the end."""
-    latest, answered_at = None, run.utcnow()
-    for page in run.espo.modified_since(since):
-        note_modified(run, page.listings)
-        latest = max(filter(None, [latest, *(one.modified_at for one in page.listings)]), default=latest)
-        answered_at = page.answered_at
-    return latest, answered_at
-
-
-def note_modified(run: Run, listings: Sequence[Listing]) -> None:
-    """Store a page; linked records saved since we last saw them, and not by our own last write, become due.
-
-    Whom somebody edited is tried before its retry time (rules.md §6, Failing person).
-    """
-    known = {one["entity_id"]: one for one in load_persons(run.store, [one.entity_id for one in listings])}
-    saved = [one for one in listings if is_news(run, one, known.get(one.entity_id)) and one.betnr is not None]
-    by_other = [one.entity_id for one in saved if one.modified_by != run.user_id]
-    with run.store.transaction():
-        save_listings(run.store, listings, run.utcnow())
-        mark_due(run.store, [one.entity_id for one in saved], SEEN_MODIFIED, run.utcnow())
-        mark_due(run.store, by_other, SEEN_MODIFIED, run.utcnow(), edited_by_other=True)
-        relinked = [one.entity_id for one in saved if (known.get(one.entity_id) or {}).get("betnr") != one.betnr]
-        mark_due(run.store, relinked, LINKED_ANEW, run.utcnow())
-        try_at_once(run.store, by_other)
-        for one in listings:
-            if one.betnr is None:
-                not_linked(run, one.entity_id)
-
-
-def is_news(run: Run, listing: Listing | EspoRecord, known: Person | None) -> bool:
-    """Whether a record shows a save we have not seen; our own last write shows exactly its time and our user."""
-    if known is None:
-        return True
-    ours = listing.modified_by == run.user_id and listing.modified_at == known["own_modified_at"]
-    return not ours and (listing.modified_at, listing.modified_by) != (
-        known["espo_modified_at"],
-        known["espo_modified_by"],
-    )
-
-
-def earlier(moment: str, seconds: float) -> str:
-    """UTC text some seconds before another."""
-    return (datetime.strptime(moment, "%Y-%m-%d %H:%M:%S") - timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC text, by contract
-
-
-# What both systems show -------------------------------------------------------------------------------------------
 
 
 def look_at(run: Run, persons: Sequence[Person], *, asked: bool = False) -> list[str]:
@@ -310,44 +222,6 @@ def drifted(run: Run, person: Person, answer: AdvoPerson | PersonError) -> bool:
     return True
 
 
-# What becomes of those that cannot be planned ----------------------------------------------------------------------
-
-
-def not_linked(run: Run, entity_id: str) -> None:
-    """No ``betnr``: skipped, reported; what was agreed ends."""
-    ends(run, entity_id, "the record has no betnr", status=None)
-
-
-def gone_in_espo(run: Run, entity_id: str) -> None:
-    """404 in EspoCRM: reported; nothing is changed in Advoware, and what was agreed ends."""
-    run.log.warning("gone_in_espocrm", entity_id=entity_id)
-    ends(run, entity_id, "the record is gone in EspoCRM", gone_at=run.utcnow())
-
-
-def deleted_in_advoware(run: Run, record: EspoRecord) -> None:
-    """404 in Advoware: EspoCRM's entries stay, the record says so; sweeps look again. Due until it was told so."""
-    columns = {"status": Status.DELETED_IN_ADVOWARE, "advo_seen_at": run.utcnow()}
-    ends(run, record.entity_id, "the person is deleted in Advoware", **columns)
-    if record.status != Status.DELETED_IN_ADVOWARE:
-        mark_due(run.store, [record.entity_id], "EspoCRM does not say yet that it is deleted in Advoware", run.utcnow())
-        run.deleted.append(record.entity_id)
-
-
-def ends(run: Run, entity_id: str, why: str, **columns: object) -> None:
-    """Nothing is to be synced any more: baseline, due mark, retry and holds of the person end."""
-    end_baseline(run.store, [entity_id])
-    clear_due(run.store, [entity_id])
-    update_person(run.store, entity_id, **NO_TROUBLE, **columns)
-    end_holds(run, entity_id, why)
-    run.tally.skipped.add(entity_id)
-
-
-def end_holds(run: Run, entity_id: str, why: str) -> None:
-    """Nobody can approve any more what was held: it was planned from what was agreed, and that ended."""
-    holds = [one["id"] for one in open_holds(run.store, entity_id=entity_id)]
-    release_holds(run.store, holds, now=run.utcnow(), by=why)
-
-
 def recheck_shared(run: Run) -> list[tuple[int, list[str]]]:
     """Look whether the doubles of a betnr are still there: no list shows a deletion (espocrm-api.md, fact 13).
 
@@ -361,20 +235,3 @@ def recheck_shared(run: Run) -> list[tuple[int, list[str]]]:
     missing = load_persons(run.store, [one for ids in shared.values() for one in ids if one not in listed])
     espo_looks(run, [one for one in missing if run.limits.allows(one["entity_id"], one["betnr"])])
     return shared_betnrs(run.store)
-
-
-def set_apart_shared(run: Run, shared: Sequence[tuple[int, Sequence[str]]]) -> None:
-    """Two records with one betnr: neither is synced, and what was agreed with either ends (rules.md §6).
-
-    A record whose double went becomes due, so that its conflict ends by itself.
-    """
-    with run.store.transaction():
-        for betnr, entity_ids in shared:
-            others = ", ".join(entity_ids)
-            message = f"Several records carry betnr {betnr} ({others}); keep it in one of them."
-            end_baseline(run.store, entity_ids)
-            for entity_id in entity_ids:
-                update_person(run.store, entity_id, **NO_TROUBLE | {"status": "conflict", "error": message})
-                end_holds(run, entity_id, "the record shares its betnr with another")
-            run.tally.skipped |= set(entity_ids)
-        mark_due(run.store, no_longer_shared(run.store), "its betnr is its own again", run.utcnow())

@@ -11,8 +11,8 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.candidates import note_modified
 from etl.errors import ConfigError, Gone
-from etl.extract import note_modified
 from etl.records import Direction, Listing, Scope
 from etl.store.holds import open_holds
 from etl.store.persons import load_persons

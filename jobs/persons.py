@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from etl.apply import apply_person, second_look
+from etl.ending import set_apart_shared
 from etl.errors import Gone, Moved, Outage, PersonError, UnknownOutcome
-from etl.extract import look_at, recheck_shared, set_apart_shared
+from etl.extract import look_at, recheck_shared
 from etl.guard import Saved, held_persons, hold, save_plan
 from etl.rules.foreign import too_many
 from etl.rules.guards import COUNTED_ACTIONS

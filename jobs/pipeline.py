@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from etl.candidates import list_candidates, note_modified
 from etl.errors import ConfigError, LockHeld, RunEnds, Stopped
-from etl.extract import list_candidates, look_at_drifted, note_modified, poll_advoware
+from etl.extract import look_at_drifted, poll_advoware
 from etl.guard import CONFIG_DIGEST, change_record, configuration_changed
 from etl.store.baseline import persons_held_back
 from etl.store.database import Store

@@ -15,15 +15,15 @@ from etl.records import Channel, Side
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import Decision, Entry, Left, Pair
 from etl.rules.marker import MarkerKind, decode, encode_slot
+from etl.rules.steps import row_step
 from etl.rules.variants import Variant
-from etl.rules.writes import row_step
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
     from etl.records import Row
     from etl.rules.entry import Agreed, RowSeen, Step
-    from etl.rules.reversal import Standing
+    from etl.rules.standing import Standing
 
     Change = Mapping[str, Any]
 

@@ -15,10 +15,10 @@ from etl.rules.conflicts import Verdict
 from etl.rules.entry import NONE, Decision, Entry, ItemSeen, Pair, Policy, RowSeen, Step
 from etl.rules.items import MAX_ITEMS, can_hold, new_item, replaced
 from etl.rules.marker import MarkerKind, encode
-from etl.rules.reversal import Standing, found
 from etl.rules.slots import Slots
+from etl.rules.standing import Standing, found
+from etl.rules.steps import row_step
 from etl.rules.variants import Variant
-from etl.rules.writes import row_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

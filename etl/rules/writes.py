@@ -7,13 +7,14 @@ emptied. Every writer has the same signature, because a table picks it.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from etl.records import Channel, Direction, Item, Side
 from etl.rules.conflicts import Verdict
-from etl.rules.entry import Decision, Entry, Left, Pair, Policy, RowSeen, Step
+from etl.rules.entry import Decision, Entry, Left, Pair, Policy, Step
 from etl.rules.items import new_item, replaced
-from etl.rules.marker import MarkerKind, encode, encode_slot
+from etl.rules.marker import encode, encode_slot
+from etl.rules.steps import emptied, need, row_step, slot_marked
 from etl.rules.variants import TYPE_CHANGED, Variant
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from etl.rules.pairs import Decided
     from etl.rules.slots import Slots
-
-T = TypeVar("T")
 
 REASONS = {
     Variant.VAR1: "new in EspoCRM",
@@ -255,20 +254,6 @@ def overwritten(entry: Entry, action: str) -> Decision:
     return Decision(entry, entry.variant, Verdict.GO, "", (step,), pair=pair_of(entry, step, item), drops=known(entry))
 
 
-def emptied(entry: Entry) -> Step:
-    """An empty value and the slot marker, own text kept."""
-    row = need(entry.row)
-    return row_step("empty", entry.channel, row, entry.komm_kz, "", encode_slot(entry.komm_kz, row.own_text))
-
-
-def slot_marked(entry: Entry) -> tuple[Step, ...]:
-    """The slot marker for a row that stands empty without it."""
-    row = entry.row
-    if row is None or row.value or (row.marker_kind is MarkerKind.SLOT and row.marker_komm_kz == entry.komm_kz):
-        return ()
-    return (row_step("mark", entry.channel, row, entry.komm_kz, row.value, encode_slot(entry.komm_kz, row.own_text)),)
-
-
 def with_marker(entry: Entry, item: Item, steps: tuple[Step, ...]) -> Decision:
     """A decision that ends with the row as the pair of ``item``; its marker is written only where it is not right."""
     row = need(entry.row)
@@ -281,23 +266,6 @@ def with_marker(entry: Entry, item: Item, steps: tuple[Step, ...]) -> Decision:
     mark = () if stands else (row_step("mark", entry.channel, row, entry.komm_kz, row.value, remark),)
     marked = replace(pair, unmarked=False, remark=remark)
     return Decision(entry, entry.variant, Verdict.GO, "", (*steps, *mark), pair=marked, drops=known(entry))
-
-
-def row_step(action: str, channel: Channel, row: RowSeen, komm_kz: int, value: str, remark: str) -> Step:
-    """One PUT to a row that stands."""
-    return Step(
-        Side.ADVO,
-        action,
-        channel,
-        row.komm_id,
-        komm_kz,
-        row.value,
-        value,
-        row.remark,
-        remark,
-        row.online,
-        old_row_id=row.row_id,
-    )
 
 
 def pair_of(entry: Entry, step: Step, item: Item) -> Pair:
@@ -331,11 +299,3 @@ def remark_kept(made: Decision) -> str:
     changes = made.variant in (Variant.VAR5, Variant.CLASH, Variant.RETYPE) or made.verdict is Verdict.REVERT
     stays = changes and made.entry.item is not None and row is not None and row.own_text
     return f'; the remark "{need(row).own_text}" is kept' if stays else ""
-
-
-def need(thing: T | None) -> T:
-    """The decision table promised this part of the entry; its absence is a bug, not a state of the world."""
-    if thing is None:
-        message = "the decision table promised a side that is not there"
-        raise AssertionError(message)
-    return thing

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from etl.apply import row_steps, second_look, write_arrays, write_row
+from etl.ending import gone_in_espo
 from etl.errors import Moved, UnknownOutcome
-from etl.extract import gone_in_espo
 from etl.guard import baseline_record
 from etl.readback import ReadBack
 from etl.rules.columns import Columns

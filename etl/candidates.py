@@ -1,0 +1,90 @@
+"""Who may have changed, as EspoCRM's lists tell (rules.md §1, Candidates): they only ever make persons due.
+
+Nothing is concluded from what a list lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from etl.ending import not_linked
+from etl.store.due import SEEN_MODIFIED, mark_due, try_at_once
+from etl.store.persons import load_persons, save_listings
+
+if TYPE_CHECKING:
+    from etl.records import EspoRecord, Listing
+    from etl.run import Run
+
+LINKED_ANEW = "linked to this betnr"
+SYNCING_PATIENCE = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules.md §1)
+A_DAY = 86_400  # no clock is set back further than this without anybody looking
+
+Person = Mapping[str, Any]
+
+
+def list_candidates(run: Run) -> None:
+    """Walk EspoCRM's lists: what was modified since the cursor, whose status asks for a look; then move the cursor.
+
+    The cursor never passes the server's own time: neither a record dated into the future nor a clock set back may hide
+    what is saved from now on.
+    """
+    cursor = run.store.setting("cursor")
+    since = earlier(cursor, run.limits.overlap_seconds) if cursor else None
+    latest, answered_at = modified_since(run, since)
+    if since is not None and answered_at < since:
+        run.log.warning("clock_set_back", system="EspoCRM", cursor=cursor, answered_at=answered_at)
+        latest, answered_at = modified_since(run, earlier(answered_at, A_DAY))
+    now = run.utcnow()
+    asking = run.espo.due(now, earlier(answered_at, SYNCING_PATIENCE))
+    with run.store.transaction():
+        note_modified(run, asking)
+        mark_due(run.store, [one.entity_id for one in asking], "its status asks for a sync", now)
+        run.store.set_setting("cursor", min(max(filter(None, [cursor, latest]), default=answered_at), answered_at))
+
+
+def modified_since(run: Run, since: str | None) -> tuple[str | None, str]:
+    """Note the records modified since then; the latest ``modifiedAt`` among them, and the server's time at the end."""
+    latest, answered_at = None, run.utcnow()
+    for page in run.espo.modified_since(since):
+        note_modified(run, page.listings)
+        latest = max(filter(None, [latest, *(one.modified_at for one in page.listings)]), default=latest)
+        answered_at = page.answered_at
+    return latest, answered_at
+
+
+def note_modified(run: Run, listings: Sequence[Listing]) -> None:
+    """Store a page; linked records saved since we last saw them, and not by our own last write, become due.
+
+    Whom somebody edited is tried before its retry time (rules.md §6, Failing person).
+    """
+    known = {one["entity_id"]: one for one in load_persons(run.store, [one.entity_id for one in listings])}
+    saved = [one for one in listings if is_news(run, one, known.get(one.entity_id)) and one.betnr is not None]
+    by_other = [one.entity_id for one in saved if one.modified_by != run.user_id]
+    with run.store.transaction():
+        save_listings(run.store, listings, run.utcnow())
+        mark_due(run.store, [one.entity_id for one in saved], SEEN_MODIFIED, run.utcnow())
+        mark_due(run.store, by_other, SEEN_MODIFIED, run.utcnow(), edited_by_other=True)
+        relinked = [one.entity_id for one in saved if (known.get(one.entity_id) or {}).get("betnr") != one.betnr]
+        mark_due(run.store, relinked, LINKED_ANEW, run.utcnow())
+        try_at_once(run.store, by_other)
+        for one in listings:
+            if one.betnr is None:
+                not_linked(run, one.entity_id)
+
+
+def is_news(run: Run, listing: Listing | EspoRecord, known: Person | None) -> bool:
+    """Whether a record shows a save we have not seen; our own last write shows exactly its time and our user."""
+    if known is None:
+        return True
+    ours = listing.modified_by == run.user_id and listing.modified_at == known["own_modified_at"]
+    return not ours and (listing.modified_at, listing.modified_by) != (
+        known["espo_modified_at"],
+        known["espo_modified_by"],
+    )
+
+
+def earlier(moment: str, seconds: float) -> str:
+    """UTC text some seconds before another."""
+    return (datetime.strptime(moment, "%Y-%m-%d %H:%M:%S") - timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC text, by contract
