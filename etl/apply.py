@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import AdvosyncError, Moved, Refused
-from etl.extract import is_unsettled
 from etl.guard import change_record
 from etl.readback import Written
 from etl.records import Channel, Item, RowDraft, Side
@@ -18,10 +17,12 @@ from etl.rules.canonical import e164, has_extension
 from etl.rules.items import whole
 from etl.rules.mending import MENDING, UNMARKED, unmarked
 from etl.rules.variants import Variant
+from etl.saves import is_unsettled
 from etl.snapshot import save_espo_meta
 from etl.store.baseline import add_left_alone
 from etl.store.journal import save_changes
 from etl.store.persons import update_person
+from etl.store.states import Status
 from etl.verify import verify_person
 from etl.writing import begin, end_badly, end_well, put_row
 
@@ -103,11 +104,11 @@ def stale(run: Run, read_at: float) -> bool:
 def read_espo_again(run: Run, look: Look) -> None:
     """Refresh EspoCRM's half of the look; ``Moved`` when it differs from what was planned with, or is half written."""
     fresh, seen = run.espo.fetch(look.espo.entity_id), look.espo
-    look.espo, look.espo_at = fresh, run.monotonic()
     if (fresh.items, fresh.betnr) != (seen.items, seen.betnr) or (
         fresh.modified_at != seen.modified_at and is_unsettled(run, fresh)
     ):
         raise Moved(f"EspoCRM's record {fresh.entity_id} changed since it was planned.")
+    look.espo, look.espo_at = fresh, run.monotonic()
 
 
 def read_advoware_again(run: Run, look: Look) -> None:
@@ -138,16 +139,16 @@ def put_arrays(
     changes, entity_id = [saved.change_of(step) for step in steps], look.espo.entity_id
     with run.store.transaction():
         begin(run, changes)
-        update_person(run.store, entity_id, status_sent="syncing")
+        update_person(run.store, entity_id, status_sent=Status.SYNCING)
     try:
-        answer = run.espo.write(entity_id, {"sync_status": "syncing"}, arrays, look.espo.version)
+        answer = run.espo.write(entity_id, {"sync_status": Status.SYNCING}, arrays, look.espo.version)
     except AdvosyncError as error:
         end_badly(run, changes, error)
         raise
     with run.store.what_happened():
         end_well(run, changes, "espocrm")
         save_espo_meta(run, answer)
-        update_person(run.store, entity_id, status_written="syncing")
+        update_person(run.store, entity_id, status_written=Status.SYNCING)
 
 
 def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look: Look, refusal: Refused) -> None:
@@ -177,7 +178,6 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
                 raise refusal
             of_channel = [whole(item) for item in tried if item.channel is step.channel]
             put_arrays(run, saved, [step], look, {step.channel: of_channel})
-            look.espo = run.espo.fetch(look.espo.entity_id)
             items = tried
         except Refused as why:
             note_unsyncable(run, saved, step, f"EspoCRM refused it ({why.reason})", Side.ADVO)
@@ -187,7 +187,7 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
 def old_items_refused(run: Run, look: Look, arrays: Mapping[Channel, object]) -> bool:
     """Whether EspoCRM refuses what it holds itself, merely echoed: then no new value is to blame (fact 8)."""
     echo = {channel: [whole(item) for item in look.items if item.channel is channel] for channel in arrays}
-    run.before_write()
+    run.store.still_ours()
     try:
         save_espo_meta(run, run.espo.write(look.espo.entity_id, {}, echo, look.espo.version))
     except Refused:

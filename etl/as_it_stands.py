@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from etl.rules.as_it_stands import Standing
 from etl.rules.entry import NONE
 from etl.rules.observed import row_records
 from etl.rules.plan import PersonPlan, none_dropped_by_others
 from etl.rules.seen import agreed, left_note, row_seen
-from etl.rules.standing import Standing
 from etl.store.baseline import left_alone_of, pairs_of
 
 if TYPE_CHECKING:

@@ -1,27 +1,25 @@
-"""Who may have changed, as EspoCRM's lists tell (rules.md §1, Candidates): they only ever make persons due.
+"""Who may have changed, as EspoCRM's lists tell (rules.md §1, Candidates): they make persons due, or tell of unlinking.
 
 Nothing is concluded from what a list lacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etl.ending import not_linked
+from etl.saves import SYNCING_PATIENCE, earlier, is_news
 from etl.store.due import SEEN_MODIFIED, mark_due, try_at_once
 from etl.store.persons import load_persons, save_listings
 
 if TYPE_CHECKING:
-    from etl.records import EspoRecord, Listing
+    from collections.abc import Sequence
+
+    from etl.records import Listing
     from etl.run import Run
 
 LINKED_ANEW = "linked to this betnr"
-SYNCING_PATIENCE = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules.md §1)
 A_DAY = 86_400  # no clock is set back further than this without anybody looking
-
-Person = Mapping[str, Any]
 
 
 def list_candidates(run: Run) -> None:
@@ -40,7 +38,8 @@ def list_candidates(run: Run) -> None:
     asking = run.espo.due(now, earlier(answered_at, SYNCING_PATIENCE))
     with run.store.transaction():
         note_modified(run, asking)
-        mark_due(run.store, [one.entity_id for one in asking], "its status asks for a sync", now)
+        linked = [one.entity_id for one in asking if one.betnr is not None]
+        mark_due(run.store, linked, "its status asks for a sync", now)
         run.store.set_setting("cursor", min(max(filter(None, [cursor, latest]), default=answered_at), answered_at))
 
 
@@ -66,25 +65,10 @@ def note_modified(run: Run, listings: Sequence[Listing]) -> None:
         save_listings(run.store, listings, run.utcnow())
         mark_due(run.store, [one.entity_id for one in saved], SEEN_MODIFIED, run.utcnow())
         mark_due(run.store, by_other, SEEN_MODIFIED, run.utcnow(), edited_by_other=True)
-        relinked = [one.entity_id for one in saved if (known.get(one.entity_id) or {}).get("betnr") != one.betnr]
+        linked = [one for one in listings if one.betnr is not None]
+        relinked = [one.entity_id for one in linked if (known.get(one.entity_id) or {}).get("betnr") != one.betnr]
         mark_due(run.store, relinked, LINKED_ANEW, run.utcnow())
         try_at_once(run.store, by_other)
         for one in listings:
             if one.betnr is None:
                 not_linked(run, one.entity_id)
-
-
-def is_news(run: Run, listing: Listing | EspoRecord, known: Person | None) -> bool:
-    """Whether a record shows a save we have not seen; our own last write shows exactly its time and our user."""
-    if known is None:
-        return True
-    ours = listing.modified_by == run.user_id and listing.modified_at == known["own_modified_at"]
-    return not ours and (listing.modified_at, listing.modified_by) != (
-        known["espo_modified_at"],
-        known["espo_modified_by"],
-    )
-
-
-def earlier(moment: str, seconds: float) -> str:
-    """UTC text some seconds before another."""
-    return (datetime.strptime(moment, "%Y-%m-%d %H:%M:%S") - timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC text, by contract

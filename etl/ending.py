@@ -58,6 +58,11 @@ def end_holds(run: Run, entity_id: str, why: str) -> None:
     release_holds(run.store, holds, now=run.utcnow(), by=why)
 
 
+def several_carry(betnr: int, entity_ids: Sequence[str]) -> str:
+    """What people are told; ``etl.rules.words`` knows it in German."""
+    return f"Several records carry betnr {betnr}: {', '.join(entity_ids)}. Keep it in one of them."
+
+
 def set_apart_shared(run: Run, shared: Sequence[tuple[int, Sequence[str]]]) -> None:
     """Two records with one betnr: neither is synced, and what was agreed with either ends (rules.md §6).
 
@@ -65,11 +70,10 @@ def set_apart_shared(run: Run, shared: Sequence[tuple[int, Sequence[str]]]) -> N
     """
     with run.store.transaction():
         for betnr, entity_ids in shared:
-            others = ", ".join(entity_ids)
-            message = f"Several records carry betnr {betnr} ({others}); keep it in one of them."
+            message = several_carry(betnr, entity_ids)
             end_baseline(run.store, entity_ids)
             for entity_id in entity_ids:
-                update_person(run.store, entity_id, **NO_TROUBLE | {"status": "conflict", "error": message})
+                update_person(run.store, entity_id, **NO_TROUBLE | {"status": Status.CONFLICT, "error": message})
                 end_holds(run, entity_id, "the record shares its betnr with another")
             run.tally.skipped |= set(entity_ids)
         mark_due(run.store, no_longer_shared(run.store), "its betnr is its own again", run.utcnow())

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from etl.candidates import SYNCING_PATIENCE, Person, earlier, is_news
 from etl.ending import deleted_in_advoware, gone_in_espo, not_linked
 from etl.errors import Gone, PersonError
 from etl.reading import Read, batches, overlapped
 from etl.rules.foreign import ASKING, Ours
 from etl.run import Look, Run
+from etl.saves import Person, is_news, is_somebody_elses, is_unsettled
 from etl.settle import settle_person
 from etl.snapshot import save_advo, save_espo
 from etl.store.baseline import end_baseline, types_moved
 from etl.store.due import SEEN_MODIFIED, clear_due, mark_due, persons_to_poll, shared_betnrs, try_at_once
 from etl.store.journal import open_changes, wrote_since
-from etl.store.persons import load_person, load_persons, update_person
+from etl.store.persons import load_persons, update_person
+from etl.store.states import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,43 +93,12 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError, at: fl
     return EspoLook({**person, "changed": changed or answer.betnr != person["betnr"]}, answer, at)
 
 
-def is_unsettled(run: Run, record: EspoRecord) -> bool:
-    """A record saved a moment ago may be half written (espocrm-api.md, fact 4): by others, and by us if it looks so."""
-    if record.modified_at is None or run.limits.settle_seconds <= 0:
-        return False
-    person = load_person(run.store, record.entity_id)
-    if is_our_write(run, person, record) and not emptied(run, record):
-        return False
-    return record.modified_at > earlier(record.answered_at, run.limits.settle_seconds)
-
-
-def emptied(run: Run, record: EspoRecord) -> bool:
-    """Whether all phones, or all mails, that this run saw are gone."""
-    seen = run.looks.get(record.entity_id)
-    return seen is not None and bool({one.channel for one in seen.items} - {one.channel for one in record.items})
-
-
-def is_our_write(run: Run, person: Person | None, record: EspoRecord) -> bool:
-    """Whether the record still shows our own last write: exactly its time, and our user."""
-    ours = person is not None and record.modified_at == person["own_modified_at"]
-    return ours and record.modified_by == run.user_id
-
-
-def is_somebody_elses(run: Run, record: EspoRecord) -> bool:
-    """``syncing``, fresh, and not by our own journal: another sync is at it; left for the next run (rules.md §6)."""
-    if record.status != "syncing" or record.modified_at is None or open_changes(run.store, [record.entity_id]):
-        return False
-    if is_our_write(run, load_person(run.store, record.entity_id), record):
-        return False
-    return record.modified_at > earlier(record.answered_at, SYNCING_PATIENCE)
-
-
 def needs_advoware(run: Run, person: Person, record: EspoRecord) -> bool:
     """Whether the person is still due after its EspoCRM GET; if not, the mark goes, and Advoware is not asked."""
     soft = person["due_reason"] == SEEN_MODIFIED and person["last_sync_at"] is not None
     if not soft or person["changed"] or record.status in ASKING or types_moved(run.store, record.entity_id):
         return True
-    if person["status"] != "clean" or open_changes(run.store, [record.entity_id]):
+    if person["status"] != Status.CLEAN or open_changes(run.store, [record.entity_id]):
         return True
     ours = Ours.of(person)
     if ours.has_foreign_hash(record.fingerprint) or ours.has_foreign_status(record.status):

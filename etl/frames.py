@@ -38,6 +38,7 @@ PERSONS: Final = {
     "entity_id": TEXT,
     "betnr": WHOLE,
     "last_sync_at": TEXT,
+    "agreed_betnr": WHOLE,
     "espo_fingerprint": TEXT,
     "advo_fingerprint": TEXT,
     "edited_by_other": FACT,

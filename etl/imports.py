@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -16,8 +17,9 @@ PLANNER = "etl.diff"
 GIVES_WAY = 0.0005  # seconds
 
 
+@cache
 def begin_to_load_planner() -> None:
-    """Begin to load the planner in a thread, once, while the network keeps a run waiting that will plan.
+    """Begin to load the planner in a thread, once a process, while the network keeps a run waiting that will plan.
 
     Who needs it imports it as always, and waits for it if need be.
     """

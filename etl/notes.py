@@ -19,7 +19,7 @@ def note_conflicts(run: Run, entity_id: str) -> None:
         return
     for conflict in conflicts_to_note(run.store, entity_id):
         try:
-            run.before_write()
+            run.store.still_ours()
             run.espo.note(entity_id, conflict_note(conflict, run.limits.language))
             run.tally.writes["espocrm"] += 1
         except (PersonError, UnknownOutcome) as error:

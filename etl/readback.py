@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from etl.guard import Saved
     from etl.run import Look, Run
 
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A write Advoware acknowledged; ``row_id`` is the one it answered with, None where it did not say.
@@ -97,7 +98,9 @@ def mended_readings(again: ReadBack, first: ReadBack, mending: Sequence[Written]
 
 
 def put_back(run: Run, saved: Saved, one: Written, found: Row, home: Container[str]) -> Written:
-    """A value Advoware cannot hold: a new row becomes a slot, any other what it was; the value stays in EspoCRM.
+    """A value Advoware cannot hold: a new row becomes a slot (but see there), any other what it was.
+
+    The value stays in EspoCRM.
 
     ``home``: the own texts on the entry's other rows.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from etl.run import Run
 
 AHEAD = 100
-"""Answers that wait at most: two batches, so that readers go on while one is stored."""
+"""Answers that wait at most, so that readers go on while a batch is stored."""
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")

@@ -115,7 +115,6 @@ class Run:
     monotonic: Callable[[], float]
     log: Any
     write: bool = True
-    before_write: Callable[[], None] = lambda: None
     looks: dict[str, Look] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     unconfirmed: set[str] = field(default_factory=set)

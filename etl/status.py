@@ -26,7 +26,7 @@ AT_REST: Mapping[str, Any] = {"error": None, "retry_count": 0, "next_retry": Non
 
 def renew_status(run: Run, espo: EspoRecord, fingerprint: str | None) -> EspoRecord:
     """The status PUT without arrays, whose answer is EspoCRM's read-back; ``fingerprint`` None leaves that field."""
-    values = {"sync_status": "clean", "last_sync": run.utcnow(), **AT_REST}
+    values = {"sync_status": Status.CLEAN, "last_sync": run.utcnow(), **AT_REST}
     if fingerprint is not None and fingerprint != espo.fingerprint:
         values["fingerprint"] = fingerprint
     return put_status(run, espo.entity_id, values)
@@ -116,9 +116,15 @@ def show_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> EspoReco
 
 
 def show_deleted(run: Run, entity_id: str) -> None:
-    """Say in EspoCRM that the person is deleted in Advoware; once it stands there, nothing is left to be done."""
+    """Say in EspoCRM that the person is deleted in Advoware; once it stands there, nothing is left to be done.
+
+    Unless the record was linked elsewhere meanwhile: then it stays due.
+    """
     shown = show_status(run, entity_id, {"sync_status": Status.DELETED_IN_ADVOWARE, **AT_REST})
-    if shown is not None and shown.status == Status.DELETED_IN_ADVOWARE:
+    if shown is None:
+        return
+    person = load_person(run.store, entity_id)
+    if shown.status == Status.DELETED_IN_ADVOWARE and person is not None and person["betnr"] == shown.betnr:
         clear_due(run.store, [entity_id])
 
 
@@ -126,9 +132,9 @@ def show_shared(run: Run, entity_id: str, message: str) -> None:
     """Say in EspoCRM that a human must decide, once."""
     person = load_person(run.store, entity_id)
     ours = person is not None and run.limits.allows(entity_id, person["betnr"])
-    if person is not None and ours and person["espo_status"] != "conflict":
+    if person is not None and ours and person["espo_status"] != Status.CONFLICT:
         told = for_staff(message, run.limits.language)
-        show_status(run, entity_id, {"sync_status": "conflict", **AT_REST, "error": told})
+        show_status(run, entity_id, {"sync_status": Status.CONFLICT, **AT_REST, "error": told})
 
 
 def give_up_for_now(run: Run, entity_id: str) -> None:

@@ -23,11 +23,11 @@ from etl.rules.pairs import typed_meanwhile
 from etl.rules.writes import pair_of_marker
 from etl.snapshot import save_look
 from etl.status import renew_status
-from etl.store.baseline import drop_baseline, save_baseline, save_left_alone
+from etl.store.baseline import came_to_agreement, drop_baseline, save_baseline, save_left_alone
 from etl.store.due import clear_due, mark_due
 from etl.store.journal import set_change_state, set_decision_state, settle
 from etl.store.persons import update_person
-from etl.store.states import ChangeState
+from etl.store.states import ChangeState, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -126,10 +126,11 @@ def commit_person(
         set_decision_state(run.store, saved.decision_ids, "done")
         settle(run.store, plan.entity_id)
         finish_person(run, plan.entity_id, fingerprint, at_rest=at_rest)
-        clear_due(run.store, [plan.entity_id]) if at_rest and not plan.again else None
+        if at_rest and not plan.again:
+            clear_due(run.store, [plan.entity_id])
         if not at_rest:
             mark_due(run.store, [plan.entity_id], EDITED_MEANWHILE, now)
-        if espo.status != "clean" or (at_rest and (espo.fingerprint or "") != fingerprint):
+        if espo.status != Status.CLEAN or (at_rest and (espo.fingerprint or "") != fingerprint):
             mark_due(run.store, [plan.entity_id], STATUS_NOT_WRITTEN, now)
     run.tally.changed.add(plan.entity_id)
     run.tally.clean.add(plan.entity_id)
@@ -227,7 +228,7 @@ def finish_person(
     ``vanished_from``: the side that shows no known entry and of which nothing was written; nobody waits for it again.
     """
     columns: dict[str, Any] = {
-        "status": "clean",
+        "status": Status.CLEAN,
         "last_sync_at": run.utcnow(),
         "error": None,
         "retry_count": 0,
@@ -238,6 +239,7 @@ def finish_person(
     if at_rest:
         columns["fingerprint"] = fingerprint
     update_person(run.store, entity_id, **columns)
+    came_to_agreement(run.store, entity_id)
 
 
 def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
@@ -246,7 +248,7 @@ def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
     records = row_records(look.advo, run.policy.region, run.policy.table)
     fingerprint = fingerprint_of(records)
     espo, at_rest = look.espo, True
-    if espo.status != "clean" or (espo.fingerprint or "") != fingerprint:
+    if espo.status != Status.CLEAN or (espo.fingerprint or "") != fingerprint:
         espo = renew_status(run, espo, fingerprint)
         at_rest = same_items(look.espo.items, espo.items)
     with run.store.what_happened():
@@ -264,7 +266,7 @@ def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
         if not at_rest:
             save_look(run, espo, look.advo)
             mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
-        elif espo.status != "clean" or (espo.fingerprint or "") != fingerprint:
+        elif espo.status != Status.CLEAN or (espo.fingerprint or "") != fingerprint:
             mark_due(run.store, [entity_id], STATUS_NOT_WRITTEN, run.utcnow())
         elif saved is None or not saved.plan.again:
             clear_due(run.store, [entity_id])

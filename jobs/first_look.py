@@ -96,7 +96,7 @@ def planned(order: Order) -> Seen:
     seen = Seen()
     order.store.set_setting(SWEEP_AFTER, None)
     while True:
-        done = stages(order, lambda: None)
+        done = stages(order)
         if done.error is not None:
             raise done.error
         notice(seen, done.plans)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from etl.apply import apply_person, second_look
-from etl.ending import set_apart_shared
+from etl.ending import set_apart_shared, several_carry
 from etl.errors import Gone, Moved, Outage, PersonError, UnknownOutcome
 from etl.extract import look_at, recheck_shared
 from etl.guard import Saved, held_persons, hold, save_plan
@@ -66,11 +66,7 @@ def set_apart(run_: Run) -> None:
     set_apart_shared(run_, shared)
     for betnr, entity_ids in shared:
         for entity_id in entity_ids if run_.write else ():
-            show_shared(
-                run_,
-                entity_id,
-                f"Several records carry betnr {betnr}: {', '.join(entity_ids)}. Keep it in one of them.",
-            )
+            show_shared(run_, entity_id, several_carry(betnr, entity_ids))
 
 
 def sync_persons(run_: Run, ready: Sequence[str]) -> Plan:

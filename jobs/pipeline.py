@@ -44,7 +44,7 @@ from jobs.systems import advoware, espocrm
 from jobs.world import REAL, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from etl.rules.plan import Plan
     from etl.run import Run
@@ -89,7 +89,7 @@ def run_once(config: Config, options: Options, *, world: World = REAL) -> RunRep
         with lease_of(order) as lease:
             abandon_runs(store, world.now())
             with store.only_while(lease.check):
-                done = stages(order, lease.check)
+                done = stages(order)
             report = report_of(order, done)
             report.sweep_after = store.setting(SWEEP_AFTER) if options.sweep else None
             if options.backfill is not None:
@@ -140,7 +140,7 @@ def planned(order: Order) -> RunReport:
         order.store.backup(copy)
         with Store.open(copy, now=order.world.now(), durable=False) as scratch:
             on_copy = replace(order, store=scratch)
-            done = stages(on_copy, lambda: None)
+            done = stages(on_copy)
             report = report_of(on_copy, done)
     with order.store.transaction():
         report.run_id = started(order)
@@ -162,7 +162,7 @@ def list_steps(run_: Run, plans: Plan) -> None:
     )
 
 
-def stages(order: Order, before_write: Callable[[], None]) -> Done:
+def stages(order: Order) -> Done:
     """Log in and do what is asked; what ends a run early is part of what is told of it."""
     done = Done(started(order))
     world = order.world
@@ -173,7 +173,7 @@ def stages(order: Order, before_write: Callable[[], None]) -> Done:
     ):
         done.espo_calls, done.advo_calls = espo.calls, advo.calls
         try:
-            done.run = make_run(order, done.run_id, espo, advo, before_write)
+            done.run = make_run(order, done.run_id, espo, advo)
             done.plans = carried_out(done.run, order.options)
         except (RunEnds, LockHeld) as ended:
             done.error = ended

@@ -13,15 +13,13 @@ from etl.run import Limits, Run
 from jobs.config import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from etl.clients.advoware import Advoware
     from etl.clients.espocrm import EspoCrm
     from jobs.config import Config
     from jobs.options import Order
 
 
-def make_run(order: Order, run_id: int, espo: EspoCrm, advo: Advoware, before_write: Callable[[], None]) -> Run:
+def make_run(order: Order, run_id: int, espo: EspoCrm, advo: Advoware) -> Run:
     """Ask EspoCRM who we are and how it treats phones; ``Outage`` while it is in maintenance."""
     user, server = espo.user(), espo.server()
     if server.maintenance:
@@ -47,7 +45,6 @@ def make_run(order: Order, run_id: int, espo: EspoCrm, advo: Advoware, before_wr
         monotonic=order.world.monotonic,
         log=structlog.get_logger(),
         write=order.options.write,
-        before_write=before_write,
         progress=order.world.progress,
     )
 

@@ -67,7 +67,7 @@ def told(text: str) -> Told:
         Row(one.komm_id, f"ROW{one.komm_id}", one.tlf, one.remark, one.komm_kz, one.online) for one in now.rows or []
     ]
     if "agreed" in of:
-        person = {"last_sync_at": SYNCED} | person
+        person = {"last_sync_at": SYNCED, "agreed_betnr": str(BETNR)} | person
     contact = {name: spelled(value) or "" for name, value in person.items() if name not in PERSONS}
     frames = {
         "persons": frame([KEY | {name: value or None for name, value in person.items() if name in PERSONS}], PERSONS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,7 +37,8 @@ def person(practice: Practice, phones: list[tuple[str, str]], *rows: tuple[str, 
 
 
 def items(practice: Practice, entity_id: str) -> set[tuple[str, str]]:
-    return {(one["phoneNumber"], one["type"]) for one in practice.espo.items(entity_id)}
+    phones = (one for one in practice.espo.items(entity_id) if "phoneNumber" in one)
+    return {(one["phoneNumber"], one["type"]) for one in phones}
 
 
 def rows(practice: Practice) -> dict[int, tuple[str, str]]:
@@ -157,6 +159,96 @@ def test_a_record_linked_to_another_betnr_is_synced_with_it(practice: Practice) 
     assert ("+49511777777", OFFICE) in items(practice, entity_id)
     assert {row["tlf"] for row in practice.advo.rows(2)} == {"0511 777777", X}
     assert {row["tlf"] for row in practice.advo.rows(1)} == {"0511 1234560"}
+
+
+def never_synced(practice: Practice) -> str:
+    """A record whose first run found nothing on either side; then both are filled."""
+    entity_id, _ = person(practice, [])
+    return entity_id
+
+
+def synced_with_another(practice: Practice) -> str:
+    """A record that was in sync with another betnr."""
+    entity_id = practice.espo.add_person("Max Muster", 2, phones=[(X, OFFICE)])
+    practice.advo.add_person(2, "Max Muster")
+    practice.advo.add_row(2, "0511 1234560")
+    practice.advo.add_person(1, "Max Muster")
+    assert practice.run().outcome == "done"
+    return entity_id
+
+
+def unlinked_for_a_while(practice: Practice) -> str:
+    """A record that was in sync with this very betnr, and was taken off it."""
+    entity_id, (row,) = person(practice, [(X, OFFICE)], ("0511 1234560", None))
+    practice.espo.edit(entity_id, betnr=None)
+    practice.run()
+    practice.advo.remove_row(1, row)
+    return entity_id
+
+
+@pytest.mark.parametrize("before", [never_synced, synced_with_another, unlinked_for_a_while])
+@pytest.mark.parametrize("direction", [Direction.TO_ADVOWARE, Direction.BOTH])
+def test_a_first_sync_that_is_planned_again_in_the_middle_empties_nothing(
+    practice: Practice, before: Callable[[Practice], str], direction: Direction
+) -> None:
+    """What the record was linked to before, or whether it ever was, makes no difference (rules.md §3)."""
+    entity_id = before(practice)
+    _, held = practice.advo.add_row(1, "0511 1234560", "Zentrale"), practice.advo.add_row(1, "0511 9999999", "Mutter")
+    practice.espo.edit(entity_id, betnr=1, phones=[(X, OFFICE), (Y, FAX)])
+    practice.advo.switches.refused_values = {Y}
+    practice.run(direction=direction, scope=Scope.PERSON)
+    practice.run(direction=direction, scope=Scope.PERSON)
+    assert rows(practice)[held] == ("0511 9999999", "Mutter")
+
+
+def test_a_torn_read_behind_our_own_array_is_not_believed_by_being_seen_twice(practice: Practice) -> None:
+    entity_id = practice.espo.add_person("Max Muster", 1, phones=[(X, OFFICE)], mails=["max@example.com"])
+    practice.advo.add_person(1, "Max Muster")
+    kept = practice.advo.add_row(1, "0511 1234560")
+    assert practice.run().outcome == "done"
+    practice.advo.add_row(1, "0511 777777")
+    torn: list[Call] = []
+
+    def added_then_slow() -> None:
+        """Somebody adds a row behind our array PUT; what then is planned is read again, as it took a while."""
+        practice.advo.add_row(1, "0511 888888")
+        practice.advo.before = once(of_advo, lambda: practice.clock.advance(3))
+
+    def of_advo(call: Call) -> bool:
+        return call.method == "GET" and "/Beteiligte/1" in call.path and bool(practice.espo.writes)
+
+    def without_phones(call: Call, answer: Answer) -> Answer | None:
+        """From the second read behind our PUT on."""
+        if call.method != "GET" or entity_id not in call.path or not practice.espo.writes:
+            return None
+        torn.append(call)
+        shown = json.loads(answer.body)
+        return json_answer(200, {**shown, "phoneNumberData": []}) if len(torn) > 1 else None
+
+    practice.advo.before = once(of_advo, added_then_slow)
+    practice.espo.after = without_phones
+    practice.run()
+    assert len(torn) > 2
+    assert rows(practice)[kept][0] == "0511 1234560"
+    practice.espo.after = None
+    practice.run()
+    numbers = {number for number, _ in items(practice, entity_id)}
+    assert numbers == {X, "+49511777777", "+49511888888"}
+
+
+def test_a_record_linked_elsewhere_behind_its_deletion_is_synced_by_the_next_run(practice: Practice) -> None:
+    entity_id, _ = person(practice, [(X, OFFICE)], ("0511 1234560", None))
+    practice.advo.add_person(2, "Max Muster")
+    practice.advo.delete_person(1)
+    practice.espo.before = once(
+        lambda call: call.method == "PUT" and entity_id in call.path,
+        lambda: practice.espo.edit(entity_id, betnr=2),
+    )
+    practice.run(sweep=True)
+    practice.run()
+    practice.run()
+    assert {row["tlf"] for row in practice.advo.rows(2)} == {X}
+    assert practice.espo.record(entity_id)["syncStatus"] == "clean"
 
 
 def test_a_row_held_back_at_a_first_sync_is_not_emptied_because_it_was_respelled(tmp_path: Path) -> None:

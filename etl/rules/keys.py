@@ -124,19 +124,20 @@ def agreed_with_present_betnr(
 def with_history(persons: pd.DataFrame, agreed: np.ndarray, notes: pd.DataFrame, noted: np.ndarray) -> Columns:
     """Mark first syncs (no baseline for this entity and betnr) and recoveries (rules.md §3), and who has notes.
 
-    A first sync that was broken off has ``begun``: what it settled is agreed, all else was never anybody's edit.
+    A first sync of this link that was broken off has ``begun``: what it settled is agreed, all else was never anybody's
+    edit.
 
     ``agreed``, ``noted``: the person of each baseline row and of each note.
     """
     first, has_notes = np.full(len(persons), fill_value=True), np.zeros(len(persons), dtype=bool)
     first[agreed] = False
     has_notes[noted[(noted < len(persons)) & (noted != NONE)]] = True
-    hashed, never_through = words(persons["espo_fingerprint"]), persons["last_sync_at"].isna().to_numpy(dtype=bool)
-    recovery = first & never_through & (hashed != "")
+    hashed, never_synced = words(persons["espo_fingerprint"]), persons["last_sync_at"].isna().to_numpy(dtype=bool)
+    recovery = first & never_synced & (hashed != "")
     return Columns(
         persons,
         first_sync=first,
-        begun=never_through & ~first,
+        begun=~first & (whole(persons["agreed_betnr"]) != whole(persons["betnr"])),
         recovery=recovery,
         trusted=recovery & (hashed == words(persons["advo_fingerprint"])),
         edited_by_other=type_edits(persons, notes, noted),

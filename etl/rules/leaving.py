@@ -112,25 +112,27 @@ def leaves_a_leftover(entry: Entry, entries: Sequence[Entry]) -> bool:
 
 def unsyncable(person: PersonFacts, entry: Entry, policy: Policy) -> Left | None:
     """What a system refused or stored otherwise before, or what EspoCRM cannot hold."""
-    if entry.variant in SENT_TO_ADVO and entry.item is not None and remembered(person, entry, "unsyncable"):
-        return Left(
-            Side.ESPO,
-            "unsyncable",
-            "Advoware did not take this value",
-            entry.item.item.value,
-            row_number(entry) or None,
-        )
+    known = remembered(person, entry, "unsyncable")
+    if entry.variant in SENT_TO_ADVO and entry.item is not None and known is not None:
+        told = told_by(known, Side.ESPO) or "Advoware did not take this value"
+        return Left(Side.ESPO, "unsyncable", told, entry.item.item.value, row_number(entry) or None)
     if entry.variant not in SENT_TO_ESPO or entry.row is None:
         return None
-    if remembered(person, entry, "unsyncable"):
-        return Left(Side.ADVO, "unsyncable", "EspoCRM did not take this value", entry.row.value, entry.row.komm_id)
+    if known is not None:
+        told = told_by(known, Side.ADVO) or "EspoCRM did not take this value"
+        return Left(Side.ADVO, "unsyncable", told, entry.row.value, entry.row.komm_id)
     moved = entry.row.channel is not entry.channel
-    why = "the row now holds something of another kind" if moved else shortened(entry)
+    why = "the row now holds something of another kind" if moved else is_beginning_of_marker(entry)
     why = why or can_hold(entry.channel, entry.row.value, policy.region, international=policy.international)
     return Left(Side.ADVO, "unsyncable", why, entry.row.value, entry.row.komm_id) if why else None
 
 
-def shortened(entry: Entry) -> str | None:
+def told_by(note: Left, side: Side) -> str | None:
+    """The reason an earlier run gave, where it spoke of an entry on this side: it stays what people read."""
+    return note.detail if note.side is side else None
+
+
+def is_beginning_of_marker(entry: Entry) -> str | None:
     """Why a row that shows the beginning of its marker's value is left alone where the store was lost, else None.
 
     Advoware may have shortened our last write, and the store did not live to mend it; or a person took its end away.

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
     from etl.records import Row
+    from etl.rules.as_it_stands import Standing
     from etl.rules.entry import Agreed, RowSeen, Step
-    from etl.rules.standing import Standing
 
     Change = Mapping[str, Any]
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.records import Channel, Item, Side
+from etl.rules.as_it_stands import Standing, found
 from etl.rules.canonical import canonical
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import NONE, Decision, Entry, ItemSeen, Pair, Policy, RowSeen, Step
 from etl.rules.items import MAX_ITEMS, can_hold, new_item, replaced
 from etl.rules.marker import MarkerKind, encode
 from etl.rules.slots import Slots
-from etl.rules.standing import Standing, found
 from etl.rules.steps import row_step
 from etl.rules.variants import Variant
 

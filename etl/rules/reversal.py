@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from etl.records import Channel, Item, Side
+from etl.rules.as_it_stands import found
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import NONE, Agreed, Decision, Entry, ItemSeen, Left, Pair, Step
 from etl.rules.leaving import UNDONE, is_undo_note
-from etl.rules.standing import AS_LEFT, edited_items, edited_rows, found, state_of_item, state_of_row
 from etl.rules.steps import row_step
-from etl.rules.trails import groups
+from etl.rules.trails import AS_LEFT, edited_items, edited_rows, groups, state_of_item, state_of_row
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from etl.rules.standing import Standing
+    from etl.rules.as_it_stands import Standing
     from etl.rules.trails import Group
 
 
@@ -60,9 +60,6 @@ def reversal(
             touched.append(group)
             notes += [] if group.by_operator else notes_of(group, standing, by_run)
     return Reversal(tuple(made), (*kept_notes(standing, touched), *notes), tuple(kept))
-
-
-# How it is put back -------------------------------------------------------------------------------------------------
 
 
 def put_back(
@@ -177,9 +174,6 @@ def pair_of(base: Agreed, group: Group) -> Pair:
         base.unmarked,
         base.remark,
     )
-
-
-# That it does not happen again --------------------------------------------------------------------------------------
 
 
 def notes_of(group: Group, standing: Standing, by_run: int) -> list[Left]:

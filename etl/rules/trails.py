@@ -1,6 +1,7 @@
 """What a run wrote, out of its journal: each row and each item from the first write to the last, by entry.
 
-What ends as it began was mended within the run and leaves no trail. Pure.
+What ends as it began was mended within the run and leaves no trail. And whether what was left still stands, or somebody
+edited it since. Pure.
 """
 
 from __future__ import annotations
@@ -9,15 +10,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from etl.records import Channel, Item, Side
-from etl.rules.items import espo_key
+from etl.rules.as_it_stands import found
+from etl.rules.items import MAX_ITEMS, espo_key
 from etl.rules.marker import encode_slot
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from etl.rules.as_it_stands import Standing
+    from etl.rules.entry import RowSeen
+
 BY_OPERATOR = frozenset({Variant.UNDO, Variant.RESTORE})
 """What an operator asked for; putting that back needs no note, as nothing would do it again by itself."""
+
+AS_BEFORE, AS_LEFT = "as before", "as the run left it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +146,58 @@ def item_of(image: Mapping[str, Any]) -> Item:
 def key_of(item: Item) -> tuple[Channel, str]:
     """EspoCRM's own key."""
     return item.channel, espo_key(item.channel, item.value)
+
+
+def edited_rows(group: Group, standing: Standing) -> list[str]:
+    """Name the rows that are neither as the run left them nor as they were before."""
+    return [
+        f"row {trail.komm_id} in Advoware ({trail.left[0] or trail.target[0] or 'empty'}) was changed since"
+        for trail in group.rows
+        if state_of_row(trail, standing.rows.get(trail.komm_id)) is None
+    ]
+
+
+def state_of_row(trail: RowTrail, row: RowSeen | None) -> str | None:
+    """How a row stands; None: somebody edited it since."""
+    if row is None:
+        return AS_BEFORE if trail.was is None else None
+    shown = (row.value, row.remark or "")
+    if shown == trail.target or (trail.was is None and not row.value):
+        return AS_BEFORE
+    return AS_LEFT if shown == trail.left else None
+
+
+def edited_items(group: Group, standing: Standing) -> list[str]:
+    """Name the items that are neither as the run left them nor as they were before, or find no place any more."""
+    told = []
+    for trail in group.items:
+        shown = trail.left or trail.was
+        value = shown.value if shown is not None else ""
+        state = state_of_item(trail, standing)
+        if state is None:
+            told.append(f"{value} in EspoCRM was changed since")
+        elif state == AS_LEFT and trail.left is None and full(trail.channel, standing):
+            told.append(f"{value} finds no place in EspoCRM, which holds {MAX_ITEMS} of a kind")
+    return told
+
+
+def state_of_item(trail: ItemTrail, standing: Standing) -> str | None:
+    """How an item stands; None: somebody edited it since."""
+    before = None if trail.was is None else found(trail.was, standing)
+    after = None if trail.left is None else found(trail.left, standing)
+    if trail.left is None:
+        return AS_BEFORE if before is not None else AS_LEFT
+    if after is None:
+        return AS_BEFORE if trail.was is None or before is not None else None
+    apart = trail.was is not None and before is not None and before is not after
+    return AS_LEFT if alike(after, trail.left) and not apart else None
+
+
+def alike(one: Item, other: Item) -> bool:
+    """Whether two items say the same of a value; who is primary is settled by EspoCRM when others come and go."""
+    return (one.type, one.opt_out, one.invalid) == (other.type, other.opt_out, other.invalid)
+
+
+def full(channel: Channel, standing: Standing) -> bool:
+    """Whether EspoCRM takes no further item of this channel."""
+    return sum(one.channel is channel for one in standing.items) >= MAX_ITEMS

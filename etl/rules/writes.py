@@ -297,5 +297,6 @@ def remark_kept(made: Decision) -> str:
     """Name a remark that stays with a row whose number changes, so that a person can look (rules.md §2, step 6)."""
     row = made.entry.row
     changes = made.variant in (Variant.VAR5, Variant.CLASH, Variant.RETYPE) or made.verdict is Verdict.REVERT
-    stays = changes and made.entry.item is not None and row is not None and row.own_text
-    return f'; the remark "{need(row).own_text}" is kept' if stays else ""
+    if not changes or made.entry.item is None or row is None or not row.own_text:
+        return ""
+    return f'; the remark "{row.own_text}" is kept'

@@ -63,14 +63,49 @@ def drop_baseline(store: Store, entity_id: str, komm_ids: Iterable[int]) -> None
 
 
 def end_baseline(store: Store, entity_ids: Iterable[str], *, keep_betnr: int | None = None) -> None:
-    """End all pairs of these persons (gone, deleted, shared); with ``keep_betnr`` only those of any other betnr."""
+    """End all pairs of these persons (gone, deleted, shared); with ``keep_betnr`` only those of any other betnr.
+
+    Whoever is linked to that betnr again begins with a first sync.
+    """
+    whose = {"entity_ids": list(entity_ids), "keep_betnr": keep_betnr}
+    with store.transaction():
+        store.execute(
+            """
+            delete from baseline
+            where entity_id in (select value from json_each(:entity_ids))
+                and betnr is not :keep_betnr
+            """,
+            whose,
+        )
+        store.execute(
+            """
+            update persons
+            set
+                agreed_betnr = null,
+                waiting_side = null
+            where entity_id in (select value from json_each(:entity_ids))
+                and agreed_betnr is not null
+                and agreed_betnr is not :keep_betnr
+            """,
+            whose,
+        )
+
+
+def came_to_agreement(store: Store, entity_id: str) -> None:
+    """Remember with which betnr a first sync came to its end: with the present one, once a pair is agreed."""
     store.execute(
         """
-        delete from baseline
-        where entity_id in (select value from json_each(:entity_ids))
-            and betnr is not :keep_betnr
+        update persons
+        set agreed_betnr = (
+            select baseline.betnr
+            from baseline
+            where baseline.entity_id = persons.entity_id
+                and baseline.betnr = persons.betnr
+            limit 1
+        )
+        where entity_id = :entity_id
         """,
-        {"entity_ids": list(entity_ids), "keep_betnr": keep_betnr},
+        {"entity_id": entity_id},
     )
 
 

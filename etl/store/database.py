@@ -160,8 +160,11 @@ class Store:
                 self.conn.rollback()
 
     def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> int:
-        """Run one statement and return how many rows it changed; committed at once outside a transaction."""
-        with Translating(self.path):
+        """Run one statement and return how many rows it changed; outside a transaction it is one of its own.
+
+        What SQLite carries out only outside of one (``pragma``, ``vacuum``) goes through ``tuples``.
+        """
+        with self.transaction() if not self.conn.in_transaction else Translating(self.path):
             return self.conn.execute(sql, plain_record(params or {})).rowcount
 
     def execute_many(self, sql: str, records: Iterable[Mapping[str, Any]]) -> None:

@@ -116,22 +116,23 @@ def try_at_once(store: Store, entity_ids: Iterable[str]) -> None:
 
 def reset_permanently_failed(store: Store, now: str) -> list[str]:
     """Let persons whose auto-reset time has come be ``failed`` with a count of 0, and return them."""
-    found = store.rows(
-        """
-        update persons
-        set
-            status = 'failed',
-            retry_count = 0,
-            next_retry_at = null,
-            auto_reset_at = null,
-            due_since = ifnull(due_since, :now),
-            due_reason = ifnull(due_reason, 'its failures were reset')
-        where status = 'permanently_failed'
-            and auto_reset_at <= :now
-        returning entity_id
-        """,
-        {"now": now},
-    )
+    with store.transaction():
+        found = store.rows(
+            """
+            update persons
+            set
+                status = 'failed',
+                retry_count = 0,
+                next_retry_at = null,
+                auto_reset_at = null,
+                due_since = ifnull(due_since, :now),
+                due_reason = ifnull(due_reason, 'its failures were reset')
+            where status = 'permanently_failed'
+                and auto_reset_at <= :now
+            returning entity_id
+            """,
+            {"now": now},
+        )
     return [row["entity_id"] for row in found]
 
 

@@ -62,7 +62,7 @@ def betnrs_of(store: Store, entity_id: str) -> list[int]:
 
 def erase(store: Store, entity_id: str) -> bool:
     """Take a person out of every table and out of the file's bytes; False when it was not there."""
-    store.execute("pragma secure_delete = on")
+    store.tuples("pragma secure_delete = on")
     with store.transaction():
         betnrs = betnrs_of(store, entity_id)
         erased = [erased_rows(store, table, column, entity_id) for table, column in OF_PERSON]
@@ -122,8 +122,8 @@ def erase_from_settings(store: Store, entity_id: str) -> None:
 
 def rebuild(store: Store) -> None:
     """Write the file anew without its free pages, and empty the -wal; StoreError while somebody reads."""
-    store.execute("pragma temp_store = memory")
-    store.execute("vacuum")
+    store.tuples("pragma temp_store = memory")
+    store.tuples("vacuum")  # not inside a transaction
     (answer,) = store.rows("pragma wal_checkpoint(truncate)")
     if answer["busy"]:
         raise StoreError(

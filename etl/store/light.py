@@ -6,6 +6,7 @@ column types from frames. Our tables are declared, and frames reach them as plai
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from etl.imports import invisible
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 def as_database(connection: sqlite3.Connection) -> Database:
     """Return the connection as sqlite-utils' database; no plugin changes anything unasked."""
-    with invisible("pandas", "numpy"):
+    loaded = "sqlite_utils" in sys.modules  # then nothing is to be hidden from whoever imports pandas meanwhile
+    with invisible(*(() if loaded else ("pandas", "numpy"))):
         from sqlite_utils import Database  # noqa: PLC0415 - see above
     return Database(connection, execute_plugins=False)

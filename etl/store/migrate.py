@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from etl.errors import StoreError
@@ -52,29 +53,32 @@ def refuse_outdated(conn: sqlite3.Connection, path: Path, known: int) -> None:
 
 
 def migrate(conn: sqlite3.Connection, path: Path, now: str, migrations: tuple[str, ...] = MIGRATIONS) -> None:
-    """Carry out the migrations the file still lacks; a store that is in use is copied next to it first."""
-    before = version_of(conn)
-    if 0 < before < len(migrations):
-        copy(conn, path.with_name(f"{path.name}.v{before}.{re.sub(r'[^0-9]', '', now)}"))
-    for version in range(before + 1, len(migrations) + 1):
-        step(conn, version, migrations)
-
-
-def step(conn: sqlite3.Connection, version: int, migrations: tuple[str, ...]) -> None:
-    """Lead from ``version`` - 1 to ``version`` in one transaction, unless another process just did."""
+    """Carry out the migrations the file still lacks, all or none; a store that is in use is copied next to it first."""
+    if version_of(conn) >= len(migrations):
+        return
     conn.execute("begin immediate")
     try:
-        if version_of(conn) < version:
-            drop_views(conn)
-            for statement in statements(migrations[version - 1]):
-                conn.execute(statement)
-            create_views(conn, complete=version == len(migrations))
-            conn.execute(f"pragma application_id = {APPLICATION_ID}")
-            conn.execute(f"pragma user_version = {version}")
+        before = version_of(conn)  # asked again behind the lock: another process may just have done it
+        if 0 < before < len(migrations):
+            copy_beside(path, path.with_name(f"{path.name}.v{before}.{re.sub(r'[^0-9]', '', now)}"))
+        carry_out(conn, before, migrations)
         conn.execute("commit")
     except BaseException:
         conn.rollback()
         raise
+
+
+def carry_out(conn: sqlite3.Connection, before: int, migrations: tuple[str, ...]) -> None:
+    """Lead from version ``before`` to the latest. Call inside a transaction."""
+    if before == len(migrations):
+        return
+    drop_views(conn)
+    for migration in migrations[before:]:
+        for statement in statements(migration):
+            conn.execute(statement)
+    create_views(conn)
+    conn.execute(f"pragma application_id = {APPLICATION_ID}")
+    conn.execute(f"pragma user_version = {len(migrations)}")
 
 
 def statements(script: str) -> list[str]:
@@ -88,10 +92,16 @@ def drop_views(conn: sqlite3.Connection) -> None:
         conn.execute(f"drop view [{name}]")
 
 
-def create_views(conn: sqlite3.Connection, *, complete: bool) -> None:
-    """Create this program's views once the tables are ``complete``: earlier versions lack what they read."""
-    for name, select in VIEWS.items() if complete else ():
+def create_views(conn: sqlite3.Connection) -> None:
+    """Create this program's views."""
+    for name, select in VIEWS.items():
         as_database(conn).create_view(name, select.strip())
+
+
+def copy_beside(path: Path, target: Path) -> None:
+    """Copy the store by a connection of its own: one that holds the lock to write would wait for itself."""
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as reader:
+        copy(reader, target)
 
 
 def copy(conn: sqlite3.Connection, target: Path) -> None:

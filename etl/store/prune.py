@@ -77,5 +77,5 @@ def complaints(store: Store) -> list[str]:
 
 def tidy(store: Store) -> None:
     """Fold the log beside the database into it, and renew what the query planner knows."""
-    store.execute("pragma optimize")
+    store.tuples("pragma optimize")
     store.rows("pragma wal_checkpoint(truncate)")

@@ -1,8 +1,8 @@
 """The tables of the state store, as numbered migrations; ``state/README.md`` says what each column means.
 
-A migration runs once, in a transaction of its own, and is never edited after a release: a change is a new one at the
-end. Snapshots and the baseline carry no foreign keys, because two persons may share a betnr and either side may be
-stored first; the journal does, because a step without its run would say nothing.
+A migration runs once, and is never edited after a release: a change is a new one at the end. Snapshots and the baseline
+carry no foreign keys, because two persons may share a betnr and either side may be stored first; the journal does,
+because a step without its run would say nothing.
 """
 
 from __future__ import annotations
@@ -290,9 +290,23 @@ create index left_alone_held_back on left_alone (entity_id, direction) where rea
 create index runs_unfinished on runs (id) where finished_at is null;
 """
 
+AGREED_WITH: Final = """
+alter table persons add column agreed_betnr integer;
+update persons
+set agreed_betnr = betnr
+where last_sync_at is not null
+    and exists (
+        select 1
+        from baseline
+        where baseline.entity_id = persons.entity_id
+            and baseline.betnr = persons.betnr
+    );
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
     PART_OF,  # 002: chunks of longer work belong together
     LOOKED_UP,  # 003: a run over a large firm that finds nothing reads indexes only
+    AGREED_WITH,  # 004: whether a first sync came to its end, of each link
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

@@ -55,7 +55,7 @@ def fill(path: Path, persons: int, *, edited_every: int = 100) -> None:
             save(store, [stored(n, edited_every) for n in range(first, min(first + AT_ONCE, persons))])
         store.set_setting("cursor", NOW)
         store.execute("analyze")
-        store.execute("pragma wal_checkpoint(truncate)")
+        store.tuples("pragma wal_checkpoint(truncate)")
 
 
 def add(path: Path, persons: int) -> None:
@@ -64,7 +64,7 @@ def add(path: Path, persons: int) -> None:
         for first in range(0, persons, AT_ONCE):
             save(store, [agreeing(n) for n in range(first, min(first + AT_ONCE, persons))])
         store.execute("analyze")
-        store.execute("pragma wal_checkpoint(truncate)")
+        store.tuples("pragma wal_checkpoint(truncate)")
 
 
 def save(store: Store, people: Sequence[Stored]) -> None:
@@ -192,6 +192,7 @@ def person_record(entity_id: str, betnr: int, row_ids: Iterable[str]) -> Record:
     return {
         "entity_id": entity_id,
         "betnr": betnr,
+        "agreed_betnr": betnr,
         "name": f"Person {betnr}",
         "espo_modified_by": "sync",
         **dict.fromkeys(seen, AGREED_AT),

@@ -378,9 +378,12 @@ def test_the_walks_and_filters_the_client_sends_work(sim: EspoSim) -> None:
     sim.edit(BERND, syncStatus="failed", syncNextRetry="2026-11-23 13:00:00")
     sim.edit(CLARA, syncStatus="failed", syncNextRetry="2026-11-23 14:00:00")
     sim.edit(DORIS, syncStatus="permanently_failed", syncAutoResetAt="2026-11-23 13:10:00")
-    sim.edit(EMIL, syncStatus="syncing", betnr=None)
+    sim.edit(EMIL, syncStatus="syncing", betnr=910005)
     due = client.due("2026-11-23 13:30:00", syncing_before="2026-11-23 13:20:00")
     assert [listing.entity_id for listing in due] == [ANNA, BERND, DORIS, EMIL]
+    sim.edit(EMIL, syncStatus="syncing", betnr=None)
+    due = client.due("2026-11-23 13:30:00", syncing_before="2026-11-23 13:20:00")
+    assert [listing.entity_id for listing in due] == [ANNA, BERND, DORIS]
     assert ANNA not in [one.entity_id for page in client.modified_since("2026-11-23 13:18:17") for one in page.listings]
     assert len([one for page in client.modified_since(None) for one in page.listings]) == 5
     assert [one.entity_id for one in client.linked(None, 3).listings] == [ANNA, BERND, CLARA]

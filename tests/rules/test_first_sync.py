@@ -41,7 +41,16 @@ BROKEN_OFF = {
 now      x Office *        | 88001 0 x'        | m(x:1)
          y Fax             | 88002 0 z'        | Büro
 agreed   88001 1 x Office x'
-person   last_sync_at=
+person   last_sync_at= agreed_betnr=
+plan     var4 E add 88002 1 | - > z            |
+         var4 A mark 88002 1 | z' > z'         | Büro > m(z:1) Büro
+         var1 A create - 2 | - > y             | - > m(y:2)
+""",
+    "a record that was in sync with another betnr before begins anew": """
+now      x Office *        | 88001 0 x'        | m(x:1)
+         y Fax             | 88002 0 z'        | Büro
+agreed   88001 1 x Office x'
+person   agreed_betnr=7
 plan     var4 E add 88002 1 | - > z            |
          var4 A mark 88002 1 | z' > z'         | Büro > m(z:1) Büro
          var1 A create - 2 | - > y             | - > m(y:2)
@@ -51,7 +60,7 @@ now      w Home *          | 88001 0 x'        | m(x:1)
          y Fax             | 88002 0 w'        | m(w:6)
 agreed   88001 1 x Office x'
          88002 6 w Home w'
-person   last_sync_at=
+person   last_sync_at= agreed_betnr=
 plan     var1 A create - 2 | - > y             | - > m(y:2)
          var2 A empty 88001 1 | x' >           | m(x:1) > slot(1)
 """,

@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from etl.errors import StoreError
+from etl.errors import LockHeld, StoreError
 from etl.store.database import Store
+from etl.store.due import mark_due, reset_permanently_failed
 from etl.store.migrate import refuse_foreign
 from etl.store.persons import update_person
 from etl.store.schema import MIGRATIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 NOW = "2026-08-30 10:00:00"
@@ -244,6 +246,30 @@ def test_a_write_outside_a_transaction_is_committed_at_once(store: Store, path: 
     with Store.open(path, now=NOW, read_only=True) as reader:
         store.set_setting("a", "1")
         assert settings(reader) == [{"key": "a", "value": "1"}]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda store: store.set_setting("a", "1"),
+        lambda store: store.execute_many("insert into settings values (:key, '1')", [{"key": "a"}]),
+        lambda store: update_person(store, "a", name="B"),
+        lambda store: reset_permanently_failed(store, NOW),
+        lambda store: mark_due(store, ["a"], "modified", NOW),
+    ],
+)
+def test_nothing_is_written_once_the_store_is_not_ours_any_more(store: Store, write: Callable[[Store], object]) -> None:
+    """A run whose lease was taken must not take back what its successor saw, with whatever statement."""
+    store.execute("insert into persons (entity_id, name) values ('a', 'A')")
+
+    def taken() -> None:
+        raise LockHeld("taken")
+
+    before = [*store.conn.iterdump()]
+    with store.only_while(taken), pytest.raises(LockHeld):
+        write(store)
+    assert [*store.conn.iterdump()] == before
+    write(store)
 
 
 def test_many_records_are_written_whole_or_not_at_all(store: Store) -> None:

@@ -62,6 +62,7 @@ def test_an_unknown_record_is_stored_as_the_list_shows_it(store: Store, listed: 
         "advo_fields": None,
         "advo_fingerprint": None,
         "gone_at": None,
+        "agreed_betnr": None,
     }
 
 
@@ -78,6 +79,7 @@ def test_a_known_record_keeps_its_due_mark_and_what_we_decided(store: Store, lis
         "espo_status": "failed",
         "espo_fingerprint": "theirs",
         "gone_at": None,
+        "agreed_betnr": None,
     }
 
 
