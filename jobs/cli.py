@@ -22,6 +22,8 @@ from jobs.exit_codes import ExitCode, Outcome, outcome_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from rich.console import Console
+
     from jobs.config import Config
     from jobs.pipeline import Options
     from jobs.report import RunReport
@@ -102,15 +104,13 @@ def check(
         return ExitCode.DONE
     if data:
         return looked_over(configured(context), as_json=as_json)
-    from rich.console import Console
-
     from jobs import checks
 
     findings = checks.examine(configured(context))
     if as_json:
         typer.echo(checks.to_json(findings))
     else:
-        checks.render(findings, Console())
+        checks.render(findings, screen())
     return checks.exit_code(findings)
 
 
@@ -125,8 +125,6 @@ def setup_espocrm(
 ) -> int:
     """Create the custom fields EspoCRM lacks, with an administrator's login that is kept nowhere."""
     config = configured(context, with_credentials=False)
-    from rich.console import Console
-
     from jobs import setup_espocrm as setup
 
     somebody = sys.stdin.isatty()
@@ -134,7 +132,7 @@ def setup_espocrm(
     user, password = setup.login(os.environ, ask)
     consent = setup.Consent(None if yes else typer.confirm if somebody else setup.nobody, concurrency)
     with setup.administrator(config, user, password) as admin:
-        return setup.carry_out(config, admin, Console(), consent)
+        return setup.carry_out(config, admin, screen(), consent)
 
 
 @app.command()
@@ -197,8 +195,6 @@ def status(
     """Say how everything stands, and how long edits take to arrive."""
     from datetime import UTC, datetime
 
-    from rich.console import Console
-
     from jobs import standing
 
     oldest, now = standing.age(max_age) if max_age else None, datetime.now(UTC)
@@ -206,22 +202,20 @@ def status(
     if as_json:
         typer.echo(standing.to_json(found))
     else:
-        standing.render(found, Console())
+        standing.render(found, screen())
     return standing.exit_code(found, now, oldest)
 
 
 @app.command()
 def held(context: typer.Context, as_json: AsJson = False) -> int:
     """List the persons a guard keeps back, by run."""
-    from rich.console import Console
-
     from jobs import holds
 
     waiting = holds.waiting(configured(context, with_credentials=False))
     if as_json:
         typer.echo(json.dumps({"held": waiting}, ensure_ascii=False))
     else:
-        holds.render(waiting, Console())
+        holds.render(waiting, screen())
     return ExitCode.DONE
 
 
@@ -331,8 +325,6 @@ def explain(
 ) -> int:
     """Tell one person's story: what was seen, decided and why, written, lost, and when."""
     config = configured(context, with_credentials=False)
-    from rich.console import Console
-
     from jobs import explain as story
 
     told = story.explained(config, person)
@@ -340,7 +332,7 @@ def explain(
         typer.echo(json.dumps({"persons": told}, ensure_ascii=False))
     else:
         for one in told:
-            story.render(one, Console(), everything=everything)
+            story.render(one, screen(), everything=everything)
     return ExitCode.DONE
 
 
@@ -356,8 +348,6 @@ def conflicts(
 ) -> int:
     """List the values that lost, or mark them as seen."""
     config = configured(context, with_credentials=False)
-    from rich.console import Console
-
     from jobs import conflicts as lost
     from jobs.recorded import Asked
 
@@ -367,7 +357,7 @@ def conflicts(
     if as_json:
         typer.echo(json.dumps({"conflicts": found}, ensure_ascii=False))
     else:
-        lost.render(found, Console())
+        lost.render(found, screen())
     return ExitCode.DONE
 
 
@@ -525,6 +515,13 @@ def configured(context: typer.Context, *, with_credentials: bool = True) -> Conf
     return config
 
 
+def screen() -> Console:
+    """Where tables go. Asked for when there is something to show: loaded before the logs, rich would enter them too."""
+    from rich.console import Console
+
+    return Console()
+
+
 def operator() -> str:
     """Who is at the keyboard; a container may run under a number without a name."""
     import os
@@ -553,8 +550,6 @@ def looked_over(config: Config, *, as_json: bool) -> int:
     """``check --data``: what a first sync will meet."""
     from dataclasses import replace
 
-    from rich.console import Console
-
     from jobs import first_look, progress
     from jobs.world import REAL
 
@@ -563,7 +558,7 @@ def looked_over(config: Config, *, as_json: bool) -> int:
     if as_json:
         typer.echo(seen.to_json())
     else:
-        first_look.render(seen, Console())
+        first_look.render(seen, screen())
     return ExitCode.DONE
 
 
@@ -605,11 +600,9 @@ def shown_first(config: Config, options: Options, *, dry_run: bool, yes: bool, a
 
 def show(report: RunReport) -> None:
     """A run on standard output; a plan with its steps."""
-    from rich.console import Console
-
     from jobs.report import PLAN, render_plan, render_summary
 
-    console = Console()
+    console = screen()
     if report.trigger == PLAN and report.outcome.exit_code in {ExitCode.DONE, ExitCode.FAILED_PERSONS, ExitCode.HELD}:
         render_plan(report, console)
     render_summary(report, console)
