@@ -314,7 +314,7 @@ MUTATIONS = (
         ("jobs.lock:Lease.check",),
         answers(None),
         Worlds("a run sleeps beyond its lease", persons=8),
-        case=partial(cases.test_a_run_whose_lease_was_taken_stores_nothing_over_what_its_successor_saw, 5),
+        case=cases.test_a_run_whose_lease_was_taken_stores_nothing_over_what_its_successor_saw,
     ),
     Mutation(
         "what was refused is tried again",
