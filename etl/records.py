@@ -9,6 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+CUT_LETTER = "\ufffd"
+"""What a text shows where a system cut a letter in two: half of a surrogate pair cannot be stored, sent or compared.
+
+U+FFFD is also what .NET and browsers write there themselves, so both ways of telling it read alike. Left out instead, a
+value of nothing else would read as empty, which is a person's deletion.
+"""
+
 
 class Side(StrEnum):
     """Where an entry lives."""

@@ -286,17 +286,14 @@ def test_a_revert_that_never_arrived_is_no_conflict_that_was_decided(tmp_path: P
     assert remembered(practice, "select advo_value, espo_value from conflicts") == [("0511 333444", X)]
 
 
-def test_half_a_letter_fails_its_person_and_nobody_else(practice: Practice) -> None:
-    person(practice, [(X, OFFICE)], ("0511 1234560", None))
-    other = practice.espo.add_person("Anna Ahrens", 2, phones=[(Z, OFFICE)])
-    practice.advo.add_person(2, "Anna Ahrens")
+def test_half_a_letter_in_a_remark_fails_nobody_and_is_kept_as_u_fffd(practice: Practice) -> None:
+    entity_id, _ = person(practice, [(X, OFFICE)], ("0511 1234560", None))
     practice.advo.add_row(1, "0511 777777", "KAPUTT")
     practice.advo.after = lambda _, answer: answer._replace(body=answer.body.replace(b"KAPUTT", b"\\ud83d"))
-    report = practice.run(sweep=True)
-    assert [one["betnr"] for one in report.errors] == [1]
-    assert "bemerkung" in report.errors[0]["error"]
-    assert [row["tlf"] for row in practice.advo.rows(2)] == [Z]
-    assert practice.espo.record(other)["syncStatus"] == "clean"
+    assert practice.run(sweep=True).outcome == "done"
+    assert ("+49511777777", OFFICE) in items(practice, entity_id)
+    assert [row["bemerkung"].endswith("] \ufffd") for row in practice.advo.rows(1)] == [False, True]
+    assert practice.run(sweep=True).writes.advoware == 0
 
 
 def test_a_record_that_always_answers_500_starves_nobody(practice: Practice) -> None:

@@ -34,7 +34,13 @@ if TYPE_CHECKING:
 ONE_WRITE = threading.Lock()
 """Held during every write, by every client of this process (rules.md §5)."""
 
-HABITS = Habits(SYSTEM, LOGIN_HINT, offline=OFFLINE, login_refused=REFUSED)
+HABITS = Habits(
+    SYSTEM,
+    LOGIN_HINT,
+    "advoware.path_prefix and the configured addresses",
+    offline=OFFLINE,
+    login_refused=REFUSED,
+)
 
 
 class Advoware:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from etl.clients.answers import HALF_LETTER
 from etl.errors import Malformed
 from etl.records import AdvoPerson, Row, RowDraft
 
@@ -21,14 +20,6 @@ class _Kommunikation(BaseModel):
     """A row. ``tlf`` and ``bemerkung`` may be null but not absent: absent they would read as emptied by a person."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
-
-    @field_validator("tlf", "bemerkung", "rowId")
-    @classmethod
-    def whole_text(cls, value: str | None) -> str | None:
-        """An emoji cut in half is no text that a file or an answer could hold."""
-        if value is not None and HALF_LETTER.search(value):
-            raise ValueError("half a letter in it (a lone surrogate)")
-        return value
 
     id: int = Field(gt=0)
     rowId: str = Field(min_length=1)  # noqa: N815 - Advoware's name

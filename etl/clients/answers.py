@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ EXCERPT = 200
 """Most characters of a foreign text that enter one of our messages."""
 
 HALF_LETTER = re.compile("[\ud800-\udfff]")
-"""An emoji cut in half: valid JSON, but no text that a file, a database or a request can hold."""
+"""Half of a surrogate pair: valid in JSON, but no text that a file, a database or a request can hold."""
 
 VALIDATION = re.compile(r"field: (?P<field>\w+), type: (?P<type>\w+)")
 """EspoCRM's ``X-Status-Reason`` on a refused value: ``Field validation failure; entityType: …, field: …, type: …``."""
@@ -55,7 +55,7 @@ class Answer:
     @property
     def is_html(self) -> bool:
         """The body is a page for people, so most likely not the application's own words."""
-        return self.text.lstrip().startswith("<")
+        return self.text.lstrip("\ufeff \t\r\n").startswith("<")
 
     @property
     def status_reason(self) -> str:
@@ -74,11 +74,23 @@ def read_answer(response: httpx.Response, now: datetime) -> Answer:
     JSON is recognised by parsing, never by its content type, which is often wrong.
     """
     try:
-        payload, is_json = json.loads(response.content), True
+        payload, is_json = whole_letters(json.loads(response.content)), True
     except (ValueError, RecursionError):
         payload, is_json = None, False
     told = http_date(response.headers.get("date"))
     return Answer(response.status_code, utc_text(told or now), response.headers, response.text, payload, is_json)
+
+
+def whole_letters(payload: Any) -> Any:  # noqa: ANN401 - foreign JSON
+    """``payload`` with ``CUT_LETTER`` for each half of a letter in it; halves that belong together become one letter.
+
+    Advoware may cut a text by UTF-16 units, in the middle of an emoji (advoware-api.md §2).
+    """
+    text = json.dumps(payload, ensure_ascii=False)
+    if not HALF_LETTER.search(text):
+        return payload
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # "replace" writes CUT_LETTER
+    return json.loads(joined)
 
 
 def refusal_of(answer: Answer) -> tuple[str, str | None, str | None]:

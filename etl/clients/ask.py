@@ -44,14 +44,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How one system says things that others say differently."""
+    """How one system says things that others say differently; ``address`` names the keys of its address."""
 
     system: str
     login_hint: str
+    address: str
     offline: tuple[str, ...] = ()
     login_refused: tuple[str, ...] = ()
     bare_403_is_login: bool = False
-    html_404_is_outage: bool = False
 
 
 Transport = httpx.BaseTransport

@@ -42,8 +42,8 @@ BETNR_A_FILTER = 100  # an ``in`` filter of 300 ids overflows an 8 kB URL (ibid.
 HABITS = Habits(
     SYSTEM,
     "check espocrm.api_key, that its API user is active and has a role; after failed logins wait a minute",
+    "espocrm.url",
     bare_403_is_login=True,
-    html_404_is_outage=True,
 )
 
 

@@ -33,9 +33,7 @@ WANTED: Mapping[str, Mapping[str, Any]] = {
 }
 """Our name of each custom field and what EspoCRM must make it."""
 
-HABITS = Habits(
-    "EspoCRM", "check the administrator's name and password", bare_403_is_login=True, html_404_is_outage=True
-)
+HABITS = Habits("EspoCRM", "check the administrator's name and password", "espocrm.url", bare_403_is_login=True)
 
 
 class EspoAdmin:

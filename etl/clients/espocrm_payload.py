@@ -9,7 +9,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from etl.clients.answers import HALF_LETTER
 from etl.clients.listing import Page, incomplete
 from etl.errors import ConfigError, Malformed
 from etl.records import Channel, EspoRecord, Item, Listing
@@ -164,9 +163,6 @@ def _items(record: Payload, channel: Channel, entity_id: str) -> Iterator[Item]:
     for item in items:
         whole = _object(item, f"{array} of record {entity_id}")
         value = _text(whole, key, f"{array} of record {entity_id}")
-        raw = json.dumps(whole, ensure_ascii=False, sort_keys=True)
-        if HALF_LETTER.search(raw):
-            raise Malformed(f"EspoCRM's record {entity_id}: {array} holds half a letter (a lone surrogate).")
         if value and value.strip():
             yield Item(
                 channel=channel,
@@ -175,7 +171,7 @@ def _items(record: Payload, channel: Channel, entity_id: str) -> Iterator[Item]:
                 primary=whole.get("primary") is True,
                 opt_out=whole.get("optOut") is True,
                 invalid=whole.get("invalid") is True,
-                raw=raw,
+                raw=json.dumps(whole, ensure_ascii=False, sort_keys=True),
             )
 
 

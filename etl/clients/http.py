@@ -11,6 +11,7 @@ What goes wrong is named here and nowhere else::
     429 (not applied)                                waited for, repeated, then Outage
     503 with Retry-After                             waited for, repeated    UnknownOutcome
     401; EspoCRM's 403 without a reason              CredentialsRefused
+    404 with an HTML page: none of its words         repeated, then Outage   UnknownOutcome
     404                                              what the caller says it means: Gone, Moved, …
     409 modified                                     Moved
     every other 4xx                                  Refused, with EspoCRM's field and rule
@@ -169,9 +170,9 @@ class Border:
         raise Fault(f"the answer ({answer.status}) is not JSON")
 
     def _error(self, ask: Ask, answer: Answer) -> Exception:
-        return self._passing(ask, answer) or self._final(ask, answer)
+        return self._passing(answer) or self._final(ask, answer)
 
-    def _passing(self, ask: Ask, answer: Answer) -> Fault | None:
+    def _passing(self, answer: Answer) -> Fault | None:
         """The failures that may be gone in a moment, or are none of the application's own words."""
         status = answer.status
         if status == TOO_MANY:
@@ -181,8 +182,8 @@ class Border:
         if status >= FIRST_SERVER_ERROR or status in {REQUEST_TIMEOUT, TOO_EARLY}:
             why = self.masked(refusal_of(answer)[0])
             return Fault(f"it answered {status} ({why})", patient=retry_after(answer))
-        if status == NOT_FOUND and ask.missing and answer.is_html and self._habits.html_404_is_outage:
-            return Fault("an HTML page says 404, not the application; check the configured address")
+        if status == NOT_FOUND and answer.is_html:  # it says nothing about the person (rules.md §1, Endings)
+            return Fault(f"an HTML page says 404, not the application; check {self._habits.address}")
         return None
 
     def _final(self, ask: Ask, answer: Answer) -> AdvosyncError:

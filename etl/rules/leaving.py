@@ -12,6 +12,7 @@ from etl.records import Side
 from etl.rules.entry import NONE, Entry, Left, PersonFacts, Policy, RowSeen
 from etl.rules.items import can_hold
 from etl.rules.marker import MarkerKind
+from etl.rules.mending import uncut
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:
@@ -141,8 +142,8 @@ def is_beginning_of_marker(entry: Entry) -> str | None:
     base, row = entry.base, entry.row
     if base is None or row is None or not base.pseudo:
         return None
-    whole = base.espo_value
-    return "it is the beginning of what its marker says" if row.value != whole and whole.startswith(row.value) else None
+    is_shorter = row.value != base.espo_value and base.espo_value.startswith(uncut(row.value))
+    return "it is the beginning of what its marker says" if is_shorter else None
 
 
 def beyond_maximum(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from etl.records import Channel, Side
+from etl.records import CUT_LETTER, Channel, Side
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import Decision, Entry, Left, Pair
 from etl.rules.marker import MarkerKind, decode, encode_slot
@@ -79,15 +79,20 @@ def text_cut(sent: str | None, found: str | None) -> bool:
     Who takes a text away leaves the marker whole and nothing behind it; any other beginning is what Advoware left of
     it. Where a person shortened the text and retyped the value in that moment, the text comes back: nothing is lost.
     """
-    told, left = decode(sent), found or ""
+    told, left = decode(sent), uncut(found)
     bracket = (sent or "").removesuffix(told.own_text).rstrip()
     shorter = bool(left) and left != sent and (sent or "").startswith(left)
     return shorter and told.kind in (MarkerKind.MARKER, MarkerKind.SLOT) and bool(told.own_text) and left != bracket
 
 
 def begins(sent: str | None, found: str | None) -> bool:
-    """Whether a text is the beginning of the one that was sent."""
-    return bool(found) == bool(sent) and (sent or "").startswith(found or "")
+    """Whether a text is the beginning of the one that was sent, also where its last letter was cut in two."""
+    return bool(found) == bool(sent) and (sent or "").startswith(uncut(found))
+
+
+def uncut(found: str | None) -> str:
+    """A text without the half letter at its end, where one was cut in two."""
+    return (found or "").removesuffix(CUT_LETTER)
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,6 @@ GERMAN: Final = {
     "mit dem Datensatz {other} geantwortet.",
     "EspoCRM's record {entity_id} lacks the list {array}.": "In EspoCRMs Antwort zu {entity_id} fehlt die Liste "
     "{array}.",
-    "EspoCRM's record {entity_id}: {array} holds half a letter (a lone surrogate).": "In EspoCRM enthält {array} von "
-    "{entity_id} ein beschädigtes Zeichen; bitte den Eintrag neu schreiben.",
     "EspoCRM's answer for {of} is no object.": "EspoCRMs Antwort ({of}) ist nicht lesbar.",
     "EspoCRM's {of} lacks {missing}; run `advosync check` for fields and permissions.": "In EspoCRMs Antwort ({of}) "
     "fehlt {missing}; Felder und Rechte zeigt `advosync check`.",

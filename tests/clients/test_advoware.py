@@ -106,11 +106,32 @@ def test_rows_may_lack_what_nothing_depends_on() -> None:
     assert advo.fetch(BETNR).rows == (Row(1, "A", None, None), Row(2, "A", None, None))
 
 
-@pytest.mark.parametrize("style", ErrorStyle)
+@pytest.mark.parametrize("style", [ErrorStyle.JSON, ErrorStyle.TEXT])
 def test_a_person_deleted_in_advoware_is_gone(sim: AdvoSim, clock: Clock, style: ErrorStyle) -> None:
     sim.switches.error_style = style
     with pytest.raises(Gone, match="no person 4711"):
         advoware(InProcess(sim), clock).fetch(4711)
+
+
+@pytest.mark.parametrize("page", ["<html>404</html>", "\ufeff\r\n<!DOCTYPE html>", "<?xml version='1.0'?>"])
+def test_a_404_that_is_a_page_says_nothing_about_the_person(page: str) -> None:
+    """A mistyped path_prefix is answered by the web server, for everybody."""
+    advo, script = scripted(*[answer(404, page) for _ in range(3)])
+    with pytest.raises(Outage, match=r"check advoware\.path_prefix"):
+        advo.fetch(BETNR)
+    assert len(script.requests) == 4
+
+
+def test_a_write_answered_by_a_404_page_is_settled_by_reading() -> None:
+    advo, _ = scripted(answer(404, "<html>404</html>"))
+    with pytest.raises(UnknownOutcome, match=r"check advoware\.path_prefix"):
+        advo.update(BETNR, 88002, RowDraft("1", ""))
+
+
+def test_half_a_letter_reads_as_u_fffd_and_halves_that_belong_together_as_one() -> None:
+    rows = '[{"id": 1, "rowId": "A", "tlf": "\\ud83d", "bemerkung": "a\\ude00b\\ud83d\\ude00c\\ud83d"}]'
+    advo, _ = scripted(answer(200, f'{{"betNr": {BETNR}, "kommunikation": {rows}}}'))
+    assert advo.fetch(BETNR).rows == (Row(1, "A", "\ufffd", "a\ufffdb\U0001f600c\ufffd"),)
 
 
 @pytest.mark.parametrize("style", ErrorStyle)

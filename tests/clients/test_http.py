@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 URL = "https://crm.example.test/api/v1/CBeteiligte/e1"
 GONE = Gone("EspoCRM", "e1")
-ESPO = Habits("EspoCRM", "check espocrm.api_key", bare_403_is_login=True, html_404_is_outage=True)
-ADVO = Habits("Advoware", "check advoware.user", offline=("ist nicht angemeldet",))
+ESPO = Habits("EspoCRM", "check espocrm.api_key", "espocrm.url", bare_403_is_login=True)
+ADVO = Habits("Advoware", "check advoware.user", "advoware.path_prefix", offline=("ist nicht angemeldet",))
 HTML = "<!DOCTYPE html><html><body>Bad Gateway</body></html>"
 VALIDATION = "Field validation failure; entityType: CBeteiligte, field: phoneNumber, type: valid."
 

@@ -186,6 +186,7 @@ OUTAGES: dict[str, Answer | Exception] = {
     "500": Answer(500, {}, b""),
     "maintenance": Answer(503, {"Content-Type": "text/html"}, b""),
     "not JSON": HTML,
+    "a page says 404": Answer(404, {"Content-Type": "text/html"}, b"<!DOCTYPE html><title>404</title>"),
     "not logged in": json_answer(400, {"message": "Der Benutzer ist nicht angemeldet."}),
 }
 
@@ -597,6 +598,47 @@ def test_a_value_advoware_refuses_is_named_and_all_others_go_on(desk: Desk) -> N
     assert "+4951188888889" in desk.values(person)
     assert line_of(desk, person)[1:3] == ("clean", "0")
     assert desk.quiet(sweep=True).outcome == "done"
+
+
+def cuts_letters(desk: Desk, units: int) -> Callable[[Call, Answer], Answer | None]:
+    """Advoware keeps so many UTF-16 units of a remark, and the first half of a letter that does not fit.
+
+    Half a letter cannot stand in a Python text that is sent, so U+E000 stands for it until the answer is made.
+    """
+
+    def cut(call: Call, answer: Answer) -> Answer:
+        for row in [row for one in desk.advo.beteiligte.persons.values() for row in one.rows.values()]:
+            sent = (row.bemerkung or "").encode("utf-16-le")
+            if call.is_write and len(sent) > 2 * units:
+                kept = sent[: 2 * units].decode("utf-16-le", "ignore")
+                row.bemerkung = kept if len(kept.encode("utf-16-le")) == 2 * units else f"{kept}\ue000"
+        return answer._replace(body=answer.body.replace("\ue000".encode(), b"\\ud83d"))
+
+    return cut
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["answers with the row", "answers nothing"])
+@pytest.mark.parametrize("lost", [False, True], ids=["read back", "settled by the next run"])
+def test_a_remark_cut_inside_a_letter_keeps_its_own_text_whole(desk: Desk, *, silent: bool, lost: bool) -> None:
+    person = desk.hire(1)
+    text = "ruft nur abends an \U0001f600"
+    desk.advo.switches.answers_put = not silent
+    desk.advo.edit_row(person.betnr, person.rows[0], remark=text)
+    units = len("[ESPOCRM:KzQ5NTExMDAwMDA0Mg==:1] ") + len(text)  # one unit of the letter's two
+
+    def unreachable_once_written(call: Call) -> Answer | None:
+        if call.method == "GET" and desk.advo.writes:
+            raise Unreachable
+        return None
+
+    with desk.spoiled(desk.advo, cuts_letters(desk, units)):
+        if lost:
+            with desk.broken(desk.advo, unreachable_once_written):
+                assert desk.run().outcome == "outage"
+        assert desk.run().outcome == "done"
+        assert desk.advo.rows(person.betnr)[0]["bemerkung"] == text
+        assert desk.ask("select unmarked from baseline") == [(1,)]
+        assert desk.quiet(sweep=True).outcome == "done"
 
 
 @pytest.mark.parametrize("refuses", [False, True])
