@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 OFFLINE = "Der Benutzer ist nicht angemeldet."
 HIGHEST_KOMM_KZ = 12
+NOT_FOUND = 404
 
 
 class ErrorStyle(StrEnum):
@@ -244,8 +245,9 @@ class AdvoSim(Simulator):
         return row
 
     def _refused(self, status: int, reason: str) -> Reply:
-        """The end of a refused request, its body in the chosen style."""
-        match self.switches.error_style:
+        """The end of a refused request, its body in the chosen style; a 404 never a page: that is the address's own."""
+        style = self.switches.error_style
+        match ErrorStyle.TEXT if status == NOT_FOUND and style is ErrorStyle.HTML else style:
             case ErrorStyle.JSON:
                 return Reply(json_answer(status, {"message": reason}))
             case ErrorStyle.TEXT:
