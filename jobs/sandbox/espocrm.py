@@ -1,7 +1,8 @@
 """A simulated EspoCRM 9.2.7, as strict and as odd as the measured one (espocrm-api.md and the recordings).
 
 It imports nothing of the sync, so that a wrong rule cannot agree with itself. Not simulated: HMAC logins, the record's
-scalar ``phoneNumber`` and ``emailAddress`` in a PUT (ignored here), entities other than CBeteiligte and Note.
+scalar ``phoneNumber`` and ``emailAddress`` in a PUT (ignored here), entities other than CBeteiligte and Note; a Contact
+has a name and addresses.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import json
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jobs.sandbox.espocrm_login import ADMIN, API_KEY, PERSON, SYNC_USER, Login
+from jobs.sandbox.espocrm_login import ADMIN, API_KEY, PERSON, Login
 from jobs.sandbox.espocrm_record import ENTITY
-from jobs.sandbox.espocrm_store import EspoStore, new_ids, refused
+from jobs.sandbox.espocrm_refusals import html_page, refused
+from jobs.sandbox.espocrm_role import without
+from jobs.sandbox.espocrm_store import EspoStore, new_ids
 from jobs.sandbox.simulator import Answer, Reply, Simulator, json_answer
 
 if TYPE_CHECKING:
@@ -21,14 +24,16 @@ if TYPE_CHECKING:
 
     from jobs.sandbox.espocrm_arrays import AddressBook
     from jobs.sandbox.espocrm_record import User
+    from jobs.sandbox.espocrm_role import Role
     from jobs.sandbox.simulator import Json
 
     Entry = str | tuple[str, str] | Json
     """A phone or mail as people give it: the value, or (value, type), or a whole item."""
 
 API = "/api/v1/"
-APP_TIMESTAMP = "1795437657"
 LONGEST_TARGET = 8190
+ACTIONS = {"GET": "read", "POST": "create", "PUT": "edit", "PATCH": "edit", "DELETE": "delete"}
+CLOSED = frozenset({"Contact", "Lead", "Account", "PhoneNumber", "EmailAddress"})  # 403 to the API user (² 1, 5)
 
 
 class Request(NamedTuple):
@@ -45,6 +50,9 @@ class Request(NamedTuple):
 class EspoSim(Simulator):
     """EspoCRM with one entity. Its switches are plain attributes of ``store``; people's edits are methods.
 
+    ``store.role`` is what the API user may do, ``store.deaths`` how far its next array PUTs get, ``store.hook`` what
+    undoes them.
+
     ``store.settings`` is what `GET Settings` shows and the rules obey (`phoneNumberInternational`, `maintenanceMode`);
     ``store.notes`` are the stream posts received. Without ``custom_fields`` the sync's fields are still to be created.
     """
@@ -60,6 +68,7 @@ class EspoSim(Simulator):
         super().__init__(clock)
         self.store = EspoStore(self.clock, new_ids(seed, self.clock))
         self.login = Login(api_key)
+        self.app_timestamp = "1795437657"  # of EspoCRM's cache; a recording has its own
         if not custom_fields:
             own = {name for name, one in self.store.fields.items() if one.get("isCustom") and name != "betnr"}
             self.store.fields = {name: one for name, one in self.store.fields.items() if name not in own}
@@ -117,10 +126,32 @@ class EspoSim(Simulator):
         with self._lock:
             return self.store.show(self.store.records[entity_id])
 
-    def delete(self, entity_id: str) -> None:
-        """Delete as EspoCRM does: the record stays, invisible."""
+    def add_contact(self, name: str, *, phones: Sequence[Entry] = (), mails: Sequence[Entry] = ()) -> str:
+        """Store a Contact, which the API user may neither see nor edit: its addresses' rows are protected (² 7)."""
         with self._lock:
-            self.store.records[entity_id].deleted = True
+            contact_id = next(self.store.ids)
+            self.store.contacts[contact_id] = name
+            self.store.role.protected.add(contact_id)
+            self.edit_contact(contact_id, phones=phones, mails=mails)
+            return contact_id
+
+    def edit_contact(
+        self, contact_id: str, *, phones: Sequence[Entry] | None = None, mails: Sequence[Entry] | None = None
+    ) -> None:
+        """Let a person change a Contact's addresses; nothing is validated."""
+        with self._lock:
+            for book, entries in ((self.store.phones, phones), (self.store.mails, mails)):
+                if entries is not None:
+                    book.replace(contact_id, _items(entries, book, book.items(contact_id)))
+
+    def delete(self, entity_id: str) -> None:
+        """Delete as EspoCRM does: the record stays, invisible. Of a Contact nothing stays but the addresses' rows."""
+        with self._lock:
+            if self.store.contacts.pop(entity_id, None) is None:
+                self.store.records[entity_id].deleted = True
+                return
+            self.store.role.protected.discard(entity_id)
+            del self.store.phones.held[entity_id], self.store.mails.held[entity_id]
 
     def restore(self, entity_id: str) -> None:
         """Bring a deleted record back; its `modifiedAt` does not tell (fact 13)."""
@@ -132,39 +163,45 @@ class EspoSim(Simulator):
     def respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer a request to the API."""
         if len(target) > LONGEST_TARGET:
-            return Answer(414, {"Content-Type": "text/html"}, b"<h1>Request-URI Too Long</h1>")
+            raise html_page(414, "Request-URI Too Long")
         user = self.login.user(headers, self.clock())
         if self.store.settings["maintenanceMode"] and not user.is_admin:
             return Answer(503, {"Content-Type": "text/html; charset=UTF-8"}, b"")
         path, _, query = target.partition("?")
         if not path.startswith(API):
-            raise refused(404, "")
+            raise html_page(404, "Not Found")
         data = _parsed(body) if method in {"POST", "PUT", "PATCH"} else {}
         request = Request(method, path.removeprefix(API).split("/"), query, headers, data, user)
         result = self._entity(request) if request.parts[0] == ENTITY else self._other(request)
         now = self.clock().astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
-        return json_answer(200, result, {"X-App-Timestamp": APP_TIMESTAMP, "Last-Modified": now})
+        return json_answer(200, result, {"X-App-Timestamp": self.app_timestamp, "Last-Modified": now})
 
     def _entity(self, request: Request) -> Any:  # noqa: ANN401  JSON
         headers, data, user = request.headers, request.data, request.user
+        role = self.store.role_of(user)
+        action = ACTIONS.get(request.method, "")
+        if not role.allows(action, ENTITY) or (action == "edit" and not role.protected.isdisjoint(request.parts)):
+            raise refused(403, f"No {action} access.")
         match request.method, request.parts[1:]:
             case "GET", []:
-                return self.store.listing(request.query, no_total=headers.get("x-no-total") == "true")
+                shown = self.store.listing(request.query, role, no_total=headers.get("x-no-total") == "true")
             case "GET", [entity_id]:
-                return self.store.read(self.store.existing(entity_id, "does not exist"))
+                shown = self.store.read(self.store.existing(entity_id, "does not exist"))
             case "PUT" | "PATCH", [entity_id]:
-                return self.store.update(self.store.existing(entity_id), data, user, headers.get("x-version-number"))
+                shown = self.store.update(self.store.existing(entity_id), data, user, headers.get("x-version-number"))
             case "POST", []:
-                return self.store.post(data, user, skip_check=headers.get("x-skip-duplicate-check") == "true")
+                shown = self.store.post(data, user, skip_check=headers.get("x-skip-duplicate-check") == "true")
             case "DELETE", [entity_id]:
                 self.store.existing(entity_id).deleted = True
                 return True
-        raise refused(404, "")
+            case _:
+                raise refused(404, "")
+        return without(shown, role.denied("read"))
 
     def _other(self, request: Request) -> Any:  # noqa: ANN401  JSON
         match request.method, request.parts:
             case "GET", ["App", "user"]:
-                return _app_user(request.user)
+                return _app_user(request.user, self.store.role_of(request.user))
             case "GET", ["Settings"]:
                 return self.store.settings
             case "GET", ["Metadata"]:
@@ -173,12 +210,16 @@ class EspoSim(Simulator):
                 return self.store.post_note(request.data, request.user)
             case "POST", ["Notification"]:
                 raise refused(403, "No create access.")
+            case "GET", [entity, *_] if entity in CLOSED and not request.user.is_admin:
+                raise refused(403, "No read access.")
         if not request.user.is_admin:
             raise refused(403, "")
         return self._administer(request)
 
     def _administer(self, request: Request) -> Any:  # noqa: ANN401  JSON
         match request.method, request.parts:
+            case "GET", ["Contact", contact_id] if contact_id in self.store.contacts:
+                return self.store.contact(contact_id)
             case "PUT" | "PATCH", ["Settings"]:
                 self.store.settings |= request.data
                 return self.store.settings
@@ -211,13 +252,12 @@ def _parsed(body: bytes) -> Json:
     except ValueError:
         data = None
     if not isinstance(data, dict):
-        raise Reply(Answer(500, {"Content-Type": "application/json"}, b""))
+        raise refused(500, "")
     return data
 
 
-def _app_user(user: User) -> Json:
+def _app_user(user: User, role: Role) -> Json:
     kind = "admin" if user == ADMIN else "api"
-    name = user.name if user == SYNC_USER else user.name.lower()
-    allowed = {"read": "all", "stream": "all", "edit": "all", "delete": "all", "create": "yes"}
+    name = user.name if user.is_api else user.name.lower()
     shown = {"id": user.id, "name": user.name, "userName": name, "type": kind, "isActive": True}
-    return {"user": shown, "acl": {"table": {ENTITY: allowed}}}
+    return {"user": shown, "acl": {"table": role.table, "fieldTable": {ENTITY: role.fields}}}

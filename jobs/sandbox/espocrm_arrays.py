@@ -1,22 +1,25 @@
 """EspoCRM's phone numbers and mail addresses: rows shared by all records, and what it refuses.
 
 One row exists per exact phone string and per lower-cased mail; letter case, optOut, invalid and a phone's type live
-there (espocrm-api.md, fact 5). A record holds links to rows, one of them primary.
+there (espocrm-api.md, fact 5). A holder, a CBeteiligte or a Contact, has links to rows, one of them primary; a row
+outlives its holders (² 6).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import Flag
 from typing import TYPE_CHECKING, Any
 
 import phonenumbers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from jobs.sandbox.simulator import Json
 
+ADDRESSES = ("emailAddress", "phoneNumber")  # in the order EspoCRM saves them
 MAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
 INTERNATIONAL = re.compile(r"\+[\d\s().\-/]+((ext\.?|x)\s*\d+)?", re.IGNORECASE)
 LOOSE = re.compile(r"[0-9A-Za-z_@:#+().\- ]+")  # the pattern of an installation without international numbers
@@ -30,6 +33,15 @@ class InvalidField(Exception):
         super().__init__(f"field: {field_name}, type: {rule}")
         self.field = field_name
         self.rule = rule
+
+
+class Stored(Flag):
+    """How much of an array PUT is stored when EspoCRM dies in it; it unlinks before it links."""
+
+    NOTHING = 0
+    UNLINKED = 1
+    LINKED = 2
+    ALL = UNLINKED | LINKED
 
 
 @dataclass(slots=True)
@@ -78,15 +90,24 @@ class AddressBook:
         keys = sorted(links, key=lambda key: (not links[key], self.rows[key].number))
         return [self._item(key, primary=links[key]) for key in keys]
 
+    def primary(self, entity_id: str) -> str | None:
+        """The key of the record's primary."""
+        return next((key for key, primary in self.held.get(entity_id, {}).items() if primary), None)
+
     def scalars(self, entity_id: str) -> Json:
         """The primary's value and flags; null without a primary."""
-        links = self.held.get(entity_id, {})
-        row = next((self.rows[key] for key, primary in links.items() if primary), None)
+        key = self.primary(entity_id)
+        row = None if key is None else self.rows[key]
         return {
             self.scalar: row.value if row else None,
             f"{self.scalar}IsOptedOut": row.opt_out if row else None,
             f"{self.scalar}IsInvalid": row.invalid if row else None,
         }
+
+    def holders(self, values: Iterable[str]) -> set[str]:
+        """Whoever holds one of these, primary or not (² 2)."""
+        keys = {self._key(value) for value in values}
+        return {holder for holder, links in self.held.items() if not keys.isdisjoint(links)}
 
     def wanted(self, items: Sequence[Json]) -> dict[str, Wanted]:
         """What an array asks for, by key: left-out keys reset, a second item of a key replacing the first.
@@ -106,13 +127,35 @@ class AddressBook:
             key: Wanted(one.value, one.type, [key] == last, one.opt_out, one.invalid) for key, one in asked.items()
         }
 
-    def replace(self, entity_id: str, items: Sequence[Json]) -> None:
-        """Make an array the record's items; what it says of shared rows shows on every record that holds them."""
+    def replace(
+        self,
+        entity_id: str,
+        items: list[Json],
+        *,
+        protectors: Collection[str] = (),
+        stored: Stored = Stored.ALL,
+    ) -> list[Json]:
+        """Make an array the holder's items; returns it as the answer shows it.
+
+        What it says of a row shows on everybody who holds that row, unless one of ``protectors`` does: then the row
+        stays as it is, without a word (² 7).
+        """
         wanted = self.wanted(items)
-        for key, one in wanted.items():
-            row = self.rows.setdefault(key, Address(one.value, len(self.rows)))
-            row.value, row.type, row.opt_out, row.invalid = one.value, one.type, one.opt_out, one.invalid
-        self.held[entity_id] = {key: one.primary for key, one in wanted.items()}
+        kept = {key for one in protectors if one != entity_id for key in self.held.get(one, ()) if key in wanted}
+        links = self.held.get(entity_id, {})
+        if Stored.UNLINKED in stored:
+            links = {key: primary for key, primary in links.items() if key in wanted}
+        if Stored.LINKED in stored:
+            for key, one in wanted.items():
+                if key not in kept:
+                    self._stamp(key, one)
+            links = {**dict.fromkeys(links, False), **{key: one.primary for key, one in wanted.items()}}
+        self.held[entity_id] = links
+        return [self._told(item, kept) for item in items] if kept else items
+
+    def _stamp(self, key: str, one: Wanted) -> None:
+        row = self.rows.setdefault(key, Address(one.value, len(self.rows)))
+        row.value, row.type, row.opt_out, row.invalid = one.value, one.type, one.opt_out, one.invalid
 
     def differs(self, entity_id: str, items: Sequence[Json]) -> bool:
         """Whether an array would change anything the record shows."""
@@ -129,6 +172,14 @@ class AddressBook:
     def _wanted(self, value: str, item: Json, *, primary: bool) -> Wanted:
         kind = (item.get("type") or "Mobile") if self.is_phone else None
         return Wanted(value, kind, primary, bool(item.get("optOut")), bool(item.get("invalid")))
+
+    def _told(self, item: Json, kept: Collection[str]) -> Json:
+        """An item with what was kept, but for a mail written with a capital: EspoCRM looks it up by its key (² 8)."""
+        key = item[self.scalar]
+        if key not in kept:
+            return item
+        shown = self._item(key, primary=bool(item.get("primary")))
+        return {**item, **{name: shown[name] for name in ("type", "optOut", "invalid") if name in shown}}
 
     def _item(self, key: str, *, primary: bool) -> Json:
         row = self.rows[key]

@@ -13,7 +13,7 @@ from jobs.sandbox.simulator import Answer, Reply
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SYNC_USER = User("6b0434ad3fef4ae13", "sync_api")
+SYNC_USER = User("6b0434ad3fef4ae13", "sync_api", is_api=True)
 ADMIN = User("6b0434ad00000a001", "Admin", is_admin=True)
 PERSON = User("6b0434ad00000b002", "Petra Sommer")
 
@@ -32,6 +32,7 @@ class Login:
     """Checks credentials. 11 bad ones within 60 s lock the address for good ones too (espocrm-api.md, fact 12)."""
 
     api_key: str = API_KEY
+    api_user: User = SYNC_USER
     bad: list[datetime] = field(default_factory=list)
 
     def user(self, headers: Mapping[str, str], now: datetime) -> User:
@@ -40,7 +41,7 @@ class Login:
         if len(self.bad) >= BAD_LOGINS:
             raise Reply(Answer(403, dict(HTML), b""))
         if headers.get("x-api-key") == self.api_key:
-            return SYNC_USER
+            return self.api_user
         if headers.get("authorization") == f"Basic {BASIC}":
             return ADMIN
         self.bad.append(now)

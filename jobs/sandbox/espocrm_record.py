@@ -23,11 +23,12 @@ UNLISTED = frozenset({"teamsIds", "teamsNames", "isFollowed", "followersIds", "f
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who is logged in."""
+    """Who is logged in. What the API user may do is its role's affair."""
 
     id: str
     name: str
     is_admin: bool = False
+    is_api: bool = False
 
 
 @dataclass(slots=True)

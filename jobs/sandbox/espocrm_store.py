@@ -5,19 +5,25 @@ from __future__ import annotations
 import copy
 import hashlib
 import itertools
+import re
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from jobs.sandbox.espocrm_arrays import AddressBook, InvalidField, checked_mails, checked_phones
+from jobs.sandbox.espocrm_arrays import AddressBook, InvalidField, Stored, checked_mails, checked_phones
 from jobs.sandbox.espocrm_fields import FIELDS, SETTINGS
 from jobs.sandbox.espocrm_record import ENTITY, UNLISTED, Record, User, check_value, defaults, writable
-from jobs.sandbox.espocrm_where import BadQuery, matching, page, read_query
-from jobs.sandbox.simulator import Answer, Json, Reply, json_answer
+from jobs.sandbox.espocrm_refusals import of_field, refused
+from jobs.sandbox.espocrm_role import EVERYTHING, Role, without
+from jobs.sandbox.espocrm_stream import new_note
+from jobs.sandbox.espocrm_where import BadQuery, check, is_in, looked_up, matching, page, read_query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
+
+    from jobs.sandbox.espocrm_saving import Death, Hook
+    from jobs.sandbox.simulator import Json
 
 
 @dataclass
@@ -25,7 +31,8 @@ class EspoStore:
     """Everything a request or a person can do to CBeteiligte; what EspoCRM refuses ends in a `Reply`.
 
     ``concurrency`` is EspoCRM's optimisticConcurrencyControl; ``torn_reads`` how many GETs after an array PUT, within
-    its second, show new scalars with empty arrays (fact 4).
+    its second, show new scalars with empty arrays (fact 4). ``role`` is the API user's; each of its array PUTs uses up
+    one of the ``deaths``, and meets the ``hook``.
     """
 
     clock: Callable[[], datetime]
@@ -34,26 +41,51 @@ class EspoStore:
     fields: dict[str, Json] = field(default_factory=lambda: copy.deepcopy(FIELDS))
     concurrency: bool = False
     torn_reads: int = 0
+    role: Role = field(default_factory=Role)
+    deaths: list[Death] = field(default_factory=list)
+    hook: Hook | None = None
     records: dict[str, Record] = field(default_factory=dict)
+    contacts: dict[str, str] = field(default_factory=dict)
     notes: list[Json] = field(default_factory=list)
     phones: AddressBook = field(default_factory=lambda: AddressBook("phoneNumber"))
     mails: AddressBook = field(default_factory=lambda: AddressBook("emailAddress"))
 
     # Reading
 
-    def listing(self, query: str, *, no_total: bool) -> Json:
+    def listing(self, query: str, role: Role = EVERYTHING, *, no_total: bool) -> Json:
         """One page of the records that are not deleted (`espocrm_where`)."""
         try:
             asked = read_query(query)
-            named = not asked.select or any(book.scalar in query for book in (self.phones, self.mails))
+            check(asked, self.attributes(), role.denied("read"), self.settings["version"])
+            by_address = any(book.scalar in query for book in (self.phones, self.mails))
+            where = [looked_up(one, self._holders) for one in asked.where] if by_address else asked.where
             rows = [
-                self.listed(record) if named else record.show({}, {})  # scalars only where they are asked for: speed
-                for record in self.records.values()
+                # scalars only where they are asked for: speed
+                self.listed(record) if by_address or not asked.select else record.show({}, {})
+                for record in self._named(where)
                 if not record.deleted
             ]
-            return page(matching(rows, asked, self.attributes()), asked, no_total=no_total)
+            return page(matching(rows, asked, where), asked, no_total=no_total)
         except BadQuery as bad:
             raise refused(bad.status, bad.reason) from None
+
+    def _named(self, where: Iterable[Json]) -> Iterable[Record]:
+        """The records a condition names by id, else all."""
+        for condition in where:
+            if is_in("id", condition):
+                return [self.records[one] for one in dict.fromkeys(condition["value"]) if one in self.records]
+        return self.records.values()
+
+    def _holders(self, attribute: str, values: Iterable[str]) -> Iterable[str] | None:
+        """Who holds one of these, primary or not (² 2); None for an attribute that is no address."""
+        match attribute:
+            case "phoneNumber":
+                return self.phones.holders(values)
+            case "emailAddress":
+                return self.mails.holders(values)
+            case "phoneNumberNumeric":
+                return self.phones.holders(one for one in self.phones.rows if re.sub(r"\D", "", one) in set(values))
+        return None
 
     def listed(self, record: Record) -> Json:
         """A record as lists show it: never with its arrays (fact 1)."""
@@ -62,7 +94,7 @@ class EspoStore:
 
     def attributes(self) -> set[str]:
         """What a condition may name."""
-        return set(self.listed(Record("", defaults(self.fields), "", "", User("", ""))))
+        return {*self.listed(Record("", defaults(self.fields), "", "", User("", ""))), "phoneNumberNumeric"}
 
     def read(self, record: Record) -> Json:
         """A record as a single GET answers it, torn where a test asked for that."""
@@ -77,6 +109,14 @@ class EspoStore:
         arrays = {book.array: book.items(record.id) for book in (self.mails, self.phones)}
         shown = record.show(self._scalars(record), arrays)
         return {**shown, "versionNumber": record.version} if self.concurrency else shown
+
+    def contact(self, contact_id: str) -> Json:
+        """A Contact as an administrator sees it, cut down to what the sandbox knows of it."""
+        books = (self.mails, self.phones)
+        shown = {"id": contact_id, "name": self.contacts[contact_id], "deleted": False}
+        for book in books:
+            shown |= {**book.scalars(contact_id), book.array: book.items(contact_id)}
+        return shown
 
     def _scalars(self, record: Record) -> Json:
         return {**self.mails.scalars(record.id), **self.phones.scalars(record.id)}
@@ -93,28 +133,38 @@ class EspoStore:
 
     def update(self, record: Record, data: Json, user: User, version: str | None = None) -> Json:
         """Apply a partial update; the answer echoes the arrays of the request, else shows those stored (fact 11)."""
+        data = without(data, self.role_of(user).denied("edit"))
         values, arrays = self._checked(data)
         self._check_version(record, values, arrays, version)
-        before = self._scalars(record)
+        death = self.deaths.pop(0) if arrays and self.deaths and user.is_api else None
+        books = [book for book in (self.mails, self.phones) if book.array in arrays]
+        before = [(book.primary(record.id), book.scalars(record.id)) for book in books]
         record.values |= values
         record.bump(user, self._now())
         if self.concurrency:
             record.version = (record.version or 0) + 1
-        for array, items in arrays.items():
-            self._book(array).replace(record.id, items)
+        told = {book.array: self._save(book, record, arrays[book.array], user, death) for book in books}
         if arrays:
             record.torn = (self._now(), self.torn_reads)
-        return {**self.show(record), **arrays, **self._stale(record, arrays, before)}
+        if death:
+            raise death.end()
+        nulls = {book.array: None for book in (self.mails, self.phones) if data.get(book.array, told) is None}
+        return {**self.show(record), **told, **nulls, **_behind(record, books, before)}
 
-    def _stale(self, record: Record, arrays: Mapping[str, Any], before: Json) -> Json:
-        """The scalars of an array that left no primary: the answer still shows what stood there before."""
-        now = {array: self._book(array).scalars(record.id) for array in arrays}
-        return {
-            name: before[name]
-            for array, scalars in now.items()
-            if scalars[self._book(array).scalar] is None
-            for name in scalars
-        }
+    def _save(
+        self, book: AddressBook, record: Record, items: list[Json], user: User, death: Death | None = None
+    ) -> list[Json]:
+        """Store an array as far as this EspoCRM does; returns it as the answer shows it."""
+        protectors = self._protectors(user)
+        if not (self.hook and user.is_api):
+            stored = death.stored(book) if death else Stored.ALL
+            return book.replace(record.id, items, protectors=protectors, stored=stored)
+        book.replace(record.id, self.hook.left(items, book.items(record.id), book.scalar), protectors=protectors)
+        return items if self.hook.echoes else book.items(record.id)
+
+    def _protectors(self, user: User) -> list[str]:
+        """The holders this user may not edit: the rows of their addresses stay as they are (² 7)."""
+        return [one for one in self.role_of(user).protected if one not in self.records or not self.records[one].deleted]
 
     def _checked(self, data: Json) -> tuple[Json, Json]:
         """What of a body takes effect: plain values and normalised arrays. One bad value refuses it whole."""
@@ -124,7 +174,7 @@ class EspoStore:
                 check_value(name, value, self.fields[name])
             return values, self._checked_arrays(data)
         except InvalidField as bad:
-            raise _invalid(bad) from None
+            raise of_field(bad) from None
 
     def _checked_arrays(self, data: Json) -> Json:
         arrays: Json = {}
@@ -149,17 +199,17 @@ class EspoStore:
 
     def post(self, data: Json, user: User, *, skip_check: bool) -> Json:
         """Create a record unless one with its name or mail exists."""
+        data = without(data, self.role_of(user).denied("edit"))
         values, arrays = self._checked({"lastName": None, **data})
         mails = [str(item.get("emailAddress")).lower() for item in arrays.get("emailAddressData", [])]
         if len(set(mails)) < len(mails):
-            raise Reply(Answer(500, {"Content-Type": "application/json"}, b""))
+            raise refused(500, "")
         twins = [] if skip_check else self._twins(values, set(mails))
         if twins:
             raise refused(409, "duplicate", twins)
         record = self.create(values, user)
-        for array, items in arrays.items():
-            self._book(array).replace(record.id, items)
-        return {**self.show(record), **arrays}
+        told = {array: self._save(self._book(array), record, items, user) for array, items in arrays.items()}
+        return {**self.show(record), **told}
 
     def _twins(self, values: Json, mails: set[str]) -> list[Json]:
         name = _full_name(values)
@@ -182,30 +232,9 @@ class EspoStore:
     def post_note(self, data: Json, user: User) -> Json:
         """Put a post into a record's stream."""
         parent = self.existing(str(data.get("parentId")), "does not exist")
-        now = self._now()
-        parent.stream_updated_at = now
-        told = {name: data.get(name) for name in ("post", "type", "parentId", "parentType")}
-        note: Json = {
-            "id": next(self.ids),
-            "deleted": False,
-            "data": {},
-            **told,
-            "isInternal": False,
-            "reactionCounts": None,
-            "myReactions": [],
-            "createdAt": now,
-            "modifiedAt": now,
-            "parentName": parent.name,
-            "relatedName": None,
-            "attachmentsIds": [],
-            "attachmentsNames": {},
-            "attachmentsTypes": {},
-            "createdById": user.id,
-            "createdByName": user.name,
-            "modifiedByName": None,
-        }
-        self.notes.append(note)
-        return note
+        parent.stream_updated_at = self._now()
+        self.notes.append(new_note(next(self.ids), data, parent, user))
+        return self.notes[-1]
 
     def create_field(self, data: Json) -> Json:
         """Add a custom field; it works at once, without a rebuild."""
@@ -220,6 +249,10 @@ class EspoStore:
         return self.fields[name]
 
     # Small things
+
+    def role_of(self, user: User) -> Role:
+        """What a user may do."""
+        return self.role if user.is_api else EVERYTHING
 
     def existing(self, entity_id: str, otherwise: str = "not found") -> Record:
         """The record, or 404 with EspoCRM's reason: reading and writing word it differently."""
@@ -236,6 +269,15 @@ class EspoStore:
         return self.clock().astimezone(UTC).isoformat(" ", "seconds")[:19]
 
 
+def _behind(record: Record, books: Iterable[AddressBook], before: Iterable[tuple[str | None, Json]]) -> Json:
+    """The scalars in an array PUT's answer: a changed primary by its key, all else as it was before (² 29)."""
+    shown: Json = {}
+    for book, (was, scalars) in zip(books, before, strict=True):
+        now = book.primary(record.id)
+        shown |= scalars if now in {None, was} else {**scalars, book.scalar: now}
+    return shown
+
+
 def _full_name(values: Json) -> tuple[object, object]:
     return values.get("firstName"), values.get("lastName")
 
@@ -245,17 +287,3 @@ def new_ids(seed: int, clock: Callable[[], datetime]) -> Iterator[str]:
     for number in itertools.count():
         drawn = hashlib.sha256(f"espocrm {seed} {number}".encode()).hexdigest()
         yield f"{int(clock().timestamp()):08x}{drawn[:9]}"
-
-
-def refused(status: int, reason: str, body: object = None) -> Reply:
-    """The end of a request that EspoCRM refuses: often without a body, the reason in a header."""
-    headers = {"X-Status-Reason": reason} if reason else {}
-    if body is None:
-        return Reply(Answer(status, {"Content-Type": "application/json", **headers}, b""))
-    return Reply(json_answer(status, body, headers))
-
-
-def _invalid(bad: InvalidField) -> Reply:
-    reason = f"Field validation failure; entityType: {ENTITY}, field: {bad.field}, type: {bad.rule}."
-    data = {"field": bad.field, "type": bad.rule}
-    return refused(400, reason, {"messageTranslation": {"label": "validationFailure", "scope": None, "data": data}})

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from jobs.sandbox.espocrm_refusals import html_page
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from jobs.sandbox.simulator import Json
 
@@ -58,12 +60,54 @@ def read_query(query: str) -> Query:
     return Query(params["where"], chosen, params.get("orderBy") or "createdAt", descending, offset, size)
 
 
-def matching(rows: Sequence[Json], query: Query, attributes: Collection[str]) -> list[Json]:
-    """The rows that meet every condition, in the asked order with the id as tie-break."""
+def check(query: Query, attributes: Collection[str], forbidden: Collection[str], version: str) -> None:
+    """Refuse an attribute that is not there, or that the user may not read (² 14, said twice by 9.2)."""
     if query.order_by not in attributes:
         raise BadQuery(400, f"Order by non-existing field '{query.order_by}'.")
-    _check_known(query.where, attributes)
-    found = [row for row in rows if all(_holds(row, condition) for condition in query.where)]
+    for attribute in (leaf.get("attribute") for leaf in leaves(query.where)):
+        if attribute in forbidden:
+            raise BadQuery(400, " ".join([f"Forbidden attribute '{attribute}' in where."] * 2))
+        if attribute not in attributes:
+            raise BadQuery(400, f"Not existing attribute '{attribute}' in where.")
+    if version.startswith("8.") and any(is_in("emailAddress", leaf) for leaf in leaves(query.where)):
+        raise html_page(500, "Slim Application Error")  # ² 3
+
+
+def leaves(conditions: Iterable[Json]) -> Iterator[Json]:
+    """The conditions that speak of an attribute, groups taken apart."""
+    for condition in conditions:
+        if condition.get("type") in GROUPS:
+            yield from leaves(condition["value"])
+        else:
+            yield condition
+
+
+def looked_up(condition: Json, holders: Callable[[str, list[Any]], Iterable[str] | None]) -> Json:
+    """A condition with `equals` and `in` on addresses replaced by the ids of the records that hold them."""
+    if condition["type"] in GROUPS:
+        parts = [looked_up(part, holders) for part in condition["value"]]
+        if condition["type"] == "or" and all(is_in("id", part) for part in parts):
+            return _of_ids(one for part in parts for one in part["value"])
+        return {**condition, "value": parts}
+    if condition["type"] not in {"equals", "in"}:
+        return condition
+    wanted = condition.get("value")
+    found = holders(condition["attribute"], wanted if isinstance(wanted, list) else [wanted])
+    return condition if found is None else _of_ids(found)
+
+
+def is_in(attribute: str, condition: Json) -> bool:
+    """Whether a condition lists values of the attribute."""
+    return condition.get("type") == "in" and condition.get("attribute") == attribute
+
+
+def _of_ids(ids: Iterable[str]) -> Json:
+    return {"type": "in", "attribute": "id", "value": sorted(set(ids))}
+
+
+def matching(rows: Iterable[Json], query: Query, where: Sequence[Json]) -> list[Json]:
+    """The rows that meet every condition, in the asked order with the id as tie-break."""
+    found = [row for row in rows if all(_holds(row, condition) for condition in where)]
     return sorted(found, key=_order_key(query.order_by), reverse=query.descending)
 
 
@@ -82,14 +126,6 @@ def page(rows: Sequence[Json], query: Query, *, no_total: bool) -> Json:
 def _order_key(attribute: str) -> Callable[[Json], tuple[bool, Any, str]]:
     """Nulls first, as MariaDB sorts them."""
     return lambda row: (row[attribute] is not None, row[attribute] if row[attribute] is not None else "", row["id"])
-
-
-def _check_known(conditions: Sequence[Json], attributes: Collection[str]) -> None:
-    for condition in conditions:
-        if condition.get("type") in {"and", "or"}:
-            _check_known(condition["value"], attributes)
-        elif condition.get("attribute") not in attributes:
-            raise BadQuery(400, f"Not existing attribute '{condition.get('attribute')}' in where.")
 
 
 def _holds(row: Json, condition: Json) -> bool:

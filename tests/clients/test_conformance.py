@@ -9,25 +9,37 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import vcr
-import yaml
 from pydantic import SecretStr
 
 from etl.clients.ask import Ask
 from etl.clients.espocrm_admin import EspoAdmin
 from etl.clients.listing import Order
-from etl.errors import CredentialsRefused, Gone, Moved, Refused
+from etl.errors import CredentialsRefused, Gone, Malformed, Moved, Refused
 from etl.records import Channel, Item
-from jobs.sandbox.espocrm import EspoSim
-from jobs.sandbox.espocrm_login import ADMIN_NAME, ADMIN_PASSWORD, BASIC, SYNC_USER
-from jobs.sandbox.simulator import SimClock
+from jobs.sandbox.espocrm_login import ADMIN_NAME, ADMIN_PASSWORD
 from jobs.sandbox.transport import InProcess
 from tests.clients.fakes import espocrm
+from tests.recorded import (
+    ANNA,
+    BERND,
+    CASSETTES,
+    CLARA,
+    DORIS,
+    EMIL,
+    EVERYBODY,
+    FIRST,
+    GERDA,
+    HANS,
+    ILSE,
+    KARL,
+    LENA,
+    SITE,
+    brought_to,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,19 +48,9 @@ if TYPE_CHECKING:
 
     from etl.clients.espocrm import EspoCrm
     from etl.records import EspoRecord
+    from jobs.sandbox.espocrm import EspoSim
 
-CASSETTES = Path(__file__).parents[1] / "cassettes" / "espocrm-9.2.7"
-SITE = "http://crm.example.test"
 ROOT = f"{SITE}/api/v1"
-IN_ORDER = (
-    "login", "settings_and_fields", "list_keyset_paging", "list_limits", "list_due_persons", "get_record",
-    "write_arrays", "write_refused", "shared_phone_row", "version_number", "stream_note", "create_fields",
-    "deleted_record",
-)  # fmt: skip
-
-ANNA, BERND, CLARA, DORIS, EMIL = EVERYBODY = (
-    "6b043d185cf2319ed", "6b043d197d5ce6745", "6b043d1a9d5c1ad31", "6b043d1bbce6e4a8b", "6b043d1cdc3df6f0b",
-)  # fmt: skip
 NOBODY = "000000000000000aa"
 THE_FIVE: dict[str, object] = {"type": "in", "attribute": "id", "value": list(EVERYBODY)}
 
@@ -76,10 +78,6 @@ class Espo:
 # The two EspoCRMs ------------------------------------------------------------------------------------------------
 
 
-def interactions(cassette: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load((CASSETTES / f"{cassette}.yaml").read_text("utf-8"))["interactions"])
-
-
 def search_of(query: list[tuple[str, str]]) -> list[tuple[str, Any]]:
     """A query by what it means: JSON in it is compared as JSON, the order of parameters is nothing."""
     return sorted((name, json.loads(value) if value.startswith(("{", "[")) else value) for name, value in query)
@@ -105,34 +103,6 @@ RECORDER.register_matcher("version", same_version)
 MATCHERS = ["method", "host", "path", "query as meant", "body as JSON", "version"]
 
 
-def seeded(clock: SimClock) -> EspoSim:
-    """The simulator with the five persons as they stood when the recording began."""
-    sim = EspoSim(clock, api_key="API-KEY")
-    names = ("Anna Ahrens", "Bernd Brandt", "Clara Conrad", "Doris Drewes", "Emil Ernst")
-    for n, (entity_id, name) in enumerate(zip(EVERYBODY, names, strict=True)):
-        clock.set(parsedate_to_datetime(f"Mon, 23 Nov 2026 13:18:{16 + n} GMT"))
-        mail = f"{name.split()[1].lower()}{n}@kanzlei-muster.de"
-        phones = [(f"+4951170000{n}", "Office"), (f"+4917170000{n}", "Mobile")]
-        sim.add_person(name, 910001 + n, phones=phones, mails=[mail], entity_id=entity_id, user=SYNC_USER)
-    return sim
-
-
-def brought_to(sim: EspoSim, clock: SimClock, cassette: str) -> None:
-    """Replay what was recorded before ``cassette``, then stand at its time and state."""
-    for before in IN_ORDER[: IN_ORDER.index(cassette)]:
-        sim.store.concurrency = before == "version_number"
-        for one in interactions(before):
-            request, clock_at = one["request"], one["response"]["headers"]["date"][0]
-            clock.set(parsedate_to_datetime(clock_at))
-            headers = {name: values[0] for name, values in request["headers"].items()}
-            headers |= {"Authorization": f"Basic {BASIC}"} if "Authorization" in headers else {}
-            sim.handle(request["method"], request["uri"].removeprefix(SITE), headers, (request["body"] or "").encode())
-    clock.set(parsedate_to_datetime(interactions(cassette)[0]["response"]["headers"]["date"][0]))
-    sim.store.concurrency = cassette == "version_number"
-    if cassette == "deleted_record":
-        sim.delete(DORIS)
-
-
 @pytest.fixture(params=["recording", "simulator"])
 def espo(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Espo]]:
     """``espo(cassette)`` is the parameter's EspoCRM in the state that cassette was recorded in."""
@@ -140,10 +110,7 @@ def espo(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Espo]]:
 
     def at(cassette: str) -> Espo:
         if request.param == "simulator":
-            clock = SimClock()
-            sim = seeded(clock)
-            brought_to(sim, clock, cassette)
-            return Espo(InProcess(sim))
+            return Espo(InProcess(brought_to(cassette)[0]))
         opened.append(RECORDER.use_cassette(str(CASSETTES / f"{cassette}.yaml"), match_on=MATCHERS))
         opened[-1].__enter__()
         return Espo(None)
@@ -365,12 +332,131 @@ def test_a_deleted_record_is_gone_and_in_no_list(espo: At) -> None:
     assert deleted.raw("GET", "CBeteiligte", {"searchParams": json.dumps(search)}) == {"total": 0, "list": []}
 
 
+# Rights, and rows that others hold (second edition) ------------------------------------------------------------
+
+
+def listed(site: Espo, condition: dict[str, object], select: list[str]) -> list[dict[str, Any]]:
+    search = {"where": [condition], "select": select, "maxSize": 200}
+    found: dict[str, Any] = site.raw("GET", "CBeteiligte", {"searchParams": json.dumps(search)})
+    assert found["total"] == len(found["list"])
+    return list(found["list"])
+
+
+GERDAS_NEW = {
+    Channel.PHONE: [whole("+49511700011", "Office", primary=True), whole("+49511700012", "Fax")],
+    Channel.MAIL: [mail("gruber@kanzlei-muster.de"), mail("gerda@kanzlei-muster.de", primary=False)],
+}
+GERDAS_OLD = [
+    phone("+49511700011", "Office", primary=True), Item(Channel.MAIL, "gruber@kanzlei-muster.de", primary=True),
+]  # fmt: skip
+
+
+def test_a_field_that_may_not_be_edited_is_dropped_and_the_answer_shows_what_is_stored(espo: At) -> None:
+    site = espo("field_not_editable")
+    rights = site.raw("GET", "App/user")["acl"]["fieldTable"]["CBeteiligte"]
+    assert rights == {name: {"read": "yes", "edit": "no"} for name in ("phoneNumber", "emailAddress")}
+    written = site.client.write(GERDA, {"sync_status": "syncing"}, GERDAS_NEW)
+    assert (written.status, bare(written)) == ("syncing", GERDAS_OLD)
+    assert bare(site.client.write(GERDA, {"sync_status": "clean"})) == GERDAS_OLD
+    assert bare(site.client.fetch(GERDA)) == GERDAS_OLD
+
+
+def test_a_field_that_may_not_be_read_is_nowhere(espo: At) -> None:
+    site = espo("field_not_readable")
+    assert site.raw("GET", "App/user")["acl"]["fieldTable"]["CBeteiligte"]["phoneNumber"]["read"] == "no"
+    with pytest.raises(Malformed):
+        site.client.fetch(GERDA)
+    arrays = {"phoneNumberData": GERDAS_NEW[Channel.PHONE], "emailAddressData": GERDAS_NEW[Channel.MAIL]}
+    written = site.raw("PUT", f"CBeteiligte/{GERDA}", body={"syncStatus": "syncing", **arrays})
+    assert written["syncStatus"] == "syncing"
+    assert not [name for name in written if name.startswith(("phone", "email"))]
+    with pytest.raises(Refused, match="Forbidden attribute 'phoneNumber' in where"):
+        listed(site, {"type": "in", "attribute": "phoneNumber", "value": ["+49511700011"]}, ["id"])
+
+
+HANS_MARKED = [
+    phone("+49511700020", "Office", primary=True),
+    replace(phone("+49511700021", "Fax"), opt_out=True, invalid=True),
+    Item(Channel.MAIL, "hans@kanzlei-muster.de", primary=True),
+    Item(Channel.MAIL, "Huber@Kanzlei-Muster.de", opt_out=True, invalid=True),
+]
+
+
+def test_a_record_is_found_by_any_of_its_numbers_and_mails(espo: At) -> None:
+    site = espo("shared_lookup")
+    flags = [f"{name}{end}" for name in ("phoneNumber", "emailAddress") for end in ("", "IsOptedOut", "IsInvalid")]
+    asked = ["id", *flags, "phoneNumberData", "emailAddressData"]
+    capitals = "HUBER@KANZLEI-MUSTER.DE"
+    either: dict[str, object] = {
+        "type": "or",
+        "value": [
+            {"type": "equals", "attribute": "emailAddress", "value": one}
+            for one in (capitals, "nobody@kanzlei-muster.de")
+        ],
+    }
+    by_phone: dict[str, object] = {"type": "in", "attribute": "phoneNumber", "value": ["+49511700021", "+49511799999"]}
+    by_mail: dict[str, object] = {
+        "type": "in", "attribute": "emailAddress", "value": [capitals, "nobody@kanzlei-muster.de"],
+    }  # fmt: skip
+    for condition, select in ((by_phone, asked), (by_mail, asked), (either, ["id"])):
+        [found] = listed(site, condition, select)
+        assert found["id"] == HANS
+        assert not found.get("phoneNumberIsOptedOut")  # the flags are the primary's
+        assert "phoneNumberData" not in found
+    assert bare(site.client.fetch(HANS)) == HANS_MARKED
+    for entity, attribute, value in (
+        ("PhoneNumber", "name", "+49511700021"), ("EmailAddress", "lower", "huber@kanzlei-muster.de"),
+    ):  # fmt: skip
+        where = [{"type": "in", "attribute": attribute, "value": [value]}]
+        with pytest.raises(Refused, match="No read access"):
+            site.raw("GET", entity, {"searchParams": json.dumps({"where": where, "maxSize": 200})})
+
+
+def test_marks_type_and_spelling_change_on_another_record_without_its_time(espo: At) -> None:
+    client = espo("shared_flags").client
+    assert bare(client.fetch(HANS)) == HANS_MARKED
+    brought = {
+        Channel.PHONE: [whole("+49511700031", "Office", primary=True), whole("+49511700021", "Office")],
+        Channel.MAIL: [mail("iser@kanzlei-muster.de"), mail("huber@kanzlei-muster.de", primary=False)],
+    }
+    echoed = client.write(ILSE, {}, brought)
+    hans = client.fetch(HANS)
+    assert bare(hans) == [
+        HANS_MARKED[0],
+        phone("+49511700021", "Office"),
+        HANS_MARKED[2],
+        Item(Channel.MAIL, "huber@kanzlei-muster.de"),
+    ]
+    assert hans.modified_at == "2026-11-27 01:34:48"
+    assert client.write(ILSE, {"sync_status": "clean"}).items == echoed.items
+
+
+def test_a_row_that_a_contact_holds_is_kept_and_only_a_mail_with_a_capital_is_told_otherwise(espo: At) -> None:
+    site = espo("protected_row")
+    with pytest.raises(Refused, match="No read access"):
+        site.raw("GET", f"Contact/{KARL}")
+    brought = {
+        Channel.PHONE: [whole("+49511700051", "Office", primary=True), whole("+49511700041", "Office")],
+        Channel.MAIL: [mail("lang@kanzlei-muster.de"), mail("KRAUSE@kanzlei-muster.de", primary=False)],
+    }
+    own = [phone("+49511700051", "Office", primary=True), Item(Channel.MAIL, "lang@kanzlei-muster.de", primary=True)]
+    kept = [
+        replace(phone("+49511700041", "Fax"), opt_out=True, invalid=True),
+        Item(Channel.MAIL, "Krause@Kanzlei-Muster.de", opt_out=True, invalid=True),
+    ]
+    told = bare(site.client.write(LENA, {"sync_status": "syncing"}, brought))
+    assert told == [own[0], kept[0], own[1], Item(Channel.MAIL, "KRAUSE@kanzlei-muster.de")]
+    stored = [own[0], kept[0], own[1], kept[1]]
+    assert bare(site.client.write(LENA, {"sync_status": "clean"})) == stored
+    assert bare(site.client.fetch(LENA)) == stored
+
+
 # What was not recorded, on the simulator only --------------------------------------------------------------------
 
 
 @pytest.fixture
 def sim() -> EspoSim:
-    return seeded(SimClock())
+    return brought_to(FIRST[0])[0]
 
 
 def test_the_walks_and_filters_the_client_sends_work(sim: EspoSim) -> None:

@@ -3,45 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from jobs.sandbox.espocrm import EspoSim
-from jobs.sandbox.espocrm_login import API_KEY, BASIC
-from jobs.sandbox.simulator import Answer, SimClock
-
-HOME = "/api/v1/CBeteiligte"
-ADMIN = {"Authorization": f"Basic {BASIC}"}
-
-
-@pytest.fixture
-def clock() -> SimClock:
-    return SimClock(datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC))
-
-
-@pytest.fixture
-def espo(clock: SimClock) -> EspoSim:
-    return EspoSim(clock)
-
-
-def ask(sim: EspoSim, method: str, target: str, data: Any = None, **headers: str) -> Answer:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return sim.handle(method, target, {"X-Api-Key": API_KEY, **named}, json.dumps(data).encode() if data else b"{}")
-
-
-def put(sim: EspoSim, entity_id: str, data: Any, **headers: str) -> Answer:
-    return ask(sim, "PUT", f"{HOME}/{entity_id}", data, **headers)
-
-
-def listed(sim: EspoSim, **params: Any) -> list[str]:
-    found = json.loads(ask(sim, "GET", f"{HOME}?searchParams={json.dumps(params)}").body)["list"]
-    return [one["name"] for one in found]
-
-
-def phone(number: str, **keys: Any) -> dict[str, Any]:
-    return {"phoneNumber": number, "type": "Office", "primary": False, "optOut": False, "invalid": False, **keys}
+from jobs.sandbox.espocrm_login import API_KEY
+from jobs.sandbox.simulator import SimClock
+from tests.sandbox.calls import ADMIN, HOME, ask, listed, phone, put
 
 
 def test_an_edit_by_a_person_bumps_modified_at_and_names_that_person(espo: EspoSim, clock: SimClock) -> None:
