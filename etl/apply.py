@@ -9,25 +9,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from etl.errors import AdvosyncError, Moved, Refused
+from etl.arrays import REFUSALS_OF_A_VALUE, note_unsyncable, see_arrays, write_arrays
+from etl.errors import Moved, Refused
 from etl.guard import change_record
 from etl.readback import Written
-from etl.records import Channel, Item, RowDraft, Side
-from etl.rules.canonical import e164, has_extension
-from etl.rules.items import whole
+from etl.records import RowDraft, Side
 from etl.rules.mending import MENDING, UNMARKED, unmarked
 from etl.rules.variants import Variant
 from etl.saves import is_unsettled
-from etl.snapshot import save_espo_meta
-from etl.store.baseline import add_left_alone
 from etl.store.journal import save_changes
-from etl.store.persons import update_person
-from etl.store.states import Status
 from etl.verify import verify_person
-from etl.writing import begin, end_badly, end_well, put_row
+from etl.writing import put_row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from etl.guard import Saved
     from etl.rules.entry import Decision, Step
@@ -35,13 +30,6 @@ if TYPE_CHECKING:
 
 NEVER_REFUSED = MENDING | {"empty", "leftover"}
 """Writes that bring no new value; a refusal of one is no verdict on a value and fails the person."""
-REFUSALS_OF_A_VALUE = frozenset({400, 409, 413, 422})
-FIELDS_OF = {
-    "phoneNumber": Channel.PHONE,
-    "phoneNumberData": Channel.PHONE,
-    "emailAddress": Channel.MAIL,
-    "emailAddressData": Channel.MAIL,
-}
 
 
 def apply_person(run: Run, saved: Saved) -> None:
@@ -51,7 +39,8 @@ def apply_person(run: Run, saved: Saved) -> None:
     second_look(run, saved)
     if plan.arrays:
         write_arrays(run, saved, look)
-        if any(step.side is Side.ADVO and step.action != "create" for step in plan.steps):
+        saved = see_arrays(run, saved, look)
+        if any(step.side is Side.ADVO and step.action != "create" for _, step in row_steps(saved)):
             read_advoware_again(run, look)
     written = [write_row(run, saved, decision, step) for decision, step in row_steps(saved)]
     verify_person(run, saved, [one for one in written if one is not None])
@@ -119,102 +108,11 @@ def read_advoware_again(run: Run, look: Look) -> None:
         raise Moved(f"The rows of {look.advo.betnr} in Advoware changed since they were planned.")
 
 
-def write_arrays(run: Run, saved: Saved, look: Look) -> None:
-    """All item changes of the person in one PUT, ``syncing`` riding on it; a refusal is traced to its item."""
-    plan = saved.plan
-    steps = [step for step in plan.steps if step.side is Side.ESPO]
-    try:
-        put_arrays(run, saved, steps, look, plan.arrays)
-    except Refused as refusal:
-        of_a_value = refusal.field is None or refusal.field in FIELDS_OF
-        if refusal.status not in REFUSALS_OF_A_VALUE or not of_a_value:
-            raise
-        put_without_the_refused(run, saved, steps, look, refusal)
-
-
-def put_arrays(
-    run: Run, saved: Saved, steps: Sequence[Step], look: Look, arrays: dict[Channel, list[dict[str, Any]]]
-) -> None:
-    """One array PUT, journalled for all of ``steps``."""
-    changes, entity_id = [saved.change_of(step) for step in steps], look.espo.entity_id
-    with run.store.transaction():
-        begin(run, changes)
-        update_person(run.store, entity_id, status_sent=Status.SYNCING)
-    try:
-        answer = run.espo.write(entity_id, {"sync_status": Status.SYNCING}, arrays, look.espo.version)
-    except AdvosyncError as error:
-        end_badly(run, changes, error)
-        raise
-    with run.store.what_happened():
-        end_well(run, changes, "espocrm")
-        save_espo_meta(run, answer)
-        update_person(run.store, entity_id, status_written=Status.SYNCING)
-
-
-def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look: Look, refusal: Refused) -> None:
-    """EspoCRM names the field, never the item: once more with E.164, then item by item; what is refused is unsyncable.
-
-    Always ends in ``Moved``, unless the second try was taken: the person is planned again without the refused values.
-    """
-    plan = saved.plan
-    spelled = {
-        channel: [whole(in_e164(item, run.policy.region)) for item in plan.expected_items if item.channel is channel]
-        for channel in plan.arrays
-    }
-    if spelled != plan.arrays:
-        try:
-            return put_arrays(run, saved, steps, look, spelled)
-        except Refused:
-            pass  # the spelling was not it: one of the new items is
-    named = FIELDS_OF.get(refusal.field or "")
-    bringing = [step for step in steps if step.item is not None and named in (None, step.channel)]
-    if not bringing or old_items_refused(run, look, plan.arrays):
-        raise refusal
-    items = list(plan.items)
-    for step in bringing:
-        tried = replaced_or_added(items, step)
-        try:
-            if len(bringing) == 1:
-                raise refusal
-            of_channel = [whole(item) for item in tried if item.channel is step.channel]
-            put_arrays(run, saved, [step], look, {step.channel: of_channel})
-            items = tried
-        except Refused as why:
-            note_unsyncable(run, saved, step, f"EspoCRM refused it ({why.reason})", Side.ADVO)
-    raise Moved(f"EspoCRM refused values of {plan.entity_id}.")
-
-
-def old_items_refused(run: Run, look: Look, arrays: Mapping[Channel, object]) -> bool:
-    """Whether EspoCRM refuses what it holds itself, merely echoed: then no new value is to blame (fact 8)."""
-    echo = {channel: [whole(item) for item in look.items if item.channel is channel] for channel in arrays}
-    run.store.still_ours()
-    try:
-        save_espo_meta(run, run.espo.write(look.espo.entity_id, {}, echo, look.espo.version))
-    except Refused:
-        return True
-    run.tally.writes["espocrm"] += 1
-    return False
-
-
-def in_e164(item: Item, region: str) -> Item:
-    """The item with a number that parses spelled internationally; one with an extension would lose that, and stays."""
-    number = e164(item.value, region) if item.channel is Channel.PHONE else None
-    return replace(item, value=number) if number and not has_extension(item.value, region) else item
-
-
-def replaced_or_added(items: Sequence[Item], step: Step) -> list[Item]:
-    """EspoCRM's items after this step alone."""
-    if step.item is None:
-        return list(items)
-    if step.was is None:
-        return [*items, step.item]
-    return [step.item if item is step.was else item for item in items]
-
-
 def row_steps(saved: Saved) -> list[tuple[Decision, Step]]:
-    """Advoware's writes with their decisions, in the plan's order."""
+    """Advoware's writes with their decisions, in the plan's order; none of what EspoCRM did not store."""
     owner = {id(step): decision for decision in saved.plan.decisions for step in decision.steps}
-    return [(owner[id(step)], step) for step in saved.plan.steps if step.side is Side.ADVO]
+    steps = [(owner[id(step)], step) for step in saved.plan.steps if step.side is Side.ADVO]
+    return [(decision, step) for decision, step in steps if not saved.is_unstored(decision)]
 
 
 def write_row(run: Run, saved: Saved, decision: Decision, step: Step) -> Written | None:
@@ -279,21 +177,3 @@ def lost_value(run: Run, saved: Saved, decision: Decision, step: Step, change: i
             "created_at": run.utcnow(),
         }
     ]
-
-
-def note_unsyncable(run: Run, saved: Saved, step: Step, why: str, side: Side) -> None:
-    """Name a value that one side cannot hold; it stays on the other side and is not tried again until edited."""
-    decision = next(one for one in saved.plan.decisions if any(own is step for own in one.steps))
-    entry = decision.entry
-    of_row = side is Side.ADVO and entry.row is not None
-    value = entry.row.value if of_row and entry.row else entry.item.item.value if entry.item else step.new_value or ""
-    record = {
-        "betnr": saved.plan.betnr,
-        "side": side,
-        "komm_id": entry.row.komm_id if entry.row else None,
-        "channel": entry.channel,
-        "value": value,
-        "reason": "unsyncable",
-        "detail": why,
-    }
-    add_left_alone(run.store, saved.plan.entity_id, record, run.utcnow())

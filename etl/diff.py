@@ -33,6 +33,7 @@ from etl.rules.writes import Means, decision
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from etl.rules.array_read import InPart
     from etl.rules.columns import Columns
     from etl.rules.facts import Entries
     from etl.rules.matching import Sides
@@ -40,11 +41,17 @@ if TYPE_CHECKING:
 TWIN = "another item of this person has the same value"
 
 
-def plan(frames: Mapping[str, pd.DataFrame], policy: Policy, types: Mapping[str, str] | None = None) -> Plan:
+def plan(
+    frames: Mapping[str, pd.DataFrame],
+    policy: Policy,
+    types: Mapping[str, str] | None = None,
+    in_part: Mapping[str, InPart] | None = None,
+) -> Plan:
     """Return the plan of every person to whom anything happened, by entity id.
 
     ``frames``: persons, items, rows, baseline, left_alone as ``etl.frames`` describes them. ``types``: EspoCRM's type
-    of a canonical number, where some stored item has one (rules.md §3, Type changes).
+    of a canonical number, where some stored item has one (rules.md §3, Type changes). ``in_part``: by entity
+    id, what array PUTs of ours did in part (rules.md §5).
     """
     if frames["persons"].empty:
         return {}
@@ -55,7 +62,9 @@ def plan(frames: Mapping[str, pd.DataFrame], policy: Policy, types: Mapping[str,
         return {}
     people = PeopleOf(persons, sides, frames["left_alone"], touched)
     return {
-        facts.entity_id: person_plan(facts, own, policy, dict(types or {}))
+        facts.entity_id: person_plan(
+            replace(facts, in_part=(in_part or {}).get(facts.entity_id, facts.in_part)), own, policy, dict(types or {})
+        )
         for facts, own in people.with_entries(entries)
     }
 
@@ -82,7 +91,7 @@ def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, t
     if person.waits_for is not None:
         return PersonPlan(person.entity_id, person.betnr, (), (*person.left,), person.items, waits_for=person.waits_for)
     decided = one_pair_a_value(judged(person, entries, policy))
-    means = Means(Slots(person.slots), policy, types)
+    means = Means(Slots(person.slots), policy, types, person.in_part.taken)
     decisions = none_dropped_by_others([decision(one, means) for one in in_order(decided)])
     return PersonPlan(
         person.entity_id,
@@ -121,7 +130,11 @@ def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> lis
     """Say of each entry whether it is left alone, and else who wins it."""
     entries = with_made_rows(entries)
     pairs = leave(person, entries, policy)
-    protected = {id(entry) for entry, _ in pairs if is_first(person, entry) or held_back(person, entry)}
+    protected = {
+        id(entry)
+        for entry, _ in pairs
+        if is_first(person, entry) or held_back(person, entry) or is_our_half(person, entry)
+    }
     counting = {entry.variant.value for entry, left in pairs if left is None and id(entry) not in protected}
     conflict = in_conflict(counting, policy.scope)
     verdicts = [
@@ -142,6 +155,15 @@ def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> lis
 def is_first(person: PersonFacts, entry: Entry) -> bool:
     """Whether a first sync meets the entry, one that was broken off included: it destroys nothing (rules.md §3)."""
     return person.first_sync or (person.begun and entry.base is None)
+
+
+def is_our_half(person: PersonFacts, entry: Entry) -> bool:
+    """Whether one side lacks the entry because EspoCRM stored a PUT of ours in part: that is nobody's change."""
+    if entry.variant is Variant.VAR4 and entry.row is not None:
+        return entry.row.komm_id in person.in_part.taken
+    if entry.variant is Variant.VAR1 and entry.item is not None and entry.base is None:
+        return (entry.channel, entry.item.canonical) in person.in_part.brought
+    return False
 
 
 def refused_revert(person: PersonFacts, entry: Entry, says: Verdict) -> Left | None:

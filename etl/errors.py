@@ -9,6 +9,7 @@ The tree says who is affected; the pipeline and the exit code follow from the cl
     ├── RunEnds              this run cannot go on; no person's retry count moves
     │   ├── Outage           a system does not answer, or not completely                exit 4
     │   ├── CredentialsRefused   a login was refused: stop at the first refusal         exit 4
+    │   ├── OneAfterAnother  a system refuses one person after another                  exit 4
     │   └── Stopped          SIGTERM or Ctrl-C                                          exit 6
     ├── UnknownOutcome       a write whose effect must be settled by reading
     └── PersonError          this person only; all others go on
@@ -16,10 +17,16 @@ The tree says who is affected; the pipeline and the exit code follow from the cl
         ├── Refused          a system refused what was sent (400, 409 duplicate, 413, 422)
         ├── Gone             404: the person is not there (any more)
         ├── Moved            changed meanwhile (409 modified, 404 on a row): plan again
+        ├── NotStored        EspoCRM confirmed a write of values and did not store them
         └── Unverified       what was read back is not what was written
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class AdvosyncError(Exception):
@@ -60,6 +67,14 @@ class CredentialsRefused(RunEnds):
 
     def __init__(self, system: str, reason: str) -> None:
         super().__init__(f"{system} refuses the login: {reason}")
+        self.system = system
+
+
+class OneAfterAnother(RunEnds):
+    """A system refuses one person after another: the next run begins behind them, once somebody looked."""
+
+    def __init__(self, system: str, reason: str) -> None:
+        super().__init__(f"{system} refuses one person after another: {reason}")
         self.system = system
 
 
@@ -118,6 +133,16 @@ class Gone(PersonError):
 
 class Moved(PersonError):
     """The record changed between our read and our write: nothing was written, plan again."""
+
+
+class NotStored(PersonError):
+    """EspoCRM answered an array PUT with 200, and two reads do not show what was sent."""
+
+    def __init__(self, values: Sequence[str]) -> None:
+        super().__init__(
+            f"EspoCRM confirmed {', '.join(values)} and did not store it: the API user may not edit that field, or a "
+            "hook took it back; run `advosync check`."
+        )
 
 
 class Unverified(PersonError):

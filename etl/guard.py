@@ -19,7 +19,8 @@ from etl.store.states import HoldKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etl.rules.entry import Decision, Entry, Pair, Step
+    from etl.errors import NotStored
+    from etl.rules.entry import Decision, Entry, Left, Pair, Step
     from etl.rules.plan import PersonPlan, Plan
     from etl.run import Approved, Run
 
@@ -39,11 +40,23 @@ CONFIG_ASKED: Final = "config_asked"
 
 @dataclass(frozen=True)
 class Saved:
-    """A person's plan with the ids of its journal rows, in the order of ``PersonPlan.steps`` and of ``decided``."""
+    """A person's plan with the ids of its journal rows, in the order of ``PersonPlan.steps`` and of ``decided``.
+
+    ``unstored``: the decisions whose values EspoCRM did not store, and ``failure``, what the person fails with then;
+    ``unsent``: what the record shows in their place. ``disturbed``: it shows what the plan did not foresee.
+    """
 
     plan: PersonPlan
     change_ids: tuple[int, ...]
     decision_ids: tuple[int, ...]
+    unstored: tuple[Decision, ...] = ()
+    unsent: tuple[Left, ...] = ()
+    failure: NotStored | None = None
+    disturbed: bool = False
+
+    def is_unstored(self, decision: Decision) -> bool:
+        """Whether EspoCRM did not store what this decision was to bring or take."""
+        return any(one is decision for one in self.unstored)
 
     def change_of(self, step: Step) -> int:
         """The journal row of a step."""

@@ -100,6 +100,7 @@ class Run:
 
     ``approved``: what an operator allowed, by person; ``counted``: the counted steps the run let through, by person;
     ``edited``: whose entries differ from the look before; ``foreign``: whom somebody else writes, with the reason;
+    ``unstored``: persons in a row whose values EspoCRM confirmed and did not store;
     ``interrupted``: what a broken run left to be mended, by person;
     ``planner``: what plans instead of the diff, where an operator puts something back.
     """
@@ -113,11 +114,13 @@ class Run:
     user_id: str
     utcnow: Callable[[], str]
     monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
     log: Any
     write: bool = True
     looks: dict[str, Look] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     unconfirmed: set[str] = field(default_factory=set)
+    unstored: list[str] = field(default_factory=list)
     unread: dict[str, PersonError] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
     approved: Mapping[str, Approved] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from etl.store.journal import open_changes
+from etl.store.journal import last_uncertain_put, open_changes
 from etl.store.persons import load_person
 from etl.store.states import Status
 
@@ -37,6 +37,9 @@ def is_unsettled(run: Run, record: EspoRecord) -> bool:
     """A record saved a moment ago may be half written (espocrm-api.md, fact 4): by others, and by us if it looks so."""
     if record.modified_at is None or run.limits.settle_seconds <= 0:
         return False
+    put = last_uncertain_put(run.store, record.entity_id)
+    if put is not None and put > earlier(run.utcnow(), run.limits.settle_seconds):
+        return True  # its outcome is unknown, and the request may still be under way
     person = load_person(run.store, record.entity_id)
     if is_our_write(run, person, record) and not lost_a_channel(run, record):
         return False
@@ -53,9 +56,15 @@ def is_somebody_elses(run: Run, record: EspoRecord) -> bool:
     """``syncing``, fresh, and not by our own journal: another sync is at it; left for the next run (rules.md §6)."""
     if record.status != Status.SYNCING or record.modified_at is None or open_changes(run.store, [record.entity_id]):
         return False
-    if is_our_write(run, load_person(run.store, record.entity_id), record):
+    person = load_person(run.store, record.entity_id)
+    if is_our_write(run, person, record) or is_left_by_us(run, person, record):
         return False
     return record.modified_at > earlier(record.answered_at, SYNCING_PATIENCE)
+
+
+def is_left_by_us(run: Run, person: Person | None, record: EspoRecord) -> bool:
+    """Whether ``syncing`` is what our own array PUT left that was not confirmed, perhaps stored in part."""
+    return record.modified_by == run.user_id and person is not None and person["status_sent"] == Status.SYNCING
 
 
 def earlier(moment: str, seconds: float) -> str:

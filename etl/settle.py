@@ -3,8 +3,8 @@
 *done* counts as it is, unless the row still has the rowId it had before the write: then Advoware confirmed what it did
 not do (every write gives a row another rowId; advoware-api.md §2). *started* and *unknown* are settled by reading: a
 PUT arrived when its row carries the marker or slot it was to get, a POST when a row that did not exist carries its
-marker (or either shows what was sent, only shortened), an array PUT when an item it was to add is there and the one it
-was to replace or remove is not. Nothing is ever repeated on suspicion.
+marker (or either shows what was sent, only shortened). An array PUT, acknowledged or not, is judged value by value, as
+``etl.judging`` says, until a read has shown what became of it. Nothing is ever repeated on suspicion.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from etl.as_it_stands import plan_with, standing
+from etl.judging import is_judged, judge, judgement, of_espo, shown_as
 from etl.records import AdvoPerson, Channel, EspoRecord, Row
 from etl.rules.canonical import canonical
-from etl.rules.items import espo_key
 from etl.rules.marker import MarkerKind, decode
 from etl.rules.mending import interrupted, mending, shortened, text_cut
 from etl.rules.pairs import typed_meanwhile
@@ -46,7 +46,8 @@ def settle_person(run: Run, entity_id: str, espo: EspoRecord, advo: AdvoPerson) 
     if not changes:
         settle(run.store, entity_id)
         return
-    arrived = [decided_by_reading(run, change, espo, advo) for change in changes]
+    judged = judged_by_reading(run, changes, espo)
+    arrived = [judged.get(change["id"]) or decided_by_reading(run, change, advo) for change in changes]
     done = [change for change in arrived if change["state"] == ChangeState.DONE]
     unmended = interrupted(done, advo.rows)
     if unmended.changes:
@@ -58,7 +59,7 @@ def settle_person(run: Run, entity_id: str, espo: EspoRecord, advo: AdvoPerson) 
             elif decision["id"] in unmended.undone:
                 keep_recovered(run, decision)
             else:
-                take_in(run, decision, done, advo, unmended.unmarked)
+                take_in(run, decision, done, espo, advo, unmended.unmarked)
     settle(run.store, entity_id, keeping=unmended.changes)
 
 
@@ -68,14 +69,18 @@ def mending_plan(run: Run, entity_id: str) -> PersonPlan:
     return plan_with(look, *mending(run.interrupted[entity_id], standing(run, look)))
 
 
-def decided_by_reading(run: Run, change: Change, espo: EspoRecord, advo: AdvoPerson) -> Change:
-    """The change with a state that is *done* or *failed*, read off the two systems where the answer never came."""
+def judged_by_reading(run: Run, changes: Sequence[Change], espo: EspoRecord) -> dict[int, Change]:
+    """EspoCRM's changes by id, with the state the record shows; those a read has judged before keep theirs."""
+    arrays = [change for change in of_espo(changes) if not is_judged(run, change)]
+    judged = judge(run, arrays, espo, judgement(run, arrays, espo)) if arrays else []
+    return {change["id"]: change for change in judged}
+
+
+def decided_by_reading(run: Run, change: Change, advo: AdvoPerson) -> Change:
+    """The change with a state that is *done* or *failed*, read off Advoware where the answer never came."""
     if change["state"] == ChangeState.DONE and not was_ignored(change, advo):
         return change
-    if change["side"] == "espo":
-        there, komm_id = array_arrived(change, espo), None
-    else:
-        there, komm_id = row_arrived(change, advo)
+    there, komm_id = row_arrived(change, advo)
     state = ChangeState.DONE if there else ChangeState.FAILED
     set_change_state(
         run.store, [change["id"]], state, now=run.utcnow(), error=None if there else "did not arrive", komm_id=komm_id
@@ -98,15 +103,6 @@ def was_ignored(change: Change, advo: AdvoPerson) -> bool:
     """Whether Advoware confirmed this write and did nothing: the row is the very one that was to be overwritten."""
     row_id = (change["before"] or {}).get("row_id") if change["side"] == "advo" else None
     return bool(row_id) and any((row.komm_id, row.row_id) == (change["komm_id"], row_id) for row in advo.rows)
-
-
-def array_arrived(change: Change, espo: EspoRecord) -> bool:
-    """Whether this item's part of an array PUT is there."""
-    channel = Channel(change["channel"])
-    keys = {espo_key(channel, item.value) for item in espo.items if item.channel is channel}
-    came = change["new_value"] is None or espo_key(channel, change["new_value"]) in keys
-    went = change["old_value"] is None or espo_key(channel, change["old_value"]) not in keys
-    return came and went
 
 
 def row_arrived(change: Change, advo: AdvoPerson) -> tuple[bool, int | None]:
@@ -156,7 +152,12 @@ def same_marker(found: str | None, sent: str | None) -> bool:
 
 
 def take_in(
-    run: Run, decision: Change, done: Sequence[Change], advo: AdvoPerson, unmarked: Mapping[int, str]
+    run: Run,
+    decision: Change,
+    done: Sequence[Change],
+    espo: EspoRecord,
+    advo: AdvoPerson,
+    unmarked: Mapping[int, str],
 ) -> None:
     """Move the baseline of one decided entry to what its done writes left on both sides; ``unmarked``: on purpose."""
     own = [change for change in done if change["decision_id"] == decision["id"]]
@@ -172,7 +173,22 @@ def take_in(
             (change["komm_id"] for change in own if change["komm_id"]), None
         )
         on_purpose = {"unmarked": True, "remark": unmarked[komm_id]} if komm_id in unmarked else {}
-        save_baseline(run.store, [{**decision["foreseen"], "komm_id": komm_id, **on_purpose}], run.utcnow())
+        foreseen = foreseen_as_shown(run, decision["foreseen"], own, espo)
+        save_baseline(run.store, [{**foreseen, "komm_id": komm_id, **on_purpose}], run.utcnow())
+
+
+def foreseen_as_shown(
+    run: Run, foreseen: Mapping[str, Any], own: Sequence[Change], espo: EspoRecord
+) -> Mapping[str, Any]:
+    """The pair with EspoCRM's spelling and type as shown, where a PUT of ours brought the value."""
+    sent = next((change for change in of_espo(own) if change["new_value"]), None)
+    if sent is None:
+        return foreseen
+    shown = shown_as(espo.items, Channel(sent["channel"]), sent["new_value"], run.policy.region)
+    if shown is None:
+        return foreseen
+    as_sent = foreseen["espo_type"] == sent["after"]["type"]
+    return {**foreseen, "espo_value": shown.value, "espo_type": shown.type if as_sent else foreseen["espo_type"]}
 
 
 def holds_it_too(run: Run, change: Change, advo: AdvoPerson) -> bool:

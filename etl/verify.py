@@ -7,10 +7,12 @@ unsyncable, the second makes the person due again at once.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import Unverified
 from etl.guard import Saved, baseline_record
+from etl.judging import shown_as
 from etl.notes import note_conflicts
 from etl.readback import ReadBack, Written, mended_readings, put_back, read_back, without_marker
 from etl.records import EspoRecord, Row, Side
@@ -23,6 +25,7 @@ from etl.rules.pairs import typed_meanwhile
 from etl.rules.writes import pair_of_marker
 from etl.snapshot import save_look
 from etl.status import renew_status
+from etl.store.array_puts import forget_parts
 from etl.store.baseline import came_to_agreement, drop_baseline, save_baseline, save_left_alone
 from etl.store.due import clear_due, mark_due
 from etl.store.journal import set_change_state, set_decision_state, settle
@@ -32,6 +35,7 @@ from etl.store.states import ChangeState, Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from etl.rules.entry import Pair
     from etl.run import Look, Run
 
 EDITED_MEANWHILE = "edited while it was synced"
@@ -47,11 +51,15 @@ def verify_person(run: Run, saved: Saved, written: Sequence[Written]) -> None:
         back = mended(run, saved, written, back)
     settled = not back.disturbed and TOUCHED.isdisjoint(back.readings.values())
     records = row_records(back.advo, run.policy.region, run.policy.table)
+    if saved.failure is not None:  # its status PUT is the failure's
+        commit_person(run, saved, written, back, look.espo, at_rest=False)
+        raise saved.failure
+    seen = look.espo.items
     espo = renew_status(run, look.espo, fingerprint_of(records) if settled else None)
-    edited_in_espo = not same_items(saved.plan.expected_items, espo.items)
+    edited_in_espo = not same_items(seen, espo.items)
     if edited_in_espo:
         mark_due(run.store, [espo.entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
-    commit_person(run, saved, written, back, espo, at_rest=settled and not edited_in_espo)
+    commit_person(run, saved, written, back, espo, at_rest=settled and not edited_in_espo and not saved.disturbed)
     note_conflicts(run, saved.plan.entity_id)
 
 
@@ -118,27 +126,34 @@ def commit_person(
     fingerprint = fingerprint_of(row_records(back.advo, run.policy.region, run.policy.table))
     with run.store.what_happened():
         for decision in plan.decisions:
-            move_baseline(run, saved, decision, written, back, found)
-        save_left_alone(
-            run.store, plan.entity_id, left_records(plan.betnr, (*plan.left, *cut_values(written, back))), now
-        )
+            if not saved.is_unstored(decision):
+                move_baseline(run, saved, decision, written, back, found)
+        left = (*plan.left, *saved.unsent, *cut_values(written, back))
+        save_left_alone(run.store, plan.entity_id, left_records(plan.betnr, left), now)
         save_look(run, espo, back.advo)
         set_decision_state(run.store, saved.decision_ids, "done")
+        set_decision_state(run.store, [saved.decision_of(decision) for decision in saved.unstored], "failed")
         settle(run.store, plan.entity_id)
-        finish_person(run, plan.entity_id, fingerprint, at_rest=at_rest)
+        if saved.failure is None:
+            finish_person(run, plan.entity_id, fingerprint, at_rest=at_rest)
         if at_rest and not plan.again:
             clear_due(run.store, [plan.entity_id])
         if not at_rest:
             mark_due(run.store, [plan.entity_id], EDITED_MEANWHILE, now)
         if espo.status != Status.CLEAN or (at_rest and (espo.fingerprint or "") != fingerprint):
             mark_due(run.store, [plan.entity_id], STATUS_NOT_WRITTEN, now)
-    run.tally.changed.add(plan.entity_id)
-    run.tally.clean.add(plan.entity_id)
-    run.tally.left_alone += len(plan.left)
-    run.tally.conflicts += sum(decision.lost is not None for decision in plan.decisions)
-    for decision in plan.decisions:
-        if decision.steps:
-            run.tally.variants[decision.variant] += 1
+    count_person(run, saved, len(left))
+
+
+def count_person(run: Run, saved: Saved, left: int) -> None:
+    """What the report says of a person that was written."""
+    entity_id = saved.plan.entity_id
+    carried_out = [one for one in saved.plan.decisions if one.steps and not saved.is_unstored(one)]
+    run.tally.changed |= {entity_id} if carried_out else set()
+    run.tally.clean |= {entity_id} if saved.failure is None else set()
+    run.tally.left_alone += left
+    run.tally.conflicts += sum(decision.lost is not None for decision in saved.plan.decisions)
+    run.tally.variants.update(decision.variant for decision in carried_out)
 
 
 def move_baseline(
@@ -168,12 +183,29 @@ def move_baseline(
     without = any(
         one.unmarked or back.readings[komm_id] is Reading.REMARK_CUT for one in own if one.komm_id == komm_id
     )
+    pair = as_shown(run, saved, decision, pair)
     record = baseline_record(
         saved.plan, pair, run.policy.region, komm_id=komm_id, row_id=found[komm_id].row_id if komm_id in found else None
     )
     if without or refused_marker(decision, own):
         record |= {"unmarked": True, "remark": found[komm_id].remark if komm_id in found else None}
     save_baseline(run.store, [record], run.utcnow())
+
+
+def as_shown(run: Run, saved: Saved, decision: Decision, pair: Pair) -> Pair:
+    """The pair with EspoCRM's spelling and type as the read after our PUT showed them, whatever we sent.
+
+    Both live on the address row, which other records share and may protect (espocrm-api.md ² 7). A type that the plan
+    kept back for a retype stays.
+    """
+    sent = next((step.item for step in decision.steps if step.side is Side.ESPO and step.item is not None), None)
+    if sent is None:
+        return pair
+    shown = shown_as(run.looks[saved.plan.entity_id].items, sent.channel, sent.value, run.policy.region)
+    if shown is None:
+        return pair
+    kind = shown.type if pair.espo_type == sent.type else pair.espo_type
+    return replace(pair, espo_value=shown.value, espo_type=kind)
 
 
 def holds_it_too(run: Run, saved: Saved, made: Written, found: Mapping[int, Row]) -> bool:
@@ -238,6 +270,7 @@ def finish_person(
     }
     if at_rest:
         columns["fingerprint"] = fingerprint
+        forget_parts(run.store, entity_id)
     update_person(run.store, entity_id, **columns)
     came_to_agreement(run.store, entity_id)
 

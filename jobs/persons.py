@@ -11,9 +11,11 @@ import structlog
 
 from etl.apply import apply_person, second_look
 from etl.ending import set_apart_shared, several_carry
-from etl.errors import Gone, Moved, Outage, PersonError, UnknownOutcome
+from etl.errors import Gone, Moved, NotStored, OneAfterAnother, Outage, PersonError, UnknownOutcome
 from etl.extract import look_at, recheck_shared
 from etl.guard import Saved, held_persons, hold, save_plan
+from etl.records import Channel
+from etl.rules.array_read import InPart, item_from, key
 from etl.rules.foreign import too_many
 from etl.rules.guards import COUNTED_ACTIONS
 from etl.rules.leaving import is_undo_note
@@ -22,6 +24,7 @@ from etl.second_writer import hold_foreign, without_foreign
 from etl.settle import mending_plan
 from etl.status import fail_person, give_up_for_now, show_deleted, show_shared
 from etl.store.agreement import not_as_agreed
+from etl.store.array_puts import stored_in_part
 from etl.store.baseline import add_left_alone
 from etl.store.due import mark_due
 from etl.store.journal import counted_in_run
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from etl.run import Run
     from etl.store.states import HoldKind
 
+UNSTORED_IN_A_ROW = 3  # persons; then the run stops (rules.md §5)
 ATTEMPTS = 3  # plans of one person in one run; who keeps moving stays due
 
 
@@ -108,7 +112,21 @@ def usual_plans(run_: Run, ready: Sequence[str]) -> Plan:
         frames["rows"]["channel"].eq("phone") & frames["rows"]["canonical"].notna(), "canonical"
     ]
     types = known_types(run_.store, sorted(set(new_values)))
-    return diff.plan(frames, run_.policy, types)
+    return diff.plan(frames, run_.policy, types, parts(run_, stirred))
+
+
+def parts(run_: Run, entity_ids: Sequence[str]) -> dict[str, InPart]:
+    """What array PUTs stored in part, by person; of two that speak of one row the later counts."""
+    result: dict[str, InPart] = {}
+    for record in stored_in_part(run_.store, entity_ids):
+        known = result.get(record["entity_id"], InPart())
+        taken = {one["komm_id"]: item_from(one["item"]) for one in record["taken"]}
+        brought = {
+            (channel := Channel(one["channel"]), key(channel, one["value"], run_.policy.region))
+            for one in record["brought"]
+        }
+        result[record["entity_id"]] = InPart({**known.taken, **taken}, known.brought | brought)
+    return result
 
 
 def write_plans(run_: Run, ready: Sequence[str], plans: Plan) -> Plan:
@@ -160,6 +178,15 @@ def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonP
             carried_out(run_, saved)
     except PersonError as error:
         fail_person(run_, entity_id, error)
+        if isinstance(error, NotStored):
+            nothing_stored(run_, entity_id, error)
+
+
+def nothing_stored(run_: Run, entity_id: str, error: NotStored) -> None:
+    """One record that EspoCRM does not store may be that record's; one person after another is EspoCRM's."""
+    run_.unstored.append(entity_id)
+    if len(run_.unstored) >= UNSTORED_IN_A_ROW:
+        raise OneAfterAnother("EspoCRM", str(error)) from error
 
 
 def waits(run_: Run, entity_id: str, side: Side) -> None:

@@ -43,6 +43,7 @@ def make_run(order: Order, run_id: int, espo: EspoCrm, advo: Advoware) -> Run:
         user_id=user.id,
         utcnow=order.world.now,
         monotonic=order.world.monotonic,
+        sleep=order.world.sleep,
         log=structlog.get_logger(),
         write=order.options.write,
         progress=order.world.progress,

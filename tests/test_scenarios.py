@@ -45,7 +45,7 @@ edits    =                 | 88001 6 w'        | ^
                            | 88003 2 y'        | ^
 after    w Home            | 88001 6 w'        | m(w:6)
          y Fax * optOut    | 88003 2 y'        | m(y:2)
-calls    A:GET E:GET A:GET E:PUT A:GET E:PUT
+calls    A:GET E:GET A:GET E:PUT E:GET A:GET E:PUT
 did      var3
 """,
     "S4": """Var4: new in Advoware
@@ -57,7 +57,7 @@ edits    =                 | 88001 6 w'        | ^
 after    w Home *          | 88001 6 w'        | m(w:6)
          x Office          | 88002 1 x'        | m(x:1)
          z Office          | 88003 1 z'        | m(z:1) Büro
-calls    A:GET E:GET E:PUT A:GET A:PUT A:GET E:PUT
+calls    A:GET E:GET E:PUT E:GET A:GET A:PUT A:GET E:PUT
 did      var4
 """,
     "S5": """Var5: changed in EspoCRM: the same row
@@ -77,7 +77,7 @@ edits    =                 | 88001 6 w'        | ^
                            | 88002 2 x3'       | ^
 after    w Home            | 88001 6 w'        | m(w:6)
          x3 Fax * invalid  | 88002 2 x3'       | m(x3:2)
-calls    A:GET E:GET E:PUT A:GET A:PUT A:GET E:PUT
+calls    A:GET E:GET E:PUT E:GET A:GET A:PUT A:GET E:PUT
 did      var6
 """,
 }
@@ -112,7 +112,7 @@ edits    w Home *          | 88001 6 w'        | ^
 after    w Home *          | 88001 6 w'        | m(w:6)
          y Office          | 88002 1 z'        | m(z:1) Büro
          z Office          | 88003 1 y         | m(y:1)
-calls    E:GET A:GET E:PUT A:GET A:POST A:PUT A:GET E:PUT
+calls    E:GET A:GET E:PUT E:GET A:GET A:POST A:PUT A:GET E:PUT
 did      var1 var4
 """,
     "C3 person": """each changes another entry
@@ -139,7 +139,7 @@ edits    w Home *          | 88001 6 w'        | ^
 after    w Home *          | 88001 6 w'        | m(w:6)
          x2 Office         | 88002 1 x2        | m(x2:1)
          y3 Fax            | 88003 2 y3'       | m(y3:2) Kanzlei
-calls    E:GET A:GET E:PUT A:GET A:PUT A:PUT A:GET E:PUT
+calls    E:GET A:GET E:PUT E:GET A:GET A:PUT A:PUT A:GET E:PUT
 did      var5 var6
 """,
     "C4": """deleted in EspoCRM, changed in Advoware
@@ -185,7 +185,7 @@ before   -                 | 88001 1 x'        |
                            | 88002 4 a'        | privat
 after    x Office *        | 88001 1 x'        | m(x:1)
          a' *              | 88002 4 a'        | m(a':4) privat
-calls    E:GET A:GET E:PUT A:GET A:PUT A:PUT A:GET E:PUT
+calls    E:GET A:GET E:PUT E:GET A:GET A:PUT A:PUT A:GET E:PUT
 did      var4 var4
 """,
     "I4": """two links whatever the spelling, one more on each side
@@ -196,7 +196,7 @@ after    x Office *        | 88001 1 x'        | m(x:1)
          y Home            | 88002 1 z'        | m(z:1)
          a' *              | 88003 4 a         | m(a':4)
          z Office          | 88004 6 y         | m(y:6)
-calls    E:GET A:GET E:PUT A:GET A:PUT A:PUT A:PUT A:POST A:GET E:PUT
+calls    E:GET A:GET E:PUT E:GET A:GET A:PUT A:PUT A:PUT A:POST A:GET E:PUT
 did      link link var1 var4
 """,
     "I5 nothing": """nothing on either side
@@ -272,7 +272,7 @@ edits    =                 | 88001 6 w'        | ^
                            | 88002 1 z'        | ^
 after    w Home *          | 88001 6 w'        | m(w:6)
          z Office          | 88002 1 z'        | m(z:1) Zentrale
-calls    A:GET E:GET E:PUT A:GET A:PUT A:GET E:PUT
+calls    A:GET E:GET E:PUT E:GET A:GET A:PUT A:GET E:PUT
 did      var4
 """,
 }
@@ -287,7 +287,7 @@ after    w Home *          | 88001 6 w'        | m(w:6)
          y Office          | 88002 1 z'        | m(z:1) Büro
          z Office          |
 left     held_back espo y
-calls    E:GET A:GET E:PUT A:GET A:PUT A:GET E:PUT
+calls    E:GET A:GET E:PUT E:GET A:GET A:PUT A:GET E:PUT
 did      var4
 run      both
 after    w Home *          | 88001 6 w'        | m(w:6)
@@ -381,7 +381,7 @@ edits    =                 | 88002 4 b         | ^
                            | 88003 1 z'        |
 after    b *               | 88002 4 b         | m(b:4)
          z Office *        | 88003 1 z'        | m(z:1)
-calls    A:GET E:GET E:PUT A:GET A:PUT A:GET E:PUT
+calls    A:GET E:GET E:PUT E:GET A:GET A:PUT A:GET E:PUT
 did      var4
 """,
 ]
@@ -511,7 +511,7 @@ before   w Home *          | 88001 6 w'        |
          x Office          | 88002 1 x'        | Zentrale
 edits    =                 | -
 after    -                 | -
-calls    E:GET A:GET A:GET E:PUT A:GET E:PUT
+calls    E:GET A:GET A:GET E:PUT E:GET A:GET E:PUT
 did      var3 var3
 """,
 ]

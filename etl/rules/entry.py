@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from etl.rules.array_read import InPart
+
 if TYPE_CHECKING:
     from etl.records import Channel, Direction, Item, Scope, Side
     from etl.rules.conflicts import Verdict
@@ -177,7 +179,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class PersonFacts:
-    """A person as a whole: what the entries alone cannot tell. ``begun``: its first sync was broken off."""
+    """A person as a whole: what the entries alone cannot tell. ``begun``: its first sync was broken off.
+
+    ``in_part``: what array PUTs of ours did to it in part (rules.md §5).
+    """
 
     entity_id: str
     betnr: int
@@ -190,4 +195,5 @@ class PersonFacts:
     items: tuple[Item, ...] = ()
     slots: tuple[RowSeen, ...] = ()
     left: tuple[Left, ...] = field(default=())
+    in_part: InPart = field(default_factory=InPart)
     twins: tuple[ItemSeen, ...] = ()

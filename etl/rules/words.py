@@ -42,6 +42,9 @@ GERMAN: Final = {
     "EspoCRM's {of} has {name} as {kind} instead of text.": "In EspoCRMs Antwort ({of}) ist {name} kein Text.",
     "EspoCRM's {of} has {name} as {kind} instead of a whole number.": "In EspoCRMs Antwort ({of}) ist {name} keine "
     "ganze Zahl.",
+    "EspoCRM confirmed {values} and did not store it: the API user may not edit that field, or a hook took it back; "
+    "run `advosync check`.": "EspoCRM hat {values} bestätigt, aber nicht gespeichert: Der API-Benutzer darf das Feld "
+    "nicht bearbeiten, oder eine eigene Erweiterung nimmt es zurück; `advosync check` zeigt die Rechte.",
     "Several records carry betnr {betnr}: {records}. Keep it in one of them.": "Mehrere Datensätze tragen die betnr "
     "{betnr}: {records}. Bitte nur bei einem davon stehen lassen.",
 }

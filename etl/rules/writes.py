@@ -6,7 +6,7 @@ emptied. Every writer has the same signature, because a table picks it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from etl.records import Channel, Direction, Item, Side
@@ -42,11 +42,15 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the writers draw on: the person's slots, the policy, and what stored EspoCRM items call a number."""
+    """What the writers draw on: the person's slots, the policy, and what stored EspoCRM items call a number.
+
+    ``taken``: by komm_id, the item that a half-stored PUT of ours took from EspoCRM.
+    """
 
     slots: Slots
     policy: Policy
     types: Mapping[str, str]
+    taken: Mapping[int, Item] = field(default_factory=dict)
 
 
 def decision(one: Decided, means: Means) -> Decision:
@@ -123,12 +127,15 @@ def var3(entry: Entry, means: Means) -> Decision:
 
 
 def var4(entry: Entry, means: Means) -> Decision:
-    """Add an item, then the marker."""
+    """Add an item, then the marker; one that EspoCRM lost inside a PUT of ours comes back with all it had."""
     row = need(entry.row)
     kind = None
     if entry.channel is Channel.PHONE:
         kind = means.types.get(row.canonical or "") or means.policy.table.espo_type(entry.komm_kz)
     item = new_item(entry.channel, row.value, kind, means.policy.region)
+    taken = means.taken.get(row.komm_id)
+    if taken is not None and taken.channel is entry.channel:
+        item = replaced(taken, row.value, means.policy.region)
     add = Step(Side.ESPO, "add", entry.channel, row.komm_id, entry.komm_kz, new_value=item.value, item=item)
     return with_marker(entry, item, (add,))
 

@@ -20,6 +20,7 @@ OF_PERSON: Final = (
     # in the order of their references: who points at others goes first
     ("conflicts", "entity_id"),
     ("changes", "entity_id"),
+    ("array_puts", "entity_id"),
     ("decisions", "entity_id"),
     ("holds", "entity_id"),
     ("left_alone", "entity_id"),
@@ -52,6 +53,8 @@ def betnrs_of(store: Store, entity_id: str) -> list[int]:
         select betnr from conflicts where entity_id = :entity_id
         union
         select betnr from holds where entity_id = :entity_id
+        union
+        select betnr from array_puts where entity_id = :entity_id
         except
         select betnr from persons where entity_id <> :entity_id
         """,

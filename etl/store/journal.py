@@ -151,6 +151,22 @@ def open_changes(store: Store, entity_ids: Sequence[str] | None = None) -> list[
     return [decoded(row) for row in found]
 
 
+def last_uncertain_put(store: Store, entity_id: str) -> str | None:
+    """Return when the last array PUT of a person ended, or began, whose outcome nobody knows; None without one."""
+    moment: str | None = store.value(
+        """
+        select max(ifnull(finished_at, started_at))
+        from changes
+        where entity_id = :entity_id
+            and settled = 0
+            and side = 'espo'
+            and state in ('started', 'unknown')
+        """,
+        {"entity_id": entity_id},
+    )
+    return moment
+
+
 def wrote_since(store: Store, entity_id: str, moment: str | None) -> bool:
     """Whether a write of ours that no baseline took in yet may be newer than a look at that moment."""
     return bool(

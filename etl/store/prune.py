@@ -44,7 +44,7 @@ order by id
 limit :limit
 """
 
-OF_A_RUN: Final = ("conflicts", "changes", "decisions", "holds")
+OF_A_RUN: Final = ("conflicts", "changes", "array_puts", "decisions", "holds")
 """The tables that hang on ``runs``, those that refer to others first."""
 
 

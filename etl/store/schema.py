@@ -303,10 +303,29 @@ where last_sync_at is not null
     );
 """
 
+ARRAY_PUTS: Final = """
+create table array_puts (
+    id integer primary key,
+    run_id integer not null references runs (id),
+    entity_id text not null,
+    betnr integer,
+    items_before text not null,
+    items_sent text not null,
+    started_at text not null,
+    answered_at text,
+    judged_at text,
+    outcome text check (outcome in ('seen', 'in_part', 'not_stored', 'edited', 'refused')),
+    in_part text
+) strict;
+create index array_puts_by_person on array_puts (entity_id);
+create index array_puts_by_run on array_puts (run_id);
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
     PART_OF,  # 002: chunks of longer work belong together
     LOOKED_UP,  # 003: a run over a large firm that finds nothing reads indexes only
     AGREED_WITH,  # 004: whether a first sync came to its end, of each link
+    ARRAY_PUTS,  # 005: what an array PUT carried, and what a read showed of it
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

@@ -30,6 +30,16 @@ class ChangeState(StrEnum):
     DROPPED = "dropped"
 
 
+class ArrayOutcome(StrEnum):
+    """What became of an array PUT, as a read of the record showed."""
+
+    SEEN = "seen"
+    IN_PART = "in_part"
+    NOT_STORED = "not_stored"
+    EDITED = "edited"
+    REFUSED = "refused"
+
+
 class DecisionState(StrEnum):
     """How far one decided entry has come."""
 

@@ -32,7 +32,7 @@ FACETS: Final[Mapping[str, list[str]]] = {
 }  # fmt: skip
 """By what a table can be narrowed down at once."""
 
-NEWEST_FIRST: Final = {"runs": "id", "decisions": "id", "changes": "id", "conflicts": "id", "holds": "id"}
+NEWEST_FIRST: Final = dict.fromkeys(("runs", "decisions", "changes", "array_puts", "conflicts", "holds"), "id")
 
 OF_THE_PROGRAM: Final = {"settings", "lease"}
 """Tables nobody asks about; they stay reachable."""

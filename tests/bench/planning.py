@@ -59,7 +59,7 @@ def a_run(store: Store) -> Run:
     return Run(
         id=start_run(store, now=NOW, version="bench", trigger="sync"),
         store=store, espo=nobody, advoware=nobody, policy=POLICY, limits=Limits(), user_id="sync",
-        utcnow=lambda: NOW, monotonic=lambda: 0.0, log=None,
+        utcnow=lambda: NOW, monotonic=lambda: 0.0, sleep=lambda _: None, log=None,
     )  # fmt: skip
 
 

@@ -58,13 +58,14 @@ class Kind:
         """The least requests rules.md §5 allows, when everything first read is older than two seconds.
 
         One GET a side and one verifying; one more of each side that is overwritten or from which something vanished,
-        where one read serves both unless an array PUT lies between; the writes; the status.
+        where one read serves both unless an array PUT lies between; one of EspoCRM after an array PUT; the writes; the
+        status.
         """
         gone_from_advo = self.vanished is Side.ADVO
         again_advo = gone_from_advo + bool(self.overwritten) if self.arrays else gone_from_advo or self.overwritten > 0
         return +Counter(
             {
-                (Side.ESPO, "GET"): 1 + (self.arrays or self.vanished is Side.ESPO),
+                (Side.ESPO, "GET"): 1 + (self.arrays or self.vanished is Side.ESPO) + self.arrays,
                 (Side.ESPO, "PUT"): self.arrays + 1,
                 (Side.ESPO, "POST"): int(self.note),
                 (Side.ADVO, "GET"): 2 + again_advo,

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from etl import diff
+from etl.rules.array_read import InPart
 from etl.rules.entry import Policy
 from etl.rules.plan import Plan
 from etl.store import snapshots
@@ -32,10 +33,15 @@ def remembered_plans() -> Iterator[None]:
             frames[key] = real_frame(rows, schema)
         return frames[key]
 
-    def plan(of: Mapping[str, pd.DataFrame], policy: Policy, types: Mapping[str, str] | None = None) -> Plan:
-        key = (*(id(one) for one in of.values()), repr(policy), *sorted((types or {}).items()))
+    def plan(
+        of: Mapping[str, pd.DataFrame],
+        policy: Policy,
+        types: Mapping[str, str] | None = None,
+        in_part: Mapping[str, InPart] | None = None,
+    ) -> Plan:
+        key = (*(id(one) for one in of.values()), repr(policy), *sorted((types or {}).items()), repr(in_part))
         if key not in plans:
-            plans[key] = real_plan(of, policy, types)
+            plans[key] = real_plan(of, policy, types, in_part)
         return plans[key]
 
     snapshots.frame = frame

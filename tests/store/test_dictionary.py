@@ -11,7 +11,7 @@ import pytest
 
 from etl.rules.variants import Variant
 from etl.store.questions import QUESTIONS
-from etl.store.states import ChangeState, DecisionState, HoldKind, LeftAloneReason, Outcome, Status
+from etl.store.states import ArrayOutcome, ChangeState, DecisionState, HoldKind, LeftAloneReason, Outcome, Status
 
 if TYPE_CHECKING:
     from enum import StrEnum
@@ -24,6 +24,7 @@ WORDS: dict[str, type[StrEnum]] = {
     "status": Status,
     "variant": Variant,
     "reason of left_alone": LeftAloneReason,
+    "outcome of array_puts": ArrayOutcome,
     "state of decisions": DecisionState,
     "state of changes": ChangeState,
     "outcome": Outcome,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etl.store.array_puts import save_array_put
 from etl.store.conflicts import mark_seen, save_conflicts
 from etl.store.holds import hold_persons, release_holds
 from etl.store.journal import save_changes, save_decisions, set_change_state, settle
@@ -28,6 +29,8 @@ def a_run(store: Store, when: str = OLD, trigger: str = "sync", outcome: str | N
     [change] = save_changes(store, [{**about, "decision_id": decision, "side": "advo", "action": "update"}])
     set_change_state(store, [change], "done", now=when)
     settle(store, about["entity_id"])
+    put = {"entity_id": about["entity_id"], "items_before": [], "items_sent": {}, "started_at": when}
+    save_array_put(store, {"run_id": run_id, "betnr": run_id, **put})
     lost = save_conflicts(store, [{**about, "change_id": change, "created_at": when}])
     mark_seen(store, lost, when)
     hold_persons(store, [{"run_id": run_id, "entity_id": about["entity_id"], "kind": "removals", "held_at": when}])
@@ -39,7 +42,7 @@ def a_run(store: Store, when: str = OLD, trigger: str = "sync", outcome: str | N
 
 
 def counted(store: Store) -> dict[str, int]:
-    tables = ("conflicts", "changes", "decisions", "holds", "runs")
+    tables = ("conflicts", "changes", "array_puts", "decisions", "holds", "runs")
     return {table: store.value(f"select count(*) from {table}") for table in tables}
 
 
@@ -47,8 +50,8 @@ def test_an_old_run_goes_with_everything_that_hangs_on_it(store: Store) -> None:
     for _ in range(3):
         a_run(store)
     a_run(store, NOW)
-    assert prune(store, CUT) == dict.fromkeys(("conflicts", "changes", "decisions", "holds", "runs"), 3)
-    assert counted(store) == dict.fromkeys(("conflicts", "changes", "decisions", "holds", "runs"), 1)
+    assert prune(store, CUT) == dict.fromkeys(("conflicts", "changes", "array_puts", "decisions", "holds", "runs"), 3)
+    assert counted(store) == dict.fromkeys(("conflicts", "changes", "array_puts", "decisions", "holds", "runs"), 1)
     assert prune(store, CUT)["runs"] == 0
 
 
@@ -87,7 +90,7 @@ def test_a_run_is_kept_whole_while_something_of_it_is_needed(
     a_run(store, NOW)
     needed(store, kept)
     assert prune(store, CUT)["runs"] == 1
-    for table in ("conflicts", "changes", "decisions", "holds"):
+    for table in ("conflicts", "changes", "array_puts", "decisions", "holds"):
         assert store.value(f"select count(*) from {table} where run_id = :kept", {"kept": kept}) == 1
 
 

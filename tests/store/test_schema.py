@@ -12,7 +12,7 @@ import pytest
 from etl import frames
 from etl.store.migrate import statements
 from etl.store.schema import MIGRATIONS
-from etl.store.states import ChangeState, DecisionState, HoldKind, LeftAloneReason, Outcome, Status
+from etl.store.states import ArrayOutcome, ChangeState, DecisionState, HoldKind, LeftAloneReason, Outcome, Status
 from etl.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ WORDS: list[tuple[str, str, type[StrEnum]]] = [
     ("persons", "status", Status),
     ("left_alone", "reason", LeftAloneReason),
     ("runs", "outcome", Outcome),
+    ("array_puts", "outcome", ArrayOutcome),
     ("decisions", "state", DecisionState),
     ("changes", "state", ChangeState),
     ("holds", "kind", HoldKind),
