@@ -7,6 +7,7 @@ root, for whoever configures one fixed address.
 
 from __future__ import annotations
 
+import copy
 import html
 import re
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs
 
 from jobs.sandbox.advoware_login import KANZLEI, TokenService, read_object, seven_decimals
 from jobs.sandbox.advoware_rows import Beteiligte
+from jobs.sandbox.advoware_texts import as_remark, cut
 from jobs.sandbox.simulator import Answer, Reply, Simulator, json_answer
 
 if TYPE_CHECKING:
@@ -58,10 +60,17 @@ class Switches:
     offline: bool = False  # "ist nicht angemeldet": the firm's local service is down
     offline_status: int = 400
     error_style: ErrorStyle = ErrorStyle.JSON
+    utf16: bool = False  # lengths are counted in UTF-16 units, a cut may go through a letter
+    half_letters: str = "surrogatepass"  # and leaves half of it; "replace": U+FFFD, "ignore": nothing
+    trims: bool = False  # a remark loses the blanks at its ends
+    line_ends: str | None = None  # and gets these ends of lines
     max_tlf: int | None = None
     max_bemerkung: int | None = None
     refuses_too_long: bool = False  # 400; else the rest is cut off silently
     refused_values: set[str] = field(default_factory=set)  # a tlf that gets 400
+    nobody: ErrorStyle | None = None  # every person is answered with 404: a page, or what looks like the application's
+    missed: dict[int, int] = field(default_factory=dict)  # so many calls about a betNr get 404 although it is there
+    blocked: set[tuple[str, int]] = field(default_factory=set)  # a firewall answers 403 to a method and betNr
 
 
 class AdvoSim(Simulator):
@@ -141,6 +150,16 @@ class AdvoSim(Simulator):
         with self._lock:
             del self.beteiligte.persons[betnr]
 
+    def backup(self) -> Beteiligte:
+        """Everything as it is stored now, to be put back later."""
+        with self._lock:
+            return copy.deepcopy(self.beteiligte)
+
+    def put_back(self, backup: Beteiligte) -> None:
+        """Let somebody put a backup back: what was written since is gone, and its ids are given out again."""
+        with self._lock:
+            self.beteiligte = copy.deepcopy(backup)
+
     def rows(self, betnr: int) -> list[Json]:
         """The person's rows with their real kommKz, without a call in the journal."""
         with self._lock:
@@ -155,13 +174,15 @@ class AdvoSim(Simulator):
             return self._discovery(query)
         if path in {"/api/v1/Token", "/gateway/api/v1/Token"}:
             return self._token(method, body)
+        found = self._data.fullmatch(path)
+        if not found or (found[1] != "/connector") is self.switches.connector:
+            raise said(404, "Not Found", ErrorStyle.HTML)  # nothing of ours stands below that address
         if not self.login.accepts(headers, self.clock()):
             raise self._refused(401, "Token ist ungültig oder abgelaufen.")
         if self.switches.offline:
             raise self._refused(self.switches.offline_status, OFFLINE)
-        found = self._data.fullmatch(path)
-        if not found or (found[1] != "/connector") is self.switches.connector:
-            raise self._refused(404, "Nicht gefunden.")
+        if (method, int(found[2])) in self.switches.blocked:
+            raise said(403, "The request was blocked.", ErrorStyle.HTML)
         return self._on_person(method, self._person(int(found[2])), found[3], found[4], body)
 
     def _discovery(self, query: str) -> Answer:
@@ -221,19 +242,28 @@ class AdvoSim(Simulator):
             raise self._refused(400, "Ungültiges JSON.")
         if sent.get("tlf") in self.switches.refused_values:
             raise self._refused(400, "Der Wert ist ungültig.")
-        return {**sent, **self._cut(sent, "tlf", self.switches.max_tlf),
-                **self._cut(sent, "bemerkung", self.switches.max_bemerkung)}
+        switches, remark = self.switches, sent.get("bemerkung")
+        if isinstance(remark, str):
+            sent["bemerkung"] = as_remark(remark, line_ends=switches.line_ends, trims=switches.trims)
+        return {**sent, **self._cut(sent, "tlf", switches.max_tlf),
+                **self._cut(sent, "bemerkung", switches.max_bemerkung)}
 
     def _cut(self, sent: Json, name: str, limit: int | None) -> Json:
         text = sent.get(name)
-        if limit is None or not isinstance(text, str) or len(text) <= limit:
+        if limit is None or not isinstance(text, str):
             return {}
-        if self.switches.refuses_too_long:
+        stored = cut(text, limit, utf16=self.switches.utf16, half_letters=self.switches.half_letters)
+        if stored != text and self.switches.refuses_too_long:
             raise self._refused(400, f"{name} ist zu lang.")
-        return {name: text[:limit]}
+        return {name: stored}
 
     def _person(self, betnr: int) -> Beteiligter:
-        person = self.beteiligte.persons.get(betnr)
+        if self.switches.nobody:
+            raise said(404, "Nicht gefunden.", self.switches.nobody)
+        missed = self.switches.missed.get(betnr, 0)
+        if missed:
+            self.switches.missed[betnr] = missed - 1
+        person = None if missed else self.beteiligte.persons.get(betnr)
         if person is None:
             raise self._refused(404, "Beteiligter nicht gefunden.")
         return person
@@ -247,11 +277,16 @@ class AdvoSim(Simulator):
     def _refused(self, status: int, reason: str) -> Reply:
         """The end of a refused request, its body in the chosen style; a 404 never a page: that is the address's own."""
         style = self.switches.error_style
-        match ErrorStyle.TEXT if status == NOT_FOUND and style is ErrorStyle.HTML else style:
-            case ErrorStyle.JSON:
-                return Reply(json_answer(status, {"message": reason}))
-            case ErrorStyle.TEXT:
-                return Reply(Answer(status, {"Content-Type": "text/plain; charset=utf-8"}, reason.encode()))
-            case ErrorStyle.HTML:
-                page = f"<html><body><h1>{html.escape(reason)}</h1></body></html>"
-                return Reply(Answer(status, {"Content-Type": "text/html; charset=utf-8"}, page.encode()))
+        return said(status, reason, ErrorStyle.TEXT if status == NOT_FOUND and style is ErrorStyle.HTML else style)
+
+
+def said(status: int, reason: str, style: ErrorStyle) -> Reply:
+    """The end of a request, its reason in a style."""
+    match style:
+        case ErrorStyle.JSON:
+            return Reply(json_answer(status, {"message": reason}))
+        case ErrorStyle.TEXT:
+            return Reply(Answer(status, {"Content-Type": "text/plain; charset=utf-8"}, reason.encode()))
+        case ErrorStyle.HTML:
+            page = f"<html><body><h1>{html.escape(reason)}</h1></body></html>"
+            return Reply(Answer(status, {"Content-Type": "text/html; charset=utf-8"}, page.encode()))

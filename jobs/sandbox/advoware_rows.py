@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -63,12 +62,15 @@ class Beteiligter:
 
 @dataclass(slots=True)
 class Beteiligte:
-    """All persons of an Advoware; ids and rowIds follow from the seed and the order of writes."""
+    """All persons of an Advoware; ids and rowIds follow from the seed and the order of writes.
+
+    So a copy put back gives out again what was given out since.
+    """
 
     seed: int = 0
     persons: dict[int, Beteiligter] = field(default_factory=dict)
-    _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(FIRST_ID))
-    _writes: itertools.count[int] = field(default_factory=itertools.count)
+    next_id: int = FIRST_ID
+    writes: int = 0
 
     def add_person(self, betnr: int, fields: Json, changed_at: str) -> Beteiligter:
         """Store a person without rows."""
@@ -78,7 +80,8 @@ class Beteiligte:
 
     def add_row(self, betnr: int, tlf: str | None, bemerkung: str | None, komm_kz: int, *, online: bool) -> Komm:
         """Store a new row of a person."""
-        row = Komm(next(self._ids), betnr, self.new_row_id(), tlf, bemerkung, komm_kz, online)
+        row = Komm(self.next_id, betnr, self.new_row_id(), tlf, bemerkung, komm_kz, online)
+        self.next_id += 1
         self.persons[betnr].rows[row.id] = row
         return row
 
@@ -88,4 +91,6 @@ class Beteiligte:
 
     def new_row_id(self) -> str:
         """40 letters A to P, never the same twice."""
-        return hashlib.sha1(f"advoware {self.seed} {next(self._writes)}".encode()).hexdigest().translate(LETTERS)  # noqa: S324  a name, no secret
+        drawn = hashlib.sha1(f"advoware {self.seed} {self.writes}".encode())  # noqa: S324  a name, no secret
+        self.writes += 1
+        return drawn.hexdigest().translate(LETTERS)

@@ -111,8 +111,8 @@ JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def json_answer(status: int, value: object, headers: Mapping[str, str] | None = None) -> Answer:
-    """An answer with a JSON body."""
-    body = JSON.encode(value).encode()
+    """An answer with a JSON body; half a surrogate pair is escaped in it, as no UTF-8 can hold it."""
+    body = JSON.encode(value).encode("utf-8", "backslashreplace")
     return Answer(status, {"Content-Type": "application/json", **(headers or {})}, body)
 
 

@@ -186,3 +186,94 @@ def test_people_edit_empty_and_remove_rows(advo: AdvoSim) -> None:
     assert [(row["tlf"], row["bemerkung"]) for row in advo.rows(104860)] == [("0511 3", "Büro"), (None, None)]
     advo.remove_row(104860, second)
     assert [row["id"] for row in advo.rows(104860)] == [first]
+
+
+@pytest.mark.parametrize("path", ["104860", "104860/Kommunikationen", "nobody"])
+def test_below_a_mistyped_prefix_every_call_gets_a_page_that_says_404(advo: AdvoSim, path: str) -> None:
+    bearer = {"Authorization": f"Bearer {advo.login.issue(advo.clock())['access_token']}"}
+    for headers in (bearer, {}):
+        for method in ("GET", "POST", "PUT"):
+            answer = advo.handle(method, f"/relay/api/v1/advonett/Beteiligte/{path}", headers, b"{}")
+            assert (answer.status, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("style", ErrorStyle)
+def test_everybody_may_be_404_in_any_style(advo: AdvoSim, style: ErrorStyle) -> None:
+    advo.switches.nobody = style
+    answer = ask(advo, "GET", "104860")
+    assert (answer.status, style in answer.headers["Content-Type"].replace("plain", "text")) == (404, True)
+    advo.switches.nobody = None
+    assert ask(advo, "GET", "104860").status == 200
+
+
+def test_a_persons_own_404_is_never_a_page(advo: AdvoSim) -> None:
+    for style in ErrorStyle:
+        advo.switches.error_style = style
+        assert not ask(advo, "GET", "1").headers["Content-Type"].startswith("text/html")
+
+
+def test_a_person_may_be_missed_for_some_calls(advo: AdvoSim) -> None:
+    advo.copy_person(104860, 104861)
+    advo.switches.missed[104860] = 2
+    assert [ask(advo, "GET", betnr).status for betnr in ("104860", "104861", "104860", "104860")] == [
+        404, 200, 404, 200,
+    ]  # fmt: skip
+    assert message(ask(advo, "GET", "4711")) == "Beteiligter nicht gefunden."
+
+
+def test_a_firewall_blocks_a_persons_writes_or_reads(advo: AdvoSim) -> None:
+    komm_id = advo.add_row(104860, "0511 1")
+    advo.switches.blocked.add(("PUT", 104860))
+    blocked = ask(advo, "PUT", f"104860/Kommunikationen/{komm_id}", {"tlf": ""})
+    assert (blocked.status, blocked.headers["Content-Type"]) == (403, "text/html; charset=utf-8")
+    assert (advo.rows(104860)[0]["tlf"], ask(advo, "GET", "104860").status) == ("0511 1", 200)
+    advo.switches.blocked.add(("GET", 104860))
+    assert ask(advo, "GET", "104860").status == 403
+
+
+def written(advo: AdvoSim, remark: str) -> str:
+    """A remark as a GET shows it after a PUT."""
+    komm_id = advo.add_row(104860, "0511 1")
+    assert ask(advo, "PUT", f"104860/Kommunikationen/{komm_id}", {"bemerkung": remark}).status == 200
+    return str(json.loads(ask(advo, "GET", "104860").body)["kommunikation"][-1]["bemerkung"])
+
+
+def test_remarks_are_trimmed_and_get_other_line_ends(advo: AdvoSim) -> None:
+    advo.switches.trims, advo.switches.line_ends = True, "\r\n"
+    assert written(advo, " eins\nzwei\r\n\r drei \n") == "eins\r\nzwei\r\n\r\n drei"
+    advo.switches.trims, advo.switches.line_ends = False, "\n"
+    assert written(advo, " eins\r\nzwei\r") == " eins\nzwei\n"
+
+
+@pytest.mark.parametrize(
+    ("half_letters", "left"), [("surrogatepass", "ab\ud83d"), ("replace", "ab\ufffd"), ("ignore", "ab")]
+)
+def test_a_cut_by_utf_16_units_may_go_through_a_letter(advo: AdvoSim, half_letters: str, left: str) -> None:
+    advo.switches.utf16, advo.switches.half_letters = True, half_letters
+    advo.switches.max_bemerkung = 3
+    assert [written(advo, text) for text in ("ab\U0001f4de", "a\U0001f4de", "abc", "äöü")] == [
+        left, "a\U0001f4de", "abc", "äöü",
+    ]  # fmt: skip
+    advo.switches.refuses_too_long = True
+    komm_id = advo.add_row(104860, "0511 1")
+    assert ask(advo, "PUT", f"104860/Kommunikationen/{komm_id}", {"bemerkung": "ab\U0001f4de"}).status == 400
+
+
+def test_half_a_letter_is_escaped_in_the_answer(advo: AdvoSim) -> None:
+    advo.switches.utf16, advo.switches.max_bemerkung = True, 1
+    written(advo, "\U0001f4de")
+    assert b'"bemerkung":"\\ud83d"' in ask(advo, "GET", "104860").body
+
+
+def test_a_backup_put_back_gives_the_same_ids_out_again(advo: AdvoSim) -> None:
+    kept = advo.add_row(104860, "0511 1")
+    backup = advo.backup()
+    lost = advo.add_row(104860, "0511 2")
+    advo.edit_row(104860, kept, value="0511 3")
+    after = advo.rows(104860)
+    advo.put_back(backup)
+    assert [row["tlf"] for row in advo.rows(104860)] == ["0511 1"]
+    assert advo.add_row(104860, "0511 4") == lost
+    assert advo.rows(104860)[1]["rowId"] == after[1]["rowId"]
+    advo.put_back(backup)
+    assert [row["tlf"] for row in advo.rows(104860)] == ["0511 1"]
