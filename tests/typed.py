@@ -1,0 +1,46 @@
+"""The strings of ``tests/corpus``: what people type, and what each is (rules.md §0)."""
+
+from __future__ import annotations
+
+import ast
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from etl.records import Channel
+
+CORPUS = Path(__file__).parent / "corpus"
+NOT_CERTAIN = {"UNCLEAR", "TEXT"}
+
+
+@dataclass(frozen=True)
+class Typed:
+    """One line: ``says`` is E.164 (with ;ext=) or the mail address where it is certain, else UNCLEAR or TEXT."""
+
+    value: str
+    kind: str
+    says: str
+    shape: str
+
+    @property
+    def channel(self) -> Channel:
+        return Channel.MAIL if self.kind == "mail" else Channel.PHONE
+
+    @property
+    def certain(self) -> bool:
+        return self.says not in NOT_CERTAIN
+
+
+def typed(*names: str) -> list[Typed]:
+    """The lines of these files, ``contacts`` and ``more_contacts`` unless others are named."""
+    return [line for name in names or ("contacts", "more_contacts") for line in _lines(CORPUS / f"{name}.tsv")]
+
+
+def _lines(path: Path) -> list[Typed]:
+    text = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("# ")]
+    rows = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+    return [Typed(_unescaped(row["string"]), row["kind"], _unescaped(row["is"]), row["shape"]) for row in rows]
+
+
+def _unescaped(text: str) -> str:
+    return str(ast.literal_eval('"' + text.replace('"', '\\"') + '"')) if "\\" in text else text
