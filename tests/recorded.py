@@ -29,6 +29,7 @@ FIRST = (
 )  # fmt: skip
 SECOND = (
     "field_not_editable", "field_not_readable", "shared_lookup", "shared_flags", "protected_row",
+    "stream_off",
 )  # fmt: skip
 
 ANNA, BERND, CLARA, DORIS, EMIL = EVERYBODY = (
@@ -80,7 +81,8 @@ def replay(sim: EspoSim, clock: SimClock, recorded: dict[str, Any]) -> Answer:
 
 def set_up(sim: EspoSim, cassette: str) -> None:
     """What the administrator changed before this cassette."""
-    sim.store.concurrency = cassette == "version_number"
+    sim.store.concurrency = True if cassette == "version_number" else None
+    sim.store.stream = cassette != "stream_off"
     if cassette == "deleted_record":
         sim.delete(DORIS)
     if cassette in SECOND:
@@ -118,6 +120,6 @@ def seed_second(sim: EspoSim, clock: SimClock) -> None:
             phones = [*given["phones"], {"phoneNumber": "+49511700021", "type": "Fax", **marks}]
             sim.edit(HANS, phones=phones, mails=[mail, {"emailAddress": "Huber@Kanzlei-Muster.de", **marks}])
             sim.store.records[HANS].modified_by = SYNC
-    sim.store.ids = itertools.chain([KARL], sim.store.ids)
+    sim.store.ids = itertools.chain([KARL, "6b08de3dc1edb7e27"], sim.store.ids)  # the Contact, the note of stream_off
     fax = {"phoneNumber": "+49511700041", "type": "Fax", **marks}
     sim.add_contact("Karl Krause", phones=[fax], mails=[{"emailAddress": "Krause@Kanzlei-Muster.de", **marks}])

@@ -34,6 +34,7 @@ API = "/api/v1/"
 LONGEST_TARGET = 8190
 ACTIONS = {"GET": "read", "POST": "create", "PUT": "edit", "PATCH": "edit", "DELETE": "delete"}
 CLOSED = frozenset({"Contact", "Lead", "Account", "PhoneNumber", "EmailAddress"})  # 403 to the API user (² 1, 5)
+ADMINISTERED = frozenset({"Settings", "EntityManager", "Admin"})
 
 
 class Request(NamedTuple):
@@ -169,7 +170,7 @@ class EspoSim(Simulator):
             return Answer(503, {"Content-Type": "text/html; charset=UTF-8"}, b"")
         path, _, query = target.partition("?")
         if not path.startswith(API):
-            raise html_page(404, "Not Found")
+            raise refused(404, "")
         data = _parsed(body) if method in {"POST", "PUT", "PATCH"} else {}
         request = Request(method, path.removeprefix(API).split("/"), query, headers, data, user)
         result = self._entity(request) if request.parts[0] == ENTITY else self._other(request)
@@ -187,6 +188,10 @@ class EspoSim(Simulator):
                 shown = self.store.listing(request.query, role, no_total=headers.get("x-no-total") == "true")
             case "GET", [entity_id]:
                 shown = self.store.read(self.store.existing(entity_id, "does not exist"))
+            case "GET", [entity_id, "stream"]:
+                return self.store.stream_of(self.store.existing(entity_id, "does not exist"))
+            case "GET", [_, "phoneNumbers" | "emailAddresses"]:
+                raise refused(403, "")
             case "PUT" | "PATCH", [entity_id]:
                 shown = self.store.update(self.store.existing(entity_id), data, user, headers.get("x-version-number"))
             case "POST", []:
@@ -199,21 +204,24 @@ class EspoSim(Simulator):
         return without(shown, role.denied("read"))
 
     def _other(self, request: Request) -> Any:  # noqa: ANN401  JSON
-        match request.method, request.parts:
+        method, parts, user = request.method, request.parts, request.user
+        match method, parts:
             case "GET", ["App", "user"]:
-                return _app_user(request.user, self.store.role_of(request.user))
+                return _app_user(user, self.store.role_of(user))
             case "GET", ["Settings"]:
                 return self.store.settings
             case "GET", ["Metadata"]:
-                return self.store.metadata(request.query)
+                return self.store.metadata(request.query, self.store.role_of(user))
+            case "GET", ["User"]:
+                return {"total": 0, "list": []}
             case "POST", ["Note"]:
-                return self.store.post_note(request.data, request.user)
+                return self.store.post_note(request.data, user)
             case "POST", ["Notification"]:
                 raise refused(403, "No create access.")
-            case "GET", [entity, *_] if entity in CLOSED and not request.user.is_admin:
-                raise refused(403, "No read access.")
-        if not request.user.is_admin:
-            raise refused(403, "")
+        if parts[0] not in CLOSED | ADMINISTERED:
+            raise refused(404, f"Controller '{parts[0]}' does not exist.")
+        if not user.is_admin:
+            raise refused(403, f"No {ACTIONS[method]} access." if parts[0] in CLOSED else "")
         return self._administer(request)
 
     def _administer(self, request: Request) -> Any:  # noqa: ANN401  JSON
@@ -224,8 +232,8 @@ class EspoSim(Simulator):
                 self.store.settings |= request.data
                 return self.store.settings
             case "POST", ["EntityManager", "action", "updateEntity"]:
-                control = request.data.get("optimisticConcurrencyControl", self.store.concurrency)
-                self.store.concurrency = bool(control)
+                self.store.concurrency = request.data.get("optimisticConcurrencyControl", self.store.concurrency)
+                self.store.stream = request.data.get("stream", self.store.stream)
                 return True
             case "POST", ["Admin", "fieldManager", entity] if entity == ENTITY:
                 return self.store.create_field(request.data)

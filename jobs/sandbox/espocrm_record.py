@@ -18,6 +18,7 @@ PERSON = ("salutationName", "firstName", "lastName", "middleName", "description"
 ADDRESS = ("addressStreet", "addressCity", "addressState", "addressCountry", "addressPostalCode")
 MESSAGE_LENGTH = 2000
 DATETIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
+OF_STREAM = frozenset({"streamUpdatedAt", "isFollowed", "followersIds", "followersNames"})
 UNLISTED = frozenset({"teamsIds", "teamsNames", "isFollowed", "followersIds", "followersNames"})
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobs.sandbox.espocrm_arrays import AddressBook, InvalidField, Stored, checked_mails, checked_phones
 from jobs.sandbox.espocrm_fields import FIELDS, SETTINGS
-from jobs.sandbox.espocrm_record import ENTITY, UNLISTED, Record, User, check_value, defaults, writable
+from jobs.sandbox.espocrm_record import ENTITY, OF_STREAM, UNLISTED, Record, User, check_value, defaults, writable
 from jobs.sandbox.espocrm_refusals import of_field, refused
 from jobs.sandbox.espocrm_role import EVERYTHING, Role, without
 from jobs.sandbox.espocrm_stream import new_note
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 class EspoStore:
     """Everything a request or a person can do to CBeteiligte; what EspoCRM refuses ends in a `Reply`.
 
-    ``concurrency`` is EspoCRM's optimisticConcurrencyControl; ``torn_reads`` how many GETs after an array PUT, within
+    ``concurrency`` is EspoCRM's optimisticConcurrencyControl, None while it was never saved; ``stream`` whether people
+    can see what is posted to a record; ``torn_reads`` how many GETs after an array PUT, within
     its second, show new scalars with empty arrays (fact 4). ``role`` is the API user's; each of its array PUTs uses up
     one of the ``deaths``, and meets the ``hook``.
     """
@@ -39,7 +40,8 @@ class EspoStore:
     ids: Iterator[str]
     settings: Json = field(default_factory=lambda: dict(SETTINGS))
     fields: dict[str, Json] = field(default_factory=lambda: copy.deepcopy(FIELDS))
-    concurrency: bool = False
+    concurrency: bool | None = None
+    stream: bool = True
     torn_reads: int = 0
     role: Role = field(default_factory=Role)
     deaths: list[Death] = field(default_factory=list)
@@ -90,7 +92,7 @@ class EspoStore:
     def listed(self, record: Record) -> Json:
         """A record as lists show it: never with its arrays (fact 1)."""
         shown = record.show(self._scalars(record), {})
-        return {name: value for name, value in shown.items() if name not in UNLISTED}
+        return without(shown, UNLISTED if self.stream else UNLISTED | OF_STREAM)
 
     def attributes(self) -> set[str]:
         """What a condition may name."""
@@ -108,6 +110,7 @@ class EspoStore:
         """A record with its arrays as they are stored now."""
         arrays = {book.array: book.items(record.id) for book in (self.mails, self.phones)}
         shown = record.show(self._scalars(record), arrays)
+        shown = shown if self.stream else without(shown, OF_STREAM)
         return {**shown, "versionNumber": record.version} if self.concurrency else shown
 
     def contact(self, contact_id: str) -> Json:
@@ -121,10 +124,11 @@ class EspoStore:
     def _scalars(self, record: Record) -> Json:
         return {**self.mails.scalars(record.id), **self.phones.scalars(record.id)}
 
-    def metadata(self, query: str) -> Any:  # noqa: ANN401  JSON
-        """The part of the metadata that `key=a.b.c` names; null when there is none."""
-        control = {"optimisticConcurrencyControl": self.concurrency}
-        found: Any = {"entityDefs": {ENTITY: {"fields": self.fields, **control}}}
+    def metadata(self, query: str, role: Role = EVERYTHING) -> Any:  # noqa: ANN401  JSON
+        """The part of the metadata that `key=a.b.c` names; None when there is none, or none for this user."""
+        control = {} if self.concurrency is None else {"optimisticConcurrencyControl": self.concurrency}
+        ours = {"entityDefs": {"fields": self.fields, **control}, "scopes": {"entity": True, "stream": self.stream}}
+        found: Any = {part: {ENTITY: known} for part, known in ours.items() if ENTITY in role.table}
         for part in query.removeprefix("key=").split(".") if query else []:
             found = found.get(part) if isinstance(found, dict) else None
         return found
@@ -231,10 +235,17 @@ class EspoStore:
 
     def post_note(self, data: Json, user: User) -> Json:
         """Put a post into a record's stream."""
-        parent = self.existing(str(data.get("parentId")), "does not exist")
+        parent = self.records.get(str(data.get("parentId")))
+        if parent is None or parent.deleted:
+            raise refused(403, "No create access.")
         parent.stream_updated_at = self._now()
         self.notes.append(new_note(next(self.ids), data, parent, user))
         return self.notes[-1]
+
+    def stream_of(self, record: Record) -> Json:
+        """What was posted to a record, newest first, also while nobody can see it."""
+        posted = [note for note in reversed(self.notes) if note["parentId"] == record.id]
+        return {"total": len(posted), "list": posted}
 
     def create_field(self, data: Json) -> Json:
         """Add a custom field; it works at once, without a rebuild."""

@@ -451,6 +451,15 @@ def test_a_row_that_a_contact_holds_is_kept_and_only_a_mail_with_a_capital_is_to
     assert bare(site.client.fetch(LENA)) == stored
 
 
+def test_without_stream_a_note_is_posted_all_the_same(espo: At) -> None:
+    site = espo("stream_off")
+    assert site.raw("GET", "Metadata", {"key": "scopes.CBeteiligte.stream"}) is False
+    assert site.client.user().acl["CBeteiligte"]["stream"] == "all"
+    site.client.note(LENA, "Advoware value 0511/777 was replaced.")
+    lena = site.raw("GET", f"CBeteiligte/{LENA}")
+    assert [name for name in ("isFollowed", "followersIds", "followersNames", "streamUpdatedAt") if name in lena] == []
+
+
 # What was not recorded, on the simulator only --------------------------------------------------------------------
 
 
