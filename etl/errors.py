@@ -15,6 +15,7 @@ The tree says who is affected; the pipeline and the exit code follow from the cl
     └── PersonError          this person only; all others go on
         ├── Malformed        a payload lacks a field it must have
         ├── Refused          a system refused what was sent (400, 409 duplicate, 413, 422)
+        │   └── Forbidden    403 to this person's read or write, though the login is accepted
         ├── Gone             404: the person is not there (any more)
         ├── Moved            changed meanwhile (409 modified, 404 on a row): plan again
         ├── NotStored        EspoCRM confirmed a write of values and did not store them
@@ -27,6 +28,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+FORBIDDEN = 403
+RIGHTS = "although it accepts the login; check its rights there, and any firewall between."
 
 
 class AdvosyncError(Exception):
@@ -99,7 +103,10 @@ class Malformed(PersonError):
 
 
 class Refused(PersonError):
-    """A system refused what was sent. ``field`` is EspoCRM's field name when it says one, ``type`` its rule."""
+    """A system refused what was sent. ``field`` is EspoCRM's field name when it says one, ``type`` its rule.
+
+    ``explained``: the application itself said why; without that it may have been a firewall before it.
+    """
 
     def __init__(
         self,
@@ -109,6 +116,7 @@ class Refused(PersonError):
         *,
         field: str | None = None,
         type: str | None = None,  # noqa: A002 - EspoCRM's own word
+        explained: bool = True,
     ) -> None:
         super().__init__(f"{system} refused the write ({status}): {reason}")
         self.system = system
@@ -116,11 +124,20 @@ class Refused(PersonError):
         self.reason = reason
         self.field = field
         self.type = type
+        self.explained = explained
 
     @property
     def kind(self) -> str:
         """Which system refused, and its status."""
         return f"Refused by {self.system} ({self.status})"
+
+
+class Forbidden(Refused):
+    """403 though the login is accepted: a role, or a firewall that does not like this person's address or values."""
+
+    def __init__(self, system: str, reason: str) -> None:
+        super().__init__(system, FORBIDDEN, reason)
+        self.args = (f"{system} refuses this person (403: {reason}) {RIGHTS}",)
 
 
 class Gone(PersonError):

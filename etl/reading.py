@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from etl.errors import PersonError
@@ -31,7 +31,7 @@ class Read(NamedTuple, Generic[Key, Answer]):
 def overlapped(
     run: Run, what: str, keys: Sequence[Key], fetch: Callable[[Key], Answer], readers: int
 ) -> Iterator[Read[Key, Answer]]:
-    """Fetch with up to ``readers`` requests under way, in the order of ``keys``."""
+    """Fetch with up to ``readers`` requests under way, in the order of ``keys``; ends early once all are refused."""
 
     def one(key: Key) -> Read[Key, Answer]:
         asked_at = run.monotonic()
@@ -40,15 +40,14 @@ def overlapped(
         except PersonError as error:
             return Read(key, error, asked_at)
 
-    if readers <= 1 or len(keys) <= 1:
-        for done, key in enumerate(keys):
-            run.progress(what, done, len(keys))
-            yield one(key)
-        return
-    with closing(ThreadedReads(one, keys, readers)) as reads:
+    alone = readers <= 1 or len(keys) <= 1
+    with nullcontext(map(one, keys)) if alone else closing(ThreadedReads(one, keys, readers)) as reads:
         for done, read in enumerate(reads):
             run.progress(what, done, len(keys))
             yield read
+            run.refusals.after_read(what, read.answer)
+            if run.refusals.of_everybody:
+                return
 
 
 class ThreadedReads:

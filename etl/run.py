@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from etl.refusals import Refusals
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -125,6 +127,7 @@ class Run:
     deleted: list[str] = field(default_factory=list)
     approved: Mapping[str, Approved] = field(default_factory=dict)
     counted: dict[str, int] = field(default_factory=dict)
+    refusals: Refusals = field(default_factory=Refusals)
     rows_seen: int = 0
     edited: set[str] = field(default_factory=set)
     foreign: dict[str, str] = field(default_factory=dict)

@@ -46,6 +46,7 @@ def end_well(
 ) -> None:
     """Commit *done*."""
     run.unconfirmed.clear()
+    run.refusals.wrote = True
     run.tally.writes[system] += 1
     with run.store.what_happened():
         set_change_state(

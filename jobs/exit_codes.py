@@ -19,7 +19,7 @@ class ExitCode(IntEnum):
     HELD = 3
     """A guard newly held somebody."""
     OUTAGE = 4
-    """A system is out or refuses the login."""
+    """A system is out, refuses the login, or refuses one person after another."""
     LOCKED = 5
     """Another run holds the lock."""
     STOPPED = 6

@@ -30,6 +30,7 @@ from etl.store.due import mark_due
 from etl.store.journal import counted_in_run
 from etl.store.persons import load_persons, update_person
 from etl.store.snapshots import known_types, load_frames
+from etl.store.states import Status
 from etl.verify import agree_quietly, left_records
 
 if TYPE_CHECKING:
@@ -39,29 +40,35 @@ if TYPE_CHECKING:
     from etl.run import Run
     from etl.store.states import HoldKind
 
+FAILED = frozenset({Status.FAILED, Status.PERMANENTLY_FAILED})
 UNSTORED_IN_A_ROW = 3  # persons; then the run stops (rules.md §5)
 ATTEMPTS = 3  # plans of one person in one run; who keeps moving stays due
 
 
 def looked_at(run_: Run, persons: Sequence[dict[str, Any]], *, everybody: bool = False) -> list[str]:
-    """Read persons on both sides and tell of those that could not be read."""
-    ready = look_at(run_, persons, asked=everybody)
+    """Read persons on both sides and tell of those that could not be read; those who failed last come last."""
+    ready = look_at(run_, sorted(persons, key=lambda one: one["status"] in FAILED), asked=everybody)
     tell_of_unread(run_)
     return ready
 
 
 def tell_of_unread(run_: Run) -> None:
-    """Persons whose read failed, and persons deleted in Advoware: said in the store and in EspoCRM."""
+    """Persons whose read failed, and persons deleted in Advoware: said in the store and in EspoCRM.
+
+    Where one after another was refused the run ends with it.
+    """
     failed, deleted = dict(run_.unread), list(run_.deleted)
     run_.unread.clear()
     run_.deleted.clear()
     if not run_.write:
         run_.tally.failed |= {entity_id: str(error) for entity_id, error in failed.items()}
+        run_.refusals.stop_if_of_everybody()
         return
     for entity_id, error in failed.items():
         fail_person(run_, entity_id, error)
     for entity_id in deleted:
         show_deleted(run_, entity_id)
+    run_.refusals.stop_if_of_everybody()
 
 
 def set_apart(run_: Run) -> None:
@@ -180,13 +187,18 @@ def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonP
         fail_person(run_, entity_id, error)
         if isinstance(error, NotStored):
             nothing_stored(run_, entity_id, error)
+        run_.refusals.after_person(error)
+        run_.refusals.stop_if_of_everybody()
+    else:
+        run_.refusals.after_person(None)
 
 
 def nothing_stored(run_: Run, entity_id: str, error: NotStored) -> None:
     """One record that EspoCRM does not store may be that record's; one person after another is EspoCRM's."""
     run_.unstored.append(entity_id)
     if len(run_.unstored) >= UNSTORED_IN_A_ROW:
-        raise OneAfterAnother("EspoCRM", str(error)) from error
+        why = "it confirmed their values and did not store them: may the API user edit the field? Run `advosync check`."
+        raise OneAfterAnother("EspoCRM", why) from error
 
 
 def waits(run_: Run, entity_id: str, side: Side) -> None:

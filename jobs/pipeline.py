@@ -223,7 +223,7 @@ def periodic(run_: Run) -> Plan:
     mark_due(run_.store, waiting, "held back by another direction", run_.utcnow())
     due = due_persons(run_.store, run_.utcnow(), run_.limits.persons_per_run, run_.limits.only)
     ready = looked_at(run_, due)
-    drift = poll_advoware(run_, list(run_.looks))
+    drift = poll_advoware(run_, [*run_.looks, *run_.tally.failed])  # who fails in this run fails once
     held_already = kept_back(run_)
     drifted = look_at_drifted(run_, [one for one in drift if one[0]["entity_id"] not in held_already])
     tell_of_unread(run_)

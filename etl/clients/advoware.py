@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Self, Unpack
 
 from pydantic import SecretStr
@@ -23,12 +25,22 @@ from etl.clients.advoware_payload import is_person, read_created, read_person, r
 from etl.clients.ask import Ask, Habits, Surroundings, World, web_address
 from etl.clients.http import Border
 from etl.clients.pace import Pace
-from etl.errors import ConfigError, Gone, Moved, Outage, UnknownOutcome
+from etl.errors import (
+    ConfigError,
+    CredentialsRefused,
+    Forbidden,
+    Gone,
+    Moved,
+    Outage,
+    PersonError,
+    UnknownOutcome,
+)
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterable
 
+    from etl.clients.answers import Answer
     from etl.records import AdvoPerson, Row, RowDraft
 
 ONE_WRITE = threading.Lock()
@@ -80,6 +92,7 @@ class Advoware:
         self._prefix = path_prefix.strip("/")
         self._allowed_hosts = tuple(allowed_hosts)
         self._finding = threading.Lock()
+        self._shown: deque[int] = deque(maxlen=2)  # persons read last with success
         decoded_key(api_key)  # a wrong one is found before anything is sent
         app = app_id.get_secret_value() if isinstance(app_id, SecretStr) else app_id
         account = Account(kanzlei, database, user, role, product, app, api_key, password)
@@ -120,15 +133,14 @@ class Advoware:
     def login(self) -> Addresses:
         """Find the addresses and log in afresh; ``ConfigError``, ``CredentialsRefused`` or ``Outage`` where not."""
         found = self._addresses()
-        self.border.send(Ask("GET", found.gateway, auth=FreshLogin(self._tokens)))
+        self.border.send(self._fresh_login())
         return found
 
     def fetch(self, betnr: int) -> AdvoPerson:
         """One person with all rows; ``Gone`` when deleted, ``Malformed`` when it lacks what it must have."""
-        answer = self.border.send(self._ask("GET", betnr))
-        if not is_person(answer.payload) and (said := answer.says(OFFLINE)):  # also under a 200 (O)
-            raise Outage(SYSTEM, f'the answer says "{said}"')
-        return read_person(answer.payload, betnr)
+        person = self._read(self._about_person(self._ask("GET", betnr), betnr), betnr)
+        self._shown.append(betnr)
+        return person
 
     def create(self, betnr: int, draft: RowDraft) -> Row:
         """A new row of ``draft.komm_kz``; ``UnknownOutcome`` when the answer does not tell its id.
@@ -138,8 +150,7 @@ class Advoware:
         if draft.komm_kz is None:
             raise ValueError("a new row needs a komm_kz")
         body = {"tlf": draft.value, "bemerkung": draft.remark, "kommKz": draft.komm_kz, "online": draft.online}
-        with ONE_WRITE:
-            answer = self.border.send(self._ask("POST", betnr, "Kommunikationen", body=body))
+        answer = self._about_person(self._ask("POST", betnr, "Kommunikationen", body=body), betnr)
         row = read_created(answer.payload, draft)
         if row is None:
             raise UnknownOutcome(SYSTEM, f"the answer to a new Kommunikation of {betnr} tells no id")
@@ -151,8 +162,7 @@ class Advoware:
         The row as answered, or ``None`` where the answer is not the row. ``Moved`` when the row is gone.
         """
         body = {"tlf": draft.value, "bemerkung": draft.remark, "online": draft.online}
-        with ONE_WRITE:
-            answer = self.border.send(self._ask("PUT", betnr, "Kommunikationen", komm_id, body=body))
+        answer = self._about_person(self._ask("PUT", betnr, "Kommunikationen", komm_id, body=body), betnr)
         return read_updated(answer.payload, komm_id)
 
     def _ask(self, method: str, betnr: int, *path: str | int, body: object = None) -> Ask:
@@ -160,6 +170,36 @@ class Advoware:
         gone = Gone(SYSTEM, str(betnr))
         moved = Moved(f"Advoware has no Kommunikation {path[-1]} of {betnr} any more.") if method == "PUT" else gone
         return Ask(method, url, body=body, missing=moved, empty_ok=method == "PUT", auth=self._tokens)
+
+    def _about_person(self, ask: Ask, betnr: int) -> Answer:
+        """A person's read or write, one write at a time; after a 403 the login decides who is to blame."""
+        try:
+            with ONE_WRITE if ask.is_write else nullcontext():
+                return self.border.send(ask)
+        except Forbidden:
+            self._demand_access(betnr)
+            raise
+
+    def _demand_access(self, refused: int) -> None:
+        """``CredentialsRefused`` where more is refused than this person (rules.md §6).
+
+        Advoware has nothing like EspoCRM's App/user, so another person that this client was shown is read again. Where
+        it was shown nobody else, a fresh login must do: it proves the account, not what the account may see.
+        """
+        others = [betnr for betnr in tuple(self._shown) if betnr != refused]  # other readers add to it meanwhile
+        with suppress(PersonError):
+            try:
+                self.border.send(self._ask("GET", others[-1]) if others else self._fresh_login())
+            except Forbidden as error:
+                raise CredentialsRefused(SYSTEM, f"it refuses persons it showed before (403); {LOGIN_HINT}") from error
+
+    def _fresh_login(self) -> Ask:
+        return Ask("GET", self._addresses().gateway, auth=FreshLogin(self._tokens))
+
+    def _read(self, answer: Answer, betnr: int) -> AdvoPerson:
+        if not is_person(answer.payload) and (said := answer.says(OFFLINE)):  # also under a 200 (O)
+            raise Outage(SYSTEM, f'the answer says "{said}"')
+        return read_person(answer.payload, betnr)
 
     def _addresses(self) -> Addresses:
         """Configured, else discovered once; asked again after a failure."""

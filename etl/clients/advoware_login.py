@@ -230,11 +230,11 @@ class TokenAuth(httpx.Auth):
             yield _bearing(request, token)
 
     def current_token(
-        self, refused: SecretStr | None = None
+        self, refused: SecretStr | None = None, *, anew: bool = False
     ) -> Generator[httpx.Request, httpx.Response, SecretStr]:
-        """The kept token, after fetching a new one where it is used up or is the ``refused`` one."""
+        """The kept token, after fetching a new one where it is used up or is the ``refused`` one, or in any case."""
         with self._lock:  # held while the token is fetched: the other threads want the same one
-            if self._token is None or self._token is refused or self._monotonic() >= self._renew_at:
+            if anew or self._token is None or self._token is refused or self._monotonic() >= self._renew_at:
                 asked_at = self._monotonic()
                 response = yield self._ask()
                 response.read()
@@ -250,14 +250,14 @@ class TokenAuth(httpx.Auth):
 
 
 class FreshLogin(httpx.Auth):
-    """Instead of the request, fetches a new token: what ``check`` wants to know."""
+    """Instead of the request, fetches a new token: whether the account is accepted."""
 
     def __init__(self, tokens: TokenAuth) -> None:
         self._tokens = tokens
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:  # noqa: ARG002 - httpx's
         """The token request only."""
-        yield from self._tokens.current_token(refused=self._tokens._token)  # noqa: SLF001 - its other half
+        yield from self._tokens.current_token(anew=True)
 
 
 def _bearing(request: httpx.Request, token: SecretStr) -> httpx.Request:

@@ -24,7 +24,10 @@ LOGIN = "advosync.login"
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request as a client means it. ``missing`` is what a 404 stands for; without it a 404 is a refusal."""
+    """One request as a client means it. ``missing`` is what a 404 stands for; without it a 404 is a refusal.
+
+    ``proves_login``: only the login can be what a 403 to it refuses.
+    """
 
     method: str
     url: str
@@ -35,6 +38,7 @@ class Ask:
     empty_ok: bool = False
     auth: httpx.Auth | None = None
     login: bool = False
+    proves_login: bool = False
 
     @property
     def is_write(self) -> bool:
@@ -51,7 +55,6 @@ class Habits:
     address: str
     offline: tuple[str, ...] = ()
     login_refused: tuple[str, ...] = ()
-    bare_403_is_login: bool = False
 
 
 Transport = httpx.BaseTransport

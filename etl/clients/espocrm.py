@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from urllib.parse import quote
 
@@ -23,7 +24,18 @@ from etl.clients.espocrm_payload import (
 )
 from etl.clients.http import Border
 from etl.clients.listing import Filter, Order, Page, Question, walk
-from etl.errors import ConfigError, Gone, PersonError, Refused, RunEnds, UnknownOutcome
+from etl.errors import (
+    FORBIDDEN,
+    RIGHTS,
+    ConfigError,
+    Forbidden,
+    Gone,
+    Outage,
+    PersonError,
+    Refused,
+    RunEnds,
+    UnknownOutcome,
+)
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -43,7 +55,6 @@ HABITS = Habits(
     SYSTEM,
     "check espocrm.api_key, that its API user is active and has a role; after failed logins wait a minute",
     "espocrm.url",
-    bare_403_is_login=True,
 )
 
 
@@ -113,7 +124,7 @@ class EspoCrm:
 
     def user(self) -> EspoUser:
         """Who the key belongs to; ``CredentialsRefused`` when nobody."""
-        return read_user(self._look("App/user"))
+        return read_user(self._look("App/user", proves_login=True))
 
     def server(self) -> EspoServer:
         """Version, phone rules, limits and maintenance."""
@@ -190,7 +201,7 @@ class EspoCrm:
     def fetch(self, entity_id: str) -> EspoRecord:
         """One record with its items; ``Gone`` when deleted, ``Malformed`` when it lacks what it must have."""
         ask = Ask("GET", self._url(self.entity, entity_id), missing=Gone(SYSTEM, entity_id))
-        return read_record(self.border.send(ask), self.fields, entity_id)
+        return read_record(self._about_person(ask), self.fields, entity_id)
 
     def write(
         self,
@@ -209,7 +220,7 @@ class EspoCrm:
         body |= {ARRAYS[channel][0]: list(of_channel) for channel, of_channel in (items or {}).items()}
         headers = {} if version is None else {"X-Version-Number": str(version)}
         url, missing = self._url(self.entity, entity_id), Gone(SYSTEM, entity_id)
-        answer = self.border.send(Ask("PUT", url, body=body, headers=headers, missing=missing))
+        answer = self._about_person(Ask("PUT", url, body=body, headers=headers, missing=missing))
         try:
             return read_record(answer, self.fields, entity_id) if has_arrays(answer.payload) else self.fetch(entity_id)
         except (PersonError, RunEnds) as error:
@@ -228,24 +239,42 @@ class EspoCrm:
     def _has_betnr(self) -> Filter:
         return {"type": "isNotNull", "attribute": self.fields["betnr"]}
 
-    def _look(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
+    def _look(self, path: str, params: Mapping[str, str] | None = None, *, proves_login: bool = False) -> Answer:
         nothing_there = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")
+        ask = Ask("GET", f"{self._root}/{path}", params, missing=nothing_there, proves_login=proves_login)
+        return self._about_nobody(ask, path)
+
+    def _about_person(self, ask: Ask) -> Answer:
+        """A person's read or write; after a 403 the login decides whether the person is to blame (rules.md §6)."""
         try:
-            return self.border.send(Ask("GET", f"{self._root}/{path}", params, missing=nothing_there))
-        except Refused as refusal:  # this is no person: nobody fails, the settings are wrong
-            why = f"({refusal.status}: {refusal.reason}); run `advosync check`"
-            raise ConfigError(f"EspoCRM refuses {path} {why}") from refusal
+            return self.border.send(ask)
+        except Forbidden:
+            self._demand_login()
+            raise
+
+    def _about_nobody(self, ask: Ask, what: str) -> Answer:
+        """A list, or what EspoCRM says of itself: nobody fails where it is refused, the settings are wrong."""
+        try:
+            return self.border.send(ask)
+        except Refused as refusal:
+            why = f"({refusal.status}: {refusal.reason})"
+            if refusal.status == FORBIDDEN:
+                self._demand_login()
+                if not refusal.explained:
+                    raise Outage(SYSTEM, f"it refuses {what} {why} {RIGHTS}") from refusal
+            raise ConfigError(f"EspoCRM refuses {what} {why}; run `advosync check`") from refusal
+
+    def _demand_login(self) -> None:
+        """``CredentialsRefused`` where EspoCRM refuses our own user, too; ``Outage`` where it does not answer."""
+        with suppress(PersonError):
+            self.border.send(Ask("GET", f"{self._root}/App/user", proves_login=True))
 
     def _page(self, question: Question) -> Page:
         headers = {} if question.counted else {"X-No-Total": "true"}
         params = {"searchParams": json.dumps(self._search(question), ensure_ascii=False, separators=(",", ":"))}
         unknown = ConfigError(f"espocrm.entity: EspoCRM knows no entity {self.entity}")
-        try:
-            answer = self.border.send(Ask("GET", self._url(self.entity), params, headers=headers, missing=unknown))
-        except Refused as refusal:  # a list is no person: nobody fails, the settings are wrong
-            why = f"({refusal.status}: {refusal.reason}); run `advosync check` for fields and permissions"
-            raise ConfigError(f"EspoCRM refuses to list {self.entity} {why}") from refusal
-        return read_page(answer, self.fields)
+        ask = Ask("GET", self._url(self.entity), params, headers=headers, missing=unknown)
+        return read_page(self._about_nobody(ask, f"to list {self.entity}"), self.fields)
 
     def _search(self, question: Question) -> dict[str, object]:
         if question.size == 0:

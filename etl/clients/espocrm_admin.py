@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from etl.clients.answers import Answer
+
 STATUSES = [
     "pending_sync", "dirty", "syncing", "clean", "failed", "permanently_failed", "conflict", "deleted_in_advoware",
 ]
@@ -33,7 +35,7 @@ WANTED: Mapping[str, Mapping[str, Any]] = {
 }
 """Our name of each custom field and what EspoCRM must make it."""
 
-HABITS = Habits("EspoCRM", "check the administrator's name and password", "espocrm.url", bare_403_is_login=True)
+HABITS = Habits("EspoCRM", "check the administrator's name and password, and that it is one", "espocrm.url")
 
 
 class EspoAdmin:
@@ -75,7 +77,7 @@ class EspoAdmin:
         """The entity's fields by EspoCRM's name; ConfigError when there is no such entity."""
         params = {"key": f"entityDefs.{self.entity}.fields"}
         nothing_there = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")
-        answer = self.border.send(Ask("GET", f"{self._root}/Metadata", params, missing=nothing_there)).payload
+        answer = self._send("GET", "Metadata", params, missing=nothing_there).payload
         if not isinstance(answer, dict):
             raise ConfigError(
                 f"espocrm.entity: EspoCRM knows no entity {self.entity}; make it in the Entity Manager (type Person)"
@@ -100,7 +102,7 @@ class EspoAdmin:
     def has_concurrency_control(self) -> bool:
         """Whether EspoCRM refuses stale writes to the entity (409 ``modified``)."""
         params = {"key": f"entityDefs.{self.entity}.optimisticConcurrencyControl"}
-        return self.border.send(Ask("GET", f"{self._root}/Metadata", params)).payload is True
+        return self._send("GET", "Metadata", params).payload is True
 
     def switch_on_concurrency_control(self) -> None:
         """Make EspoCRM refuse stale writes to the entity. Read in EspoCRM's source, not measured: ask it afterwards."""
@@ -108,4 +110,18 @@ class EspoAdmin:
 
     def _post(self, path: str, body: Mapping[str, object]) -> None:
         nothing_there = ConfigError(f"espocrm: nothing answers at {self._root}/{path}; check url and entity")
-        self.border.send(Ask("POST", f"{self._root}/{path}", body=body, missing=nothing_there))
+        self._send("POST", path, body=body, missing=nothing_there)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        body: object = None,
+        missing: ConfigError | None = None,
+    ) -> Answer:
+        """A 403 refuses the login: an administrator may do all of this."""
+        return self.border.send(
+            Ask(method, f"{self._root}/{path}", params, body=body, missing=missing, proves_login=True)
+        )

@@ -10,7 +10,8 @@ What goes wrong is named here and nowhere else::
     a text that says the firm's service is offline   repeated, then Outage   UnknownOutcome
     429 (not applied)                                waited for, repeated, then Outage
     503 with Retry-After                             waited for, repeated    UnknownOutcome
-    401; EspoCRM's 403 without a reason              CredentialsRefused
+    401; 403 where only a login can be refused       CredentialsRefused
+    403 to a person's read or write                  Forbidden; the client asks whether the login still stands
     404 with an HTML page: none of its words         repeated, then Outage   UnknownOutcome
     404                                              what the caller says it means: Gone, Moved, …
     409 modified                                     Moved
@@ -29,7 +30,17 @@ import httpx
 
 from etl.clients.answers import Answer, excerpt, read_answer, refusal_of, retry_after
 from etl.clients.ask import LOGIN, Ask, Fault, Habits, Surroundings
-from etl.errors import AdvosyncError, CredentialsRefused, Moved, Outage, Refused, UnknownOutcome
+from etl.errors import (
+    FORBIDDEN,
+    AdvosyncError,
+    CredentialsRefused,
+    Forbidden,
+    Moved,
+    Outage,
+    PersonError,
+    Refused,
+    UnknownOutcome,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,7 +66,7 @@ NO_PROXY_WITHIN: dict[str, httpx.BaseTransport | None] = {
 """A firm's proxy cannot know this machine's own loopback, where the sandbox lives."""
 
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-CONFLICT, FORBIDDEN, NOT_FOUND, REQUEST_TIMEOUT, TOO_EARLY, TOO_MANY = 409, 403, 404, 408, 425, 429
+CONFLICT, NOT_FOUND, REQUEST_TIMEOUT, TOO_EARLY, TOO_MANY = 409, 404, 408, 425, 429
 UNAUTHORIZED, FIRST_REFUSAL, FIRST_SERVER_ERROR = 401, 400, 500
 
 
@@ -189,19 +200,21 @@ class Border:
     def _final(self, ask: Ask, answer: Answer) -> AdvosyncError:
         """What asking again would not change."""
         status, system = answer.status, self._habits.system
-        if self._is_login_refused(answer):
+        if self._is_login_refused(ask, answer):
             return CredentialsRefused(system, f"it answered {status}; {self._habits.login_hint}")
         if status == NOT_FOUND and ask.missing:
             return ask.missing
         if status == CONFLICT and answer.status_reason == "modified":
             return Moved(f"{system}'s record changed meanwhile (409 modified); nothing was written, plan it again.")
         reason, name, rule = refusal_of(answer)
-        return Refused(system, status, self.masked(reason), field=name, type=rule)
+        if status == FORBIDDEN and isinstance(ask.missing, PersonError):
+            return Forbidden(system, self.masked(reason))
+        explained = bool(answer.status_reason)
+        return Refused(system, status, self.masked(reason), field=name, type=rule, explained=explained)
 
-    def _is_login_refused(self, answer: Answer) -> bool:
-        bare_403 = answer.status == FORBIDDEN and not answer.status_reason
+    def _is_login_refused(self, ask: Ask, answer: Answer) -> bool:
         told = answer.says(self._habits.login_refused) is not None
-        return answer.status == UNAUTHORIZED or (bare_403 and self._habits.bare_403_is_login) or told
+        return answer.status == UNAUTHORIZED or (answer.status == FORBIDDEN and ask.proves_login) or told
 
     def _wait(self, ask: Ask, fault: Fault, failures: int, waited: float) -> float | None:
         """Seconds until the next try, ``None`` for giving up."""

@@ -12,6 +12,9 @@ from typing import Final
 
 GERMAN: Final = {
     "{system} refused the write ({status}): {reason}": "{system} hat den Eintrag abgelehnt ({status}): {reason}",
+    "{system} refuses this person (403: {reason}) although it accepts the login; check its rights there, and any "
+    "firewall between.": "{system} verweigert den Zugriff auf diese Person (403: {reason}), obwohl die Anmeldung gilt; "
+    "bitte die Rechte dort prüfen, und ob eine Firewall dazwischen steht.",
     "{system} has no person {key} (any more)": "{system} kennt die Person {key} nicht (mehr)",
     "Advoware's Beteiligter {betnr}: {complaint}.": "Advowares Antwort zu Beteiligtem {betnr} ist unvollständig: "
     "{complaint}.",

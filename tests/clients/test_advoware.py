@@ -12,7 +12,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from etl.errors import CredentialsRefused, Gone, Malformed, Moved, Outage, Refused, UnknownOutcome
+from etl.errors import CredentialsRefused, Forbidden, Gone, Malformed, Moved, Outage, Refused, UnknownOutcome
 from etl.records import AdvoPerson, Row, RowDraft
 from jobs.sandbox.advoware import AdvoSim, ErrorStyle
 from jobs.sandbox.transport import InProcess
@@ -104,6 +104,24 @@ def test_rows_may_lack_what_nothing_depends_on() -> None:
     row = {"id": 1, "rowId": "A", "tlf": None, "bemerkung": None}
     advo, _ = scripted(ok({"kommunikation": [row, row | {"id": 2, "online": None, "kommKz": None}]}))
     assert advo.fetch(BETNR).rows == (Row(1, "A", None, None), Row(2, "A", None, None))
+
+
+def test_after_a_403_to_a_person_a_fresh_login_decides_where_nobody_else_was_shown() -> None:
+    for login, error in [(ok(TOKEN), Forbidden), (answer(401), CredentialsRefused)]:
+        advo, script = scripted(answer(403), login)
+        with pytest.raises(error):
+            advo.fetch(BETNR)
+        assert script.left == []
+
+
+def test_after_a_403_to_a_person_another_one_it_showed_before_decides() -> None:
+    for other, error in [(ok(person(1)), Forbidden), (answer(404), Forbidden), (answer(403), CredentialsRefused)]:
+        advo, script = scripted(ok(person(1)), ok(person(BETNR)), answer(403), other)
+        advo.fetch(1)
+        advo.fetch(BETNR)
+        with pytest.raises(error):
+            advo.create(BETNR, RowDraft("1", "", komm_kz=1))
+        assert [one.url.path.rpartition("/")[2] for one in script.requests[-2:]] == ["Kommunikationen", "1"]
 
 
 @pytest.mark.parametrize("style", [ErrorStyle.JSON, ErrorStyle.TEXT])

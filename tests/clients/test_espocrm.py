@@ -5,11 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
 from etl.clients.espocrm_admin import WANTED, EspoAdmin
-from etl.errors import ConfigError, CredentialsRefused, Gone, Malformed, Moved, Outage, Refused, Stopped, UnknownOutcome
+from etl.errors import (
+    AdvosyncError,
+    ConfigError,
+    CredentialsRefused,
+    Forbidden,
+    Gone,
+    Malformed,
+    Moved,
+    Outage,
+    Refused,
+    Stopped,
+    UnknownOutcome,
+)
 from etl.records import Channel, Item
 from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.espocrm_login import ADMIN_NAME, ADMIN_PASSWORD
@@ -137,6 +150,50 @@ def test_an_answer_without_arrays_is_completed_by_one_get(answered: Any) -> None
 def test_a_write_that_arrived_never_looks_like_one_that_did_not(answers: Any) -> None:
     with pytest.raises(UnknownOutcome, match="the answer to a PUT of e1 cannot be read"):
         espocrm(Script(*answers).transport).write("e1", {"sync_status": "clean"})
+
+
+DECIDES = [
+    # App/user answers     so the 403 is
+    (ok({"user": {}}),      Forbidden),
+    (answer(404),           Forbidden),
+    (answer(403),           CredentialsRefused),
+    (answer(401),           CredentialsRefused),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("user", "error"), DECIDES)
+@pytest.mark.parametrize("refusal", ["", "<html>WAF</html>"])
+@pytest.mark.parametrize("method", ["fetch", "write"])
+def test_after_a_403_to_a_person_our_own_user_decides(
+    method: str, refusal: str, user: httpx.Response, error: type[AdvosyncError]
+) -> None:
+    fresh = httpx.Response(user.status_code, content=user.content, headers=user.headers)
+    espo = espocrm(Script(answer(403, refusal), fresh).transport)
+    with pytest.raises(error):
+        espo.fetch("e1") if method == "fetch" else espo.write("e1", {})
+
+
+def test_after_a_403_an_espocrm_that_is_out_is_no_persons_failure() -> None:
+    script = Script(answer(403), *[answer(503) for _ in range(3)])
+    with pytest.raises(Outage):
+        espocrm(script.transport).write("e1", {})
+
+
+@pytest.mark.parametrize("ask", ["server", "field_defs", "everyone"])
+def test_a_403_to_what_is_no_persons_is_the_logins_a_firewalls_or_the_roles(ask: str) -> None:
+    for refusal, user, error, says in [
+        (answer(403), answer(403), CredentialsRefused, "check espocrm.api_key"),
+        (answer(403, "<html>"), ok({"user": {}}), Outage, "any firewall between"),
+        (answer(403, X_Status_Reason="No read access."), ok({"user": {}}), ConfigError, "run `advosync check`"),
+    ]:
+        espo = espocrm(Script(refusal, user).transport)
+        with pytest.raises(error, match=says):
+            list(getattr(espo, ask)())
+
+
+def test_a_refused_note_asks_nothing_more() -> None:
+    with pytest.raises(Forbidden):
+        espocrm(Script(answer(403)).transport).note("e1", "text")
 
 
 def test_not_even_a_signal_makes_a_write_that_arrived_look_undone() -> None:

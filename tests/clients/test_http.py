@@ -13,6 +13,7 @@ from etl.clients.http import Border
 from etl.errors import (
     AdvosyncError,
     CredentialsRefused,
+    Forbidden,
     Gone,
     Moved,
     Outage,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 URL = "https://crm.example.test/api/v1/CBeteiligte/e1"
 GONE = Gone("EspoCRM", "e1")
-ESPO = Habits("EspoCRM", "check espocrm.api_key", "espocrm.url", bare_403_is_login=True)
+ESPO = Habits("EspoCRM", "check espocrm.api_key", "espocrm.url")
 ADVO = Habits("Advoware", "check advoware.user", "advoware.path_prefix", offline=("ist nicht angemeldet",))
 HTML = "<!DOCTYPE html><html><body>Bad Gateway</body></html>"
 VALIDATION = "Field validation failure; entityType: CBeteiligte, field: phoneNumber, type: valid."
@@ -113,8 +114,9 @@ def test_outage_after_says_how_often_a_get_is_tried() -> None:
 FINAL = [
     # answer                                                    error               says
     (answer(401),                                               CredentialsRefused, "check espocrm.api_key"),
-    (answer(403),                                               CredentialsRefused, "check espocrm.api_key"),
-    (answer(403, X_Status_Reason="No create access."),          Refused,            r"\(403\): No create access"),
+    (answer(403),                                               Forbidden,          r"\(403: no reason given\)"),
+    (answer(403, HTML),                                         Forbidden,          "any firewall between"),
+    (answer(403, X_Status_Reason="No create access."),          Forbidden,          r"\(403: No create access\.\)"),
     (answer(404),                                               Gone,               "no person e1"),
     (answer(409, X_Status_Reason="modified"),                   Moved,              "changed meanwhile"),
     (answer(409, "[]", X_Status_Reason="duplicate"),            Refused,            r"\(409\): duplicate"),
@@ -136,6 +138,18 @@ def test_a_refusal_is_translated_at_once(
     with pytest.raises(error, match=says):
         one.send(ask)
     assert one.calls == {ask.method: 1}
+
+
+def test_a_403_to_what_only_a_login_can_be_refused_refuses_the_login() -> None:
+    with pytest.raises(CredentialsRefused, match=r"check espocrm\.api_key"):
+        border(Script(answer(403))).send(Ask("GET", URL, proves_login=True))
+
+
+def test_a_403_to_what_is_no_persons_is_a_refusal_that_says_whether_it_was_explained() -> None:
+    for given, explained in [(answer(403), False), (answer(403, X_Status_Reason="No read access."), True)]:
+        with pytest.raises(Refused) as caught:
+            border(Script(given)).send(Ask("GET", URL))
+        assert (type(caught.value), caught.value.explained) == (Refused, explained)
 
 
 BODY = '{"messageTranslation": {"label": "validationFailure", "data": {"field": "emailAddress", "type": "maxCount"}}}'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etl.errors import Gone, Refused
+from etl.errors import Forbidden, Gone, Refused
 from etl.rules.words import GERMAN, for_staff
 
 ETL = Path(__file__).parents[2] / "etl"
@@ -35,7 +35,10 @@ def test_the_code_is_found() -> None:
     assert len(sentences()) >= 10
 
 
-@pytest.mark.parametrize("english", [*sentences(), str(Gone("EspoCRM", "x")), str(Refused("Advoware", 400, "no"))])
+OF_CLASSES = [str(Gone("EspoCRM", "x")), str(Refused("Advoware", 400, "no")), str(Forbidden("EspoCRM", "no"))]
+
+
+@pytest.mark.parametrize("english", [*sentences(), *OF_CLASSES])
 def test_every_sentence_about_a_person_has_its_german(english: str) -> None:
     assert for_staff(english, "de") != english
     assert for_staff(english, "en") == english
