@@ -64,7 +64,8 @@ def put_arrays(
     with run.store.transaction():
         begin(run, changes)
         put = save_array_put(run.store, array_put_record(run, saved, look, arrays))
-        update_person(run.store, entity_id, status_sent=Status.SYNCING)
+        if "sync_status" not in run.no_edit:
+            update_person(run.store, entity_id, status_sent=Status.SYNCING)
     try:
         answer = run.espo.write(entity_id, {"sync_status": Status.SYNCING}, arrays, look.espo.version)
     except AdvosyncError as error:
@@ -77,7 +78,8 @@ def put_arrays(
         end_well(run, changes, "espocrm")
         note_answered(run.store, put, run.utcnow())
         save_espo_meta(run, answer)
-        update_person(run.store, entity_id, status_written=Status.SYNCING)
+        if "sync_status" not in run.no_edit:
+            update_person(run.store, entity_id, status_written=Status.SYNCING)
 
 
 def array_put_record(

@@ -26,7 +26,9 @@ from etl.rules.matching import match
 from etl.rules.pairs import Decided, one_pair_a_value
 from etl.rules.people import PeopleOf
 from etl.rules.plan import PersonPlan, Plan, none_dropped_by_others
+from etl.rules.rights import held_by_rights
 from etl.rules.slots import Slots
+from etl.rules.unread import readable, unread_notes
 from etl.rules.variants import Variant
 from etl.rules.writes import Means, decision
 
@@ -55,15 +57,25 @@ def plan(
     """
     if frames["persons"].empty:
         return {}
+    unread, frames = unread_notes(frames, policy.no_read), readable(frames, policy.no_read)
     persons, sides = sides_of(frames, policy.table)
     entries = entries_with_facts(match(sides, similar_values), sides, persons, policy.table)
     touched = touched_persons(entries, sides, persons)
+    if unread:
+        touched = np.union1d(touched, np.flatnonzero(np.isin(persons.words("entity_id"), list(unread))))
     if not len(touched):
         return {}
     people = PeopleOf(persons, sides, frames["left_alone"], touched)
     return {
         facts.entity_id: person_plan(
-            replace(facts, in_part=(in_part or {}).get(facts.entity_id, facts.in_part)), own, policy, dict(types or {})
+            replace(
+                facts,
+                in_part=(in_part or {}).get(facts.entity_id, facts.in_part),
+                unread=tuple(unread.get(facts.entity_id, ())),
+            ),
+            own,
+            policy,
+            dict(types or {}),
         )
         for facts, own in people.with_entries(entries)
     }
@@ -97,7 +109,7 @@ def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, t
         person.entity_id,
         person.betnr,
         decisions,
-        noted(person, decisions) + twins,
+        noted(person, decisions) + twins + person.unread,
         person.items,
         first_sync=person.first_sync,
         recovery=person.recovery,
@@ -129,7 +141,7 @@ def noted(person: PersonFacts, decisions: Sequence[Decision]) -> tuple[Left, ...
 def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list[Decided]:
     """Say of each entry whether it is left alone, and else who wins it."""
     entries = with_made_rows(entries)
-    pairs = leave(person, entries, policy)
+    pairs = [(entry, left or held_by_rights(entry, policy)) for entry, left in leave(person, entries, policy)]
     protected = {
         id(entry)
         for entry, _ in pairs

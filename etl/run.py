@@ -104,6 +104,7 @@ class Run:
     ``edited``: whose entries differ from the look before; ``foreign``: whom somebody else writes, with the reason;
     ``unstored``: persons in a row whose values EspoCRM confirmed and did not store;
     ``interrupted``: what a broken run left to be mended, by person;
+    ``no_edit``: the sync's own fields, by our name, that the API user may not edit;
     ``planner``: what plans instead of the diff, where an operator puts something back.
     """
 
@@ -119,6 +120,7 @@ class Run:
     sleep: Callable[[float], None]
     log: Any
     write: bool = True
+    no_edit: frozenset[str] = frozenset()
     looks: dict[str, Look] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     unconfirmed: set[str] = field(default_factory=set)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.imports import begin_to_load_planner
+from etl.records import Channel
 from etl.rules.observed import fingerprint_of, item_record, row_records
 from etl.run import Look
 from etl.store.persons import update_person
@@ -26,8 +27,11 @@ def save_look(run: Run, espo: EspoRecord, advo: AdvoPerson) -> None:
 
 def save_espo(run: Run, record: EspoRecord) -> bool:
     """Store EspoCRM's half of a snapshot; True when its items are not those of the look before."""
-    records = [item_record(item, run.policy.region) for item in record.items]
-    changed = records != snapshot_items(run.store, record.entity_id)
+    stored = snapshot_items(run.store, record.entity_id)
+    unread = [one for one in stored if one["channel"] in run.policy.no_read]  # as last seen: absent is not empty
+    shown = [item_record(item, run.policy.region) for item in record.items]
+    records = sorted([*shown, *unread], key=lambda one: one["channel"] == Channel.MAIL) if unread else shown
+    changed = records != stored
     if changed:
         begin_to_load_planner()
         save_items(run.store, record.entity_id, records)

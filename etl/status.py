@@ -35,8 +35,12 @@ def renew_status(run: Run, espo: EspoRecord, fingerprint: str | None) -> EspoRec
 def put_status(run: Run, entity_id: str, values: Mapping[str, Any]) -> EspoRecord:
     """Write status fields and return the record as it stands; a GET where the PUT was refused or not confirmed.
 
-    A status that cannot be written is reported and blocks nothing.
+    A status that cannot be written is reported and blocks nothing. What the API user may not edit is not sent: EspoCRM
+    would drop it, and what stands there instead be taken for a second writer's (espocrm-api.md ² 13).
     """
+    values = {name: value for name, value in values.items() if name not in run.no_edit}
+    if not values:
+        return run.espo.fetch(entity_id)
     sent = sent_columns(values)
     with run.store.transaction():
         update_person(run.store, entity_id, **{f"{name}_sent": value for name, value in sent.items()})
@@ -56,6 +60,12 @@ def not_written(run: Run, entity_id: str, error: PersonError | UnknownOutcome) -
     """Report a status that could not be written; what it says in full may quote a value."""
     run.log.warning("status_not_written", entity_id=entity_id, error=error.kind)
     run.log.debug("status_not_written", entity_id=entity_id, error=str(error))
+
+
+def shows(run: Run, record: EspoRecord, status: Status, fingerprint: str | None = None) -> bool:
+    """Whether the record shows this status, and this fingerprint (None: any), as far as we may write them there."""
+    status_too = record.status == status or "sync_status" in run.no_edit
+    return status_too and (fingerprint in {None, record.fingerprint or ""} or "fingerprint" in run.no_edit)
 
 
 def sent_columns(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -124,14 +134,14 @@ def show_deleted(run: Run, entity_id: str) -> None:
     if shown is None:
         return
     person = load_person(run.store, entity_id)
-    if shown.status == Status.DELETED_IN_ADVOWARE and person is not None and person["betnr"] == shown.betnr:
+    if shows(run, shown, Status.DELETED_IN_ADVOWARE) and person is not None and person["betnr"] == shown.betnr:
         clear_due(run.store, [entity_id])
 
 
 def show_shared(run: Run, entity_id: str, message: str) -> None:
     """Say in EspoCRM that a human must decide, once."""
     person = load_person(run.store, entity_id)
-    ours = person is not None and run.limits.allows(entity_id, person["betnr"])
+    ours = person is not None and run.limits.allows(entity_id, person["betnr"]) and "sync_status" not in run.no_edit
     if person is not None and ours and person["espo_status"] != Status.CONFLICT:
         told = for_staff(message, run.limits.language)
         show_status(run, entity_id, {"sync_status": Status.CONFLICT, **AT_REST, "error": told})

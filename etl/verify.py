@@ -24,7 +24,7 @@ from etl.rules.observed import fingerprint_of, row_records
 from etl.rules.pairs import typed_meanwhile
 from etl.rules.writes import pair_of_marker
 from etl.snapshot import save_look
-from etl.status import renew_status
+from etl.status import renew_status, shows
 from etl.store.array_puts import forget_parts
 from etl.store.baseline import came_to_agreement, drop_baseline, save_baseline, save_left_alone
 from etl.store.due import clear_due, mark_due
@@ -140,7 +140,7 @@ def commit_person(
             clear_due(run.store, [plan.entity_id])
         if not at_rest:
             mark_due(run.store, [plan.entity_id], EDITED_MEANWHILE, now)
-        if espo.status != Status.CLEAN or (at_rest and (espo.fingerprint or "") != fingerprint):
+        if not shows(run, espo, Status.CLEAN, fingerprint if at_rest else None):
             mark_due(run.store, [plan.entity_id], STATUS_NOT_WRITTEN, now)
     count_person(run, saved, len(left))
 
@@ -281,7 +281,7 @@ def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
     records = row_records(look.advo, run.policy.region, run.policy.table)
     fingerprint = fingerprint_of(records)
     espo, at_rest = look.espo, True
-    if espo.status != Status.CLEAN or (espo.fingerprint or "") != fingerprint:
+    if not shows(run, espo, Status.CLEAN, fingerprint):
         espo = renew_status(run, espo, fingerprint)
         at_rest = same_items(look.espo.items, espo.items)
     with run.store.what_happened():
@@ -299,7 +299,7 @@ def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
         if not at_rest:
             save_look(run, espo, look.advo)
             mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
-        elif espo.status != Status.CLEAN or (espo.fingerprint or "") != fingerprint:
+        elif not shows(run, espo, Status.CLEAN, fingerprint):
             mark_due(run.store, [entity_id], STATUS_NOT_WRITTEN, run.utcnow())
         elif saved is None or not saved.plan.again:
             clear_due(run.store, [entity_id])

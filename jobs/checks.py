@@ -4,88 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from etl.clients.answers import from_utc_text, utc_text
 from etl.errors import AdvosyncError, Outage
-from etl.rules.kommkz import KommKzTable
 from etl.store.database import Store
 from etl.store.standing import INSTANCE_ID, persons_saved_by_others, persons_with_a_second_writer
 from jobs import systems
 from jobs.config import LOOPBACK
+from jobs.espocrm_fields import fields
+from jobs.espocrm_rights import field_rights, notes_allowed, permissions
 from jobs.exit_codes import ExitCode, outcome_of
+from jobs.findings import Finding, State, bad, note, ok
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from rich.console import Console
 
-    from etl.clients.espocrm import EspoCrm
-    from etl.clients.espocrm_payload import EspoServer, EspoUser
+    from etl.clients.espocrm_payload import EspoServer
     from jobs.config import Config
 
 CLOCK_TOLERANCE_SECONDS = 30
 """Retry times are ours, `modifiedAt` is EspoCRM's, and Advoware may refuse tokens asked for at a wrong time."""
 
-STATUSES = (
-    "pending_sync", "dirty", "syncing", "clean", "failed", "permanently_failed", "conflict", "deleted_in_advoware",
-)  # fmt: skip
-
-NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
-    "betnr":        ("int",),
-    "sync_status":  ("enum",),
-    "last_sync":    ("datetime", "datetimeOptional"),
-    "fingerprint":  ("varchar", "text"),
-    "error":        ("text", "varchar"),
-    "retry_count":  ("int",),
-    "next_retry":   ("datetime", "datetimeOptional"),
-    "auto_reset":   ("datetime", "datetimeOptional"),
-}
-"""The custom fields and the types that can hold what the sync writes (espocrm-api.md, The entity)."""
-
-
-ROOM: Final[Mapping[str, int]] = {"fingerprint": 16, "error": 2000}
-"""How many characters a text field must hold."""
-
 TRIED_FROM: Final = 8
 """The oldest major version of EspoCRM whose answers were measured (espocrm-api.md)."""
-
-
-class State(StrEnum):
-    """How a precondition stands."""
-
-    OK = "ok"
-    NOTE = "note"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One precondition: what it is about, how it stands, what was seen or what to do, and its exit code."""
-
-    about: str
-    state: State
-    message: str
-    code: ExitCode = ExitCode.DONE
-
-
-def ok(about: str, message: str) -> Finding:
-    """It holds."""
-    return Finding(about, State.OK, message)
-
-
-def note(about: str, message: str) -> Finding:
-    """A run works, but somebody should know."""
-    return Finding(about, State.NOTE, message)
-
-
-def bad(about: str, message: str, code: ExitCode = ExitCode.USAGE) -> Finding:
-    """A run would not work; the message says what to do."""
-    return Finding(about, State.BAD, message, code)
 
 
 # Asking ----------------------------------------------------------------------------------------------------------
@@ -109,6 +56,7 @@ def of_espocrm(config: Config, now: Callable[[], datetime]) -> Iterator[Finding]
             yield ok(about, f"as {user.name}")
             about = "EspoCRM permissions"
             yield permissions(user, config.espocrm.entity)
+            yield from field_rights(user, client.fields, config.sync.direction)
             yield from notes_allowed(user, config)
             yield from other_writers(config.state.path, user.id, now())
             about = "EspoCRM fields"
@@ -151,77 +99,6 @@ def addresses(config: Config) -> Iterator[Finding]:
     url = config.espocrm.url
     if url.startswith("http://") and url.split("/")[2].rsplit(":", 1)[0].strip("[]") not in LOOPBACK:
         yield note("EspoCRM address", f"{url} has no TLS: the API key can be read on the way. Use https.")
-
-
-def permissions(user: EspoUser, entity: str) -> Finding:
-    """Read and edit, of all records: a record the key may not see looks deleted."""
-    about = "EspoCRM permissions"
-    allowed = user.acl.get(entity)
-    levels = allowed if isinstance(allowed, dict) else {}
-    given = {action: levels.get(action, "no") for action in ("read", "edit")}
-    if "no" in given.values():
-        wanted = " and ".join(action for action, level in given.items() if level == "no")
-        return bad(about, f"{user.name} may not {wanted} {entity}; give its role {wanted}: all")
-    limited = [f"{action}: {level}" for action, level in given.items() if level not in {"all", "yes"}]
-    if limited:
-        some = f"{user.name} sees only some of {entity} ({', '.join(limited)})"
-        return bad(about, f"{some}; the rest would look deleted: give its role all")
-    return ok(about, f"read and edit all {entity}")
-
-
-def notes_allowed(user: EspoUser, config: Config) -> Iterator[Finding]:
-    """Posting to the stream is a permission of its own; without it nobody is told that a value lost."""
-    levels = user.acl.get(config.espocrm.entity)
-    if config.espocrm.note_conflicts and isinstance(levels, dict) and levels.get("stream", "no") == "no":
-        told = f"{user.name} may not post to the stream of {config.espocrm.entity}"
-        todo = "nobody would be told of values that lost: give its role stream: all, or set note_conflicts: false"
-        yield note("EspoCRM notes", f"{told}; {todo}")
-
-
-def fields(client: EspoCrm, config: Config) -> Iterator[Finding]:
-    """Each custom field is there with a usable type; the status knows every status; phones know every type."""
-    about, definitions = "EspoCRM fields", client.field_defs()
-    wrong = list(wrong_fields(definitions, client.fields))
-    yield from (bad(about, message) for message in wrong)
-    if not wrong:
-        yield ok(about, f"all {len(NEEDED)} there")
-    lacking = sorted(phone_types(config) - set(definitions.get("phoneNumber", {}).get("typeList") or ()))
-    if lacking:
-        what = f"phoneNumber lacks the types {', '.join(lacking)}"
-        yield bad("EspoCRM phone types", f"{what}; add them in the Entity Manager, or change sync.komm_kz")
-
-
-def wrong_fields(definitions: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
-    """What has to be done about the custom fields, a sentence each."""
-    for ours, types in NEEDED.items():
-        name = names[ours]
-        definition = definitions.get(name)
-        if not isinstance(definition, dict):
-            yield f"{name} is missing; create it ({types[0]}), or name yours in espocrm.fields.{ours}"
-        elif (flaw := flaw_of(ours, definition)) is not None:
-            yield f"{name} {flaw}"
-
-
-def flaw_of(ours: str, definition: Mapping[str, Any]) -> str | None:
-    """Why a field that is there cannot hold what the sync writes; None when it can."""
-    kind, types = definition.get("type"), NEEDED[ours]
-    if kind not in types:
-        return f"is of type {kind}; it must be {' or '.join(types)}"
-    lacking = [word for word in STATUSES if word not in (definition.get("options") or ())]
-    if ours == "sync_status" and lacking:
-        return f"lacks the options {', '.join(lacking)}; add them in the Entity Manager"
-    if definition.get("readOnly") is True and ours != "betnr":
-        return "is read-only: EspoCRM would drop what the sync writes; take that off in the Entity Manager"
-    room = definition.get("maxLength")
-    if isinstance(room, int) and 0 < room < ROOM.get(ours, 0):
-        return f"holds {room} characters; it must hold {ROOM[ours]}"
-    return None
-
-
-def phone_types(config: Config) -> set[str]:
-    """The phone types the sync may write."""
-    table = KommKzTable.default().with_overrides(config.sync.komm_kz_overrides())
-    return {kind.espo_type for kind in table.kinds.values() if kind.relevant and kind.espo_type}
 
 
 def server(seen: EspoServer, now: datetime) -> Iterator[Finding]:

@@ -19,7 +19,9 @@ from etl.candidates import list_candidates, note_modified
 from etl.errors import ConfigError, LockHeld, RunEnds, Stopped
 from etl.extract import look_at_drifted, poll_advoware
 from etl.guard import CONFIG_DIGEST, change_record, configuration_changed
-from etl.store.baseline import persons_held_back
+from etl.records import Channel
+from etl.rules.rights import MAY_NOT
+from etl.store.baseline import persons_held_back, persons_with_note
 from etl.store.database import Store
 from etl.store.due import awaits_retry, due_persons, known_between, mark_due, reset_permanently_failed
 from etl.store.holds import open_holds, release_holds
@@ -221,6 +223,8 @@ def periodic(run_: Run) -> Plan:
     """The regular run: who is due, longest waiting first, and the rolling look into Advoware."""
     waiting = persons_held_back(run_.store, but=run_.policy.direction)
     mark_due(run_.store, waiting, "held back by another direction", run_.utcnow())
+    allowed = set(Channel) - run_.policy.no_edit - run_.policy.no_read
+    mark_due(run_.store, persons_with_note(run_.store, MAY_NOT, allowed), "a right was given in EspoCRM", run_.utcnow())
     due = due_persons(run_.store, run_.utcnow(), run_.limits.persons_per_run, run_.limits.only)
     ready = looked_at(run_, due)
     drift = poll_advoware(run_, [*run_.looks, *run_.tally.failed])  # who fails in this run fails once

@@ -180,7 +180,7 @@ class RunReport:
             ),
             errors=[*self.errors, *chunk.errors],
             error=chunk.error or self.error,
-            notices=[*self.notices, *chunk.notices],
+            notices=list(dict.fromkeys([*self.notices, *chunk.notices])),
             changes=[*self.changes, *chunk.changes],
             chunks=[*self.runs, *chunk.runs],
             sweep_after=chunk.sweep_after if chunk.run_id else self.sweep_after,

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from etl.errors import Outage
+from etl.records import Channel, Direction
 from etl.rules.entry import Policy
 from etl.rules.kommkz import KommKzTable
+from etl.rules.rights import FIELD, MAY_NOT
 from etl.run import Limits, Run
 from jobs.config import digest
 
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from etl.clients.espocrm import EspoCrm
     from jobs.config import Config
     from jobs.options import Order
+
+
+EFFECT = {
+    "read": "this channel is not synced; see `advosync check`",
+    "edit": "what changes there in Advoware is held back; see `advosync check`",
+}
 
 
 def make_run(order: Order, run_id: int, espo: EspoCrm, advo: Advoware) -> Run:
@@ -32,8 +40,10 @@ def make_run(order: Order, run_id: int, espo: EspoCrm, advo: Advoware) -> Run:
         KommKzTable.default().with_overrides(sync.komm_kz_overrides()),
         international=server.international,
         max_items=min(server.max_phones, server.max_mails),
+        no_edit=user.channels_it_may_not("edit"),
+        no_read=user.channels_it_may_not("read"),
     )
-    return Run(
+    run = Run(
         id=run_id,
         store=order.store,
         espo=espo,
@@ -46,8 +56,24 @@ def make_run(order: Order, run_id: int, espo: EspoCrm, advo: Advoware) -> Run:
         sleep=order.world.sleep,
         log=structlog.get_logger(),
         write=order.options.write,
+        no_edit=frozenset(ours for ours, name in espo.fields.items() if not user.may("edit", name)),
         progress=order.world.progress,
     )
+    tell_of_rights(run)
+    return run
+
+
+def tell_of_rights(run: Run) -> None:
+    """Say once what is held back because of the key's field rights (rules.md §5)."""
+    for name in sorted(run.no_edit):
+        run.log.warning("right_lacking", action="edit", field=run.espo.fields[name])
+    policy = run.policy
+    sends = policy.direction is not Direction.TO_ADVOWARE
+    for channel in Channel:
+        action = "read" if channel in policy.no_read else "edit" if channel in policy.no_edit and sends else None
+        if action is not None:
+            run.log.warning("right_lacking", action=action, field=FIELD[channel])
+            run.tally.notices.append(f"{MAY_NOT} {action} {FIELD[channel]} in EspoCRM: {EFFECT[action]}")
 
 
 def limits_of(config: Config) -> Limits:

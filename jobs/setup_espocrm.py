@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from etl.clients.espocrm_admin import WANTED, EspoAdmin
 from etl.clients.espocrm_payload import field_names
 from etl.errors import ConfigError
-from jobs.checks import NEEDED, flaw_of
+from jobs.espocrm_fields import NEEDED, flaw_of
 from jobs.exit_codes import ExitCode
 from jobs.settings_file import Unset, mounted
 

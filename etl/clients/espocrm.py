@@ -90,6 +90,7 @@ class EspoCrm:
     ) -> None:
         self.entity = entity
         self.fields = field_names(fields)
+        self._unread: frozenset[Channel] = frozenset()
         self._page_size = min(page_size, LARGEST_PAGE)
         self._root = web_address(url, "espocrm.url").removesuffix("/api/v1") + "/api/v1"
         key = header_safe(api_key, "espocrm.api_key")
@@ -123,8 +124,13 @@ class EspoCrm:
     # What EspoCRM is ---------------------------------------------------------------------------------------------
 
     def user(self) -> EspoUser:
-        """Who the key belongs to; ``CredentialsRefused`` when nobody."""
-        return read_user(self._look("App/user", proves_login=True))
+        """Who the key belongs to, and what it may do; ``CredentialsRefused`` when nobody.
+
+        A channel that it may not read is left out of every record from then on (espocrm-api.md ² 14).
+        """
+        user = read_user(self._look("App/user", proves_login=True), self.entity)
+        self._unread = user.channels_it_may_not("read")
+        return user
 
     def server(self) -> EspoServer:
         """Version, phone rules, limits and maintenance."""
@@ -201,7 +207,7 @@ class EspoCrm:
     def fetch(self, entity_id: str) -> EspoRecord:
         """One record with its items; ``Gone`` when deleted, ``Malformed`` when it lacks what it must have."""
         ask = Ask("GET", self._url(self.entity, entity_id), missing=Gone(SYSTEM, entity_id))
-        return read_record(self._about_person(ask), self.fields, entity_id)
+        return read_record(self._about_person(ask), self.fields, entity_id, self._unread)
 
     def write(
         self,
@@ -222,7 +228,9 @@ class EspoCrm:
         url, missing = self._url(self.entity, entity_id), Gone(SYSTEM, entity_id)
         answer = self._about_person(Ask("PUT", url, body=body, headers=headers, missing=missing))
         try:
-            return read_record(answer, self.fields, entity_id) if has_arrays(answer.payload) else self.fetch(entity_id)
+            if not has_arrays(answer.payload, self._unread):
+                return self.fetch(entity_id)
+            return read_record(answer, self.fields, entity_id, self._unread)
         except (PersonError, RunEnds) as error:
             raise UnknownOutcome(SYSTEM, f"the answer to a PUT of {entity_id} cannot be read: {error}") from error
 

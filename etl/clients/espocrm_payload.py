@@ -6,7 +6,7 @@ EspoCRM's field names are configurable, so this reads by name instead of by mode
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from etl.clients.listing import Page, incomplete
@@ -14,7 +14,7 @@ from etl.errors import ConfigError, Malformed
 from etl.records import Channel, EspoRecord, Item, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from etl.clients.answers import Answer
 
@@ -33,16 +33,29 @@ FIELDS = {
 """Our name of each custom field, and EspoCRM's unless configured otherwise (espocrm-api.md, The entity)."""
 
 ARRAYS = {Channel.PHONE: ("phoneNumberData", "phoneNumber"), Channel.MAIL: ("emailAddressData", "emailAddress")}
-"""Where a channel's items are, and which of their keys is the value."""
+"""Where a channel's items are, and which of their keys is the value; that is the field's name, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class EspoUser:
-    """Who we are in EspoCRM. ``acl`` is its table: scope to what is allowed there."""
+    """Who we are in EspoCRM. ``acl`` is its table: scope to what is allowed there.
+
+    ``fields``: what its role says of the entity's fields, by EspoCRM's name; of whom it says nothing, all is allowed.
+    """
 
     id: str
     name: str
     acl: Mapping[str, Any]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def may(self, action: str, name: str) -> bool:
+        """Whether the role lets us ``read`` or ``edit`` this field (espocrm-api.md ² 12)."""
+        rights = self.fields.get(name)
+        return not isinstance(rights, dict) or rights.get(action) != "no"
+
+    def channels_it_may_not(self, action: str) -> frozenset[Channel]:
+        """The channels whose field may not be ``read``, or ``edit``ed: their keys are absent, their writes dropped."""
+        return frozenset(channel for channel, (_, name) in ARRAYS.items() if not self.may(action, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +86,21 @@ def selected(fields: Mapping[str, str]) -> list[str]:
     return [*names, *(fields[name] for name in custom)]
 
 
-def read_user(answer: Answer) -> EspoUser:
-    """The answer of ``App/user``."""
+def read_user(answer: Answer, entity: str) -> EspoUser:
+    """The answer of ``App/user``, with what it says of ``entity``'s fields."""
     user, acl = _object(answer.payload, "App/user").get("user"), _object(answer.payload, "App/user").get("acl")
     if not isinstance(user, dict) or not _text(user, "id", "App/user"):
         raise Malformed("EspoCRM's App/user lacks user.id.")
-    table = acl.get("table") if isinstance(acl, dict) else None
+    rights = acl if isinstance(acl, dict) else {}
     name = user.get("userName") or user.get("name") or user["id"]
-    return EspoUser(user["id"], str(name), table if isinstance(table, dict) else {})
+    fields = _table(_table(rights, "fieldTable"), entity)
+    return EspoUser(user["id"], str(name), _table(rights, "table"), fields)
+
+
+def _table(rights: Payload, name: str) -> Payload:
+    """A part of the rights; PHP writes an empty one as a list."""
+    part = rights.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def read_server(answer: Answer) -> EspoServer:
@@ -127,8 +147,10 @@ def read_listing(payload: object, fields: Mapping[str, str]) -> Listing:
     )
 
 
-def read_record(answer: Answer, fields: Mapping[str, str], entity_id: str) -> EspoRecord:
-    """One record with its items. Both arrays must be lists: absent is not empty (espocrm-api.md, fact 4)."""
+def read_record(
+    answer: Answer, fields: Mapping[str, str], entity_id: str, unread: Collection[Channel] = ()
+) -> EspoRecord:
+    """One record with its items, but those of channels ``unread``. The arrays must be lists: absent is not empty."""
     record = _object(answer.payload, f"record {entity_id}")
     listing = read_listing(record, fields)
     if listing.entity_id != entity_id:
@@ -142,7 +164,9 @@ def read_record(answer: Answer, fields: Mapping[str, str], entity_id: str) -> Es
         modified_at=listing.modified_at,
         modified_by=listing.modified_by,
         answered_at=answer.answered_at,
-        items=tuple(item for channel in ARRAYS for item in _items(record, channel, entity_id)),
+        items=tuple(
+            item for channel in ARRAYS if channel not in unread for item in _items(record, channel, entity_id)
+        ),
         version=_number(record, "versionNumber", f"record {entity_id}"),
         retry_count=_number(record, fields["retry_count"], f"record {entity_id}") or 0,
         next_retry_at=listing.next_retry_at,
@@ -150,9 +174,10 @@ def read_record(answer: Answer, fields: Mapping[str, str], entity_id: str) -> Es
     )
 
 
-def has_arrays(payload: object) -> bool:
-    """Both channels are there as lists."""
-    return isinstance(payload, dict) and all(isinstance(payload.get(array), list) for array, _ in ARRAYS.values())
+def has_arrays(payload: object, unread: Collection[Channel] = ()) -> bool:
+    """All channels but those ``unread`` are there as lists."""
+    wanted = [array for channel, (array, _) in ARRAYS.items() if channel not in unread]
+    return isinstance(payload, dict) and all(isinstance(payload.get(array), list) for array in wanted)
 
 
 def _items(record: Payload, channel: Channel, entity_id: str) -> Iterator[Item]:

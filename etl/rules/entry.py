@@ -23,7 +23,10 @@ NONE: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a run may do: configuration, and what EspoCRM's settings say."""
+    """What a run may do: configuration, and what EspoCRM's settings say.
+
+    ``no_edit``, ``no_read``: the channels whose field the API user may not edit, or read.
+    """
 
     direction: Direction
     scope: Scope
@@ -31,6 +34,8 @@ class Policy:
     table: KommKzTable
     international: bool = True
     max_items: int = 10
+    no_edit: frozenset[Channel] = frozenset()
+    no_read: frozenset[Channel] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,8 @@ class Decision:
 class PersonFacts:
     """A person as a whole: what the entries alone cannot tell. ``begun``: its first sync was broken off.
 
-    ``in_part``: what array PUTs of ours did to it in part (rules.md §5).
+    ``in_part``: what array PUTs of ours did to it in part (rules.md §5). ``unread``: the notes of channels that may not
+    be read.
     """
 
     entity_id: str
@@ -196,4 +202,5 @@ class PersonFacts:
     slots: tuple[RowSeen, ...] = ()
     left: tuple[Left, ...] = field(default=())
     in_part: InPart = field(default_factory=InPart)
+    unread: tuple[Left, ...] = ()
     twins: tuple[ItemSeen, ...] = ()

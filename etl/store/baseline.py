@@ -206,6 +206,23 @@ def persons_held_back(store: Store, *, but: str) -> list[str]:
     return [row["entity_id"] for row in found]
 
 
+def persons_with_note(store: Store, phrase: str, channels: Iterable[str]) -> list[str]:
+    """Return the persons with an entry in these channels held back for a reason that says ``phrase``."""
+    found = store.rows(
+        """
+        select distinct entity_id
+        from left_alone indexed by left_alone_held_back
+        where reason = 'held_back'
+            and direction is null
+            and channel in (select value from json_each(:channels))
+            and instr(detail, :phrase) > 0
+        order by entity_id
+        """,
+        {"phrase": phrase, "channels": list(channels)},
+    )
+    return [row["entity_id"] for row in found]
+
+
 def count_baseline(store: Store) -> int:
     """Return how many pairs are agreed in all."""
     count: int = store.value("select count(*) from baseline")

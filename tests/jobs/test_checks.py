@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from etl.clients.espocrm_admin import WANTED
-from etl.clients.espocrm_payload import EspoServer, EspoUser
-from jobs.checks import NEEDED, STATUSES, State, flaw_of, notes_allowed, server
+from etl.clients.espocrm_payload import FIELDS, EspoServer, EspoUser
+from etl.records import Direction
+from jobs.checks import server
 from jobs.config import Config
+from jobs.espocrm_fields import NEEDED, STATUSES, flaw_of
+from jobs.espocrm_rights import field_rights, notes_allowed
+from jobs.findings import State
 from jobs.sandbox.server import config as settings
+from jobs.sandbox.transport import InProcess
+from jobs.systems import espocrm
+from tests.desk import Desk
 
 NOW = datetime(2026, 8, 30, 10, 0, tzinfo=UTC)
 SERVER = EspoServer(
@@ -24,6 +32,11 @@ SERVER = EspoServer(
     maintenance=False,
     answered_at="2026-08-30 10:00:00",
 )
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
 
 #   our name       the field as it stands                                 what is wrong with it
 FLAWS = [
@@ -64,3 +77,50 @@ VERSIONS = [("7.5.6", True), ("8.4.2", False), ("10.0.0", False), ("unknown", Fa
 def test_a_version_nobody_tried_is_noted(version: str, noted: bool) -> None:  # noqa: FBT001  a column of the table
     findings = list(server(replace(SERVER, version=version), NOW))
     assert (State.NOTE in {one.state for one in findings}) is noted
+
+
+def rights(user: EspoUser, direction: Direction = Direction.BOTH) -> list[str]:
+    """What check says of the role's field rights, without the user's name."""
+    return [one.message for one in field_rights(user, FIELDS, direction) if one.state is State.BAD]
+
+
+LACKING = [
+    ("phoneNumber",       "edit", "phones that change in Advoware are held back"),
+    ("emailAddress",      "edit", "mails that change in Advoware are held back"),
+    ("phoneNumber",       "read", "phones are not synced at all"),
+    ("emailAddress",      "read", "mails are not synced at all"),
+    ("betnr",             "read", "no run could begin"),
+    ("syncStatus",        "edit", "nobody sees how a person stands"),
+    ("kommunikationHash", "edit", "if the state store is ever lost"),
+    ("syncErrorMessage",  "edit", "people would not see it"),
+    ("syncNextRetry",     "edit", "people would not see it"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "action", "effect"), LACKING)
+def test_a_field_right_the_role_lacks_is_named_with_what_that_does(name: str, action: str, effect: str) -> None:
+    user = EspoUser("u1", "sync_api", {}, {name: {"read": "yes", "edit": "yes"} | {action: "no"}})
+    (message,) = rights(user)
+    assert f"may not {action} {name}: " in message
+    assert effect in message
+    assert f"set {action}: yes in its role" in message
+
+
+@pytest.mark.parametrize("fields", [{}, {"phoneNumber": {"read": "yes", "edit": "yes"}}, {"phoneNumber": []}])
+def test_a_role_that_says_nothing_of_a_field_allows_it(fields: dict[str, Any]) -> None:
+    (finding,) = field_rights(EspoUser("u1", "sync_api", {}, fields), FIELDS, Direction.BOTH)
+    assert finding.state is State.OK
+
+
+def test_a_sync_that_sends_espocrm_nothing_needs_no_right_to_edit_phones() -> None:
+    user = EspoUser("u1", "sync_api", {}, {"phoneNumber": {"read": "yes", "edit": "no"}})
+    assert rights(user, Direction.TO_ADVOWARE) == []
+    assert len(rights(user, Direction.TO_ESPOCRM)) == 1
+
+
+def test_check_reads_the_field_table_of_a_running_espocrm(desk: Desk) -> None:
+    """0ddc3ba said of such a role: all ok (issue 13, row 1)."""
+    desk.espo.store.role.fields = {"phoneNumber": {"read": "yes", "edit": "no"}}
+    with espocrm(desk.config, transport=InProcess(desk.espo)) as client:
+        (message,) = rights(client.user())
+    assert "may not edit phoneNumber" in message

@@ -148,6 +148,7 @@ def test_check_finds_nothing_wrong_with_two_systems_that_are_ready(
         "configuration",
         "EspoCRM login",
         "EspoCRM permissions",
+        "EspoCRM field rights",
         "EspoCRM fields",
         "EspoCRM server",
         "EspoCRM phones",

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.checks import STATUSES
 from jobs.cli import app
 from jobs.config import Config, load
+from jobs.espocrm_fields import STATUSES
 from jobs.exit_codes import ExitCode
 
 DEPLOY = Path(str(files("jobs.deploy")))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobs.checks import Finding, other_writers
+from jobs.checks import other_writers
+from jobs.findings import Finding
 from jobs.pipeline import Options, run
 from jobs.sandbox.espocrm_login import SYNC_USER
 from tests.firm import Firm

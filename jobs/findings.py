@@ -1,0 +1,41 @@
+"""What `check` found of one precondition: how it stands, and what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jobs.exit_codes import ExitCode
+
+
+class State(StrEnum):
+    """How a precondition stands."""
+
+    OK = "ok"
+    NOTE = "note"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One precondition: what it is about, how it stands, what was seen or what to do, and its exit code."""
+
+    about: str
+    state: State
+    message: str
+    code: ExitCode = ExitCode.DONE
+
+
+def ok(about: str, message: str) -> Finding:
+    """It holds."""
+    return Finding(about, State.OK, message)
+
+
+def note(about: str, message: str) -> Finding:
+    """A run works, but somebody should know."""
+    return Finding(about, State.NOTE, message)
+
+
+def bad(about: str, message: str, code: ExitCode = ExitCode.USAGE) -> Finding:
+    """A run would not work; the message says what to do."""
+    return Finding(about, State.BAD, message, code)
