@@ -15,7 +15,7 @@ from etl.store.journal import save_changes
 from etl.writing import put_row
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from etl.guard import Saved
     from etl.run import Look, Run
@@ -97,7 +97,7 @@ def mended_readings(again: ReadBack, first: ReadBack, mending: Sequence[Written]
     return ReadBack(again.advo, {**first.readings, **edited}, disturbed)
 
 
-def put_back(run: Run, saved: Saved, one: Written, found: Row, home: Container[str]) -> Written:
+def put_back(run: Run, saved: Saved, one: Written, found: Row, home: Collection[str]) -> Written:
     """A value Advoware cannot hold: a new row becomes a slot (but see there), any other what it was.
 
     The value stays in EspoCRM.

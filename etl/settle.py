@@ -16,7 +16,7 @@ from etl.as_it_stands import plan_with, standing
 from etl.judging import is_judged, judge, judgement, of_espo, shown_as
 from etl.records import AdvoPerson, Channel, EspoRecord, Row
 from etl.rules.canonical import canonical
-from etl.rules.marker import MarkerKind, decode
+from etl.rules.marker import MarkerKind, decode, same_text
 from etl.rules.mending import interrupted, mending, shortened, text_cut
 from etl.rules.pairs import typed_meanwhile
 from etl.rules.variants import Variant
@@ -127,7 +127,7 @@ def carries(row: Row, change: Change) -> bool:
     """
     marked = decode(change["new_remark"]).kind in (MarkerKind.MARKER, MarkerKind.SLOT)
     told_before = same_marker(change["old_remark"], change["new_remark"])
-    value_too = (marked and not told_before) or (row.value or "") == (change["new_value"] or "")
+    value_too = (marked and not told_before) or same_text(row.value, change["new_value"])
     return same_marker(row.remark, change["new_remark"]) and value_too
 
 
@@ -147,7 +147,7 @@ def same_marker(found: str | None, sent: str | None) -> bool:
     """Whether a remark begins with the marker that was sent; without one, whether it is what was sent."""
     ours, theirs = decode(sent), decode(found)
     if ours.value is None and ours.komm_kz is None:
-        return (found or "") == (sent or "")
+        return same_text(found, sent)
     return (ours.kind, ours.value, ours.komm_kz) == (theirs.kind, theirs.value, theirs.komm_kz)
 
 

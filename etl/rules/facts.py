@@ -14,6 +14,7 @@ from etl.records import Channel
 from etl.rules.columns import is_text, take
 from etl.rules.entry import NONE
 from etl.rules.kommkz import MOBILE
+from etl.rules.marker import same_text
 from etl.rules.variants import FACTS, RULES, matches
 
 if TYPE_CHECKING:
@@ -105,9 +106,11 @@ def unmarked_on_purpose(base: np.ndarray, row: np.ndarray, sides: Sides) -> np.n
     unmarked: np.ndarray = take(sides.base.facts("unmarked"), base, missing=False).astype(bool)
     if not unmarked.any():
         return unmarked
-    remark = take(sides.rows.words("remark"), row, missing="")
-    untouched: np.ndarray = unmarked & (remark == take(sides.base.words("remark"), base, missing=""))
-    return untouched
+    told = np.flatnonzero(unmarked)
+    remark = take(sides.rows.words("remark"), row[told], missing="")
+    agreed = take(sides.base.words("remark"), base[told], missing="")
+    unmarked[told] = [same_text(*both) for both in zip(remark, agreed, strict=True)]
+    return unmarked
 
 
 def moves(places: Places, komm_kz: np.ndarray, sides: Sides) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from etl.rules.marker import MarkerKind
+from etl.rules.marker import MarkerKind, same_text
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:
@@ -42,4 +42,4 @@ def is_made_for(entry: Entry, other: Entry) -> bool:
     if row is None or item is None or old is None or other.base is not None or other.item is not None:
         return False
     ours = row.marker_kind is MarkerKind.MARKER and row.marker_komm_kz == item.komm_kz != entry.komm_kz
-    return ours and row.key == row.marker_key == item.key and row.own_text == old.own_text
+    return ours and row.key == row.marker_key == item.key and same_text(row.own_text, old.own_text)

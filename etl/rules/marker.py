@@ -61,6 +61,19 @@ def decode(remark: str | None) -> Remark:
     return _slot(bracket[0], own_text) or _marker(bracket[0], own_text) or damaged
 
 
+def as_compared(text: str | None) -> str:
+    """A text without what Advoware may take off or exchange: blanks at its ends, the kind of its line ends.
+
+    advoware-api.md §2: neither is anybody's edit.
+    """
+    return "\n".join((text or "").splitlines()).strip()
+
+
+def same_text(one: str | None, other: str | None) -> bool:
+    """Tell whether two texts are one, stored by an Advoware that trims them or has line ends of its own."""
+    return as_compared(one) == as_compared(other)
+
+
 def encode(value: str, komm_kz: int, own_text: str) -> str:
     """Write the remark of a row whose value EspoCRM holds as ``value``; ValueError for what would not decode again."""
     if not value:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from etl.records import CUT_LETTER, Channel, Side
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import Decision, Entry, Left, Pair
-from etl.rules.marker import MarkerKind, decode, encode_slot
+from etl.rules.marker import MarkerKind, as_compared, decode, encode_slot, same_text
 from etl.rules.steps import row_step
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from etl.records import Row
     from etl.rules.as_it_stands import Standing
@@ -59,8 +59,8 @@ def reading(value: str | None, remark: str | None, answered_row_id: str | None, 
     """What became of a write of ``value`` and ``remark``, answered with that rowId (None: it named none)."""
     if found is None:
         return Reading.EDITED
-    value_as_sent = (found.value or "") == (value or "")
-    if value_as_sent and (found.remark or "") == (remark or ""):
+    value_as_sent = same_text(found.value, value)
+    if value_as_sent and same_text(found.remark, remark):
         return Reading.AS_SENT
     ours = found.row_id == answered_row_id if answered_row_id else shortened(value, remark, found)
     if not ours:
@@ -79,20 +79,21 @@ def text_cut(sent: str | None, found: str | None) -> bool:
     Who takes a text away leaves the marker whole and nothing behind it; any other beginning is what Advoware left of
     it. Where a person shortened the text and retyped the value in that moment, the text comes back: nothing is lost.
     """
-    told, left = decode(sent), uncut(found)
-    bracket = (sent or "").removesuffix(told.own_text).rstrip()
-    shorter = bool(left) and left != sent and (sent or "").startswith(left)
+    told, whole, left = decode(sent), as_compared(sent), uncut(found)
+    bracket = (sent or "").removesuffix(told.own_text).strip()
+    shorter = bool(left) and left != whole and whole.startswith(left)
     return shorter and told.kind in (MarkerKind.MARKER, MarkerKind.SLOT) and bool(told.own_text) and left != bracket
 
 
 def begins(sent: str | None, found: str | None) -> bool:
     """Whether a text is the beginning of the one that was sent, also where its last letter was cut in two."""
-    return bool(found) == bool(sent) and (sent or "").startswith(uncut(found))
+    whole = as_compared(sent)
+    return bool(as_compared(found)) == bool(whole) and whole.startswith(uncut(found))
 
 
 def uncut(found: str | None) -> str:
-    """A text without the half letter at its end, where one was cut in two."""
-    return (found or "").removesuffix(CUT_LETTER)
+    """A text as it is compared, without the half letter at its end, where one was cut in two."""
+    return as_compared(as_compared(found).removesuffix(CUT_LETTER))
 
 
 @dataclass(frozen=True)
@@ -161,20 +162,21 @@ def unmarked(step: Step) -> Step | None:
     if step.action in MENDING or remark.kind not in (MarkerKind.MARKER, MarkerKind.SLOT) or bare_slot:
         return None
     plain = replace(step, new_remark=remark.own_text)
-    stands = step.action != "create" and (step.old_value, step.old_remark or "") == (plain.new_value, remark.own_text)
+    stands = step.old_value == plain.new_value and same_text(step.old_remark, remark.own_text)
+    stands &= step.action != "create"
     return None if stands else plain
 
 
-def slot_with_text(komm_kz: int | None, sent: str | None, found: str | None, home: Container[str]) -> tuple[str, str]:
+def slot_with_text(komm_kz: int | None, sent: str | None, found: str | None, home: Collection[str]) -> tuple[str, str]:
     """Value and remark of a new row put back: a slot, with the own text it was given where that is not ``home``.
 
     The row it came from may have been edited since, and stays. Where the remark came back shortened, the text stands
     alone: so much its old row held.
     """
     text = decode(sent).own_text
-    if not text or text in home:
+    if not text or any(same_text(text, other) for other in home):
         return "", encode_slot(komm_kz or 1, "")
-    return "", encode_slot(komm_kz or 1, text) if found == sent else text
+    return "", encode_slot(komm_kz or 1, text) if same_text(found, sent) else text
 
 
 def texts_at_home(found: Interrupted, change: Change, rows: Mapping[int, RowSeen]) -> set[str]:
@@ -205,7 +207,7 @@ def mending(found: Interrupted, stands: Standing) -> tuple[tuple[Decision, ...],
     return (*back, *unmarked), tuple(dict.fromkeys((*stands.left, *refused)))
 
 
-def put_back(change: Change, row: RowSeen, home: Container[str]) -> Decision:
+def put_back(change: Change, row: RowSeen, home: Collection[str]) -> Decision:
     """One write undone; the entry's baseline stays what it was."""
     if change["action"] in CREATING:
         value, remark = slot_with_text(change["komm_kz"], change["new_remark"], row.remark, home)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from etl.records import Channel, Item, Side
 from etl.rules.as_it_stands import found
 from etl.rules.items import MAX_ITEMS, espo_key
-from etl.rules.marker import encode_slot
+from etl.rules.marker import encode_slot, same_text
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:
@@ -161,10 +161,15 @@ def state_of_row(trail: RowTrail, row: RowSeen | None) -> str | None:
     """How a row stands; None: somebody edited it since."""
     if row is None:
         return AS_BEFORE if trail.was is None else None
-    shown = (row.value, row.remark or "")
-    if shown == trail.target or (trail.was is None and not row.value):
+    if shows(row, trail.target) or (trail.was is None and not row.value):
         return AS_BEFORE
-    return AS_LEFT if shown == trail.left else None
+    return AS_LEFT if shows(row, trail.left) else None
+
+
+def shows(row: RowSeen, written: tuple[str, str]) -> bool:
+    """Whether a row shows this value and remark, as Advoware gives them back."""
+    value, remark = written
+    return same_text(row.value, value) and same_text(row.remark, remark)
 
 
 def edited_items(group: Group, standing: Standing) -> list[str]:
