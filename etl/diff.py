@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 
 from etl.frames import STEPS
-from etl.records import Channel, Direction, Side
+from etl.records import Channel, Side
 from etl.rules.canonical import similar
 from etl.rules.conflicts import Verdict, in_conflict, verdict
 from etl.rules.entry import Decision, Entry, Left, PersonFacts, Policy
 from etl.rules.facts import entries_with_facts
 from etl.rules.half_retyped import with_made_rows
 from etl.rules.keys import sides as sides_of
-from etl.rules.leaving import held_back, is_undo_note, leave, leaves_a_leftover, remembered, undo_notes
+from etl.rules.leaving import held_back, is_first, is_undo_note, leave, remembered, undo_notes
+from etl.rules.leftovers import leaves_a_leftover, stands_empty
 from etl.rules.matching import match
 from etl.rules.pairs import Decided, one_pair_a_value
 from etl.rules.people import PeopleOf
@@ -90,8 +91,8 @@ def touched_persons(entries: Entries, sides: Sides, persons: Columns) -> np.ndar
     """Persons with anything to decide: a variant, a baseline row to move, a second item, or an old note to renew."""
     acting = entries.person[(entries.variant != Variant.SAME.value) | entries.moves]
     twins = sides.items["person"][~sides.items["pair"]]
-    spare = sides.rows["person"][sides.rows["spare"]]
-    return np.unique(np.concatenate([acting, twins, spare, np.flatnonzero(persons["noted"])]))
+    leftover = sides.rows["person"][sides.rows["spare"] | sides.rows["emptied"]]
+    return np.unique(np.concatenate([acting, twins, leftover, np.flatnonzero(persons["noted"])]))
 
 
 def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, types: dict[str, str]) -> PersonPlan:
@@ -150,23 +151,22 @@ def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> lis
     counting = {entry.variant.value for entry, left in pairs if left is None and id(entry) not in protected}
     conflict = in_conflict(counting, policy.scope)
     verdicts = [
-        verdict(entry.variant, policy.direction, person_conflict=conflict, unsafe_to_revert=id(entry) in protected)
+        Verdict.GO  # whatever the direction: a slot marker takes nothing, and the number deleted there must not stay
+        if stands_empty(entry)
+        else verdict(
+            entry.variant, policy.direction, person_conflict=conflict, unsafe_to_revert=id(entry) in protected
+        )
         for entry, _ in pairs
     ]
     return [
         Decided(
             entry,
             says,
-            leftover_held(entry, left, policy) or refused_revert(person, entry, says),
-            again=leaves_a_leftover(entry, entries),
+            left or refused_revert(person, entry, says),
+            again=leaves_a_leftover(entry, pairs),
         )
         for (entry, left), says in zip(pairs, verdicts, strict=True)
     ]
-
-
-def is_first(person: PersonFacts, entry: Entry) -> bool:
-    """Whether a first sync meets the entry, one that was broken off included: it destroys nothing (rules.md §3)."""
-    return person.first_sync or (person.begun and entry.base is None)
 
 
 def is_our_half(person: PersonFacts, entry: Entry) -> bool:
@@ -183,19 +183,6 @@ def refused_revert(person: PersonFacts, entry: Entry, says: Verdict) -> Left | N
     if says is not Verdict.REVERT or entry.item is None:
         return None
     return remembered(person, entry, "unsyncable")
-
-
-def leftover_held(entry: Entry, left: Left | None, policy: Policy) -> Left | None:
-    """A leftover that the direction does not allow to empty stays a duplicate."""
-    if entry.variant is Variant.LEFTOVER and policy.direction is Direction.TO_ESPOCRM and entry.row is not None:
-        return Left(
-            Side.ADVO,
-            "duplicate",
-            "our own second row; this direction writes no slots",
-            entry.row.value,
-            entry.row.komm_id,
-        )
-    return left
 
 
 def in_order(decided: Sequence[Decided]) -> list[Decided]:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from etl.as_it_stands import plan_with, standing
 from etl.judging import is_judged, judge, judgement, of_espo, shown_as
-from etl.records import AdvoPerson, Channel, EspoRecord, Row
+from etl.records import AdvoPerson, Channel, EspoRecord, Row, Side
 from etl.rules.canonical import canonical
+from etl.rules.leftovers import OURS
 from etl.rules.marker import MarkerKind, decode, same_text
 from etl.rules.mending import interrupted, mending, shortened, text_cut
 from etl.rules.pairs import typed_meanwhile
 from etl.rules.variants import Variant
-from etl.store.baseline import BASELINE_COLUMNS, BASELINE_KEY, drop_baseline, save_baseline
+from etl.store.baseline import BASELINE_COLUMNS, BASELINE_KEY, add_left_alone, drop_baseline, save_baseline
 from etl.store.conflicts import drop_conflicts
 from etl.store.journal import open_changes, open_decisions, set_change_state, settle
 from etl.store.states import ChangeState
@@ -168,7 +169,10 @@ def take_in(
         save_baseline(run.store, [retyped], run.utcnow())
         return
     drop_baseline(run.store, decision["entity_id"], decision["drops"])
-    if decision["foreseen"] is not None and not any(holds_it_too(run, change, advo) for change in own):
+    second = [change for change in own if holds_it_too(run, change, advo)]
+    for change in second:
+        add_left_alone(run.store, decision["entity_id"], second_row(change, advo), run.utcnow())
+    if decision["foreseen"] is not None and not second:
         komm_id: Any = decision["foreseen"]["komm_id"] or next(
             (change["komm_id"] for change in own if change["komm_id"]), None
         )
@@ -197,6 +201,13 @@ def holds_it_too(run: Run, change: Change, advo: AdvoPerson) -> bool:
         return False
     known = {*(change["before"] or {}).get("komm_ids", ()), change["komm_id"]}
     return typed_meanwhile(advo.rows, known, Channel(change["channel"]), change["new_value"], run.policy.region)
+
+
+def second_row(change: Change, advo: AdvoPerson) -> dict[str, Any]:
+    """The note about a row we made beside another one of its value: that one is the pair, ours becomes a slot."""
+    value = next((row.value for row in advo.rows if row.komm_id == change["komm_id"]), None)
+    named = {name: change[name] for name in ("betnr", "komm_id", "channel")}
+    return {**named, "side": Side.ADVO, "value": value or "", "reason": "duplicate", "detail": OURS}
 
 
 def keep_recovered(run: Run, decision: Change) -> None:

@@ -18,6 +18,7 @@ from etl.readback import ReadBack, Written, mended_readings, put_back, read_back
 from etl.records import EspoRecord, Row, Side
 from etl.rules.entry import Decision, Left
 from etl.rules.items import same_items
+from etl.rules.leftovers import OURS
 from etl.rules.marker import decode
 from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, TOO_LONG, TOUCHED, Reading
 from etl.rules.observed import fingerprint_of, row_records
@@ -128,7 +129,7 @@ def commit_person(
         for decision in plan.decisions:
             if not saved.is_unstored(decision):
                 move_baseline(run, saved, decision, written, back, found)
-        left = (*plan.left, *saved.unsent, *cut_values(written, back))
+        left = (*plan.left, *saved.unsent, *cut_values(written, back), *second_rows(run, saved, written, found))
         save_left_alone(run.store, plan.entity_id, left_records(plan.betnr, left), now)
         save_look(run, espo, back.advo)
         set_decision_state(run.store, saved.decision_ids, "done")
@@ -212,6 +213,15 @@ def holds_it_too(run: Run, saved: Saved, made: Written, found: Mapping[int, Row]
     """Whether a row we did not know of holds the value we just created."""
     known = {row.komm_id for row in run.looks[saved.plan.entity_id].rows} | {made.komm_id}
     return typed_meanwhile(found.values(), known, made.step.channel, made.step.new_value, run.policy.region)
+
+
+def second_rows(run: Run, saved: Saved, written: Sequence[Written], found: Mapping[int, Row]) -> list[Left]:
+    """The rows we made of which the value came to light in another one: that one is the pair, ours becomes a slot."""
+    return [
+        Left(Side.ADVO, "duplicate", OURS, found[one.komm_id].value or "", one.komm_id, channel=one.step.channel)
+        for one in written
+        if one.step.action == "create" and one.komm_id in found and holds_it_too(run, saved, one, found)
+    ]
 
 
 def refused_marker(decision: Decision, own: Sequence[Written]) -> bool:

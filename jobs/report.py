@@ -35,7 +35,7 @@ VARIANT_WORDS = {
     "repair":   "marker repaired",
     "clash":    "changed on both sides",
     "forget":   "gone on both sides",
-    "leftover": "our own leftover row, emptied",
+    "leftover": "our own leftover row, made a slot",
     "leave":    "left alone",
     "same":     "nothing to do",
     "undo":     "put back by an operator",

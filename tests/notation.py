@@ -27,6 +27,7 @@ LEGEND = {
     "a":  "max@muster.de", "a'":  "Max@Muster.DE",
     "b":  "mu@muster.de",  "b'":  "MU@muster.de",
     "null": None,
+    "blanks": " \t\u00a0", "unseen": "\u200b\u00ad ",   # what people type over a number to delete it
 }  # fmt: skip
 
 AS_IT_STANDS = "^"

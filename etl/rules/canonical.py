@@ -14,6 +14,7 @@ import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from etl.records import Channel
+from etl.rules.cleaning import is_empty
 
 # Blanks are those within a line: two lines are two statements, and joining their digits would invent a number.
 _BLANK = " \t\u00a0\u202f"
@@ -58,13 +59,13 @@ def _number(value: str, region: str) -> _Number | None:
 
 
 def canonical(channel: Channel, value: str | None, region: str) -> str | None:
-    """Return what ``value`` is compared by, or None when it is blank.
+    """Return what ``value`` is compared by, or None when it is empty.
 
     Mail: trimmed and casefolded. Phone: ``+495111234560``, with an extension ``+4951112345;ext=60``; text is trimmed
     with its inner white space collapsed. Text never becomes a number: only a text that spells out the form with
     ``;ext=`` itself compares equal to one, and then it means that number.
     """
-    if value is None or not value.strip():
+    if value is None or is_empty(value):
         return None
     if channel is Channel.MAIL:
         return value.strip().casefold()

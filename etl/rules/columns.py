@@ -85,11 +85,6 @@ def is_text(canonical: pd.Series) -> np.ndarray:
     return is_true(pc.invert(pc.starts_with(text(canonical), "+")))
 
 
-def is_filled(column: pd.Series) -> np.ndarray:
-    """Where a text is more than blanks."""
-    return is_true(pc.not_equal(pc.utf8_trim_whitespace(text(column)), ""))
-
-
 def is_true(held: pa.BooleanArray) -> np.ndarray:
     """Arrow's facts as an array of bool, False for null."""
     told: np.ndarray = held.fill_null(False).to_numpy(zero_copy_only=False)  # noqa: FBT003  Arrow takes it by place

@@ -16,7 +16,6 @@ from etl.rules.columns import (
     Columns,
     facts,
     is_among,
-    is_filled,
     is_text,
     pair_codes,
     text,
@@ -25,6 +24,7 @@ from etl.rules.columns import (
     words,
 )
 from etl.rules.entry import NONE
+from etl.rules.marker import MarkerKind
 from etl.rules.matching import KOMM_KZ_IN_GROUP, Sides
 from etl.rules.variants import TYPE_CHANGED
 
@@ -64,6 +64,7 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[Colum
     item_key, row_key = key_of(item_place, codes[0]), key_of(row_place, codes[1])
     espo_key, komm_id = key_of(base_place, codes[3]), whole(rows["komm_id"])
     spare = spare_rows(base, (of_base, espo_key), (of_row, komm_id, row_key))
+    filled, relevant = row_key != NONE, row_place % 3 != NO_CHANNEL
     return people, Sides(
         base=Columns(
             base,
@@ -80,9 +81,10 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[Colum
             komm_id=komm_id,
             key=row_key,
             marker_key=key_of(row_place, codes[2]),
-            filled=is_filled(rows["value"]),
-            free_channel=(row_place % 3 != NO_CHANNEL) & ~spare,
+            filled=filled,
+            free_channel=relevant & ~spare,
             spare=spare,
+            emptied=~filled & relevant & (words(rows["marker_kind"]) == MarkerKind.MARKER.value),
         ),
         items=Columns(
             items,

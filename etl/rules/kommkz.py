@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from etl.records import Channel
 from etl.rules.canonical import canonical, e164
+from etl.rules.cleaning import is_empty
 from etl.rules.marker import MarkerKind
 
 
@@ -184,7 +185,7 @@ def row_channel(
     or slot. A marked row has the channel of its kommKz, every other one that of its value's shape, unless the kommKz
     we know of says that it is none of ours.
     """
-    if value is None or not value.strip():
+    if value is None or is_empty(value):
         return table.channel(marker_komm_kz)
     marked = kind is MarkerKind.MARKER
     known = marker_komm_kz if marked else komm_kz or marker_komm_kz

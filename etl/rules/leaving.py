@@ -5,13 +5,12 @@ What is left alone is a change of nobody: no direction and no conflict empties i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.records import Side
-from etl.rules.entry import NONE, Entry, Left, PersonFacts, Policy, RowSeen
+from etl.rules.entry import NONE, Entry, Left, PersonFacts, Policy
 from etl.rules.items import can_hold
-from etl.rules.marker import MarkerKind
+from etl.rules.leftovers import our_leftover
 from etl.rules.mending import uncut
 from etl.rules.variants import Variant
 
@@ -31,8 +30,22 @@ def leave(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list
         (entry, undone(person, entry) or duplicate(person, entry, entries) or unsyncable(person, entry, policy))
         for entry in entries
     ]
-    held = [our_leftover(person, entry, left, entries) for entry, left in held]
+    held = [
+        our_leftover(
+            entry,
+            left,
+            entries,
+            before=remembered(person, entry, "duplicate"),
+            first_sync=is_first(person, entry),
+        )
+        for entry, left in held
+    ]
     return beyond_maximum(person, held, policy)
+
+
+def is_first(person: PersonFacts, entry: Entry) -> bool:
+    """Whether a first sync meets the entry, one that was broken off included: it destroys nothing (rules.md §3)."""
+    return person.first_sync or (person.begun and entry.base is None)
 
 
 def undone(person: PersonFacts, entry: Entry) -> Left | None:
@@ -77,38 +90,6 @@ def pair_of_value(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
         if other.was_pair or other.variant in (Variant.LINK, Variant.REPAIR) or earlier:
             return other
     return None
-
-
-def our_leftover(
-    person: PersonFacts, entry: Entry, left: Left | None, entries: Sequence[Entry]
-) -> tuple[Entry, Left | None]:
-    """A duplicate that carries our marker and nobody's text is ours: it becomes a slot, but never in a first sync."""
-    if left is None or left.reason != "duplicate" or entry.row is None or person.first_sync:
-        return entry, left
-    twin = pair_of_value(entry, entries)
-    ours = twin is not None and looks_ours(entry) and same_marker(twin, entry.row)
-    return (replace(entry, variant=Variant.LEFTOVER), None) if ours else (entry, left)
-
-
-def same_marker(pair: Entry, row: RowSeen) -> bool:
-    """Whether a row carries the marker of this pair; an unmarked one would, could it hold one."""
-    if pair.base is not None and pair.base.unmarked:
-        return row.marker_key == pair.base.espo_key
-    return pair.row is not None and pair.row.marker_key == row.marker_key
-
-
-def looks_ours(entry: Entry) -> bool:
-    """Whether the row carries our marker for the value it holds, and nobody's text."""
-    row = entry.row
-    return row is not None and row.marker_kind is MarkerKind.MARKER and row.marker_key == row.key and not row.own_text
-
-
-def leaves_a_leftover(entry: Entry, entries: Sequence[Entry]) -> bool:
-    """Whether a row of ours holds the value that this plan marks on another row: it is a leftover for the next plan."""
-    return entry.variant is Variant.LINK and any(
-        other is not entry and other.base is None and other.row_key == entry.row_key and looks_ours(other)
-        for other in entries
-    )
 
 
 def unsyncable(person: PersonFacts, entry: Entry, policy: Policy) -> Left | None:

@@ -33,7 +33,8 @@ class Sides:
     """What is matched, with these arrays computed and these texts.
 
     * ``base``: person, komm_id, espo_key, advo_key, group; espo_canonical
-    * ``rows``: person, komm_id, key, filled (has a value), free_channel (a channel of its own)
+    * ``rows``: person, komm_id, key, filled (has a value), free_channel (a channel of its own), spare and emptied
+      (``etl.rules.leftovers``)
     * ``items``: person, key, group, pair (False for a second item with one canonical value), refused (Advoware did not
       take it), refused_in (the row in which it was to replace a value); canonical
     """

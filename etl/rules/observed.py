@@ -62,7 +62,7 @@ def row_records(person: AdvoPerson, region: str, table: KommKzTable) -> list[dic
 
 def fingerprint_of(records: Iterable[Mapping[str, Any]]) -> str:
     """The fingerprint of a person's rows: the sync-relevant ones that hold a value (rules.md §0)."""
-    return fingerprint(row["row_id"] for row in records if row["channel"] and (row["value"] or "").strip())
+    return fingerprint(row["row_id"] for row in records if row["channel"] and row["canonical"] is not None)
 
 
 def steps_digest(steps: Iterable[Mapping[str, Any]]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy as np
 from etl.frames import LEFT_ALONE
 from etl.records import Channel, Side
 from etl.rules.columns import Columns
-from etl.rules.entry import Entry, Left, PersonFacts, RowSeen
+from etl.rules.entry import Entry, Left, PersonFacts
+from etl.rules.leftovers import leftover_entry, spare_entry
 from etl.rules.seen import agreed, item_seen, left_note, row_seen
 from etl.rules.variants import Variant
 
@@ -53,10 +53,12 @@ class PeopleOf:
         rows_of = by_person(
             self._sides.rows, {place: row for place, row in self._rows.items() if place not in claimed}
         )
-        spare, pair = self._sides.rows["spare"], self._sides.items["pair"]
+        spare, emptied = self._sides.rows["spare"], self._sides.rows["emptied"]
+        pair = self._sides.items["pair"]
         for number, person in zip(self._touched.tolist(), self._persons, strict=True):
             mine, rows, items = entries_of.get(number, []), rows_of.get(number, []), items_of.get(number, [])
             mine += [spare_entry(row, mine) for place, row in rows if spare[place]]
+            mine += [leftover_entry(row) for place, row in rows if emptied[place]]
             vanished = vanished_from(mine)
             facts = PersonFacts(
                 person["entity_id"],
@@ -115,20 +117,6 @@ def grouped(left_alone: pd.DataFrame) -> dict[str, list[Left]]:
     for one in Columns(left_alone).records(np.arange(len(left_alone)), [*LEFT_ALONE]):
         result.setdefault(one["entity_id"], []).append(left_note(one))
     return result
-
-
-def spare_entry(row: RowSeen, entries: Sequence[Entry]) -> Entry:
-    """A row of a half-done retype: our leftover. Own text that the pair's row has too goes, any other stays."""
-    pairs = (entry.row for entry in entries if entry.base is not None and entry.base.espo_key == row.key)
-    copied = any(pair is not None and pair.own_text == row.own_text for pair in pairs)
-    own_text = "" if copied else row.own_text
-    return Entry(
-        row.channel or Channel.PHONE,
-        Variant.LEFTOVER,
-        row.marker_komm_kz or 1,
-        marked=True,
-        row=replace(row, own_text=own_text),
-    )
 
 
 def vanished_from(entries: Sequence[Entry]) -> Side | None:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from etl.rules.trails import Group
 
 
+EMPTY_AFTERWARDS = frozenset({Variant.FORGET, Variant.LEFTOVER})
+"""What may have made no more of an empty row than a slot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reversal:
     """What puts a person back; ``left`` is all that is noted afterwards, ``kept`` names what was edited since."""
@@ -186,7 +190,7 @@ def notes_of(group: Group, standing: Standing, by_run: int) -> list[Left]:
     channel = next(iter([*(one.channel for one in group.rows), *(one.channel for one in group.items)]))
     notes = [Left(Side.ADVO, "held_back", detail, value, komm_id, channel=channel) for komm_id, value in rows.items()]
     notes += [Left(Side.ESPO, "held_back", detail, value, tie, channel=channel) for value in items]
-    if not notes and any(one["variant"] == Variant.FORGET for one in group.decisions):
+    if not notes and any(one["variant"] in EMPTY_AFTERWARDS for one in group.decisions):
         notes = [Left(Side.ADVO, "held_back", detail, "", trail.komm_id, channel=channel) for trail in group.rows]
     return notes
 

@@ -27,11 +27,11 @@ def item_seen(one: Mapping[str, Any]) -> ItemSeen:
 
 
 def row_seen(one: Mapping[str, Any]) -> RowSeen:
-    """A row, with its keys."""
+    """A row, with its keys; blanks that a person typed over a value are no value (rules.md §0)."""
     return RowSeen(
         int(one["komm_id"]),
         one["row_id"],
-        one["value"] or "",
+        one["value"] if one["canonical"] is not None else "",
         one["canonical"],
         int(one["key"]),
         one["remark"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from etl.records import Channel, Direction, Item, Side
+from etl.records import Channel, Item, Side
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import Decision, Entry, Left, Pair, Policy, Step
 from etl.rules.items import new_item, replaced
@@ -35,7 +35,7 @@ REASONS = {
     Variant.REPAIR: "the values agree, the marker did not",
     Variant.CLASH: "edited on both sides: EspoCRM wins",
     Variant.FORGET: "gone on both sides",
-    Variant.LEFTOVER: "a second row of ours with the same value",
+    Variant.LEFTOVER: "a row of ours that is nobody's pair",
     Variant.SAME: "nothing to do",
 }
 
@@ -191,13 +191,13 @@ def clash(entry: Entry, means: Means) -> Decision:
 
 def forget(entry: Entry, means: Means) -> Decision:
     """The baseline row ends; a row that still stands empty becomes a slot."""
-    steps = () if means.policy.direction is Direction.TO_ESPOCRM else slot_marked(entry)
-    return Decision(entry, entry.variant, Verdict.GO, "", steps, drops=known(entry))
+    return Decision(entry, entry.variant, Verdict.GO, "", slot_marked(entry), drops=known(entry))
 
 
 def leftover(entry: Entry, means: Means) -> Decision:
-    """Our own second row becomes a slot."""
-    return Decision(entry, entry.variant, Verdict.GO, "", (replace(emptied(entry), action="leftover"),))
+    """A row of ours that is nobody's pair becomes a slot; only one that holds a value loses something by it."""
+    steps = (replace(emptied(entry), action="leftover"),) if need(entry.row).value else slot_marked(entry)
+    return Decision(entry, entry.variant, Verdict.GO, "", steps)
 
 
 def revert_var3(entry: Entry, means: Means) -> Decision:

@@ -67,8 +67,8 @@ with counted as materialized (
             from advo_entries
             where advo_entries.betnr = persons.betnr
                 and advo_entries.channel is not null
-                and advo_entries.value <> ''
-        ) as filled_rows,
+                and (advo_entries.value <> '' or advo_entries.marker_kind = 'marker')
+        ) as telling_rows,
         exists (
             select 1
             from left_alone
@@ -83,7 +83,7 @@ where pairs = 0
     or noted
     or standing <> pairs
     or items <> pairs
-    or filled_rows <> pairs
+    or telling_rows <> pairs
 order by entity_id
 """
 

@@ -321,11 +321,39 @@ create index array_puts_by_person on array_puts (entity_id);
 create index array_puts_by_run on array_puts (run_id);
 """
 
+LEFT_OVER: Final = """
+update persons
+set
+    due_since = ifnull(due_since, advo_seen_at),
+    due_reason = iif(
+        due_since is null or due_reason = 'modified in EspoCRM',
+        'a row that was emptied still carries our marker',
+        due_reason
+    )
+where advo_seen_at is not null
+    and exists (
+        select 1
+        from advo_entries
+        where advo_entries.betnr = persons.betnr
+            and advo_entries.canonical is null
+            and advo_entries.channel is not null
+            and advo_entries.marker_kind = 'marker'
+            and not exists (
+                select 1
+                from baseline
+                where baseline.entity_id = persons.entity_id
+                    and baseline.betnr = persons.betnr
+                    and baseline.komm_id = advo_entries.komm_id
+            )
+    );
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
     PART_OF,  # 002: chunks of longer work belong together
     LOOKED_UP,  # 003: a run over a large firm that finds nothing reads indexes only
     AGREED_WITH,  # 004: whether a first sync came to its end, of each link
     ARRAY_PUTS,  # 005: what an array PUT carried, and what a read showed of it
+    LEFT_OVER,  # 006: whoever has an emptied row that no plan made a slot of is due
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

@@ -86,6 +86,8 @@ DIFFERENCES: dict[str, str] = {
     "a pair without marker on purpose": "update baseline set unmarked = 1 where komm_id = 1",
     "a retype half done": "update baseline set other_row = 2 where komm_id = 1",
     "a baseline of another kommKz": "update baseline set komm_kz = 6 where komm_id = 1",
+    "an emptied row that kept our marker": "insert into advo_entries (betnr, komm_id, row_id, marker_kind, channel) "
+    "select betnr, 98, 'R', 'marker', 'phone' from persons",
     "another agreed value": "update baseline set espo_canonical = 'x' where komm_id = 1",
 }
 

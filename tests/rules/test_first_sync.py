@@ -20,12 +20,11 @@ plan     var4 E add 88001 1 | - > x3           |
 now      x Office *        | 88001 0           | slot(1)
 plan     var1 A fill 88001 1 |  > x            | slot(1) > m(x:1)
 """,
-    "two rows of one value: our leftover is no leftover yet": """
+    "two rows of one value with our marker: one may be a copy, and stays": """
 now      x Office *        | 88001 0 x'        | m(x:1)
                            | 88002 0 x         | m(x:1)
 plan     -
 notes    duplicate advo x
-again    -
 """,
 }
 

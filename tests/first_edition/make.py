@@ -1,0 +1,162 @@
+"""Firms as commit 0ddc3ba, the last of the first edition, left them: its state store as SQL, both systems as JSON.
+
+Only that commit can make them, so this runs in a checkout of it and writes beside itself::
+
+    git worktree add --detach /tmp/first 0ddc3ba
+    cd /tmp/first && PYTHONPATH=. python …/tests/first_edition/make.py
+
+``tests.old_store`` opens what it wrote. A firm is a function here: people, edits, runs.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jobs.config import Config
+from jobs.pipeline import Options, run
+from jobs.sandbox.advoware import AdvoSim
+from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.server import config
+from jobs.sandbox.simulator import Answer, Call, SimClock, json_answer
+from jobs.sandbox.transport import InProcess
+from jobs.world import World
+
+START = datetime(2026, 8, 30, 8, 0, tzinfo=UTC)
+HERE = Path(__file__).parent
+ADVOWARE = "https://advoware.advo-net.net"
+SYNC_FIELDS = (
+    "syncStatus", "advowareLastSync", "kommunikationHash", "syncErrorMessage", "syncRetryCount", "syncNextRetry",
+    "syncAutoResetAt",
+)  # fmt: skip
+
+
+class Killed(BaseException):
+    """The process is dead."""
+
+
+@dataclass
+class Office:
+    """Both systems and a state store of the checked-out program."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.clock = SimClock(START)
+        self.espo, self.advo = EspoSim(self.clock), AdvoSim(self.clock)
+        written = config("http://crm.test", ADVOWARE)
+        self.config = Config.model_validate({**written, "state": {"path": str(self.folder / "state.db")}})
+        self.world = World(
+            utcnow=self.clock,
+            monotonic=lambda: self.clock().timestamp(),
+            sleep=self.clock.advance,
+            espo_transport=InProcess(self.espo),
+            advo_transport=InProcess(self.advo),
+            durable=False,
+            heartbeat=False,
+        )
+
+    def hire(self, phones: list[str], rows: list[tuple[str, str | None]], mails: list[str] | None = None) -> str:
+        """A person; EspoCRM's id."""
+        betnr = 104_711 + len(self.advo.beteiligte.persons)
+        name = f"Max Muster{betnr}"
+        entity_id = self.espo.add_person(name, betnr, phones=[(one, "Office") for one in phones], mails=mails or ())
+        self.advo.add_person(betnr, name)
+        for value, remark in rows:
+            self.advo.add_row(betnr, value, remark)
+        return entity_id
+
+    def sync(self) -> None:
+        """A run, a quarter of an hour later."""
+        self.clock.advance(900)
+        run(self.config, Options(), world=self.world)
+
+    def broken_off(self, before: Callable[[Call], Answer | None]) -> None:
+        """A run that meets a fault of Advoware, or dies of it."""
+        self.advo.before = before
+        with suppress(Killed):
+            self.sync()
+        self.advo.before = None
+
+
+def leftovers(office: Office) -> None:
+    """Issue 13, row 5: emptied rows that kept their marker, beside whom the next run must leave alone."""
+    espo, advo = office.espo, office.advo
+    numbers = [f"+49511222{n:04}" for n in range(20)]
+    rows = [f"0511 222{n:04}" for n in range(20)]
+    persons = [
+        office.hire(numbers[2 * n : 2 * n + 2], [(rows[2 * n], "nur vormittags"), (rows[2 * n + 1], None)], mails)
+        for n, mails in enumerate(([], ["anna@muster.de"], [], [], [], [], [], []))
+    ]
+    advo.add_row(104_712, "Anna@muster.de")
+    advo.add_row(104_716, "Mutter: 0511 123456")  # text: it stays in Advoware
+    office.sync()
+    office.sync()
+
+    first = {betnr: min(row["id"] for row in advo.rows(betnr)) for betnr in range(104_711, 104_719)}
+
+    def at_a_put(fault: Callable[[], Answer | None]) -> Callable[[Call], Answer | None]:
+        return lambda call: fault() if call.method == "PUT" and "/Kommunikationen/" in call.path else None
+
+    def dies() -> None:
+        raise Killed
+
+    advo.empty_row(104_711, first[104_711])
+    office.broken_off(at_a_put(dies))  # killed between EspoCRM's arrays and the row
+    office.sync()
+    mail = next(row["id"] for row in advo.rows(104_712) if "@" in row["tlf"])
+    advo.empty_row(104_712, mail, null=True)
+    office.broken_off(at_a_put(lambda: json_answer(500, {})))
+    advo.edit_row(104_713, first[104_713], value="   ")  # blanks typed over a number
+    office.sync()
+    office.sync()
+    advo.empty_row(104_714, first[104_714])  # emptied as it should be: a slot
+    office.sync()
+    espo.edit(persons[4], phones=[numbers[8], ("+491711234567", "Mobile")])  # a replaced number, a new row
+    advo.edit_row(104_717, first[104_717], remark="[ESPOCRM:kaputt] Gegner")  # a damaged marker
+    office.sync()
+    advo.empty_row(104_718, first[104_718])
+    office.broken_off(at_a_put(dies))  # killed, and no run since: its journal is still open
+
+
+FIRMS = {"leftovers": leftovers}
+MARKS = ("user_version", "application_id")  # what a dump leaves out
+
+
+def systems(office: Office) -> dict[str, Any]:
+    """What both systems hold, as ``tests.old_store`` fills it in again."""
+    records = []
+    for entity_id in office.espo.store.records:
+        shown = office.espo.record(entity_id)
+        names = ("id", "betnr", "name", "createdAt", "modifiedAt", "modifiedById", *SYNC_FIELDS)
+        records.append({**{name: shown[name] for name in names}, "items": office.espo.items(entity_id)})
+    persons = [
+        {"betnr": betnr, "fields": one.fields, "rows": office.advo.rows(betnr)}
+        for betnr, one in office.advo.beteiligte.persons.items()
+    ]
+    return {"at": office.clock().isoformat(), "records": records, "persons": persons}
+
+
+def main() -> None:
+    """Write every firm."""
+    for name, life in FIRMS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            office = Office(Path(folder))
+            life(office)
+            with closing(sqlite3.connect(office.config.state.path)) as store:
+                marks = {name: store.execute(f"pragma {name}").fetchone()[0] for name in MARKS}
+                dump = [*(f"pragma {name} = {value};" for name, value in marks.items()), *store.iterdump()]
+            (HERE / f"{name}.sql").write_text("\n".join(dump) + "\n", "utf-8")
+            told = json.dumps(systems(office), ensure_ascii=False, indent=1)
+            (HERE / f"{name}.json").write_text(told + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
