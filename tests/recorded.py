@@ -28,7 +28,7 @@ FIRST = (
     "deleted_record",
 )  # fmt: skip
 SECOND = (
-    "field_not_editable", "field_not_readable", "shared_lookup", "shared_flags", "protected_row",
+    "metadata_unset_key", "field_not_editable", "field_not_readable", "shared_lookup", "shared_flags", "protected_row",
     "stream_off",
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ import httpx
 from etl.clients.ask import Ask, Habits, Surroundings, World, header_safe, web_address
 from etl.clients.espocrm_payload import (
     ARRAYS,
+    METADATA,
     EspoServer,
     EspoUser,
     field_names,
@@ -138,9 +139,10 @@ class EspoCrm:
 
     def field_defs(self) -> dict[str, Any]:
         """The entity's fields by EspoCRM's name; the only place where a missing custom field shows."""
-        answer = self._look("Metadata", {"key": f"entityDefs.{self.entity}.fields"})
+        answer = self._look(METADATA, {"key": f"entityDefs.{self.entity}.fields"})
         if not isinstance(answer.payload, dict):
-            raise ConfigError(f"espocrm.entity: EspoCRM knows no entity {self.entity}")
+            rights = "or the API user's role has no rights on it"
+            raise ConfigError(f"espocrm.entity: EspoCRM knows no entity {self.entity}, {rights}")
         return answer.payload
 
     # Lists -------------------------------------------------------------------------------------------------------
@@ -249,7 +251,8 @@ class EspoCrm:
 
     def _look(self, path: str, params: Mapping[str, str] | None = None, *, proves_login: bool = False) -> Answer:
         nothing_there = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")
-        ask = Ask("GET", f"{self._root}/{path}", params, missing=nothing_there, proves_login=proves_login)
+        url, empty_ok = f"{self._root}/{path}", path == METADATA
+        ask = Ask("GET", url, params, missing=nothing_there, empty_ok=empty_ok, proves_login=proves_login)
         return self._about_nobody(ask, path)
 
     def _about_person(self, ask: Ask) -> Answer:

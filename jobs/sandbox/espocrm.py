@@ -175,7 +175,10 @@ class EspoSim(Simulator):
         request = Request(method, path.removeprefix(API).split("/"), query, headers, data, user)
         result = self._entity(request) if request.parts[0] == ENTITY else self._other(request)
         now = self.clock().astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
-        return json_answer(200, result, {"X-App-Timestamp": self.app_timestamp, "Last-Modified": now})
+        stamps = {"X-App-Timestamp": self.app_timestamp, "Last-Modified": now}
+        if result is None or isinstance(result, str):  # Metadata: nothing, or a bare word, is no JSON (² 15)
+            return Answer(200, {"Content-Type": "application/json", **stamps}, (result or "").encode())
+        return json_answer(200, result, stamps)
 
     def _entity(self, request: Request) -> Any:  # noqa: ANN401  JSON
         headers, data, user = request.headers, request.data, request.user

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from etl.clients.ask import Ask
 from etl.clients.espocrm_admin import EspoAdmin
 from etl.clients.listing import Order
-from etl.errors import CredentialsRefused, Gone, Malformed, Moved, Refused
+from etl.errors import ConfigError, CredentialsRefused, Gone, Malformed, Moved, Refused
 from etl.records import Channel, Item
 from jobs.sandbox.espocrm_login import ADMIN_NAME, ADMIN_PASSWORD
 from jobs.sandbox.transport import InProcess
@@ -70,8 +70,8 @@ class Espo:
         return EspoAdmin(url=SITE, user=ADMIN_NAME, password=password, transport=self.transport)
 
     def raw(self, method: str, path: str, params: dict[str, str] | None = None, body: object = None) -> Any:
-        """A request the client would not send, through its border."""
-        ask = Ask(method, f"{ROOT}/{path}", params, body=body, missing=Gone("EspoCRM", path))
+        """A request the client would not send, through its border; nothing is None."""
+        ask = Ask(method, f"{ROOT}/{path}", params, body=body, missing=Gone("EspoCRM", path), empty_ok=True)
         return self.client.border.send(ask).payload
 
 
@@ -330,6 +330,17 @@ def test_a_deleted_record_is_gone_and_in_no_list(espo: At) -> None:
         deleted.client.fetch(DORIS)
     search = {"where": [{"type": "equals", "attribute": "id", "value": DORIS}], "maxSize": 1}
     assert deleted.raw("GET", "CBeteiligte", {"searchParams": json.dumps(search)}) == {"total": 0, "list": []}
+
+
+def test_what_is_not_set_and_an_entity_that_is_not_there_are_answered_with_nothing(espo: At) -> None:
+    site = espo("metadata_unset_key")
+    assert not site.admin().has_concurrency_control()
+    with pytest.raises(ConfigError, match="knows no entity CNirgends"):
+        site.of("API-KEY", entity="CNirgends").field_defs()
+    types = "entityDefs.CBeteiligte.fields.phoneNumber.typeList"
+    assert [site.raw("GET", "Metadata", {"key": key}) for key in ("scopes.CNirgends", types)] == [
+        None, ["Mobile", "Office", "Home", "Fax", "Other"],
+    ]  # fmt: skip
 
 
 # Rights, and rows that others hold (second edition) ------------------------------------------------------------

@@ -21,12 +21,30 @@ def metadata(sim: EspoSim, key: str, **headers: str) -> Answer:
     return answer
 
 
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [
+        ("entityDefs.CBeteiligte.optimisticConcurrencyControl", b""),
+        ("entityDefs.CBeteiligte.fields.nope", b""),
+        ("entityDefs.CBeteiligte.fields.betnr.type.deeper", b""),
+        ("entityDefs.CNirgends.fields", b""),
+        ("scopes.CNirgends", b""),
+        ("scopes.CBeteiligte.stream", b"true"),
+        ("entityDefs.CBeteiligte.fields.betnr.type", b"int"),
+        ("entityDefs.CBeteiligte.fields.syncRetryCount.default", b"0"),
+        ("entityDefs.CBeteiligte.fields.phoneNumber.typeList", b'["Mobile","Office","Home","Fax","Other"]'),
+    ],
+)
+def test_metadata_is_empty_where_nothing_is_and_bare_where_it_is_a_word(espo: EspoSim, key: str, body: bytes) -> None:
+    assert metadata(espo, key).body == body
+
+
 @pytest.mark.parametrize("key", ["entityDefs.CBeteiligte.fields", "scopes.CBeteiligte"])
 def test_a_role_without_the_entity_sees_nothing_of_it(espo: EspoSim, key: str) -> None:
-    assert metadata(espo, key).body != b"null"
+    assert metadata(espo, key).body != b""
     del espo.store.role.table["CBeteiligte"]
-    assert metadata(espo, key).body == b"null"
-    assert metadata(espo, key, X_Api_Key="", **ADMIN).body != b"null"
+    assert metadata(espo, key).body == b""
+    assert metadata(espo, key, X_Api_Key="", **ADMIN).body != b""
     refused = ask(espo, "GET", f"{HOME}?maxSize=0")
     assert (refused.status, refused.headers["X-Status-Reason"]) == (403, "No read access.")
 
