@@ -17,6 +17,7 @@ from etl.records import RowDraft, Side
 from etl.rules.mending import MENDING, UNMARKED, unmarked
 from etl.rules.variants import Variant
 from etl.saves import is_unsettled
+from etl.shared_rows import with_what_is_stored
 from etl.store.journal import save_changes
 from etl.verify import verify_person
 from etl.writing import put_row
@@ -34,8 +35,10 @@ NEVER_REFUSED = MENDING | {"empty", "leftover"}
 
 def apply_person(run: Run, saved: Saved) -> None:
     """Write one person's plan and verify it; raises ``Moved`` when the person must be planned again."""
+    look = run.looks[saved.plan.entity_id]
+    if saved.plan.arrays:
+        saved = with_what_is_stored(run, saved)
     plan = saved.plan
-    look = run.looks[plan.entity_id]
     second_look(run, saved)
     if plan.arrays:
         write_arrays(run, saved, look)

@@ -15,6 +15,7 @@ from etl.rules.array_read import value_of
 from etl.rules.canonical import e164, has_extension
 from etl.rules.entry import Left
 from etl.rules.items import same_items, whole
+from etl.shared_rows import respelled
 from etl.snapshot import save_espo_meta
 from etl.store.array_puts import judge_puts, note_answered, save_array_put
 from etl.store.baseline import add_left_alone
@@ -166,10 +167,8 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
     Always ends in ``Moved``, unless the second try was taken: the person is planned again without the refused values.
     """
     plan = saved.plan
-    spelled = {
-        channel: [whole(in_e164(item, run.policy.region)) for item in plan.expected_items if item.channel is channel]
-        for channel in plan.arrays
-    }
+    items = respelled(run, look, [(item, in_e164(item, run.policy.region)) for item in plan.expected_items])
+    spelled = {channel: [whole(item) for item in items if item.channel is channel] for channel in plan.arrays}
     if spelled != plan.arrays:
         try:
             return put_arrays(run, saved, steps, look, spelled)

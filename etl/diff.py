@@ -45,15 +45,11 @@ TWIN = "another item of this person has the same value"
 
 
 def plan(
-    frames: Mapping[str, pd.DataFrame],
-    policy: Policy,
-    types: Mapping[str, str] | None = None,
-    in_part: Mapping[str, InPart] | None = None,
+    frames: Mapping[str, pd.DataFrame], policy: Policy, in_part: Mapping[str, InPart] | None = None
 ) -> Plan:
     """Return the plan of every person to whom anything happened, by entity id.
 
-    ``frames``: persons, items, rows, baseline, left_alone as ``etl.frames`` describes them. ``types``: EspoCRM's type
-    of a canonical number, where some stored item has one (rules.md §3, Type changes). ``in_part``: by entity
+    ``frames``: persons, items, rows, baseline, left_alone as ``etl.frames`` describes them. ``in_part``: by entity
     id, what array PUTs of ours did in part (rules.md §5).
     """
     if frames["persons"].empty:
@@ -76,7 +72,6 @@ def plan(
             ),
             own,
             policy,
-            dict(types or {}),
         )
         for facts, own in people.with_entries(entries)
     }
@@ -95,7 +90,7 @@ def touched_persons(entries: Entries, sides: Sides, persons: Columns) -> np.ndar
     return np.unique(np.concatenate([acting, twins, leftover, np.flatnonzero(persons["noted"])]))
 
 
-def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, types: dict[str, str]) -> PersonPlan:
+def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> PersonPlan:
     """Decide one person: leave, conflict and direction, one value one pair, slots, writes."""
     twins = tuple(
         Left(Side.ESPO, "duplicate", TWIN, twin.item.value, channel=twin.item.channel)
@@ -104,7 +99,7 @@ def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy, t
     if person.waits_for is not None:
         return PersonPlan(person.entity_id, person.betnr, (), (*person.left,), person.items, waits_for=person.waits_for)
     decided = one_pair_a_value(judged(person, entries, policy))
-    means = Means(Slots(person.slots), policy, types, person.in_part.taken)
+    means = Means(Slots(person.slots), policy, person.in_part.taken)
     decisions = none_dropped_by_others([decision(one, means) for one in in_order(decided)])
     return PersonPlan(
         person.entity_id,

@@ -135,8 +135,8 @@ class Refused(PersonError):
 class Forbidden(Refused):
     """403 though the login is accepted: a role, or a firewall that does not like this person's address or values."""
 
-    def __init__(self, system: str, reason: str) -> None:
-        super().__init__(system, FORBIDDEN, reason)
+    def __init__(self, system: str, reason: str, *, explained: bool = True) -> None:
+        super().__init__(system, FORBIDDEN, reason, explained=explained)
         self.args = (f"{system} refuses this person (403: {reason}) {RIGHTS}",)
 
 

@@ -29,7 +29,7 @@ from etl.store.baseline import add_left_alone
 from etl.store.due import mark_due
 from etl.store.journal import counted_in_run
 from etl.store.persons import load_persons, update_person
-from etl.store.snapshots import known_types, load_frames
+from etl.store.snapshots import load_frames
 from etl.store.states import Status
 from etl.verify import agree_quietly, left_records
 
@@ -114,12 +114,7 @@ def usual_plans(run_: Run, ready: Sequence[str]) -> Plan:
         return {}
     from etl import diff  # noqa: PLC0415 - pandas comes with it, which a run without anything to plan does not need
 
-    frames = load_frames(run_.store, stirred)
-    new_values = frames["rows"].loc[
-        frames["rows"]["channel"].eq("phone") & frames["rows"]["canonical"].notna(), "canonical"
-    ]
-    types = known_types(run_.store, sorted(set(new_values)))
-    return diff.plan(frames, run_.policy, types, parts(run_, stirred))
+    return diff.plan(load_frames(run_.store, stirred), run_.policy, parts(run_, stirred))
 
 
 def parts(run_: Run, entity_ids: Sequence[str]) -> dict[str, InPart]:

@@ -21,7 +21,7 @@ from etl.rules.entry import Policy
 from etl.rules.kommkz import KommKzTable
 from etl.rules.observed import item_record, row_record
 from etl.rules.plan import PersonPlan
-from tests.notation import LEGEND, NOTHING, Cells, blocks, remark, shown, spelled
+from tests.notation import NOTHING, Cells, blocks, remark, shown, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -168,17 +168,12 @@ def note(line: Cells) -> tuple[str, str, str | None]:
 
 
 def planned(
-    text: str,
-    direction: str = "both",
-    scope: str = "person",
-    *,
-    international: bool = True,
-    types: Mapping[str, str] | None = None,
+    text: str, direction: str = "both", scope: str = "person", *, international: bool = True
 ) -> PersonPlan:
     """Plan a table's person and compare the steps and everything else the table tells; return the plan."""
     this = told(text)
     policy = Policy(Direction(direction), Scope(scope), "DE", TABLE, international=international)
-    plans = plan(this.frames, policy, {str(LEGEND[name]): kind for name, kind in (types or {}).items()})
+    plans = plan(this.frames, policy)
     made = plans.get(ENTITY) or PersonPlan(ENTITY, BETNR, (), (), ())
     assert as_written(made) == this.steps
     assert in_frame(plans) == sorted(this.steps, key=str)

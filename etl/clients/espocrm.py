@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from urllib.parse import quote
@@ -10,6 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from etl.clients.ask import Ask, Habits, Surroundings, World, header_safe, web_address
+from etl.clients.espocrm_filters import any_of, as_params, asking, compare, page_of
 from etl.clients.espocrm_payload import (
     ARRAYS,
     METADATA,
@@ -17,6 +17,7 @@ from etl.clients.espocrm_payload import (
     EspoUser,
     field_names,
     has_arrays,
+    read_ids,
     read_page,
     read_record,
     read_server,
@@ -40,7 +41,7 @@ from etl.errors import (
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from pydantic import SecretStr
 
@@ -51,6 +52,9 @@ SYSTEM = "EspoCRM"
 BEGINNING = "1970-01-01 00:00:00"
 LARGEST_PAGE = 200  # 201 → 403 (espocrm-api.md, Reading)
 BETNR_A_FILTER = 100  # an ``in`` filter of 300 ids overflows an 8 kB URL (ibid.)
+
+MOST_HOLDERS = 20
+"""Records of one answer that hold a value: one of them is read, the others stand by."""
 
 HABITS = Habits(
     SYSTEM,
@@ -153,7 +157,7 @@ class EspoCrm:
         Complete only when the iterator ends without an exception. A record saved during the walk comes twice; the
         later one counts. Records that never got a ``modifiedAt`` come in ``everyone`` only.
         """
-        start = [_compare("greaterThanOrEquals", "modifiedAt", cursor or BEGINNING)]
+        start = [compare("greaterThanOrEquals", "modifiedAt", cursor or BEGINNING)]
         return self.walk([], start=start, order=Order.MODIFIED)
 
     def due(self, now: str, syncing_before: str) -> list[Listing]:
@@ -162,24 +166,14 @@ class EspoCrm:
         ``pending_sync`` and ``dirty``; ``failed`` whose retry, ``permanently_failed`` whose reset time is ``now`` or
         past; ``syncing`` and not modified after ``syncing_before``. Both times are UTC text.
         """
-        status = self.fields["sync_status"]
-        waiting = [
-            ("failed",             self.fields["next_retry"], now),
-            ("permanently_failed", self.fields["auto_reset"], now),
-            ("syncing",            "modifiedAt",              syncing_before),
-        ]
-        cases = [_compare("in", status, ["pending_sync", "dirty"])]
-        for name, moment, until in waiting:
-            both = [_compare("equals", status, name), _compare("lessThanOrEquals", moment, until)]
-            cases.append({"type": "and", "value": both})
-        return _all(self.walk([self._has_betnr(), {"type": "or", "value": cases}]))
+        return _all(self.walk([self._has_betnr(), asking(self.fields, now, syncing_before)]))
 
     def linked(self, after_id: str | None, limit: int) -> Page:
         """The next ``limit`` records with a ``betnr`` behind ``after_id``, by id: one chunk of a sweep.
 
         Fewer than ``limit`` means the end. ``answered_at`` is the ``Date`` of its first page.
         """
-        start = [_compare("greaterThan", "id", after_id)] if after_id else []
+        start = [compare("greaterThan", "id", after_id)] if after_id else []
         pages = list(self.walk([self._has_betnr()], start=start, limit=limit))
         return Page(tuple(listing for page in pages for listing in page.listings), pages[0].answered_at)
 
@@ -191,7 +185,7 @@ class EspoCrm:
         """The records linked to any of ``betnrs``, complete; several may share one."""
         chunks = (betnrs[at : at + BETNR_A_FILTER] for at in range(0, len(betnrs), BETNR_A_FILTER))
         name = self.fields["betnr"]
-        return [listing for chunk in chunks for listing in _all(self.walk([_compare("in", name, list(chunk))]))]
+        return [listing for chunk in chunks for listing in _all(self.walk([compare("in", name, list(chunk))]))]
 
     def walk(
         self,
@@ -203,6 +197,15 @@ class EspoCrm:
     ) -> Iterator[Page]:
         """The records under EspoCRM's own filters ``where``; see ``etl.clients.listing.walk``."""
         return walk(self._page, where, start=start, order=order, page_size=self._page_size, limit=limit)
+
+    def holders(self, values: Iterable[tuple[Channel, str]]) -> list[str]:
+        """The ids of records in which any of these numbers and mails stands, up to ``MOST_HOLDERS`` a request.
+
+        A number is found only as it is stored, a mail in any letter case, be it primary or not (espocrm-api.md ², 2).
+        ``Refused`` when the key may not ask. One request, but for more values than an address of the web can hold.
+        """
+        found = [one for asked in any_of(values) for one in self._holders(asked)]
+        return list(dict.fromkeys(found))
 
     # Records -----------------------------------------------------------------------------------------------------
 
@@ -246,6 +249,10 @@ class EspoCrm:
     def _url(self, *path: str) -> str:
         return "/".join([self._root, *(quote(part, safe="") for part in path)])
 
+    @property
+    def _unknown_entity(self) -> ConfigError:
+        return ConfigError(f"espocrm.entity: EspoCRM knows no entity {self.entity}")
+
     def _has_betnr(self) -> Filter:
         return {"type": "isNotNull", "attribute": self.fields["betnr"]}
 
@@ -282,25 +289,14 @@ class EspoCrm:
 
     def _page(self, question: Question) -> Page:
         headers = {} if question.counted else {"X-No-Total": "true"}
-        params = {"searchParams": json.dumps(self._search(question), ensure_ascii=False, separators=(",", ":"))}
-        unknown = ConfigError(f"espocrm.entity: EspoCRM knows no entity {self.entity}")
-        ask = Ask("GET", self._url(self.entity), params, headers=headers, missing=unknown)
+        params = as_params(page_of(question, selected(self.fields)))
+        ask = Ask("GET", self._url(self.entity), params, headers=headers, missing=self._unknown_entity)
         return read_page(self._about_nobody(ask, f"to list {self.entity}"), self.fields)
 
-    def _search(self, question: Question) -> dict[str, object]:
-        if question.size == 0:
-            return {"where": question.where, "maxSize": 0}
-        return {
-            "where": question.where,
-            "select": selected(self.fields),
-            "orderBy": question.order,
-            "order": "asc",
-            "maxSize": question.size,
-        }
-
-
-def _compare(kind: str, attribute: str, value: object) -> Filter:
-    return {"type": kind, "attribute": attribute, "value": value}
+    def _holders(self, anyone: Filter) -> list[str]:
+        search = {"where": [anyone], "select": ["id"], "orderBy": "id", "order": "asc", "maxSize": MOST_HOLDERS}
+        ask = Ask("GET", self._url(self.entity), as_params(search), missing=Gone(SYSTEM, self.entity))
+        return read_ids(self._about_person(ask), MOST_HOLDERS)
 
 
 def _all(pages: Iterator[Page]) -> list[Listing]:

@@ -132,6 +132,20 @@ def read_page(answer: Answer, fields: Mapping[str, str]) -> Page:
         raise incomplete(str(error)) from error
 
 
+def read_ids(answer: Answer, size: int) -> list[str]:
+    """The ids of a list of at most ``size`` records; ``Outage`` for what is no list, or not all it counts."""
+    payload = answer.payload if isinstance(answer.payload, dict) else {}
+    records, total = payload.get("list"), payload.get("total")
+    if not isinstance(records, list) or isinstance(total, bool) or not isinstance(total, int) or total < 0:
+        raise incomplete("the answer has no list or no total")
+    if len(records) < min(total, size):
+        raise incomplete(f"{len(records)} of {total} records came")
+    try:
+        return [_identity(_object(record, "a record of a list"), "a record of a list") for record in records]
+    except Malformed as error:
+        raise incomplete(str(error)) from error
+
+
 def read_listing(payload: object, fields: Mapping[str, str]) -> Listing:
     """One record of a list. A missing key is refused: read as null it would end a person's link."""
     record = _object(payload, "a record of a list")

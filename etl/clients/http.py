@@ -207,9 +207,9 @@ class Border:
         if status == CONFLICT and answer.status_reason == "modified":
             return Moved(f"{system}'s record changed meanwhile (409 modified); nothing was written, plan it again.")
         reason, name, rule = refusal_of(answer)
-        if status == FORBIDDEN and isinstance(ask.missing, PersonError):
-            return Forbidden(system, self.masked(reason))
         explained = bool(answer.status_reason)
+        if status == FORBIDDEN and isinstance(ask.missing, PersonError):
+            return Forbidden(system, self.masked(reason), explained=explained)
         return Refused(system, status, self.masked(reason), field=name, type=rule, explained=explained)
 
     def _is_login_refused(self, ask: Ask, answer: Answer) -> bool:

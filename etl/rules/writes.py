@@ -42,14 +42,10 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the writers draw on: the person's slots, the policy, and what stored EspoCRM items call a number.
-
-    ``taken``: by komm_id, the item that a half-stored PUT of ours took from EspoCRM.
-    """
+    """What the writers draw on: the person's slots, the policy, and by komm_id the items a half-stored PUT took."""
 
     slots: Slots
     policy: Policy
-    types: Mapping[str, str]
     taken: Mapping[int, Item] = field(default_factory=dict)
 
 
@@ -129,9 +125,7 @@ def var3(entry: Entry, means: Means) -> Decision:
 def var4(entry: Entry, means: Means) -> Decision:
     """Add an item, then the marker; one that EspoCRM lost inside a PUT of ours comes back with all it had."""
     row = need(entry.row)
-    kind = None
-    if entry.channel is Channel.PHONE:
-        kind = means.types.get(row.canonical or "") or means.policy.table.espo_type(entry.komm_kz)
+    kind = means.policy.table.espo_type(entry.komm_kz) if entry.channel is Channel.PHONE else None
     item = new_item(entry.channel, row.value, kind, means.policy.region)
     taken = means.taken.get(row.komm_id)
     if taken is not None and taken.channel is entry.channel:

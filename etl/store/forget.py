@@ -26,6 +26,7 @@ OF_PERSON: Final = (
     ("left_alone", "entity_id"),
     ("baseline", "entity_id"),
     ("espo_entries", "entity_id"),
+    ("former_entries", "entity_id"),
     ("persons", "entity_id"),
 )
 
@@ -68,7 +69,8 @@ def erase(store: Store, entity_id: str) -> bool:
     store.tuples("pragma secure_delete = on")
     with store.transaction():
         betnrs = betnrs_of(store, entity_id)
-        erased = [erased_rows(store, table, column, entity_id) for table, column in OF_PERSON]
+        tables = store.db.table_names()  # a copy may be older than one of them
+        erased = [erased_rows(store, table, column, entity_id) for table, column in OF_PERSON if table in tables]
         store.execute(
             "delete from advo_entries where betnr in (select value from json_each(:betnrs))", {"betnrs": betnrs}
         )

@@ -348,6 +348,43 @@ where advo_seen_at is not null
     );
 """
 
+FORMER: Final = """
+create table former_entries (
+    entity_id text not null,
+    channel text not null check (channel in ('phone', 'mail')),
+    canonical text not null,
+    value text not null,
+    opt_out integer not null default 0 check (opt_out in (0, 1)),
+    invalid integer not null default 0 check (invalid in (0, 1)),
+    seen_at text,
+    primary key (entity_id, channel, canonical)
+) strict;
+create index former_entries_by_canonical on former_entries (canonical);
+insert or ignore into former_entries
+select
+    entity_id,
+    channel,
+    iif(channel = 'mail', lower(old_value), old_value),
+    old_value,
+    ifnull(json_extract(before, '$.opt_out'), 0),
+    ifnull(json_extract(before, '$.invalid'), 0),
+    finished_at
+from changes
+where side = 'espo'
+    and state = 'done'
+    and channel is not null
+    and old_value is not null
+    and (json_extract(before, '$.opt_out') or json_extract(before, '$.invalid'))
+    and not exists (
+        select 1
+        from espo_entries
+        where espo_entries.entity_id = changes.entity_id
+            and espo_entries.channel = changes.channel
+            and espo_entries.value = changes.old_value
+    )
+order by id desc;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
     PART_OF,  # 002: chunks of longer work belong together
@@ -355,5 +392,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     AGREED_WITH,  # 004: whether a first sync came to its end, of each link
     ARRAY_PUTS,  # 005: what an array PUT carried, and what a read showed of it
     LEFT_OVER,  # 006: whoever has an emptied row that no plan made a slot of is due
+    FORMER,  # 007: an opt-out outlives the last record that held the value
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

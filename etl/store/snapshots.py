@@ -6,10 +6,11 @@ from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from etl import frames
+from etl.store.last_seen import forget_marks_of_held, remember_marks
 from etl.store.writing import insert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -78,6 +79,7 @@ def save_items(store: Store, entity_id: str, items: Sequence[Mapping[str, Any]])
     """
     positions = {"phone": count(), "mail": count()}
     with store.transaction():
+        remember_marks(store, entity_id)
         store.execute("delete from espo_entries where entity_id = :entity_id", {"entity_id": entity_id})
         store.execute_many(
             insert("espo_entries", ("entity_id", "channel", "position", *ITEM_COLUMNS)),
@@ -91,6 +93,7 @@ def save_items(store: Store, entity_id: str, items: Sequence[Mapping[str, Any]])
                 for item in items
             ),
         )
+        forget_marks_of_held(store, entity_id)
 
 
 def save_rows(store: Store, betnr: int, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -132,28 +135,6 @@ def frame(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, str]) -> pd.Data
     facts = [one.cast(pa.bool_()) if one.type == pa.int8() else one for one in arrays]
     loaded: pd.DataFrame = pa.Table.from_arrays(facts, list(schema)).to_pandas(types_mapper=shown.get)
     return loaded
-
-
-def known_types(store: Store, canonicals: Iterable[str]) -> dict[str, str]:
-    """Return the type that a stored EspoCRM phone carries, for each of these canonical numbers that has one.
-
-    In EspoCRM a number has one type for everybody (espocrm-api.md, fact 5); where our looks differ, the latest counts.
-    """
-    found = store.rows(
-        """
-        select
-            espo_entries.canonical,
-            espo_entries.type
-        from json_each(:canonicals) as wanted
-        join espo_entries on espo_entries.canonical = wanted.value
-        join persons using (entity_id)
-        where espo_entries.channel = 'phone'
-            and espo_entries.type is not null
-        order by persons.espo_seen_at, persons.entity_id
-        """,
-        {"canonicals": list(canonicals)},
-    )
-    return {row["canonical"]: row["type"] for row in found}
 
 
 def snapshot_items(store: Store, entity_id: str) -> list[dict[str, Any]]:

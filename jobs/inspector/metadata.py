@@ -17,6 +17,7 @@ OWNER: Final = "owner"
 FACETS: Final[Mapping[str, list[str]]] = {
     "persons":            ["status", "due_reason"],
     "espo_entries":       ["channel", "type"],
+    "former_entries":     ["channel", "opt_out"],
     "advo_entries":       ["channel", "marker_kind"],
     "baseline":           ["channel", "komm_kz"],
     "left_alone":         ["reason", "side", "detail"],

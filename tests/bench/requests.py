@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 import httpx
 
@@ -33,22 +34,33 @@ Count = Counter[tuple[Side, str]]
 
 
 class Person(NamedTuple):
-    """One of the firm's, and the ids of its three rows."""
+    """One of the firm's, the ids of its three rows, a number nobody has, and who has it where somebody does."""
 
     entity_id: str
     betnr: int
     rows: Sequence[int]
+    holder: str | None = None
+
+    @property
+    def number(self) -> str:
+        """Of this person alone."""
+        return f"+49511{3_000_000 + self.betnr}"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What happened to a person; what that takes: new rows, overwritten rows, an array PUT; from where it vanished."""
+    """What happened to a person; what that takes: new rows, overwritten rows, an array PUT; from where it vanished.
+
+    ``brings``: the array PUT brings a value; ``held``: another record has it.
+    """
 
     name: str
     happen: Callable[[Practice, Person], None]
     created: int = 0
     overwritten: int = 0
     arrays: bool = False
+    brings: bool = False
+    held: bool = False
     vanished: Side | None = None
     note: bool = False
     in_advoware: bool = False
@@ -58,14 +70,16 @@ class Kind:
         """The least requests rules.md §5 allows, when everything first read is older than two seconds.
 
         One GET a side and one verifying; one more of each side that is overwritten or from which something vanished,
-        where one read serves both unless an array PUT lies between; one of EspoCRM after an array PUT; the writes; the
-        status.
+        where one read serves both unless an array PUT lies between; one of EspoCRM after an array PUT, and before one
+        that brings a value a look-up and one read of who has it; the writes; the status.
         """
         gone_from_advo = self.vanished is Side.ADVO
         again_advo = gone_from_advo + bool(self.overwritten) if self.arrays else gone_from_advo or self.overwritten > 0
         return +Counter(
             {
-                (Side.ESPO, "GET"): 1 + (self.arrays or self.vanished is Side.ESPO) + self.arrays,
+                (Side.ESPO, "GET"): 1
+                + (self.arrays or self.vanished is Side.ESPO)
+                + (self.arrays + self.brings + self.held),
                 (Side.ESPO, "PUT"): self.arrays + 1,
                 (Side.ESPO, "POST"): int(self.note),
                 (Side.ADVO, "GET"): 2 + again_advo,
@@ -90,13 +104,17 @@ def both_edited(office: Practice, person: Person) -> None:
     office.advo.edit_row(person.betnr, person.rows[0], value="0511/2000008")
 
 
+def typed(office: Practice, person: Person) -> None:
+    office.advo.add_row(person.betnr, person.number)
+
+
+def retyped_in_advoware(office: Practice, person: Person) -> None:
+    office.advo.edit_row(person.betnr, person.rows[0], value=person.number)
+
+
 def linked(office: Practice, person: Person) -> None:
     """The person was not linked until now."""
     office.espo.edit(person.entity_id, betnr=person.betnr)
-
-
-def void(_: object) -> None:
-    """What comes back does not matter."""
 
 
 KINDS = (
@@ -112,16 +130,14 @@ KINDS = (
         lambda office, one: office.advo.empty_row(one.betnr, one.rows[0]),
         overwritten=1, arrays=True, vanished=Side.ADVO, in_advoware=True,
     ),
-    Kind(
-        "var4",
-        lambda office, one: void(office.advo.add_row(one.betnr, "0511/2000004")),
-        overwritten=1, arrays=True, in_advoware=True,
-    ),
+    Kind("var4", typed, overwritten=1, arrays=True, brings=True, in_advoware=True),
+    Kind("var4, held by another", typed, overwritten=1, arrays=True, brings=True, held=True, in_advoware=True),
     Kind("var5", phones("+495112000005", PHONES[1]), overwritten=1),
+    Kind("var6", retyped_in_advoware, overwritten=1, arrays=True, brings=True, in_advoware=True),
     Kind(
-        "var6",
-        lambda office, one: office.advo.edit_row(one.betnr, one.rows[0], value="0511/2000006"),
-        overwritten=1, arrays=True, in_advoware=True,
+        "var6, held by another",
+        retyped_in_advoware,
+        overwritten=1, arrays=True, brings=True, held=True, in_advoware=True,
     ),
     Kind("retype", retyped, created=1, overwritten=1),
     Kind("link", linked, overwritten=3),
@@ -157,11 +173,12 @@ class Counted:
     calls: Mapping[Side, Sequence[Call]]
 
     def about(self, person: Person) -> Count:
-        """The requests about one person; a note's is its parent."""
+        """The requests about one person; a note's is its parent, a look-up asks for its number, or reads who has it."""
         count: Count = Counter()
         for call in self.calls[Side.ESPO]:
             note = call.path.endswith("/Note") and call.json["parentId"] == person.entity_id
-            if note or f"/CBeteiligte/{person.entity_id}" in call.path:
+            named = any(f"/CBeteiligte/{one}" in call.path for one in (person.entity_id, person.holder) if one)
+            if note or named or quote(person.number) in call.target:
                 count[Side.ESPO, call.method] += 1
         for call in self.calls[Side.ADVO]:
             if f"/Beteiligte/{person.betnr}" in call.path:
@@ -195,6 +212,8 @@ def counted(folder: Path, kind: Kind) -> Counted:
     }
     office.config = office.config.model_copy(update=sections)
     struck = [moved_in(office, 100_001 + number, linked=kind.name != "link") for number in range(OF_A_KIND)]
+    if kind.held:
+        struck = [one._replace(holder=office.espo.add_person("Erika Muster", phones=[one.number])) for one in struck]
     others = [moved_in(office, 200_001 + number) for number in range(OF_A_KIND)]
     office.run()
     for person in struck:

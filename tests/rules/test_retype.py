@@ -93,17 +93,3 @@ notes    duplicate advo x
 @pytest.mark.parametrize("table", RETYPE.values(), ids=RETYPE)
 def test_type(table: str) -> None:
     planned(table)
-
-
-def test_new_number_takes_the_type_some_espocrm_item_gives_it() -> None:
-    made = planned(
-        """
-now      x Office *        | 88001 0 x'        | m(x:1)
-                           | 88002 0 z'        |
-agreed   88001 1 x Office x'
-plan     var4 E add 88002 1 | - > z            |
-         var4 A mark 88002 1 | z' > z'         |  > m(z:1)
-""",
-        types={"z": "Fax"},
-    )
-    assert [(item.value, item.type) for item in made.expected_items[1:]] == [("+498955667788", "Fax")]

@@ -34,14 +34,11 @@ def remembered_plans() -> Iterator[None]:
         return frames[key]
 
     def plan(
-        of: Mapping[str, pd.DataFrame],
-        policy: Policy,
-        types: Mapping[str, str] | None = None,
-        in_part: Mapping[str, InPart] | None = None,
+        of: Mapping[str, pd.DataFrame], policy: Policy, in_part: Mapping[str, InPart] | None = None
     ) -> Plan:
-        key = (*(id(one) for one in of.values()), repr(policy), *sorted((types or {}).items()), repr(in_part))
+        key = (*(id(one) for one in of.values()), repr(policy), repr(in_part))
         if key not in plans:
-            plans[key] = real_plan(of, policy, types, in_part)
+            plans[key] = real_plan(of, policy, in_part)
         return plans[key]
 
     snapshots.frame = frame

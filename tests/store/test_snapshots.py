@@ -10,8 +10,8 @@ import pytest
 
 from etl import frames
 from etl.store.baseline import save_baseline, save_left_alone
-from etl.store.persons import save_listings, update_person
-from etl.store.snapshots import known_types, load_frames, save_items, save_rows
+from etl.store.persons import save_listings
+from etl.store.snapshots import load_frames, save_items, save_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,11 +219,3 @@ def test_an_empty_frame_conforms(schema: frames.Schema) -> None:
     conformed = frames.conform(pd.DataFrame(columns=list(schema)), schema)
     assert list(conformed) == list(schema)
     assert object not in conformed.dtypes.to_list()
-
-
-def test_a_number_has_the_type_it_was_last_seen_with(firm: Store) -> None:
-    save_items(firm, "u", [item("+49 3", type="Fax"), item("+49 5", type=None), item("x@y.de", "mail", type="Odd")])
-    update_person(firm, "b", espo_seen_at="2026-08-30 09:00:00")
-    update_person(firm, "u", espo_seen_at="2026-08-29 09:00:00")
-    assert known_types(firm, ["+491", "+493", "+495", "x@y.de", "+499"]) == {"+491": "Office", "+493": "Office"}
-    assert known_types(firm, []) == {}
