@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from etl.clients.answers import from_utc_text, utc_text
+from etl.environment import flaws, variables
 from etl.errors import AdvosyncError, Outage
 from etl.store.database import Store
 from etl.store.standing import INSTANCE_ID, persons_saved_by_others, persons_with_a_second_writer
@@ -20,7 +21,7 @@ from jobs.exit_codes import ExitCode, outcome_of
 from jobs.findings import Finding, State, bad, note, ok
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from rich.console import Console
@@ -41,10 +42,21 @@ TRIED_FROM: Final = 8
 def examine(config: Config, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[Finding]:
     """Every precondition in the order a run needs them. What cannot be asked because of an earlier one is left out."""
     findings = [ok("configuration", "complete; nothing unknown in it"), *addresses(config)]
-    findings += list(of_espocrm(config, now))
-    findings += list(of_advoware(config))
+    around = list(surroundings(os.environ))
+    findings += around
+    if all(finding.state is State.OK for finding in around):
+        findings += list(of_espocrm(config, now))
+        findings += list(of_advoware(config))
     findings.append(state_store(config.state.path, now()))
     return findings
+
+
+def surroundings(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Proxy and certificates of the environment; named, never shown: a proxy's address may hold a password."""
+    about, flawed = "proxy and certificates", flaws(environ)
+    yield from (bad(about, f"the environment variable {name} {flaw}") for name, flaw in flawed.items())
+    if not flawed:
+        yield ok(about, f"by {', '.join(variables(environ))}" if variables(environ) else "none of our own are named")
 
 
 def of_espocrm(config: Config, now: Callable[[], datetime]) -> Iterator[Finding]:

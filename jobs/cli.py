@@ -175,10 +175,12 @@ def sync(
 def run(context: typer.Context) -> int:
     """Sync, sweep and keep house at the times of the schedule, until SIGTERM or Ctrl-C."""
     config = configured(context)
+    from etl.environment import demand_usable
     from jobs.scheduler import serve
     from jobs.stopping import stoppable
     from jobs.world import REAL
 
+    demand_usable()
     with stoppable() as stopping:
         serve(config, REAL, stopping)
     return ExitCode.DONE

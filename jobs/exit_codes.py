@@ -26,6 +26,8 @@ class ExitCode(IntEnum):
     """Stopped by a signal; the rest waits."""
     USAGE = 64
     """Wrong usage or configuration."""
+    REFUSED = USAGE
+    """The same, found once a run had begun."""
     CRASHED = 70
     """A mistake in advosync itself; please report it."""
 
@@ -40,6 +42,7 @@ class Outcome(StrEnum):
     LOCKED = "locked"
     STOPPED = "stopped"
     USAGE = "usage"
+    REFUSED = "refused"
     CRASHED = "crashed"
 
     @property
@@ -52,7 +55,7 @@ def outcome_of(error: BaseException) -> Outcome:
     """How a run ended that ended with this error; follows from the error's class alone."""
     match error:
         case errors.ConfigError() | errors.StoreError():
-            return Outcome.USAGE
+            return Outcome.REFUSED
         case errors.LockHeld():
             return Outcome.LOCKED
         case errors.Stopped() | KeyboardInterrupt():

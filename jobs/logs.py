@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import quote
 
+from etl.environment import proxy_secrets
 from etl.imports import invisible
 from jobs.config import LogFormat
 
@@ -49,11 +50,14 @@ def configure(
     level: int = logging.INFO,
     stream: TextIO | None = None,
 ) -> None:
-    """Sends all logs to ``stream`` (standard error unless given), in the format asked for, with ``secrets`` masked."""
+    """Sends all logs to ``stream`` (standard error unless given), in the format asked for.
+
+    ``secrets`` are masked, and what the environment tells of a proxy's login.
+    """
     stream = stream or sys.stderr
     pretty = stream.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.PRETTY
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(Masked(secrets, renderers(pretty=pretty, stream=stream)))
+    handler.setFormatter(Masked([*secrets, *proxy_secrets()], renderers(pretty=pretty, stream=stream)))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from etl.errors import AdvosyncError, ConfigError, StoreError
+from etl.errors import ConfigError, StoreError
 from etl.store.database import Store
 from etl.store.prune import complaints, prune, tidy
 from etl.store.runs import abandon_runs, finish_run
@@ -20,7 +20,7 @@ from etl.store.standing import LAST_MAINTENANCE_AT
 from jobs.exit_codes import Outcome
 from jobs.moments import text_of
 from jobs.options import Order
-from jobs.outcome import given_up, started
+from jobs.outcome import end_recorded, started
 from jobs.pipeline import lease_of
 from jobs.recorded import Asked, recorded
 from jobs.world import REAL
@@ -71,11 +71,8 @@ def kept(config: Config, options: Options, world: World, work: Callable[[Order],
         with lease_of(order):
             abandon_runs(store, world.now())
             run_id = started(order)
-            try:
+            with end_recorded(order, run_id):
                 done = work(order)
-            except AdvosyncError as error:
-                given_up(order, run_id, error)
-                raise
             told = {"run_id": run_id, "outcome": Outcome.DONE, "trigger": options.trigger, **done}
             finish_run(store, run_id, now=world.now(), outcome=Outcome.DONE, report=told)
     structlog.get_logger().info(

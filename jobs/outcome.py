@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from etl.errors import AdvosyncError
 from etl.run import Run, Tally
 from etl.store.holds import open_holds
 from etl.store.persons import load_persons
 from etl.store.runs import finish_run, load_run, start_run
-from etl.store.states import Outcome as Ending
 from jobs.exit_codes import Outcome, outcome_of
 from jobs.report import Calls, Change, Drift, Failure, Persons, RunReport, Writes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from etl.errors import AdvosyncError, LockHeld, RunEnds
+    from etl.errors import LockHeld, RunEnds
     from etl.rules.plan import Plan
     from jobs.options import Order
 
@@ -87,9 +88,21 @@ def finished(order: Order, report: RunReport) -> RunReport:
     return report
 
 
-def given_up(order: Order, run_id: int, why: AdvosyncError) -> None:
-    """Close the row in ``runs`` of a run that was asked for something it cannot do."""
-    finish_run(order.store, run_id, now=order.world.now(), outcome=Ending.ABANDONED, error=str(why))
+@contextmanager
+def end_recorded(order: Order, run_id: int) -> Iterator[None]:
+    """Close the row in ``runs`` of what cannot be done (``refused``), or breaks on a mistake of ours (``crashed``).
+
+    Of a crash the kind alone: its message may hold anything. A store that cannot take the row any more is left as it
+    is; the next run finds it abandoned.
+    """
+    try:
+        yield
+    except Exception as error:
+        ours = isinstance(error, AdvosyncError)
+        told = str(error) if ours else f"a mistake in advosync itself ({type(error).__name__}); the log has the trace"
+        with suppress(AdvosyncError):
+            finish_run(order.store, run_id, now=order.world.now(), outcome=outcome_of(error), error=told)
+        raise
 
 
 def report_of(order: Order, done: Done) -> RunReport:

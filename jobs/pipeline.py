@@ -37,7 +37,7 @@ from jobs.giving_way import give_way, taken
 from jobs.lock import Heartbeat
 from jobs.options import Options as Options  # noqa: PLC0414 - what a run is asked is part of how it is called
 from jobs.options import Order
-from jobs.outcome import Done, finished, given_up, report_of, started
+from jobs.outcome import Done, end_recorded, finished, report_of, started
 from jobs.persons import looked_at, set_apart, sync_persons, tell_of_unread
 from jobs.putting_back import Restore, Undo, put_back
 from jobs.report import ENDS_A_SWEEP, RunReport
@@ -142,7 +142,11 @@ def planned(order: Order) -> RunReport:
         order.store.backup(copy)
         with Store.open(copy, now=order.world.now(), durable=False) as scratch:
             on_copy = replace(order, store=scratch)
-            done = stages(on_copy)
+            try:
+                done = stages(on_copy)
+            except Exception:
+                with end_recorded(order, started(order)):
+                    raise
             report = report_of(on_copy, done)
     with order.store.transaction():
         report.run_id = started(order)
@@ -170,6 +174,7 @@ def stages(order: Order) -> Done:
     world = order.world
     with (
         structlog.contextvars.bound_contextvars(run_id=done.run_id),
+        end_recorded(order, done.run_id),
         espocrm(order.config, transport=world.espo_transport, **world.surroundings()) as espo,
         advoware(order.config, transport=world.advo_transport, **world.surroundings()) as advo,
     ):
@@ -180,9 +185,6 @@ def stages(order: Order) -> Done:
         except (RunEnds, LockHeld) as ended:
             done.error = ended
             structlog.get_logger().error("run_ended", reason=str(ended))
-        except ConfigError as wrong:  # a person or run that is not there, an address at which nobody is
-            given_up(order, done.run_id, wrong)
-            raise
     return done
 
 

@@ -53,13 +53,14 @@ ENDINGS = {
     Outcome.LOCKED:         ("yellow", "Another run is under way."),
     Outcome.STOPPED:        ("yellow", "Stopped. What is left waits for the next run."),
     Outcome.USAGE:          ("red",    "Nothing was started."),
+    Outcome.REFUSED:        ("red",    "Refused: something has to be set right first; see `advosync check`."),
     Outcome.CRASHED:        ("red",    "advosync itself failed."),
 }  # fmt: skip
 
 
 SEVERITY = (
     Outcome.DONE, Outcome.FAILED_PERSONS, Outcome.HELD, Outcome.LOCKED, Outcome.STOPPED, Outcome.OUTAGE,
-    Outcome.USAGE, Outcome.CRASHED,
+    Outcome.USAGE, Outcome.REFUSED, Outcome.CRASHED,
 )  # fmt: skip
 """Of two chunks of longer work the worse one says how it ended."""
 

@@ -14,12 +14,13 @@ ROOT = Path(__file__).parent.parent
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "config.yaml", "etl", "jobs", "tests", "state"}
 
 STAGE = "stage"  # any other file directly in etl/
-GROUND = {"etl.errors", "etl.imports", "etl.records", "etl.frames", "etl.rules"}
+GROUND = {"etl.environment", "etl.errors", "etl.imports", "etl.records", "etl.frames", "etl.rules"}
 
 #   layer            what of etl it may import besides itself
 MAY_IMPORT = {
     "etl.errors":    set(),
     "etl.imports":   set(),
+    "etl.environment": {"etl.errors"},
     "etl.records":   set(),
     "etl.frames":    {"etl.records"},
     "etl.rules":     {"etl.records", "etl.frames", "etl.errors"},

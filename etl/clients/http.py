@@ -22,6 +22,7 @@ A ``Stopped``, ``Outage`` or ``Refused`` out of a write means that nothing was w
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -30,9 +31,11 @@ import httpx
 
 from etl.clients.answers import Answer, excerpt, read_answer, refusal_of, retry_after
 from etl.clients.ask import LOGIN, Ask, Fault, Habits, Surroundings
+from etl.environment import demand_usable, proxy_secrets, variables
 from etl.errors import (
     FORBIDDEN,
     AdvosyncError,
+    ConfigError,
     CredentialsRefused,
     Forbidden,
     Moved,
@@ -96,14 +99,7 @@ class Border:
         self._pace = pace
         self._secrets = secrets
         self._counting = threading.Lock()
-        self._http = httpx.Client(  # proxies and own CA by the usual environment variables; TLS is always verified
-            auth=auth,
-            timeout=timeout_seconds,
-            transport=world.transport,
-            mounts=NO_PROXY_WITHIN,
-            headers={"User-Agent": "advosync", "Accept": "application/json"},
-            event_hooks={"request": [self._about_to_send]},
-        )
+        self._http = self._opened(auth, timeout_seconds, world.transport)
 
     def send(self, ask: Ask) -> Answer:
         """The successful answer to ``ask``, or one of our errors as the table above says.
@@ -124,15 +120,38 @@ class Border:
                 waited += wait if fault.patient is not None else 0.0
             self._world.sleep(wait)
 
+    def _opened(
+        self, auth: httpx.Auth | None, timeout_seconds: float, transport: httpx.BaseTransport | None
+    ) -> httpx.Client:
+        """The connections; ``ConfigError`` where proxy or certificates of the environment allow none.
+
+        What httpx says of a proxy may quote its address, and that may hold a password: it is not passed on.
+        """
+        if transport is None:
+            demand_usable()
+        try:
+            return httpx.Client(  # proxies and own CA by the usual environment variables; TLS is always verified
+                auth=auth,
+                timeout=timeout_seconds,
+                transport=transport,
+                mounts=NO_PROXY_WITHIN,
+                headers={"User-Agent": "advosync", "Accept": "application/json"},
+                event_hooks={"request": [self._about_to_send]},
+            )
+        except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+            named = ", ".join(variables(os.environ)) or "this machine's proxy settings or certificates"
+            why = f"no connection can be made with them ({type(error).__name__})"
+            raise ConfigError(f"The environment variable(s) {named}: {why}.") from None
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
     def masked(self, text: str) -> str:
         """``text`` on one line, shortened, with every secret of this client blotted out."""
-        for secret in self._secrets():
-            if value := secret.get_secret_value():
-                text = text.replace(value, "***")
+        secrets = (secret.get_secret_value() for secret in self._secrets())
+        for value in filter(None, (*secrets, *proxy_secrets())):
+            text = text.replace(value, "***")
         return excerpt(text)
 
     def _about_to_send(self, request: httpx.Request) -> None:

@@ -35,6 +35,6 @@ def ping(
         target = address.copy_with(path=address.path.rstrip("/") + event)
         with httpx.Client(timeout=SECONDS, transport=transport, headers={"User-Agent": "advosync"}) as client:
             answer = client.post(target, content=reason.encode()[:LONGEST_REASON])
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, ImportError, OSError) as error:  # the latter: a bad proxy
         return type(error).__name__
     return f"it answered {answer.status_code}" if answer.status_code >= REFUSED else None

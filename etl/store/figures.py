@@ -136,7 +136,7 @@ select
         select count(*)
         from runs
         where trigger <> 'plan'
-            and outcome in ('outage', 'abandoned')
+            and outcome in ('outage', 'abandoned', 'refused', 'crashed')
             and started_at >= :since
             and started_at < :until
     ) as broken_off,

@@ -385,6 +385,16 @@ where side = 'espo'
 order by id desc;
 """
 
+HOW_IT_ENDED: Final = """
+alter table runs rename column outcome to outcome_before;
+alter table runs add column outcome text check (
+    outcome in ('done', 'failed_persons', 'held', 'outage', 'locked', 'stopped', 'abandoned', 'refused', 'crashed')
+);
+update runs
+set outcome = outcome_before;
+alter table runs drop column outcome_before;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
     PART_OF,  # 002: chunks of longer work belong together
@@ -393,5 +403,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ARRAY_PUTS,  # 005: what an array PUT carried, and what a read showed of it
     LEFT_OVER,  # 006: whoever has an emptied row that no plan made a slot of is due
     FORMER,  # 007: an opt-out outlives the last record that held the value
+    HOW_IT_ENDED,  # 008: a run may be refused, or crash
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

@@ -61,6 +61,8 @@ class Outcome(StrEnum):
     LOCKED = "locked"
     STOPPED = "stopped"
     ABANDONED = "abandoned"
+    REFUSED = "refused"
+    CRASHED = "crashed"
 
 
 class LeftAloneReason(StrEnum):

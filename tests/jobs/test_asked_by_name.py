@@ -66,7 +66,7 @@ def test_a_person_nobody_knows_is_named_and_nobody_is_synced(
     code, document = asked(file, capsys, command, "--person", "104711", "--person", "4711")
     assert code == ExitCode.USAGE
     assert document == {
-        "outcome": "usage",
+        "outcome": "refused",
         "error": "Nobody is known as 4711: name the id of an EspoCRM record, or a betnr.",
     }
     assert systems.espo.writes == systems.advo.writes == []
@@ -76,7 +76,7 @@ def test_a_run_that_holds_nobody_cannot_be_approved(file: Path, capsys: pytest.C
     code, document = asked(file, capsys, "approve", "77")
     assert code == ExitCode.USAGE
     assert document["error"] == "Run 77 holds nobody back; `advosync held` shows which runs do."
-    assert endings(file) == [("abandoned", document["error"])]
+    assert endings(file) == [("refused", document["error"])]
 
 
 def test_an_address_without_an_espocrm_is_a_mistake_in_the_configuration(
@@ -88,7 +88,7 @@ def test_an_address_without_an_espocrm_is_a_mistake_in_the_configuration(
     code, document = asked(file, capsys, "sync")
     assert code == ExitCode.USAGE
     assert document["error"].startswith("espocrm.url: no EspoCRM answers at http://127.0.0.1:")
-    assert endings(file) == [("abandoned", document["error"])]
+    assert endings(file) == [("refused", document["error"])]
 
 
 def test_check_thinks_of_a_wrong_kanzlei_when_advoware_says_not_registered(

@@ -96,7 +96,7 @@ def test_with_json_a_failure_is_one_document_too(
     assert cli.execute(["--config", str(tmp_path / "none.yaml"), *arguments, "--json"]) == ExitCode.USAGE
     out, err = capsys.readouterr()
     document = json.loads(out)
-    assert document["outcome"] == "usage"
+    assert document["outcome"] == ("usage" if "--sideways" in arguments else "refused")
     assert err.startswith(f"advosync: {document['error']}")
 
 
@@ -112,8 +112,8 @@ def test_a_wrong_configuration_ends_with_64_and_names_file_and_key(
 @pytest.mark.parametrize(
     ("error", "outcome", "code"),
     [
-        (errors.ConfigError("x"), Outcome.USAGE, 64),
-        (errors.StoreError("x"), Outcome.USAGE, 64),
+        (errors.ConfigError("x"), Outcome.REFUSED, 64),
+        (errors.StoreError("x"), Outcome.REFUSED, 64),
         (errors.LockHeld("x"), Outcome.LOCKED, 5),
         (errors.Outage("EspoCRM", "x"), Outcome.OUTAGE, 4),
         (errors.CredentialsRefused("Advoware", "x"), Outcome.OUTAGE, 4),
@@ -146,6 +146,7 @@ def test_check_finds_nothing_wrong_with_two_systems_that_are_ready(
     assert document["ok"] is True
     assert [point["about"] for point in document["points"]] == [
         "configuration",
+        "proxy and certificates",
         "EspoCRM login",
         "EspoCRM permissions",
         "EspoCRM field rights",

@@ -331,7 +331,7 @@ def test_a_disk_that_takes_no_more_loses_and_repeats_nothing(killing: Killing) -
         document = json.loads(answer.stdout)
         seen.add(document["outcome"])
         assert (document["outcome"] == "done") or "The state store" in document["error"], answer.stderr
-    assert "usage" in seen
+    assert "refused" in seen
     assert killing.sync().outcome == "done"
     assert in_agreement(desk)
     assert all(len(desk.phones(one)) == 4 for one in people)

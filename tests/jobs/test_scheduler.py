@@ -196,7 +196,7 @@ def test_a_crash_of_one_turn_is_logged_and_the_next_one_has_its_turn(firm: Firm,
     take_turn(firm.config, firm.world, turns, Job.SYNC, postponed=False)
     with firm.store() as store:
         outcomes = [row["outcome"] for row in store.rows("select outcome from runs order by id")]
-    assert outcomes == ["abandoned", "done"]
+    assert outcomes == ["crashed", "done"]
 
 
 def test_apscheduler_drops_nothing_and_starts_nothing_beside_another(firm: Firm, turns: Turns) -> None:
