@@ -113,7 +113,8 @@ def see_arrays(run: Run, saved: Saved, look: Look) -> Saved:
         judged = judgement(run, changes, shown)
     if not judged.ours and not judged.whole:
         raise Moved(f"EspoCRM's record {entity_id} was edited while it was written.")
-    edited = not judged.ours and not same_items(saved.plan.expected_items, shown.items)
+    edited = not same_items(*(beside(saved.plan.arrays, items) for items in (saved.plan.expected_items, shown.items)))
+    edited |= not judged.ours and not same_items(saved.plan.expected_items, shown.items)
     with run.store.transaction():
         after = judge(run, changes, shown, judged)
         if edited:
@@ -123,6 +124,11 @@ def see_arrays(run: Run, saved: Saved, look: Look) -> Saved:
         run.unstored.clear()
     saved = replace(saved, disturbed=edited or bool(judged.read.unsent()))
     return without_unstored(run, saved, judged, shown, {change["id"] for change in after if failed(change)})
+
+
+def beside(arrays: Mapping[Channel, object], items: Sequence[Item]) -> list[Item]:
+    """The items of the channels a PUT did not carry: it changes none, and its time hides an edit made just before it."""
+    return [item for item in items if item.channel not in arrays]
 
 
 def failed(change: Mapping[str, Any]) -> bool:

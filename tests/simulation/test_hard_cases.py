@@ -859,3 +859,18 @@ def lose_the_answer() -> None:
 
 def own_texts(remarks: list[str]) -> set[str]:
     return {own_text(remark) for remark in remarks} - {""}
+
+
+def test_a_mail_entered_between_our_look_and_our_put_of_phones_is_synced() -> None:
+    """Seed 500185 of 10 persons: our PUT's time hid the edit, so that only a sweep saw it."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        with one.edited():
+            add_row(one.firm, one.person, "0171 2000001", "", 3)
+
+        def typed() -> None:
+            one.set_items((OFFICE, "Office"), mails=(MAIL,))
+
+        one.at("PUT", one.entity_id, typed, moment="before")
+        one.sync()
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, MOBILE, MAIL}
