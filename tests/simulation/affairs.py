@@ -19,7 +19,9 @@ UNSEEN = frozenset({"restore_record", "restore_in_advoware", "end_double"})
 
 def affair(firm: Firm, person: Person, dice: Random) -> str | None:
     """One thing that happens to a person as a whole; what was done in words, None when it cannot happen now."""
-    possible = BACK.get(person.away or "", LEAVING)
+    possible = BACK.get(person.away, ()) if person.away else LEAVING
+    if not possible:  # whoever an import sent away comes back with the import
+        return None
     chosen = dice.choice(possible)
     told = chosen(firm, person, dice)
     if told is None:

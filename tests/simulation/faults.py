@@ -1,115 +1,43 @@
 """What can go wrong, by name: one table, so that each fault can be let loose alone or with others.
 
-``storm.py`` lets them strike; here stands where each may strike, how often, and what it does then.
+``storm.py`` lets them strike; here stands where each may strike, how often, and what it does then. What stores less
+than it is sent is in ``half_stored.py``, whoever is not there in ``absences.py``.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from functools import cached_property
-from random import Random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-from jobs.sandbox.simulator import Answer, Call, ConnectionLost, TimedOut, Unreachable
+from jobs.sandbox.simulator import Answer, ConnectionLost, TimedOut, Unreachable
+from tests.simulation.absences import (
+    BLOCKED,
+    NO_PAGE,
+    NOT_THERE,
+    blanked,
+    has_a_backup,
+    is_away,
+    is_not_there,
+    nobody_is_there,
+    of_some,
+    puts_back_advoware,
+    shifted,
+)
 from tests.simulation.disk import FULL, LOCKED, Killed, trouble
+from tests.simulation.fault import HTML, JSON, POWER_LOST, Fault, Hit, Moment
+from tests.simulation.half_stored import (
+    LINKED_ONLY,
+    MAILS_ONLY,
+    SCALARS_ONLY,
+    UNLINKED_ONLY,
+    stores_nothing,
+    withdraws_fields,
+)
+from tests.simulation.neighbours import shares
 from tests.simulation.oracle import canon, shortened
-from tests.simulation.worlds import Person
 
-if TYPE_CHECKING:
-    from tests.simulation.storm import Storm
-
-HTML = {"Content-Type": "text/html"}
-JSON = {"Content-Type": "application/json"}
-NO_ANSWER = Answer(0, {}, b"")
 HOUR = 3600.0
-POWER_LOST = "power lost"
-
-
-class Moment(Enum):
-    """Where a fault strikes."""
-
-    NATURE = auto()  # not at all: the systems are like that
-    BEFORE = auto()  # before a request has its effect
-    AFTER = auto()  # after the effect, before the answer
-    BETWEEN = auto()  # after an answer, before the next request
-    COMMIT = auto()  # before a commit of the state store
-    POINT = auto()  # before a commit, or before a write to either system
-    EDIT = auto()  # around any request, by people
-    STORE = auto()  # between two runs, to the state store's file
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One fault striking; ``answer`` is what the system answered, where it did."""
-
-    storm: Storm
-    key: str
-    system: str
-    call: Call = field(default_factory=lambda: Call("", ""))
-    answer: Answer = NO_ANSWER
-    person: Person | None = None
-
-    @cached_property
-    def dice(self) -> Random:
-        """The dice of this fault alone."""
-        return self.storm.fate.dice(self.key)
-
-    @property
-    def is_write(self) -> bool:
-        return self.call.is_write
-
-    @property
-    def is_list(self) -> bool:
-        return self.call.method == "GET" and self.call.path.endswith("/CBeteiligte") and self.answer.status == 200
-
-    @property
-    def is_person(self) -> bool:
-        """Whether it is about one person (a note is nobody's business)."""
-        return self.person is not None and not self.call.path.endswith("/Note")
-
-
-@dataclass(frozen=True)
-class Fault:
-    """``chance``: how often it strikes in a trial. ``blinding``: the sync may have lost what it knew, so that a right
-    answer is not unique any more; nothing may be lost all the same. ``unseen``: only a sweep looks again.
-    ``agreed``: it strikes only whom both sides agreed on before, so never a first sync."""
-
-    moment: Moment
-    chance: float = 0.0
-    happens: Callable[[Hit], Answer | None] = lambda _hit: None
-    concerns: Callable[[Hit], bool] = lambda _hit: True
-    blinding: bool = False
-    unseen: bool = False
-    agreed: bool = False
-    nature: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Weather:
-    """How likely what is in one run. ``kill_at``: the process dies at this point (writes and commits counted), with
-    ``power`` the whole machine."""
-
-    faults: Mapping[str, float] = field(default_factory=dict)
-    people: float = 0.0
-    kill_at: int | None = None
-    power: bool = False
-    side: str | None = None
-
-    @property
-    def is_calm(self) -> bool:
-        return self.kill_at is None and not self.people and not any(self.faults.values())
-
-    @property
-    def is_power_loss(self) -> bool:
-        """Whether who dies takes along what was not synced."""
-        return self.power or POWER_LOST in self.faults
-
-
-CALM = Weather()
-
 
 # Requests -----------------------------------------------------------------------------------------------------------
 
@@ -142,12 +70,6 @@ def conflicts(hit: Hit) -> Answer:
     if hit.person is not None:
         hit.storm.refused.add(hit.person.number)
     return Answer(409, JSON, b'{"message":"duplicate"}')
-
-
-def is_not_there(hit: Hit) -> Answer:
-    """404 for somebody who is there."""
-    hit.storm.blinded = True
-    return Answer(404, {**JSON, "X-Status-Reason": "Record does not exist."}, b'{"message":"Nicht gefunden."}')
 
 
 def revokes(hit: Hit) -> None:
@@ -286,7 +208,11 @@ def another_sync(hit: Hit) -> None:
 
 BAD_GATEWAY = Answer(502, HTML, b"<html>bad gateway</html>")
 LOGIN_PAGE = Answer(200, HTML, b"<html><h1>Anmeldung</h1></html>")
-BEFORE, AFTER, COMMIT, NATURE = Moment.BEFORE, Moment.AFTER, Moment.COMMIT, Moment.NATURE
+START, BEFORE, AFTER, COMMIT, NATURE = Moment.START, Moment.BEFORE, Moment.AFTER, Moment.COMMIT, Moment.NATURE
+
+
+def array_put(hit: Hit) -> bool:
+    return hit.is_array_put
 
 # fmt: off
 FAULTS: dict[str, Fault] = {
@@ -296,8 +222,7 @@ FAULTS: dict[str, Fault] = {
     "timeout before effect":          Fault(BEFORE, 0.15, breaks(TimedOut)),
     "timeout after effect":           Fault(AFTER,  0.15, breaks(TimedOut)),
     "4xx":                            Fault(BEFORE, 0.10, refuses),
-    "404 although there":             Fault(BEFORE, 0.10, is_not_there, lambda hit: hit.is_person,
-                                            blinding=True, unseen=True),
+    "404 although there":             Fault(BEFORE, 0.10, is_not_there, lambda hit: hit.is_person, unseen=True),
     "409":                            Fault(BEFORE, 0.20, conflicts, lambda hit: hit.is_write and hit.is_person),
     "429":                            Fault(BEFORE, 0.15, answers(Answer(429, {"Retry-After": "2"}, b""),
                                                                   Answer(429, {}, b""))),
@@ -347,6 +272,31 @@ FAULTS: dict[str, Fault] = {
     "a run sleeps beyond its lease":  Fault(Moment.BETWEEN, 0.05, sleeps),
     "a second writer":                Fault(BEFORE, 0.05, another_sync, lambda hit: hit.is_person),
     "people edit meanwhile":          Fault(Moment.EDIT, 0.10),
+    "arrays not stored, echoed":      Fault(BEFORE, 0.90, stores_nothing(echoes=True), array_put),
+    "arrays not stored, shown":       Fault(BEFORE, 0.90, stores_nothing(echoes=False), array_put),
+    "some values not stored":         Fault(BEFORE, 0.90, stores_nothing(echoes=True, share=0.5), array_put),
+    "fields may not be edited":       Fault(BEFORE, 0.90, withdraws_fields, array_put),
+    "dies: mails stored, no phones":  Fault(BEFORE, 0.90, MAILS_ONLY, array_put),
+    "dies: unlinked, not linked":     Fault(BEFORE, 0.90, UNLINKED_ONLY, array_put),
+    "dies: linked, not unlinked":     Fault(BEFORE, 0.90, LINKED_ONLY, array_put),
+    "dies: scalars only":             Fault(BEFORE, 0.90, SCALARS_ONLY, array_put),
+    "404 of some in EspoCRM":         Fault(BEFORE, 1.00, is_not_there, of_some("espo"), unseen=True),
+    "404 of some in Advoware":        Fault(BEFORE, 1.00, is_not_there, of_some("advo"), unseen=True),
+    "HTML 404 of some in Advoware":   Fault(BEFORE, 1.00, answers(NO_PAGE), of_some("advo"), unseen=True),
+    "404 for everybody":              Fault(START,  1.00, nobody_is_there(NOT_THERE, "espo", "advo"), unseen=True),
+    "HTML 404 for everybody":         Fault(START,  1.00, nobody_is_there(NO_PAGE, "advo"), unseen=True),
+    "betnr blanked":                  Fault(START,  1.00, blanked, unseen=True),
+    "betnr shifted":                  Fault(START,  1.00, shifted, unseen=True, agreed=True),
+    "away and back":                  Fault(START,  1.00, is_away, unseen=True),
+    "a backup of Advoware put back":  Fault(START,  1.00, puts_back_advoware, has_a_backup,
+                                            blinding=True, unseen=True, agreed=True),
+    "403 to reads of some":           Fault(BEFORE, 1.00, answers(BLOCKED), of_some("advo", writes=False), unseen=True),
+    "403 to writes of some":          Fault(BEFORE, 1.00, answers(BLOCKED), of_some("advo", writes=True), unseen=True),
+    "403 of EspoCRM to some":         Fault(BEFORE, 1.00, answers(Answer(403, {}, b"")), of_some("espo"), unseen=True),
+    "remarks trimmed":                Fault(NATURE, nature={"trims": True}),
+    "line ends changed":              Fault(NATURE, nature={"line_ends": "\r\n"}),
+    "remarks cut inside a letter":    Fault(NATURE, nature={"max_bemerkung": 39, "utf16": True}),
+    "shared address rows":            Fault(START,  1.00, shares, unseen=True),
 }
 # fmt: on
 
@@ -360,5 +310,11 @@ OTHERS = (
     "409", "our clock an hour ahead", "our clock an hour behind", "EspoCRM's clock an hour ahead",
     "EspoCRM's clock an hour behind", "two runners at once", "a run sleeps beyond its lease", "a second writer",
     "rows missing in a GET", "4xx", "404 although there",
+)  # fmt: skip
+SECOND_EDITION = (
+    "arrays not stored, echoed", "arrays not stored, shown", "some values not stored", "fields may not be edited",
+    "dies: mails stored, no phones", "dies: unlinked, not linked", "dies: linked, not unlinked", "dies: scalars only",
+    "HTML 404 of some in Advoware", "HTML 404 for everybody", "403 to reads of some", "403 to writes of some",
+    "403 of EspoCRM to some", "shared address rows",
 )  # fmt: skip
 """Faults that whole lives are mixed of; the others need a look of their own (``trials.py``)."""

@@ -30,7 +30,8 @@ from jobs.world import World
 from tests.simulation.affairs import UNSEEN, affair
 from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed, under
-from tests.simulation.faults import CALM, FAULTS, LISTS, OTHERS, PASSING, Weather
+from tests.simulation.fault import CALM, Weather
+from tests.simulation.faults import FAULTS, LISTS, OTHERS, PASSING, SECOND_EDITION
 from tests.simulation.invariants import Excuses, Violation, after_a_step, at_rest, claim, misfits
 from tests.simulation.oracle import canon, espo_can_hold, own_text
 from tests.simulation.people import People
@@ -46,6 +47,7 @@ LOCK = "ONE_WRITE"  # the name by which the client asks for it
 DEAD = 4_194_305  # a process number no Linux gives
 SAMPLED = 0.15  # how often a run on the way to rest is planned first
 RARE = 0.06  # how often something happens to a whole record
+NEWER = 0.3  # how often a run meets what the second edition knows
 POWER = 0.3  # how often it is not the process alone that dies
 ENOUGH = 16  # runs after which everybody must be at rest
 STORE = "state.db"
@@ -75,7 +77,7 @@ class Life:
         self.firm.espo.clock = self.firm.espo.store.clock = self.their_time
         self.path = self.folder / STORE
         self.witness = Witness(self.firm, self.path)
-        self.storm.watch = self.witness.saw
+        self.storm.watch, self.storm.heard = self.witness.saw, self.witness.heard
         base = section("http://crm.test", self.firm.advo.address)
         base["espocrm"] |= {"read_concurrency": 1}
         base["advoware"] |= {"read_concurrency": 1}
@@ -211,9 +213,10 @@ class Life:
         sweeps = sweeps or any(person.kinds & UNSEEN for person in self.firm.persons)
         for number in range(ENOUGH):
             self.firm.clock.advance(26 * 3600 if number % 6 == 5 else 600)
-            planned = self.path.exists() and self.fate.dice(f"plan{self.runs}").random() < sampled
+            planned = not self.storm.lasting and self.fate.dice(f"plan{self.runs}").random() < sampled
+            planned &= self.path.exists()
             ended = self.step_as_planned(sweep=sweeps) if planned else self.step(sweep=sweeps)
-            quiet = ended == "done" and not self.writes and not self.waiting()
+            quiet = ended == "done" and not self.writes and not self.waiting() and not self.storm.lasting
             held = self.approve()
             if quiet and not held:
                 break
@@ -261,6 +264,9 @@ class Life:
 
     def go_back_to(self, past: Past) -> None:
         """Let everything be as it was then, the systems, the people, the state store, and what was noted of it."""
+        self.storm.lasting.clear()
+        self.storm.silences.clear()
+        self.firm.espo.store.hook = None
         past.moment.again()
         self.put_back(past.stored)
         self.trace[:] = past.trace
@@ -268,10 +274,12 @@ class Life:
         self.kept.clear()
         self.storm.forget()
         self.storm.struck.clear()
-        self.witness.stood = deepcopy(past.stood)
+        self.witness.stood, self.witness.unseen = deepcopy(past.stood), deepcopy(past.unseen)
 
     def approve(self) -> bool:
         """The operator looks at what is held and lets it go on; whether anything was."""
+        if self.storm.lasting:  # who looks sees that something is wrong
+            return False
         holds = query(self.path, "select distinct run_id from holds where released_at is null")
         for (held,) in holds:
             self.firm.clock.advance(60)
@@ -315,7 +323,7 @@ class Life:
                 self.edit_all(f"episode{number}")
             for _ in range(dice.choice((0, 1, 1, 2, 3))):
                 self.firm.clock.advance(dice.choice((10, 300, 900)))
-                self.step(weather_of(self.fate.dice(f"weather{self.runs}")))
+                self.step(weather_of(self.fate.dice(f"weather{self.runs}"), self.nature.edition))
                 if dice.random() < 0.3:
                     self.edit_all(f"episode{number}/{self.runs}", share=0.2)
                     for person in self.firm.persons:
@@ -363,7 +371,7 @@ class Life:
             writes = [(value, remark) for entity_id, value, remark in forgotten if entity_id == person.entity_id]
             for row in self.firm.rows(person):
                 for value, remark in writes:
-                    if is_cut(row["bemerkung"], remark, self.nature.max_bemerkung):
+                    if row["bemerkung"] == self.nature.cut_remark(remark) != remark:
                         person.cut_texts[row["id"]] = own_text(remark)
                     if is_cut(row["tlf"], value, self.nature.max_tlf):
                         person.cut_values.add(canon(row["tlf"]))
@@ -376,7 +384,7 @@ def is_cut(stands: str | None, sent: str, most: int | None) -> bool:
     return most is not None and len(sent) > most and stands == sent[:most]
 
 
-def weather_of(dice: Random) -> Weather:
+def weather_of(dice: Random, edition: int) -> Weather:
     """The weather of one run."""
     people = dice.choice((0.0, 0.0, 0.01, 0.05))
     kind = dice.choice(("calm", "rough", "stormy", "kill", "kill", "kill", "lists", "disk", "others"))
@@ -390,6 +398,8 @@ def weather_of(dice: Random) -> Weather:
         "others": dict.fromkeys(dice.sample(OTHERS, 2), 0.02),
     }[kind]  # fmt: skip
     kill_at = dice.randint(1, 150) if kind == "kill" else None
+    if edition > 1 and dice.random() < NEWER:
+        faults |= {name: min(FAULTS[name].chance, 0.2) for name in dice.sample(SECOND_EDITION, 2)}
     return Weather(faults, people, kill_at, power=kill_at is not None and dice.random() < POWER)
 
 
@@ -399,7 +409,7 @@ class Past:
     def __init__(self, life: Life) -> None:
         self.moment, self.stored = Moment(life.firm), life.stored()
         self.runs, self.trace = life.runs, tuple(life.trace)
-        self.stood = deepcopy(life.witness.stood)
+        self.stood, self.unseen = deepcopy(life.witness.stood), deepcopy(life.witness.unseen)
 
 
 @contextmanager

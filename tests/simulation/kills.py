@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.simulation.chance import Fate
-from tests.simulation.faults import Weather
+from tests.simulation.fault import Weather
 from tests.simulation.history import GONE, Life, Past, a_life
 from tests.simulation.invariants import Violation
 from tests.simulation.memory import remembered_plans

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
+from tests.simulation.neighbours import BESIDE, RETYPED_ELSEWHERE
 from tests.simulation.oracle import (
     canon,
     entries_of_items,
@@ -21,7 +22,7 @@ from tests.simulation.worlds import FREE, KOMM_KZ, TYPES, Firm, Person, add_row,
 Json = dict[str, Any]
 MOST = 9
 OF_MAIL = 4  # kommKz of a mail address
-RETYPED_ELSEWHERE = "retyped elsewhere"  # what happens to a record by an edit of another one that shares its number
+SHARED = 0.12  # how often an edit is about what several records hold
 PLAIN_NUMBER = re.compile(r"\+49\d+")
 
 
@@ -31,12 +32,16 @@ class People:
     def __init__(self, firm: Firm) -> None:
         self.firm = firm
 
-    def edit(self, person: Person, dice: Random, *, side: str | None = None) -> str | None:
-        """One edit on either side, or on the given one."""
+    def edit(
+        self, person: Person, dice: Random, *, side: str | None = None, actions: Sequence[Action] = ()
+    ) -> str | None:
+        """One edit on either side, or on the given one, any or one of these."""
         if person.away:
             return None
-        actions = {"espo": IN_ESPO, "advo": IN_ADVO}[side or dice.choice(("espo", "advo"))]
-        action = dice.choice(actions)
+        where = side or dice.choice(("espo", "advo"))
+        action = dice.choice(actions or {"espo": IN_ESPO, "advo": IN_ADVO}[where])
+        if self.firm.nature.edition > 1 and dice.random() < SHARED:
+            action = dice.choice(BESIDE[where])
         before, rows = self.values(person), {row["id"]: row for row in self.firm.rows(person)}
         types = self.types()
         told = action(self, person, dice)
@@ -45,7 +50,7 @@ class People:
             self.note(person, before)
             self.note_texts(person, rows)
             person.kinds.add(action.__name__)
-            person.marks |= marks_of(self.firm, person) if action in IN_ESPO else {}
+            person.marks |= marks_of(self.firm, person) if where == "espo" else {}
         return told and f"person{person.number} {action.__name__}: {told}"
 
     def values(self, person: Person) -> dict[str, Counter[str]]:
@@ -346,5 +351,5 @@ IN_ADVO: tuple[Action, ...] = (
     People.respell_row, People.retext_row, People.wipe_remark, People.damage_marker, People.copy_row,
     People.double_row, People.fill_row, People.swap_rows, People.type_many,
 )  # fmt: skip
-SAVES = frozenset(action.__name__ for action in IN_ESPO)
+SAVES = frozenset({*(action.__name__ for action in IN_ESPO), "opt_out"})
 """What makes a record modified by somebody else, so that types on it count (rules.md §3, Type changes)."""

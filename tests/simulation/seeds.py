@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 
 class Seed(NamedTuple):
-    """A world that once failed."""
+    """A world that once failed; ``edition``: of the rules, whose people and weather it had."""
 
     seed: int
     persons: int
     showed: str
     episodes: int = 3
+    edition: int = 1
 
 
 SEEDS = (
@@ -60,6 +61,7 @@ class TrialSeed(NamedTuple):
     run: str
     seed: int
     showed: str
+    edition: int = 1
 
 
 TRIALS = (

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
+from jobs.sandbox.advoware_rows import Beteiligte
 from jobs.sandbox.simulator import Answer, Call
 from tests.simulation.chance import Fate
 from tests.simulation.disk import Disk, Killed
-from tests.simulation.faults import CALM, FAULTS, NO_ANSWER, Fault, Hit, Moment, Weather
+from tests.simulation.fault import CALM, NO_ANSWER, Fault, Hit, Moment, Weather
+from tests.simulation.faults import FAULTS
 from tests.simulation.oracle import entries_of_rows
 from tests.simulation.people import People
 from tests.simulation.worlds import Firm, Person
 
 UNTOLD = ("App/user", "Settings")
+BELIEVED_AFTER = timedelta(seconds=590)  # an absence, by a second look (rules.md §1, Endings)
+Silence = Callable[[str, Call, Person | None], Answer | None]
 
 
 @dataclass
@@ -29,6 +34,7 @@ class Storm:
     tell: Callable[[str], None]
     another_run: Callable[[], None] = lambda: None
     watch: Callable[[str, Call, Person | None, set[str]], None] = lambda *_: None
+    heard: Callable[[Call, Answer], None] = lambda *_: None
     weather: Weather = CALM
     run: str = ""
     points: int = 0
@@ -45,6 +51,11 @@ class Storm:
     yesterday: dict[str, Any] = field(default_factory=dict)
     standing_still: Hit | None = None
     attended: bool = False
+    lasting: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
+    absent_since: dict[int, tuple[str, datetime]] = field(default_factory=dict)
+    backup: Beteiligte | None = None
+    begun_since_backup: int = 0
 
     def begin(self, run: str, weather: Weather) -> None:
         """Let this weather be over the next run."""
@@ -55,6 +66,9 @@ class Storm:
         for sim, name in ((self.firm.espo, "espo"), (self.firm.advo, "advo")):
             sim.before, sim.after = self.before_hook(name), self.after_hook(name)
         self.disk.before, self.disk.begins = self.at_commit, self.at_begin
+        self.put_right()
+        self.begun_since_backup += 1
+        self.strike(Moment.START, Hit(self, f"{run}/start", "firm"))
 
     def end(self) -> None:
         """Clear sky."""
@@ -64,10 +78,33 @@ class Storm:
         self.disk.dead = False
         self.our_error = self.their_error = 0.0
         self.standing_still = None
+        self.firm.espo.store.deaths.clear()
+
+    # What lasts
+
+    def last(self, runs: int, put_right: Callable[[], None]) -> None:
+        """What struck stays so for this run and ``runs`` more, and is put right when the next one begins."""
+        self.lasting.append((runs, put_right))
+
+    def put_right(self, *, all_of_it: bool = False) -> None:
+        """Put right whatever had its time."""
+        lasting, self.lasting = self.lasting, []
+        for runs, put_right in lasting:
+            if runs and not all_of_it:
+                self.lasting.append((runs - 1, put_right))
+            else:
+                self.tell("put right")
+                put_right()
+
+    def missed(self, person: Person) -> None:
+        """Somebody looks gone; who still does when another run looks ten minutes later is."""
+        now = self.firm.clock()
+        run, since = self.absent_since.setdefault(person.number, (self.run, now))
+        self.blinded |= run != self.run and now - since >= BELIEVED_AFTER
 
     def forget(self) -> None:
         """Both sides agree: what went wrong until now is over."""
-        for mine in (self.windowed, self.refused, self.unread, self.degraded):
+        for mine in (self.windowed, self.refused, self.unread, self.degraded, self.absent_since):
             mine.clear()
         self.blinded = False
 
@@ -134,7 +171,9 @@ class Storm:
     def is_quiet(self, call: Call) -> bool:
         """A read in calm weather, most of all requests: nothing strikes it, and it tells nobody anything new."""
         nothing_new = not any(self.unread.values())
-        return self.weather.is_calm and call.method == "GET" and nothing_new and not self.attended
+        return (
+            self.weather.is_calm and call.method == "GET" and nothing_new and not (self.attended or self.silences)
+        )
 
     def person_of(self, system: str, call: Call) -> Person | None:
         """Whom a request is about."""
@@ -159,7 +198,9 @@ class Storm:
             self.interfere(system, call, person, "before")
             base = self.name(system, call, person)
             self.seen[base] += 1
-            answer = self.strike(Moment.BEFORE, self.hit(f"{base}/{self.seen[base]}", system, call, person))
+            answer = self.silent(system, call, person)
+            if answer is None:
+                answer = self.strike(Moment.BEFORE, self.hit(f"{base}/{self.seen[base]}", system, call, person))
             if answer is None:
                 self.note_window(system, call, person)
                 self.watch(system, call, person, self.unread.get(person.number, set()) if person else set())
@@ -173,6 +214,8 @@ class Storm:
             if not call.is_login and not call.path.endswith(UNTOLD):
                 told = "?list" if call.path.endswith("CBeteiligte") else ""
                 self.tell(f"{system} {call.method} {call.path[-36:]}{told} {call.body} -> {answer.status}")
+            if system == "espo" and call.method == "GET":
+                self.heard(call, answer)
             if self.is_quiet(call):
                 return None
             person = self.person_of(system, call)
@@ -190,6 +233,11 @@ class Storm:
             return spoiled
 
         return after
+
+    def silent(self, system: str, call: Call, person: Person | None) -> Answer | None:
+        """The answer of a system that does not answer for itself."""
+        given = (silence(system, call, person) for silence in self.silences)
+        return next((answer for answer in given if answer is not None), None)
 
     def name(self, system: str, call: Call, person: Person | None) -> str:
         """A name for a kind of request that shrinking does not move."""

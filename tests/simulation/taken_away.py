@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from etl.rules.variants import Variant
 from tests.simulation.chance import Fate
-from tests.simulation.faults import FAULTS, Fault, Weather
+from tests.simulation.fault import Fault, Weather
+from tests.simulation.faults import FAULTS
 from tests.simulation.history import Life, a_life
 from tests.simulation.invariants import Violation
 from tests.simulation.worlds import Nature
@@ -26,7 +27,8 @@ Broken = Callable[[Any], Callable[..., Any]]
 
 @dataclass(frozen=True)
 class Worlds:
-    """Small worlds of one kind: their persons, rounds of edits before the fault strikes, people who edit meanwhile."""
+    """Small worlds of one kind: their persons, rounds of edits before the fault strikes, people who edit meanwhile;
+    ``edition``: of the rules, what people and weather know."""
 
     fault: str = "none"
     rounds: int = 1
@@ -34,11 +36,13 @@ class Worlds:
     people: float = 0.0
     side: str | None = None
     nature: Mapping[str, Any] = field(default_factory=dict)
+    edition: int = 1
 
     def lived(self, seed: int) -> Exception | None:
         """Live the one of this seed; what was wrong with it."""
         fault = FAULTS[self.fault]
-        nature = replace(Nature.drawn(Fate(seed).dice("nature"), self.persons), **{**fault.nature, **self.nature})
+        drawn = Nature.drawn(Fate(seed).dice("nature"), self.persons, self.edition)
+        nature = replace(drawn, **{**fault.nature, **self.nature})
         with a_life(seed, persons=self.persons, nature=nature) as life:
             try:
                 self.live(life, fault)

@@ -14,7 +14,7 @@ import pytest
 
 from jobs import persons
 from jobs.sandbox.simulator import Call, ConnectionLost, Unreachable
-from tests.simulation.faults import Weather
+from tests.simulation.fault import Weather
 from tests.simulation.history import Life, a_life
 from tests.simulation.oracle import own_text
 from tests.simulation.told import query, values_that_lost

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobs.sandbox.server import Servers
-from tests.simulation.faults import Weather
+from tests.simulation.fault import Weather
 from tests.simulation.history import Life, a_life
 
 SEEDS = (3, 4, 5)

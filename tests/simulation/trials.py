@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tests.simulation.chance import Fate
-from tests.simulation.faults import FAULTS, Moment, Weather
+from tests.simulation.fault import Moment, Weather
+from tests.simulation.faults import FAULTS
 from tests.simulation.history import Life, Past, a_life
 from tests.simulation.memory import remembered_plans
 from tests.simulation.worlds import Nature
@@ -24,24 +25,24 @@ class Tried(NamedTuple):
     trace: tuple[str, ...]
 
 
-def trial(fault: str, *, later: bool, seed: int, persons: int = 3) -> Exception | None:
+def trial(fault: str, *, later: bool, seed: int, persons: int = 3, edition: int = 2) -> Exception | None:
     """Live a world of this seed with this fault, the rest calm; return what was wrong, None when all was well.
 
     ``later``: all agree, people edit, and the fault strikes the next runs; else it strikes the first sync.
     """
-    ((_, found),) = trials([fault], later=later, seed=seed, persons=persons)
+    ((_, found),) = trials([fault], later=later, seed=seed, persons=persons, edition=edition)
     return found.wrong
 
 
 def trials(
-    faults: Iterable[str], *, later: bool, seed: int, persons: int = 3
+    faults: Iterable[str], *, later: bool, seed: int, persons: int = 3, edition: int = 2
 ) -> Iterator[tuple[str, Tried]]:
     """One trial after the other in the world of this seed, which is lived once up to where they differ.
 
     What changes the nature of the world needs a world of its own. Yields fault and how its trial ended; a world that is
     bad before a fault strikes is bad for all of them.
     """
-    drawn = Nature.drawn(Fate(seed).dice("nature"), persons)
+    drawn = Nature.drawn(Fate(seed).dice("nature"), persons, edition)
     kinds: dict[Nature, list[str]] = {}
     for fault in faults:
         kinds.setdefault(replace(drawn, **FAULTS[fault].nature), []).append(fault)  # type: ignore[arg-type]
@@ -57,6 +58,7 @@ def beginning(life: Life, *, later: bool) -> Past | Tried:
     try:
         if later:
             life.come_to_rest(sampled=SELDOM)
+            life.storm.backup, life.storm.begun_since_backup = life.firm.advo.backup(), 0
             life.edit_all("edits", share=1.0)
     except Exception as wrong:  # noqa: BLE001 - the engine's own errors are as bad as a broken promise
         return Tried(struck=True, wrong=wrong, trace=tuple(life.trace))

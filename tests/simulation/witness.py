@@ -5,20 +5,22 @@ Whatever people did since the sync last read the thing it writes is nobody's fau
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs.sandbox.simulator import Call
+from jobs.sandbox.simulator import Answer, Call
 from tests.simulation.invariants import Violation
-from tests.simulation.oracle import MARKER, canon, decoded, is_relevant, own_text, shortened
+from tests.simulation.oracle import MARKER, canon, decoded, entries_of_items, is_relevant, own_text, shortened
 from tests.simulation.told import values_that_lost
 from tests.simulation.worlds import Firm, Person
 
 SLOT = re.compile(r"\[ESPOCRM-SLOT:(\d+)\]")
 ARRAYS = {"phoneNumberData": "phoneNumber", "emailAddressData": "emailAddress"}
+OK = 200
 FLAGS = ("optOut", "invalid")
 EXCHANGES = {"swap_rows", "swap_items"}
 MOST, SMALL, SHARE = 50, 10, 0.10  # what a guard lets through without anybody's approval (rules.md §6)
@@ -29,12 +31,14 @@ Json = dict[str, Any]
 @dataclass
 class Witness:
     """Looks at the writes of one run. ``taken``: how many values that people entered it took away or overwrote;
+    ``unseen``: what array PUTs were to bring and no GET has shown, by record;
     ``stood``: the markers each row had before it was overwritten, which may be put back."""
 
     firm: Firm
     path: Path
     taken: int = 0
     found: list[Violation] = field(default_factory=list)
+    unseen: dict[str, set[str]] = field(default_factory=dict)
     stood: dict[str, set[str]] = field(default_factory=dict)
 
     def begin(self) -> None:
@@ -56,9 +60,23 @@ class Witness:
             return
         body = call.json
         if system == "espo":
+            self.note_sent(person, body)
             self.found += [one for name in ARRAYS if name in body for one in self.of_array(person, name, body, unread)]
         else:
             self.found += self.of_row(person, call, body, unread)
+
+    def heard(self, call: Call, answer: Answer) -> None:
+        """EspoCRM answered a GET; what it shows of a record may be gone later."""
+        waiting = self.unseen.get(call.path.rpartition("/")[2])
+        if waiting and answer.status == OK:
+            shown = json.loads(answer.body)
+            waiting -= entries_of_items(item for name in ARRAYS for item in shown.get(name) or ()).keys()
+
+    def note_sent(self, person: Person, body: Json) -> None:
+        """An array PUT is to bring what its record does not hold."""
+        held = entries_of_items(self.firm.espo.items(person.entity_id))
+        brought = entries_of_items(item for name in ARRAYS for item in body.get(name) or ()) - held
+        self.unseen.setdefault(person.entity_id, set()).update(brought)
 
     # EspoCRM's arrays
 
@@ -122,9 +140,12 @@ class Witness:
         if value not in person.last:
             return
         self.taken += 1
+        lost = values_that_lost(self.path).get(person.entity_id, set())
+        if value in self.unseen.get(person.entity_id, ()) and person.last[value] != "removed" and value not in lost:
+            yield Violation("nothing goes that EspoCRM never showed", f"person{person.number}: {value}")
         exchanged = bool(person.kinds & EXCHANGES)  # it goes from one row and stands, for now, in another
         theirs = person.last[value] == "removed" or value in person.excused or bool(unread) or exchanged
-        if not theirs and value not in values_that_lost(self.path).get(person.entity_id, set()):
+        if not theirs and value not in lost:
             yield Violation("nothing is taken that nobody took", f"person{person.number}: {value}")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from jobs.sandbox.advoware import AdvoSim, ErrorStyle
 from jobs.sandbox.advoware_rows import Beteiligter
+from jobs.sandbox.advoware_texts import cut
 from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.simulator import SimClock
 from tests.simulation.chance import Fate
@@ -23,6 +24,7 @@ TYPE_OF = {1: "Office", 2: "Fax", 3: "Mobile", 6: "Home", 7: "Fax", 9: "Mobile",
 LANDLINE = ("0511/{0}", "(0511) {0}", "+49 511 {0}", "0049 511 {0}", "0511-{0}")
 SWITCHES = (
     "real_komm_kz", "replaces", "answers_put", "wrapped", "max_tlf", "max_bemerkung", "refuses_too_long", "error_style",
+    "utf16", "trims", "line_ends",
 )  # fmt: skip
 MOBILE = ("0171/{0}", "0171 {0}", "+49 171 {0}", "0171-{0}")
 TEXTS = (
@@ -34,7 +36,8 @@ FREE = ("Mutter: 0511 12{0}", "0171 22{0} privat", "siehe Akte {0}", "skype:max{
 
 @dataclass(frozen=True)
 class Nature:
-    """How this world's systems and configuration are."""
+    """How this world's systems and configuration are. ``edition``: of the rules; people and weather of the first one
+    knew less, and the dice of its seeds fall as they did then."""
 
     scope: str = "person"
     direction: str = "both"
@@ -51,6 +54,21 @@ class Nature:
     error_style: ErrorStyle = ErrorStyle.JSON
     latency: float = 0.05
     persons: int = 20
+    edition: int = 2
+    utf16: bool = False
+    trims: bool = False
+    line_ends: str | None = None
+
+    def plain(self, text: str) -> str:
+        """A text without what this Advoware makes of blanks and line ends."""
+        ended = text if self.line_ends is None else "\n".join(text.splitlines())
+        return ended.strip() if self.trims else ended
+
+    def cut_remark(self, text: str) -> str:
+        """As much of a remark as this Advoware stores."""
+        if self.max_bemerkung is None:
+            return text
+        return cut(text, self.max_bemerkung, utf16=self.utf16, half_letters="surrogatepass")
 
     @property
     def cuts(self) -> bool:
@@ -58,9 +76,9 @@ class Nature:
         return self.max_tlf is not None or self.max_bemerkung is not None
 
     @classmethod
-    def drawn(cls, dice: Random, persons: int) -> Nature:
+    def drawn(cls, dice: Random, persons: int, edition: int = 2) -> Nature:
         """A nature of a seed."""
-        return cls(
+        nature = cls(
             scope=dice.choice(("person", "entry")),
             international=dice.random() < 0.7,
             concurrency=dice.random() < 0.5,
@@ -76,7 +94,12 @@ class Nature:
             direction=dice.choice(("both",) * 8 + ("to_advoware", "to_espocrm")),
             refuses_too_long=dice.random() < 0.3,
             error_style=dice.choice(tuple(ErrorStyle)),
+            edition=edition,
         )
+        if edition == 1:
+            return nature
+        trims, line_ends = dice.random() < 0.15, dice.choice((None, None, None, None, "\r\n"))
+        return replace(nature, utf16=dice.random() < 0.3, trims=trims, line_ends=line_ends)
 
 
 @dataclass
@@ -146,7 +169,7 @@ class Person:
         self.edits.add(side)
 
 
-KEPT_IN_ESPO = ("records", "notes", "phones", "mails")
+KEPT_IN_ESPO = ("records", "notes", "phones", "mails", "contacts", "role")
 
 
 @dataclass
