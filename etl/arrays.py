@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from etl.guard import Saved
     from etl.judging import Judgement
     from etl.rules.entry import Step
+    from etl.rules.plan import PersonPlan
     from etl.run import Look, Run
 
 REFUSALS_OF_A_VALUE = frozenset({400, 409, 413, 422})
@@ -107,14 +108,19 @@ def see_arrays(run: Run, saved: Saved, look: Look) -> Saved:
     changes = of_espo(open_changes(run.store, [entity_id]))
     shown = run.espo.fetch(entity_id)
     judged = judgement(run, changes, shown)
-    if judged.ours and not judged.whole:  # a save may show its arrays late: only what two reads lack was not stored
+    if judged.ours and not (judged.whole and is_as_planned_beside(saved.plan, shown)):
+        # a save may show its arrays late: only what two reads lack was not stored
         run.sleep(run.limits.settle_seconds)
         shown = run.espo.fetch(entity_id)
         judged = judgement(run, changes, shown)
+    edited = not judged.ours and not same_items(saved.plan.expected_items, shown.items)
+    if not is_as_planned_beside(saved.plan, shown):
+        # our PUT's time hides that somebody saved just before it
+        with run.store.transaction():
+            mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
+        raise Moved(f"EspoCRM's record {entity_id} was edited just before it was written.")
     if not judged.ours and not judged.whole:
         raise Moved(f"EspoCRM's record {entity_id} was edited while it was written.")
-    edited = not same_items(*(beside(saved.plan.arrays, items) for items in (saved.plan.expected_items, shown.items)))
-    edited |= not judged.ours and not same_items(saved.plan.expected_items, shown.items)
     with run.store.transaction():
         after = judge(run, changes, shown, judged)
         if edited:
@@ -126,9 +132,12 @@ def see_arrays(run: Run, saved: Saved, look: Look) -> Saved:
     return without_unstored(run, saved, judged, shown, {change["id"] for change in after if failed(change)})
 
 
-def beside(arrays: Mapping[Channel, object], items: Sequence[Item]) -> list[Item]:
-    """The items of the channels a PUT did not carry: it changes none, and its time hides an edit made just before it."""
-    return [item for item in items if item.channel not in arrays]
+def is_as_planned_beside(plan: PersonPlan, shown: EspoRecord) -> bool:
+    """Whether the channels that an array PUT did not carry, and so cannot have changed, are as planned with."""
+    planned, found = (
+        [item for item in items if item.channel not in plan.arrays] for items in (plan.expected_items, shown.items)
+    )
+    return same_items(planned, found)
 
 
 def failed(change: Mapping[str, Any]) -> bool:

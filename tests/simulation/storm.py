@@ -214,15 +214,15 @@ class Storm:
             if not call.is_login and not call.path.endswith(UNTOLD):
                 told = "?list" if call.path.endswith("CBeteiligte") else ""
                 self.tell(f"{system} {call.method} {call.path[-36:]}{told} {call.body} -> {answer.status}")
-            if system == "espo" and call.method == "GET":
-                self.heard(call, answer)
             if self.is_quiet(call):
+                self.heard(call, answer)
                 return None
             person = self.person_of(system, call)
             base = self.name(system, call, person)
             hit = self.hit(f"{base}/{self.seen[base]}", system, call, person, answer)
             try:
                 spoiled = self.strike(Moment.AFTER, hit)
+                self.heard(call, spoiled or answer)
                 if spoiled is None and person and call.method == "GET":
                     self.unread[person.number] = {
                         one for one in self.unread.get(person.number, ()) if (one == "items") != (system == "espo")

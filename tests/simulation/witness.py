@@ -66,11 +66,15 @@ class Witness:
             self.found += self.of_row(person, call, body, unread)
 
     def heard(self, call: Call, answer: Answer) -> None:
-        """EspoCRM answered a GET; what it shows of a record may be gone later."""
-        waiting = self.unseen.get(call.path.rpartition("/")[2])
-        if waiting and answer.status == OK:
+        """A request was answered; what a GET shows of a record may be gone later."""
+        waiting = self.unseen.get(call.path.rpartition("/")[2]) if call.method == "GET" else None
+        if not waiting or answer.status != OK:
+            return
+        try:
             shown = json.loads(answer.body)
-            waiting -= entries_of_items(item for name in ARRAYS for item in shown.get(name) or ()).keys()
+        except ValueError:  # a page, or half an answer
+            return
+        waiting.difference_update(entries_of_items(item for name in ARRAYS for item in shown.get(name) or ()))
 
     def note_sent(self, person: Person, body: Json) -> None:
         """An array PUT is to bring what its record does not hold."""
@@ -121,6 +125,7 @@ class Witness:
         most = self.firm.nature.max_tlf
         others |= {canon(whole) for one in rows.values() if (whole := shortened(one, most))}  # it is put back at once
         if is_relevant(row["tlf"]) and canon(row["tlf"]) not in {canon(value), *others}:
+            yield from self.empties(person, canon(row["tlf"]))
             yield from self.takes(person, canon(row["tlf"]), unread)
 
     def marker_of(self, person: Person, remark: str, stood: set[str], unread: set[str]) -> Iterator[Violation]:
@@ -135,14 +140,19 @@ class Witness:
 
     # What goes
 
+    def empties(self, person: Person, value: str) -> Iterator[Violation]:
+        """What goes from Advoware was shown by EspoCRM, if it was sent there: else nobody can have deleted it."""
+        lost = values_that_lost(self.path).get(person.entity_id, set())
+        sent = value in self.unseen.get(person.entity_id, ())
+        if sent and person.last.get(value, "removed") != "removed" and value not in lost:
+            yield Violation("nothing goes that EspoCRM never showed", f"person{person.number}: {value}")
+
     def takes(self, person: Person, value: str, unread: set[str]) -> Iterator[Violation]:
         """A value people entered goes from one side: somebody took it away, or it lost and is kept in ``conflicts``."""
         if value not in person.last:
             return
         self.taken += 1
         lost = values_that_lost(self.path).get(person.entity_id, set())
-        if value in self.unseen.get(person.entity_id, ()) and person.last[value] != "removed" and value not in lost:
-            yield Violation("nothing goes that EspoCRM never showed", f"person{person.number}: {value}")
         exchanged = bool(person.kinds & EXCHANGES)  # it goes from one row and stands, for now, in another
         theirs = person.last[value] == "removed" or value in person.excused or bool(unread) or exchanged
         if not theirs and value not in lost:
