@@ -86,6 +86,8 @@ def at_rest(firm: Firm, path: Path, but: Excuses) -> None:
         if half_retyped:  # without the journal its two rows look like a person's copy, and copies are left alone
             person.doubled |= set(person.last)
         sides = firm.sides(person)
+        kept = [row for row in firm.rows(person) if is_empty(row["tlf"]) and MARKER.match(row["bemerkung"] or "")]
+        claim("no marker of ours on an empty row", not kept, f"person{person.number}: {kept}")
         stands = status.get(person.entity_id)
         claim("nobody is stuck", stands == "clean", f"person{person.number} {stands}")
         if firm.nature.direction != "both":
@@ -99,6 +101,10 @@ def at_rest(firm: Firm, path: Path, but: Excuses) -> None:
             if not but.blurred and person.number not in but.refused:
                 kinds_fit(firm, person)
                 right_answer(firm, person, sides, lost.get(person.entity_id, set()), faulty=but.faulty)
+
+
+def is_empty(value: str | None) -> bool:
+    return not (value or "").strip()
 
 
 def entries_kept(firm: Firm, person: Person) -> bool:

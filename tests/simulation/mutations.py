@@ -12,11 +12,13 @@ import numpy as np
 from etl.apply import row_steps, second_look, write_row
 from etl.arrays import write_arrays
 from etl.ending import gone_in_espo
-from etl.errors import Moved, UnknownOutcome
+from etl.errors import CredentialsRefused, Moved, UnknownOutcome
 from etl.guard import baseline_record
 from etl.readback import ReadBack
+from etl.rules.array_read import Stored
 from etl.rules.columns import Columns
-from etl.rules.entry import NONE
+from etl.rules.conflicts import Verdict
+from etl.rules.entry import NONE, Decision
 from etl.rules.mending import Reading
 from etl.rules.writes import clash, var6
 from etl.store.baseline import save_baseline
@@ -25,6 +27,7 @@ from etl.store.journal import settle
 from etl.store.states import ChangeState
 from etl.verify import verify_person
 from tests.simulation import test_hard_cases as cases
+from tests.simulation import test_second_edition as second
 from tests.simulation.taken_away import Broken, Mutation, Worlds
 
 
@@ -189,6 +192,51 @@ def without_first_syncs(real: Any) -> Callable[..., Any]:
     return with_history
 
 
+def believed_seen(real: Any) -> Callable[..., Any]:
+    """Whatever an array PUT was to do counts as shown by the read."""
+
+    def judgement(*args: Any) -> Any:
+        judged = real(*args)
+        read = replace(judged.read, shown=judged.read.before | judged.read.sent)
+        return replace(judged, read=read, of_change=dict.fromkeys(judged.of_change, Stored.WHOLE))
+
+    return judgement
+
+
+def read_once(real: Any) -> Callable[..., Any]:
+    """After an array PUT one read is all: a second one shows what the first showed."""
+
+    def see_arrays(run: Any, saved: Any, look: Any) -> Any:
+        client, fetch = run.espo, run.espo.fetch
+        shown = fetch(look.espo.entity_id)
+        client.fetch = lambda _entity_id: shown
+        try:
+            return real(run, saved, look)
+        finally:
+            del client.fetch
+
+    return see_arrays
+
+
+def taken_is_deleted(real: Any) -> Callable[..., Any]:
+    """A value that our own half-done PUT took, without bringing the new one, counts as done."""
+
+    def of_change(*args: Any) -> Any:
+        stored = real(*args)
+        return Stored.WHOLE if stored is Stored.TAKEN_ONLY else stored
+
+    return of_change
+
+
+def credentials_refused(_real: Any) -> Callable[..., Any]:
+    """A 403 to anybody is our login's fault."""
+
+    def demand_access(*_args: Any) -> None:
+        raise CredentialsRefused("Advoware", "403")
+
+    return demand_access
+
+
 MEANWHILE = Worlds("people edit meanwhile")
 IN_ESPO = Worlds(persons=6, people=0.4, side="espo", nature={"concurrency": False, "latency": 0.4})
 IN_ESPO_GUARDED = Worlds(persons=6, people=0.06, side="espo", nature={"concurrency": True, "latency": 0.05})
@@ -324,6 +372,76 @@ MUTATIONS = (
         answers(None),
         Worlds("a run sleeps beyond its lease", persons=8),
         case=cases.test_a_run_whose_lease_was_taken_stores_nothing_over_what_its_successor_saw,
+    ),
+    Mutation(
+        "an array PUT is believed unread",
+        ("etl.arrays:judgement", "etl.settle:judgement"),
+        believed_seen,
+        Worlds("arrays not stored, echoed"),
+        case=second.test_what_espocrm_confirms_and_does_not_store_stays_in_advoware,
+    ),
+    Mutation(
+        "no second read once EspoCRM has settled",
+        ("etl.apply:see_arrays",),
+        read_once,
+        Worlds("torn EspoCRM reads"),
+        case=second.test_a_read_that_comes_too_early_is_no_failure,
+    ),
+    Mutation(
+        "what a half-done PUT took is somebody's deletion",
+        ("etl.rules.array_read:ArrayRead.of_change",),
+        taken_is_deleted,
+        Worlds("dies: unlinked, not linked"),
+        case=second.test_an_old_number_that_our_half_done_put_took_is_nobodys_deletion,
+    ),
+    Mutation(
+        "the flags of a taken item are forgotten",
+        ("etl.diff:Means",),
+        lambda real: lambda slots, policy, *_taken: real(slots, policy, {}),
+        Worlds("dies: unlinked, not linked"),
+        case=second.test_what_was_chosen_for_an_item_that_our_half_done_put_took_comes_back_with_it,
+    ),
+    Mutation(
+        "what a half-done PUT brought is EspoCRM's edit",
+        ("etl.diff:is_our_half",),
+        answers(value=False),
+        Worlds("dies: linked, not unlinked"),
+        case=second.test_what_our_half_done_put_brought_beside_the_old_value_is_nobodys_edit,
+    ),
+    Mutation(
+        "an unknown PUT is judged while it may be under way",
+        ("etl.saves:last_uncertain_put",),
+        answers(None),
+        Worlds("timeout after effect"),
+        case=second.test_a_put_that_is_still_under_way_is_not_judged,
+    ),
+    Mutation(
+        "an edit just before our array PUT is not looked for",
+        ("etl.arrays:is_as_planned_beside",),
+        answers(value=True),
+        IN_ESPO,
+        case=cases.test_a_mail_entered_between_our_look_and_our_put_of_phones_is_synced,
+    ),
+    Mutation(
+        "a leftover is not made a slot",
+        ("etl.rules.writes:WRITERS.leftover",),
+        lambda _real: lambda entry, _means: Decision(entry, entry.variant, Verdict.GO, "", ()),
+        KILLED,
+        case=second.test_an_empty_row_with_our_marker_becomes_a_slot,
+    ),
+    Mutation(
+        "a trimmed remark is not what was sent",
+        ("etl.rules.marker:as_compared", "etl.rules.mending:as_compared"),
+        lambda _real: lambda text: text or "",
+        Worlds("remarks trimmed"),
+        case=second.test_a_trimmed_remark_is_stored_as_sent,
+    ),
+    Mutation(
+        "a 403 ends the run as credentials",
+        ("etl.clients.advoware:Advoware._demand_access",),
+        credentials_refused,
+        Worlds("403 to writes of some"),
+        case=second.test_a_refused_write_fails_one_person_and_no_login,
     ),
     Mutation(
         "what was refused is tried again",

@@ -1,0 +1,141 @@
+"""Cases by name of the second edition's protections (rules.md ²); ``mutations.py`` takes each protection away in one.
+
+Every one ends at rest, all invariants checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from jobs.sandbox.espocrm_arrays import Stored
+from jobs.sandbox.espocrm_saving import Death, Hook
+from jobs.sandbox.simulator import TimedOut
+from tests.simulation.absences import BLOCKED
+from tests.simulation.test_hard_cases import BETNR, MOBILE, OFFICE, Case, case
+from tests.simulation.worlds import Nature, add_row
+
+NEW = "+495112000009"
+TWO = {OFFICE: "Office", MOBILE: "Mobile"}
+ROWS = {"0511 2000001": "Zentrale", "0171 2000001": ""}
+
+
+def type_in_a_new_row(one: Case) -> None:
+    with one.edited():
+        add_row(one.firm, one.person, "0171 2000001", "", 3)
+
+
+def times_out() -> None:
+    raise TimedOut
+
+
+@contextmanager
+def half_done(stored: Stored, scope: str = "entry") -> Iterator[Case]:
+    """A number is changed in Advoware, and EspoCRM dies within our PUT of it; then all comes to rest."""
+    with case({OFFICE: "Home", MOBILE: "Mobile"}, rows=ROWS, nature=Nature(persons=0, scope=scope)) as one:
+        phones = one.life.people.phones(one.person)
+        with one.edited():
+            one.firm.espo.edit(one.entity_id, phones=[{**item, "optOut": item["type"] == "Home"} for item in phones])
+        one.rest()
+        one.type_in("05112000001", "0511 2000009")
+        one.firm.espo.store.deaths[:] = [Death(phones=stored)]
+        one.sync()
+        one.rest()
+        yield one
+
+
+def test_what_espocrm_confirms_and_does_not_store_stays_in_advoware() -> None:
+    """Row 1 of issue 13: believed, the next run emptied the row that a person had typed."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        type_in_a_new_row(one)
+        one.firm.espo.store.hook = Hook(echoes=True)
+        assert one.sync() == "failed_persons"
+        one.sync()
+        one.firm.espo.store.hook = None
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, MOBILE}
+
+
+def test_a_read_that_comes_too_early_is_no_failure() -> None:
+    """A GET in the second of a save may show no items at all; a second one, once it has settled, tells."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=Nature(persons=0, torn_reads=1)) as one:
+        type_in_a_new_row(one)
+        assert one.sync() == "done"
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, MOBILE}
+
+
+def test_an_old_number_that_our_half_done_put_took_is_nobodys_deletion() -> None:
+    """Row 10: EspoCRM died between unlinking and linking; only Advoware was edited, and the number was lost."""
+    with half_done(Stored.UNLINKED) as one:
+        assert one.espo == one.advo == {NEW, MOBILE}
+
+
+def test_what_was_chosen_for_an_item_that_our_half_done_put_took_comes_back_with_it() -> None:
+    with half_done(Stored.UNLINKED) as one:
+        (item,) = [item for item in one.life.people.phones(one.person) if item["phoneNumber"] == NEW]
+        assert (item["type"], item["optOut"]) == ("Home", True)
+
+
+def test_what_our_half_done_put_brought_beside_the_old_value_is_nobodys_edit() -> None:
+    """With EspoCRM's conflicts for the whole person it made Advoware's edit lose against our own write."""
+    with half_done(Stored.LINKED, scope="person") as one:
+        assert one.espo == one.advo == {NEW, MOBILE}
+
+
+def test_a_put_that_is_still_under_way_is_not_judged() -> None:
+    """After a timeout the request may still be running: read at once it has not arrived, and would be sent again."""
+    with case(TWO, rows=ROWS) as one:
+        one.type_in("05112000001", "0511 2000009")
+        one.at("PUT", one.entity_id, times_out, moment="before")
+        one.sync()
+        assert len([call for call in one.firm.espo.writes if "phoneNumberData" in call.body]) == 1
+        one.rest()
+        assert one.espo == one.advo == {NEW, MOBILE}
+
+
+def test_an_empty_row_with_our_marker_becomes_a_slot() -> None:
+    """Row 5: a number that was deleted stayed readable in the remark of an empty row for ever."""
+    with case(TWO, rows=ROWS) as one:
+        with one.edited():
+            one.firm.advo.add_row(BETNR, "  ", one.row("05112000001")["bemerkung"].removesuffix(" Zentrale"))
+        one.rest()
+        assert one.espo == one.advo == set(TWO)
+        assert "[ESPOCRM-SLOT:1]" in one.remarks
+
+
+def test_a_trimmed_remark_is_stored_as_sent() -> None:
+    nature = Nature(persons=0, scope="entry", trims=True)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=nature) as one:
+        with one.edited():
+            add_row(one.firm, one.person, "0171 2000001", "nur vormittags  ", 3)
+        assert one.sync() == "done"
+        one.rest()
+        assert one.row("01712000001")["bemerkung"].endswith(":3] nur vormittags")
+
+
+def test_a_refused_write_fails_one_person_and_no_login() -> None:
+    """Row 8: a firewall's 403 ended every run with "check api_key"."""
+    with case(TWO, rows=ROWS) as one:
+        one.set_items((NEW, "Office"), (MOBILE, "Mobile"))
+        blocked = [BLOCKED]
+        one.life.storm.silences.append(
+            lambda system, call, _person: blocked.pop() if blocked and system == "advo" and call.is_write else None
+        )
+        assert one.sync() == "failed_persons"
+        one.rest()
+        assert one.espo == one.advo == {NEW, MOBILE}
+
+
+@pytest.mark.parametrize("mails", [Stored.NOTHING, Stored.ALL])
+def test_a_put_that_stored_its_mails_only_brings_the_phones_again(mails: Stored) -> None:
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        type_in_a_new_row(one)
+        with one.edited():
+            add_row(one.firm, one.person, "neu@muster.de", "", 4)
+        one.firm.espo.store.deaths[:] = [Death(mails)]
+        one.sync()
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, MOBILE, "neu@muster.de"}
