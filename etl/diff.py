@@ -29,6 +29,7 @@ from etl.rules.people import PeopleOf
 from etl.rules.plan import PersonPlan, Plan, none_dropped_by_others
 from etl.rules.rights import held_by_rights
 from etl.rules.slots import Slots
+from etl.rules.unclear import without_ended_pairs
 from etl.rules.unread import readable, unread_notes
 from etl.rules.variants import Variant
 from etl.rules.writes import Means, decision
@@ -136,12 +137,14 @@ def noted(person: PersonFacts, decisions: Sequence[Decision]) -> tuple[Left, ...
 
 def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list[Decided]:
     """Say of each entry whether it is left alone, and else who wins it."""
-    entries = with_made_rows(entries)
+    standing = with_made_rows(entries)
+    entries = without_ended_pairs(standing)
+    halves = {id(entry) for entry in entries} - {id(entry) for entry in standing}
     pairs = [(entry, left or held_by_rights(entry, policy)) for entry, left in leave(person, entries, policy)]
     protected = {
         id(entry)
         for entry, _ in pairs
-        if is_first(person, entry) or held_back(person, entry) or is_our_half(person, entry)
+        if is_first(person, entry) or held_back(person, entry) or is_our_half(person, entry) or id(entry) in halves
     }
     counting = {entry.variant.value for entry, left in pairs if left is None and id(entry) not in protected}
     conflict = in_conflict(counting, policy.scope)

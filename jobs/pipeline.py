@@ -20,6 +20,7 @@ from etl.errors import ConfigError, LockHeld, RunEnds, Stopped
 from etl.extract import look_at_drifted, poll_advoware
 from etl.guard import CONFIG_DIGEST, change_record, configuration_changed
 from etl.records import Channel
+from etl.renewal import renew_values
 from etl.rules.rights import MAY_NOT
 from etl.store.baseline import persons_held_back, persons_with_note
 from etl.store.database import Store
@@ -194,6 +195,7 @@ def stages(order: Order) -> Done:
 def carried_out(run_: Run, options: Options) -> Plan:  # noqa: PLR0911 - one line a kind
     """The kinds of run."""
     know_configuration(run_)
+    renew_values(run_)
     reset_permanently_failed(run_.store, run_.utcnow())
     if options.backfill is not None:
         return backfilled(run_, options.backfill)

@@ -13,6 +13,7 @@ from etl.rules.array_read import InPart
 if TYPE_CHECKING:
     from etl.records import Channel, Direction, Item, Scope, Side
     from etl.rules.conflicts import Verdict
+    from etl.rules.doubts import Doubt
     from etl.rules.kommkz import KommKzTable
     from etl.rules.marker import MarkerKind
     from etl.rules.variants import Variant
@@ -40,17 +41,19 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class ItemSeen:
-    """An item, with its key and the kommKz its type stands for."""
+    """An item, with its key and the kommKz its type stands for; ``doubt`` and ``readings`` of an unclear value only."""
 
     item: Item
     canonical: str
     key: int
     komm_kz: int
+    doubt: Doubt | None = None
+    readings: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RowSeen:
-    """A row, with its remark taken apart."""
+    """A row, with its remark taken apart; ``doubt`` and ``readings`` of an unclear value only."""
 
     komm_id: int
     row_id: str
@@ -64,6 +67,8 @@ class RowSeen:
     marker_komm_kz: int | None
     channel: Channel | None
     online: bool
+    doubt: Doubt | None = None
+    readings: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.records import Channel, Item
-from etl.rules.canonical import NO_REGION, canonical, e164, has_extension
+from etl.rules.canonical import NO_REGION, as_sent, canonical, e164, has_extension
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,7 +66,11 @@ def can_hold(channel: Channel, value: str, region: str, *, international: bool) 
         return "empty"
     if channel is Channel.MAIL:
         return None if _MAIL.fullmatch(sent) else "not a mail address EspoCRM accepts"
-    return _international_reason(value, region) if international else _old_mode_reason(sent)
+    if e164(value, region) is None:
+        return "not a phone number" if not international else "not an international number"
+    if international:
+        return "EspoCRM would drop the extension" if has_extension(value, region) else None
+    return _old_mode_reason(sent)
 
 
 def same_items(expected: Sequence[Item], found: Sequence[Item]) -> bool:
@@ -81,15 +85,8 @@ def same_items(expected: Sequence[Item], found: Sequence[Item]) -> bool:
 
 
 def _as_sent(channel: Channel, value: str, region: str) -> str:
-    """Return the spelling that is sent. E.164 would drop an extension, so such a number stays as written."""
-    number = e164(value, region) if channel is Channel.PHONE and not has_extension(value, region) else None
-    return number or value.strip()
-
-
-def _international_reason(value: str, region: str) -> str | None:
-    if e164(value, region) is None:
-        return "not an international number"
-    return "EspoCRM would drop the extension" if has_extension(value, region) else None
+    """Return the spelling that is sent."""
+    return as_sent(channel, value, canonical(channel, value, region))
 
 
 def _old_mode_reason(sent: str) -> str | None:

@@ -65,11 +65,13 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[Colum
     espo_key, komm_id = key_of(base_place, codes[3]), whole(rows["komm_id"])
     spare = spare_rows(base, (of_base, espo_key), (of_row, komm_id, row_key))
     filled, relevant = row_key != NONE, row_place % 3 != NO_CHANNEL
+    kept_items, kept_base = kept_keys((items, item_place, item_key), (base, base_place))
     return people, Sides(
         base=Columns(
             base,
             person=of_base,
             komm_id=whole(base["komm_id"]),
+            kept=kept_base,
             espo_key=espo_key,
             advo_key=key_of(base_place, codes[4]),
             group=base_place * KOMM_KZ_IN_GROUP + pair_komm_kz,
@@ -92,7 +94,8 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[Colum
             key=item_key,
             group=item_place * KOMM_KZ_IN_GROUP + item_komm_kz,
             komm_kz=item_komm_kz,
-            pair=first_of_value(items, item_key),
+            kept=kept_items,
+            pair=first_of_value(items, item_key, np.isin(kept_items, kept_base) & (kept_items != NONE)),
             **never_taken(items.assign(person=of_item), notes.assign(person=numbers[4])),
         ),
     )
@@ -181,6 +184,8 @@ def marker_pairs(people: Columns, items: pd.DataFrame, rows: pd.DataFrame, table
     """
     recovering = pd.Series(people["recovery"][rows["person"]], index=rows.index)
     marked = rows[recovering & rows["marker_kind"].eq("marker") & rows["canonical"].notna() & rows["channel"].notna()]
+    same_string = marked["doubt"].isna() | marked["value"].eq(marked["marker_value"])
+    marked = marked[same_string]  # an unclear row is a pair only where its marker says the very same string
     marked = marked.assign(own=marked["canonical"].eq(marked["marker_canonical"]))
     held = rows.loc[rows["canonical"].notna(), ["person", "channel", "canonical"]].drop_duplicates()
     held_elsewhere = member(marked[["person", "channel", "marker_canonical"]], held)
@@ -258,11 +263,29 @@ def type_komm_kz(channel: pd.Series, types: pd.Series, canonical: pd.Series, tab
     return np.array(known, dtype="int64")[which]
 
 
-def first_of_value(items: pd.DataFrame, key: np.ndarray) -> np.ndarray:
-    """Of two items with one canonical value the primary, else the first, is the pair (rules.md §3, Duplicates)."""
+def kept_keys(
+    items: tuple[pd.DataFrame, np.ndarray, np.ndarray], base: tuple[pd.DataFrame, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keys of the items' strings and of the strings the baseline keeps, as written (rules.md §2, steps 2 and 5).
+
+    Only where two items of a person have one canonical value can they tell more than that; else all are ``NONE``.
+    """
+    (shown, item_place, key), (agreed, base_place) = items, base
+    if pd.Index(key[key != NONE]).is_unique:
+        return np.full(len(shown), NONE), np.full(len(agreed), NONE)
+    codes = value_codes(shown["value"], agreed["espo_value"])
+    return key_of(item_place, codes[0]), key_of(base_place, codes[1])
+
+
+def first_of_value(items: pd.DataFrame, key: np.ndarray, agreed: np.ndarray) -> np.ndarray:
+    """Of two items with one canonical value one is the pair (rules.md §3, Duplicates): the ``agreed`` ones, else first.
+
+    What the baseline keeps as written is a pair; without such an item the primary is, else the first.
+    """
     if pd.Index(key[key != NONE]).is_unique:
         return np.full(len(items), fill_value=True)
-    order = np.lexsort((whole(items["position"]), ~facts(items["is_primary"])))
+    order = np.lexsort((whole(items["position"]), ~facts(items["is_primary"]), ~agreed))
     first = np.full(len(items), fill_value=True)
     first[order] = (turn_of(key[order]) == 0) | (key[order] == NONE)
+    first |= agreed
     return first

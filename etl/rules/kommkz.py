@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from etl.records import Channel
-from etl.rules.canonical import canonical, e164
+from etl.rules.canonical import canonical, e164, may_be_number
 from etl.rules.cleaning import is_empty
 from etl.rules.marker import MarkerKind
 
@@ -189,7 +189,7 @@ def row_channel(
         return table.channel(marker_komm_kz)
     marked = kind is MarkerKind.MARKER
     known = marker_komm_kz if marked else komm_kz or marker_komm_kz
-    if known and (table.channel(known) is None or (table.numbers_only(known) and e164(value, region) is None)):
+    if known and (table.channel(known) is None or (table.numbers_only(known) and not may_be_number(value, region))):
         return None
     return table.channel(known) if marked else channel_by_shape(value)
 

@@ -12,6 +12,7 @@ from etl.rules.entry import NONE, Entry, Left, PersonFacts, Policy
 from etl.rules.items import can_hold
 from etl.rules.leftovers import our_leftover
 from etl.rules.mending import uncut
+from etl.rules.unclear import unclear
 from etl.rules.variants import Variant
 
 if TYPE_CHECKING:
@@ -27,7 +28,13 @@ SENT_TO_ADVO = frozenset({Variant.VAR1, Variant.VAR5, Variant.RETYPE, Variant.CL
 def leave(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list[tuple[Entry, Left | None]]:
     """Pair each entry with the reason it is left alone, ``None`` where it is not; our own leftovers become LEFTOVER."""
     held = [
-        (entry, undone(person, entry) or duplicate(person, entry, entries) or unsyncable(person, entry, policy))
+        (
+            entry,
+            undone(person, entry)
+            or unclear(person, entry, entries)
+            or duplicate(person, entry, entries)
+            or unsyncable(person, entry, policy),
+        )
         for entry in entries
     ]
     held = [

@@ -32,11 +32,11 @@ KOMM_KZ_IN_GROUP = 32
 class Sides:
     """What is matched, with these arrays computed and these texts.
 
-    * ``base``: person, komm_id, espo_key, advo_key, group; espo_canonical
+    * ``base``: person, komm_id, kept (the string as written), espo_key, advo_key, group; espo_canonical
     * ``rows``: person, komm_id, key, filled (has a value), free_channel (a channel of its own), spare and emptied
       (``etl.rules.leftovers``)
-    * ``items``: person, key, group, pair (False for a second item with one canonical value), refused (Advoware did not
-      take it), refused_in (the row in which it was to replace a value); canonical
+    * ``items``: person, kept, key, group, pair (False for a second item with one canonical value), refused (Advoware
+      did not take it), refused_in (the row in which it was to replace a value); canonical
     """
 
     base: Columns
@@ -100,12 +100,17 @@ def take_moved_rows(sides: Sides, row: np.ndarray) -> np.ndarray:
 def items_by_agreed_value(
     sides: Sides, row: np.ndarray, item: np.ndarray, *, only: np.ndarray | None = None, taken: np.ndarray | None = None
 ) -> np.ndarray:
-    """Steps 2 and 5: baseline rows (``only`` some) ⋈ items on the agreed value; first the one whose row holds it."""
-    wanted = np.flatnonzero((item == NONE) if only is None else only & (item == NONE))
-    wanted = wanted[np.lexsort((sides.base["komm_id"][wanted], ~holds_agreed(sides, row)[wanted]))]
-    free = free_items(sides, item, taken)
-    ours, theirs = join_once(sides.base["espo_key"][wanted], sides.items["key"][free])
-    return put(item, wanted[ours], free[theirs])
+    """Steps 2 and 5: baseline rows (``only`` some) ⋈ items on the kept string, then on the agreed canonical value.
+
+    Of two with one value first the one whose row holds it.
+    """
+    for agreed, shown in (("kept", "kept"), ("espo_key", "key")):
+        wanted = np.flatnonzero((item == NONE) if only is None else only & (item == NONE))
+        wanted = wanted[np.lexsort((sides.base["komm_id"][wanted], ~holds_agreed(sides, row)[wanted]))]
+        free = free_items(sides, item, taken)
+        ours, theirs = join_once(sides.base[agreed][wanted], sides.items[shown][free])
+        item = put(item, wanted[ours], free[theirs])
+    return item
 
 
 def unlinked_pairs(sides: Sides, row: np.ndarray, item: np.ndarray) -> Pairs:

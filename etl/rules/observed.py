@@ -7,21 +7,26 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from etl.records import AdvoPerson, Channel, Item, Row
-from etl.rules.canonical import canonical, is_mobile
+from etl.rules.canonical import canonical
 from etl.rules.fingerprint import fingerprint
 from etl.rules.kommkz import KommKzTable, field_komm_kz, row_channel
 from etl.rules.marker import MarkerKind, decode
+from etl.rules.values import classify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from etl.rules.values import Value
+
 
 def item_record(item: Item, region: str) -> dict[str, Any]:
     """One item as the table ``espo_entries`` keeps it."""
+    read = classify(item.channel, item.value, region)
     return {
         "channel": item.channel,
         "value": item.value,
-        "canonical": canonical(item.channel, item.value, region) or item.value,
+        "canonical": item.value if read is None else read.canonical,
+        **unclear_columns(read),
         "type": item.type,
         "is_primary": item.primary,
         "opt_out": item.opt_out,
@@ -35,11 +40,13 @@ def row_record(row: Row, fields: Mapping[str, str], region: str, table: KommKzTa
     remark = decode(row.remark)
     channel = row_channel(row.value, remark.kind, remark.komm_kz, row.komm_kz, region, table)
     compared_as = channel or Channel.PHONE  # text that is not relevant is only ever compared with itself
+    read = classify(compared_as, row.value, region)
     return {
         "komm_id": row.komm_id,
         "row_id": row.row_id,
         "value": row.value,
-        "canonical": canonical(compared_as, row.value, region),
+        "canonical": None if read is None else read.canonical,
+        **unclear_columns(read),
         "remark": row.remark,
         "own_text": remark.own_text,
         "marker_kind": remark.kind,
@@ -51,8 +58,13 @@ def row_record(row: Row, fields: Mapping[str, str], region: str, table: KommKzTa
         "field_komm_kz": field_komm_kz(row.value, channel, fields, region, table) if channel and row.value else None,
         "channel": channel,
         "online": row.online,
-        "mobile": channel is Channel.PHONE and is_mobile(row.value, region),
+        "mobile": channel is Channel.PHONE and read is not None and read.mobile,
     }
+
+
+def unclear_columns(read: Value | None) -> dict[str, str | None]:
+    """Why nobody can tell what a value says, and what it may say; both null where it is certain or text."""
+    return {"doubt": read.doubt if read else None, "readings": read.readings if read else None}
 
 
 def row_records(person: AdvoPerson, region: str, table: KommKzTable) -> list[dict[str, Any]]:

@@ -58,11 +58,11 @@ def one_pair_a_value(decided: Sequence[Decided]) -> list[Decided]:
     for one in decided:
         if one.active and one.final_key != NONE:
             groups[one.final_key].append(one)
-    meeting = {id(one): group for group in groups.values() if len(group) > 1 for one in group}
-    result = [one for one in decided if id(one) not in meeting]
-    for group in groups.values():
-        if len(group) > 1:
-            result += merged(group)
+    meeting = [group for group in groups.values() if len(group) > 1 and not all(map(stands_as_agreed, group))]
+    met = {id(one) for group in meeting for one in group}
+    result = [one for one in decided if id(one) not in met]
+    for group in meeting:
+        result += merged(group)
     return [held_if_twice(one, result) for one in result]
 
 
@@ -73,12 +73,20 @@ def merged(group: Sequence[Decided]) -> list[Decided]:
     if not holders:
         return list(group)
     winner = min(holders, key=lambda one: (not one.entry.was_pair, one.entry.row.komm_id if one.entry.row else 0))
-    owner = next((one for one in group if one.entry.item_key == key), None)
+    owner = next((one for one in (winner, *group) if one.entry.item_key == key), None)
     result = [winner] if owner is winner or owner is None else taken_over(winner, owner)
     for one in group:
         if one is not winner and one is not owner:
-            result += ended(one)
+            result += [one] if stands_as_agreed(one) else ended(one)
     return result
+
+
+def stands_as_agreed(one: Decided) -> bool:
+    """Whether both sides of a pair are byte for byte as agreed: it stays one, whatever a newer grammar says of it."""
+    base, row, item = one.entry.base, one.entry.row, one.entry.item
+    if base is None or row is None or item is None or one.entry.variant not in (Variant.SAME, Variant.REPAIR):
+        return False
+    return (item.item.value, row.value) == (base.espo_value, base.advo_value)
 
 
 def taken_over(winner: Decided, owner: Decided) -> list[Decided]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etl.records import Channel, Direction, Item, Side
+from etl.rules.doubts import Doubt
 from etl.rules.entry import Agreed, ItemSeen, Left, RowSeen
 from etl.rules.marker import MarkerKind
 
@@ -23,7 +24,7 @@ def item_seen(one: Mapping[str, Any]) -> ItemSeen:
         bool(one["invalid"]),
         one["raw"],
     )
-    return ItemSeen(item, one["canonical"] or "", int(one["key"]), int(one["komm_kz"]))
+    return ItemSeen(item, one["canonical"] or "", int(one["key"]), int(one["komm_kz"]), *unclear(one))
 
 
 def row_seen(one: Mapping[str, Any]) -> RowSeen:
@@ -41,7 +42,13 @@ def row_seen(one: Mapping[str, Any]) -> RowSeen:
         None if one["marker_komm_kz"] is None else int(one["marker_komm_kz"]),
         Channel(one["channel"]) if one["channel"] else None,
         bool(one["online"]),
+        *unclear(one),
     )
+
+
+def unclear(one: Mapping[str, Any]) -> tuple[Doubt | None, str | None]:
+    """Doubt and readings of an unclear value."""
+    return (Doubt(one["doubt"]) if one["doubt"] else None, one["readings"])
 
 
 def agreed(one: Mapping[str, Any]) -> Agreed:

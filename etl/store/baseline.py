@@ -154,6 +154,11 @@ def forget_left_alone(store: Store, entity_id: str, kept: Sequence[Mapping[str, 
     )
 
 
+def drop_left_alone(store: Store, ids: Sequence[int]) -> None:
+    """Take these notes away."""
+    store.execute("delete from left_alone where id in (select value from json_each(:ids))", {"ids": list(ids)})
+
+
 def left_alone_of(store: Store, entity_id: str) -> list[dict[str, Any]]:
     """Return what is left alone of one person."""
     return store.rows("select * from left_alone where entity_id = :entity_id order by id", {"entity_id": entity_id})

@@ -32,6 +32,20 @@ def load_persons(store: Store, entity_ids: Collection[str]) -> list[dict[str, An
     )
 
 
+def persons_after(store: Store, entity_id: str, limit: int) -> list[dict[str, Any]]:
+    """Return the next persons behind an ID, by ID: to walk over everybody."""
+    return store.rows(
+        """
+        select *
+        from persons
+        where entity_id > :entity_id
+        order by entity_id
+        limit :limit
+        """,
+        {"entity_id": entity_id, "limit": limit},
+    )
+
+
 def find_persons(store: Store, key: str) -> list[dict[str, Any]]:
     """Return the persons an operator means by an EspoCRM ID or a betnr; several where a betnr is shared."""
     return store.rows(

@@ -395,6 +395,35 @@ set outcome = outcome_before;
 alter table runs drop column outcome_before;
 """
 
+UNCLEAR: Final = """
+alter table espo_entries add column doubt text;
+alter table espo_entries add column readings text;
+alter table advo_entries add column doubt text;
+alter table advo_entries add column readings text;
+create table left_alone_2 (
+    id integer primary key,
+    entity_id text not null,
+    betnr integer,
+    side text not null check (side in ('espo', 'advo')),
+    komm_id integer,
+    channel text check (channel in ('phone', 'mail')),
+    value text,
+    reason text not null check (reason in ('unsyncable', 'held_back', 'duplicate', 'unclear')),
+    direction text check (direction in ('both', 'to_advoware', 'to_espocrm')),
+    detail text,
+    since text not null
+) strict;
+insert into left_alone_2 (id, entity_id, betnr, side, komm_id, channel, value, reason, direction, detail, since)
+select id, entity_id, betnr, side, komm_id, channel, value, reason, direction, detail, since
+from left_alone;
+drop table left_alone;
+alter table left_alone_2 rename to left_alone;
+create unique index left_alone_once on left_alone (
+    entity_id, side, ifnull(komm_id, -1), ifnull(channel, ''), ifnull(value, ''), reason
+);
+create index left_alone_held_back on left_alone (entity_id, direction) where reason = 'held_back';
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
     PART_OF,  # 002: chunks of longer work belong together
@@ -404,5 +433,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     LEFT_OVER,  # 006: whoever has an emptied row that no plan made a slot of is due
     FORMER,  # 007: an opt-out outlives the last record that held the value
     HOW_IT_ENDED,  # 008: a run may be refused, or crash
+    UNCLEAR,  # 009: values nobody can read with certainty
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

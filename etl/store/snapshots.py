@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 
     from etl.store.database import Store
 
-ITEM_COLUMNS: Final = ("value", "canonical", "type", "is_primary", "opt_out", "invalid", "raw")
+ITEM_COLUMNS: Final = ("value", "canonical", "doubt", "readings", "type", "is_primary", "opt_out", "invalid", "raw")
 
 ROW_COLUMNS: Final = (
     "komm_id",
     "row_id",
     "value",
     "canonical",
+    "doubt",
+    "readings",
     "remark",
     "own_text",
     "marker_kind",

@@ -71,6 +71,7 @@ class LeftAloneReason(StrEnum):
     UNSYNCABLE = "unsyncable"
     HELD_BACK = "held_back"
     DUPLICATE = "duplicate"
+    UNCLEAR = "unclear"
 
 
 class HoldKind(StrEnum):

@@ -20,7 +20,8 @@ NONE, MARKER, SLOT, DAMAGED = MarkerKind
 TABLE = KommKzTable.default()
 LANDLINE = "0511 1234560"
 MOBILE = "0171 2223334"
-TEXT = "Mutter: 0511 123456"
+TEXT = "nur abends"
+UNCLEAR = "Mutter: 0511 123456"
 
 
 @pytest.mark.parametrize(
@@ -180,6 +181,7 @@ def test_every_number_is_a_phone_by_shape(value: str) -> None:
         (LANDLINE, NONE, None, 99, None),
         (LANDLINE, NONE, None, 10, PHONE),
         (TEXT, NONE, None, 10, None),
+        (UNCLEAR, NONE, None, 10, PHONE),  # it may be a number
         ("a@b.de", NONE, None, 10, None),
         (LANDLINE, SLOT, 1, 0, PHONE),
         ("a@b.de", SLOT, 1, 0, MAIL),

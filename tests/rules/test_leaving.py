@@ -12,10 +12,10 @@ from tests.planned import planned
 UNSYNCABLE = {
     "a text is no number": """
 now      x Office *        | 88001 0 x'        | m(x:1)
-                           | 88002 0 Mutter: 0511 123456 |
+                           | 88002 0 nur abends |
 agreed   88001 1 x Office x'
 plan     -
-notes    unsyncable advo Mutter: 0511 123456
+notes    unsyncable advo nur abends
 """,
     "an extension would be dropped": """
 now      x Office *        | 88001 0 x'        | m(x:1)

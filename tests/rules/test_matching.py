@@ -195,9 +195,9 @@ def test_persons_planned_together_are_planned_as_each_alone() -> None:
 # The joins themselves -----------------------------------------------------------------------------------------------
 
 COLUMNS = {
-    "base": ["person", "komm_id", "espo_key", "advo_key", "group", "espo_canonical"],
+    "base": ["person", "komm_id", "kept", "espo_key", "advo_key", "group", "espo_canonical"],
     "rows": ["person", "komm_id", "key", "filled", "free_channel"],
-    "items": ["person", "key", "group", "canonical", "pair", "refused", "refused_in"],
+    "items": ["person", "kept", "key", "group", "canonical", "pair", "refused", "refused_in"],
 }
 KINDS = {"espo_canonical": "str", "canonical": "str"}
 KINDS |= dict.fromkeys(("filled", "free_channel", "pair", "refused"), "bool")
@@ -236,11 +236,14 @@ def test_each_thing_is_in_one_entry_and_nothing_is_lost(
     first = [value != NONE and value not in keys[:at] for at, value in enumerate(keys)]
     entries = match(
         Sides(
-            base=columns("base", [(who, row, key(who, a), key(who, b), who * 32, a) for who, row, a, b in base]),
+            base=columns("base", [(who, row, NONE, key(who, a), key(who, b), who * 32, a) for who, row, a, b in base]),
             rows=columns("rows", [(who, row, key(who, value), value != NONE, free) for who, row, value, free in rows]),
             items=columns(
                 "items",
-                [(who, keys[at], who * 32, value, first[at], *told) for at, (who, value, *told) in enumerate(items)],
+                [
+                    (who, NONE, keys[at], who * 32, value, first[at], *told)
+                    for at, (who, value, *told) in enumerate(items)
+                ],
             ),
         ),
         neighbours,

@@ -57,10 +57,18 @@ agreed   88001 1 x Office x'
 plan     -
 notes    duplicate advo x
 """,
-    "of two items the primary is the pair, the other is left alone": """
+    "of two items the one agreed as written is the pair, the other is left alone": """
 now      x Office          | 88001 0 x'        | m(x:1)
          x' Office *       |
 agreed   88001 1 x Office x'
+plan     -
+notes    duplicate espo x'
+""",
+    "of two new items the primary is the pair, the other is left alone": """
+now      x Office          | 88001 0 x'        | m(x:1)
+         x' Office *       |
+         y Office          | 88002 0 y         | m(y:1)
+agreed   88002 1 y Office y
 plan     -
 notes    duplicate espo x
 """,

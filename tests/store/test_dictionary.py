@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from etl.rules.doubts import Doubt
 from etl.rules.variants import Variant
 from etl.store.questions import QUESTIONS
 from etl.store.states import ArrayOutcome, ChangeState, DecisionState, HoldKind, LeftAloneReason, Outcome, Status
@@ -24,6 +25,7 @@ WORDS: dict[str, type[StrEnum]] = {
     "status": Status,
     "variant": Variant,
     "reason of left_alone": LeftAloneReason,
+    "doubt": Doubt,
     "outcome of array_puts": ArrayOutcome,
     "state of decisions": DecisionState,
     "state of changes": ChangeState,

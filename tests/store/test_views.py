@@ -32,11 +32,13 @@ def firm(store: Store, listed: Callable[..., Listing]) -> Store:
 
 def item(channel: str, value: str, canonical: str) -> dict[str, Any]:
     flags = {"type": None, "is_primary": False, "opt_out": False, "invalid": False, "raw": "{}"}
+    flags |= {"doubt": None, "readings": None}
     return {"channel": channel, "value": value, "canonical": canonical} | flags
 
 
 def row(komm_id: int, value: str | None, canonical: str | None, channel: str | None) -> dict[str, Any]:
     rest = dict.fromkeys(("remark", "own_text", "marker_value", "marker_canonical", "marker_komm_kz", "field_komm_kz"))
+    rest |= dict.fromkeys(("doubt", "readings"))
     flags = {"marker_kind": "none", "is_slot": value is None, "komm_kz": 0, "online": False, "mobile": False}
     seen = {"komm_id": komm_id, "row_id": "R", "value": value, "canonical": canonical, "channel": channel}
     return rest | flags | seen
