@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from etl.errors import AdvosyncError, Moved, NotStored, Refused, UnknownOutcome
+from etl.errors import AdvosyncError, Forbidden, Moved, NotStored, Refused, UnknownOutcome
 from etl.judging import judge, judgement, of_espo
 from etl.records import Channel, EspoRecord, Item, Side
 from etl.rules.array_read import value_of
@@ -187,6 +187,8 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
     if spelled != plan.arrays:
         try:
             return put_arrays(run, saved, steps, look, spelled)
+        except Forbidden:
+            raise  # it says nothing about a value
         except Refused:
             pass  # the spelling was not it: one of the new items is
     named = FIELDS_OF.get(refusal.field or "")
@@ -202,6 +204,8 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
             of_channel = [whole(item) for item in tried if item.channel is step.channel]
             put_arrays(run, saved, [step], look, {step.channel: of_channel})
             items = tried
+        except Forbidden:
+            raise
         except Refused as why:
             note_unsyncable(run, saved, step, f"EspoCRM refused it ({why.reason})", Side.ADVO)
     raise Moved(f"EspoCRM refused values of {plan.entity_id}.")
@@ -213,6 +217,8 @@ def old_items_refused(run: Run, look: Look, arrays: Mapping[Channel, object]) ->
     run.store.still_ours()
     try:
         save_espo_meta(run, run.espo.write(look.espo.entity_id, {}, echo, look.espo.version))
+    except Forbidden:
+        raise
     except Refused:
         return True
     run.tally.writes["espocrm"] += 1

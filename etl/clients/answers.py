@@ -58,6 +58,16 @@ class Answer:
         return self.text.lstrip("\ufeff \t\r\n").startswith("<")
 
     @property
+    def is_bare(self) -> bool:
+        """Nothing, or a word: neither a page nor the beginning of JSON that broke off."""
+        return not self.text.lstrip("\ufeff \t\r\n").startswith(("<", "{", "[", '"'))
+
+    @property
+    def value(self) -> object:
+        """The JSON, or a bare word as EspoCRM's metadata have it (² 15); ``None`` for an empty body."""
+        return self.payload if self.is_json else self.text.strip() or None
+
+    @property
     def status_reason(self) -> str:
         """EspoCRM's own one-line explanation, empty when it gives none."""
         return self.headers.get("x-status-reason", "").strip()

@@ -26,6 +26,7 @@ LOGIN = "advosync.login"
 class Ask:
     """One request as a client means it. ``missing`` is what a 404 stands for; without it a 404 is a refusal.
 
+    ``empty_ok``: an empty body is an answer; ``bare_ok``: that, and a word that is no JSON, as EspoCRM's metadata come.
     ``proves_login``: only the login can be what a 403 to it refuses.
     """
 
@@ -36,6 +37,7 @@ class Ask:
     headers: Mapping[str, str] | None = None
     missing: AdvosyncError | None = None
     empty_ok: bool = False
+    bare_ok: bool = False
     auth: httpx.Auth | None = None
     login: bool = False
     proves_login: bool = False

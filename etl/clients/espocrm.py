@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, Unpack
-from urllib.parse import quote
 
-import httpx
-
-from etl.clients.ask import Ask, Habits, Surroundings, World, header_safe, web_address
+from etl.clients.ask import Ask, Surroundings, World, header_safe, web_address
+from etl.clients.espocrm_asking import APP_USER, HABITS, SYSTEM, ApiKey, Asking
 from etl.clients.espocrm_filters import any_of, as_params, asking, compare, page_of
 from etl.clients.espocrm_payload import (
     ARRAYS,
-    METADATA,
     EspoServer,
     EspoUser,
     field_names,
@@ -26,54 +22,22 @@ from etl.clients.espocrm_payload import (
 )
 from etl.clients.http import Border
 from etl.clients.listing import Filter, Order, Page, Question, walk
-from etl.errors import (
-    FORBIDDEN,
-    RIGHTS,
-    ConfigError,
-    Forbidden,
-    Gone,
-    Outage,
-    PersonError,
-    Refused,
-    RunEnds,
-    UnknownOutcome,
-)
+from etl.errors import ConfigError, Gone, PersonError, RunEnds, UnknownOutcome
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pydantic import SecretStr
 
-    from etl.clients.answers import Answer
     from etl.records import Channel, EspoRecord, Listing
 
-SYSTEM = "EspoCRM"
 BEGINNING = "1970-01-01 00:00:00"
 LARGEST_PAGE = 200  # 201 → 403 (espocrm-api.md, Reading)
 BETNR_A_FILTER = 100  # an ``in`` filter of 300 ids overflows an 8 kB URL (ibid.)
 
 MOST_HOLDERS = 20
 """Records of one answer that hold a value: one of them is read, the others stand by."""
-
-HABITS = Habits(
-    SYSTEM,
-    "check espocrm.api_key, that its API user is active and has a role; after failed logins wait a minute",
-    "espocrm.url",
-)
-
-
-class ApiKey(httpx.Auth):
-    """Puts the key on each request, so that no client object carries it in a header that could be printed."""
-
-    def __init__(self, key: SecretStr) -> None:
-        self._key = key
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """One request, with the key."""
-        request.headers["X-Api-Key"] = self._key.get_secret_value()
-        yield request
-
 
 class EspoCrm:
     """One EspoCRM and one entity in it. Reads may overlap; raises what ``etl.clients.http`` says.
@@ -97,7 +61,7 @@ class EspoCrm:
         self.fields = field_names(fields)
         self._unread: frozenset[Channel] = frozenset()
         self._page_size = min(page_size, LARGEST_PAGE)
-        self._root = web_address(url, "espocrm.url").removesuffix("/api/v1") + "/api/v1"
+        root = web_address(url, "espocrm.url").removesuffix("/api/v1") + "/api/v1"
         key = header_safe(api_key, "espocrm.api_key")
         self.border = Border(
             HABITS,
@@ -107,9 +71,10 @@ class EspoCrm:
             auth=ApiKey(key),
             secrets=lambda: (key,),
         )
+        self._asking = Asking(root, self.border)
 
     def __repr__(self) -> str:
-        return f"EspoCrm({self._root!r}, {self.entity!r})"
+        return f"EspoCrm({self._asking.root!r}, {self.entity!r})"
 
     def __enter__(self) -> Self:
         return self
@@ -133,21 +98,30 @@ class EspoCrm:
 
         A channel that it may not read is left out of every record from then on (espocrm-api.md ² 14).
         """
-        user = read_user(self._look("App/user", proves_login=True), self.entity)
+        user = read_user(self._asking.look(APP_USER), self.entity)
         self._unread = user.channels_it_may_not("read")
         return user
 
     def server(self) -> EspoServer:
         """Version, phone rules, limits and maintenance."""
-        return read_server(self._look("Settings"))
+        return read_server(self._asking.look("Settings"))
 
     def field_defs(self) -> dict[str, Any]:
         """The entity's fields by EspoCRM's name; the only place where a missing custom field shows."""
-        answer = self._look(METADATA, {"key": f"entityDefs.{self.entity}.fields"})
-        if not isinstance(answer.payload, dict):
+        shown = self._asking.metadata(f"entityDefs.{self.entity}.fields")
+        if not isinstance(shown, dict):
             rights = "or the API user's role has no rights on it"
             raise ConfigError(f"espocrm.entity: EspoCRM knows no entity {self.entity}, {rights}")
-        return answer.payload
+        return shown
+
+    def demand_entity(self) -> None:
+        """``ConfigError`` where there is no such entity; where our role has no rights on it, it still is one."""
+        if not self._asking.knows(self.entity):
+            raise self._unknown_entity
+
+    def has_stream(self) -> bool:
+        """Whether people can see the notes of the entity's records; EspoCRM takes them either way (² 16)."""
+        return self._asking.metadata(f"scopes.{self.entity}.stream") is True
 
     # Lists -------------------------------------------------------------------------------------------------------
 
@@ -211,8 +185,8 @@ class EspoCrm:
 
     def fetch(self, entity_id: str) -> EspoRecord:
         """One record with its items; ``Gone`` when deleted, ``Malformed`` when it lacks what it must have."""
-        ask = Ask("GET", self._url(self.entity, entity_id), missing=Gone(SYSTEM, entity_id))
-        return read_record(self._about_person(ask), self.fields, entity_id, self._unread)
+        ask = Ask("GET", self._asking.url(self.entity, entity_id), missing=Gone(SYSTEM, entity_id))
+        return read_record(self._asking.of_person(ask), self.fields, entity_id, self._unread)
 
     def write(
         self,
@@ -230,8 +204,8 @@ class EspoCrm:
         body = {self.fields[name]: value for name, value in values.items()}
         body |= {ARRAYS[channel][0]: list(of_channel) for channel, of_channel in (items or {}).items()}
         headers = {} if version is None else {"X-Version-Number": str(version)}
-        url, missing = self._url(self.entity, entity_id), Gone(SYSTEM, entity_id)
-        answer = self._about_person(Ask("PUT", url, body=body, headers=headers, missing=missing))
+        url, missing = self._asking.url(self.entity, entity_id), Gone(SYSTEM, entity_id)
+        answer = self._asking.of_person(Ask("PUT", url, body=body, headers=headers, missing=missing))
         try:
             if not has_arrays(answer.payload, self._unread):
                 return self.fetch(entity_id)
@@ -242,61 +216,28 @@ class EspoCrm:
     def note(self, entity_id: str, text: str) -> None:
         """Post ``text`` to the record's stream."""
         body = {"type": "Post", "parentType": self.entity, "parentId": entity_id, "post": text}
-        self.border.send(Ask("POST", self._url("Note"), body=body, missing=Gone(SYSTEM, entity_id)))
+        self.border.send(Ask("POST", self._asking.url("Note"), body=body, missing=Gone(SYSTEM, entity_id)))
 
     # How it is asked ---------------------------------------------------------------------------------------------
 
-    def _url(self, *path: str) -> str:
-        return "/".join([self._root, *(quote(part, safe="") for part in path)])
-
     @property
     def _unknown_entity(self) -> ConfigError:
-        return ConfigError(f"espocrm.entity: EspoCRM knows no entity {self.entity}")
+        todo = "correct it, or make the entity in the Entity Manager (type Person)"
+        return ConfigError(f"espocrm.entity: EspoCRM knows no entity {self.entity}; {todo}")
 
     def _has_betnr(self) -> Filter:
         return {"type": "isNotNull", "attribute": self.fields["betnr"]}
 
-    def _look(self, path: str, params: Mapping[str, str] | None = None, *, proves_login: bool = False) -> Answer:
-        nothing_there = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")
-        url, empty_ok = f"{self._root}/{path}", path == METADATA
-        ask = Ask("GET", url, params, missing=nothing_there, empty_ok=empty_ok, proves_login=proves_login)
-        return self._about_nobody(ask, path)
-
-    def _about_person(self, ask: Ask) -> Answer:
-        """A person's read or write; after a 403 the login decides whether the person is to blame (rules.md §6)."""
-        try:
-            return self.border.send(ask)
-        except Forbidden:
-            self._demand_login()
-            raise
-
-    def _about_nobody(self, ask: Ask, what: str) -> Answer:
-        """A list, or what EspoCRM says of itself: nobody fails where it is refused, the settings are wrong."""
-        try:
-            return self.border.send(ask)
-        except Refused as refusal:
-            why = f"({refusal.status}: {refusal.reason})"
-            if refusal.status == FORBIDDEN:
-                self._demand_login()
-                if not refusal.explained:
-                    raise Outage(SYSTEM, f"it refuses {what} {why} {RIGHTS}") from refusal
-            raise ConfigError(f"EspoCRM refuses {what} {why}; run `advosync check`") from refusal
-
-    def _demand_login(self) -> None:
-        """``CredentialsRefused`` where EspoCRM refuses our own user, too; ``Outage`` where it does not answer."""
-        with suppress(PersonError):
-            self.border.send(Ask("GET", f"{self._root}/App/user", proves_login=True))
-
     def _page(self, question: Question) -> Page:
         headers = {} if question.counted else {"X-No-Total": "true"}
         params = as_params(page_of(question, selected(self.fields)))
-        ask = Ask("GET", self._url(self.entity), params, headers=headers, missing=self._unknown_entity)
-        return read_page(self._about_nobody(ask, f"to list {self.entity}"), self.fields)
+        ask = Ask("GET", self._asking.url(self.entity), params, headers=headers, missing=self._unknown_entity)
+        return read_page(self._asking.of_nobody(ask, f"to list {self.entity}"), self.fields)
 
     def _holders(self, anyone: Filter) -> list[str]:
         search = {"where": [anyone], "select": ["id"], "orderBy": "id", "order": "asc", "maxSize": MOST_HOLDERS}
-        ask = Ask("GET", self._url(self.entity), as_params(search), missing=Gone(SYSTEM, self.entity))
-        return read_ids(self._about_person(ask), MOST_HOLDERS)
+        ask = Ask("GET", self._asking.url(self.entity), as_params(search), missing=Gone(SYSTEM, self.entity))
+        return read_ids(self._asking.of_person(ask), MOST_HOLDERS)
 
 
 def _all(pages: Iterator[Page]) -> list[Listing]:

@@ -8,7 +8,8 @@ from urllib.parse import quote
 import httpx
 
 from etl.clients.ask import Ask, Habits, Surroundings, World, web_address
-from etl.clients.espocrm_payload import METADATA, field_names
+from etl.clients.espocrm_asking import METADATA
+from etl.clients.espocrm_payload import field_names
 from etl.clients.http import CONFLICT, Border
 from etl.errors import ConfigError, Refused
 
@@ -77,7 +78,7 @@ class EspoAdmin:
         """The entity's fields by EspoCRM's name; ConfigError when there is no such entity."""
         params = {"key": f"entityDefs.{self.entity}.fields"}
         nothing_there = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")
-        answer = self._send("GET", METADATA, params, missing=nothing_there).payload
+        answer = self._send("GET", METADATA, params, missing=nothing_there).value
         if not isinstance(answer, dict):
             raise ConfigError(
                 f"espocrm.entity: EspoCRM knows no entity {self.entity}; make it in the Entity Manager (type Person)"
@@ -102,7 +103,7 @@ class EspoAdmin:
     def has_concurrency_control(self) -> bool:
         """Whether EspoCRM refuses stale writes to the entity (409 ``modified``)."""
         params = {"key": f"entityDefs.{self.entity}.optimisticConcurrencyControl"}
-        return self._send("GET", METADATA, params).payload is True
+        return self._send("GET", METADATA, params).value is True
 
     def switch_on_concurrency_control(self) -> None:
         """Make EspoCRM refuse stale writes to the entity. Read in EspoCRM's source, not measured: ask it afterwards."""
@@ -122,7 +123,5 @@ class EspoAdmin:
         missing: ConfigError | None = None,
     ) -> Answer:
         """A 403 refuses the login: an administrator may do all of this."""
-        url, empty_ok = f"{self._root}/{path}", path == METADATA
-        return self.border.send(
-            Ask(method, url, params, body=body, missing=missing, empty_ok=empty_ok, proves_login=True)
-        )
+        url, bare = f"{self._root}/{path}", path == METADATA
+        return self.border.send(Ask(method, url, params, body=body, missing=missing, bare_ok=bare, proves_login=True))

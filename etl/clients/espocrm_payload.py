@@ -32,9 +32,6 @@ FIELDS = {
 }
 """Our name of each custom field, and EspoCRM's unless configured otherwise (espocrm-api.md, The entity)."""
 
-METADATA = "Metadata"
-"""Where EspoCRM tells its definitions; what is not set is answered with an empty body (espocrm-api.md ² 15)."""
-
 ARRAYS = {Channel.PHONE: ("phoneNumberData", "phoneNumber"), Channel.MAIL: ("emailAddressData", "emailAddress")}
 """Where a channel's items are, and which of their keys is the value; that is the field's name, too."""
 

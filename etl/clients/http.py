@@ -195,7 +195,7 @@ class Border:
             raise Fault(f'the answer says "{offline}"')
         if not answer.ok:
             raise self._error(ask, answer)
-        if answer.is_json or (ask.empty_ok and answer.empty):
+        if answer.is_json or (ask.empty_ok and answer.empty) or (ask.bare_ok and answer.is_bare):
             return answer
         raise Fault(f"the answer ({answer.status}) is not JSON")
 

@@ -246,6 +246,42 @@ def test_who_refuses_to_say_what_it_is_blames_the_configuration_not_a_person(pat
         getattr(espocrm(Script(answer(413)).transport), path)()
 
 
+def test_an_entity_without_rights_is_told_from_one_that_is_not_there() -> None:
+    """Metadata are empty either way (espocrm-api.md ² 15)."""
+    user = ok({"user": {"id": "u1"}})
+    for given in ([ok({"total": 3, "list": []})], [answer(403, X_Status_Reason="No read access."), user]):
+        espocrm(Script(*given).transport, entity="CMandant").demand_entity()
+    missing = answer(404, X_Status_Reason="Controller 'CMandant' does not exist.")
+    with pytest.raises(ConfigError, match=r"knows no entity CMandant; .*Entity Manager"):
+        espocrm(Script(missing).transport, entity="CMandant").demand_entity()
+
+
+METADATA = [
+    # body             value
+    ("",               None),
+    ("int",            "int"),
+    ("true",           True),
+    ("null",           None),
+    ('["Mobile"]',     ["Mobile"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "value"), METADATA)
+def test_metadata_are_json_or_a_bare_word_or_nothing(body: str, value: object) -> None:
+    assert espocrm(Script(answer(200, body)).transport)._asking.metadata("a.b") == value  # noqa: SLF001 - its own part
+
+
+@pytest.mark.parametrize("body", ["<html>Wartung</html>", '{"betnr": {"ty', '["Mobile"', '"in'])
+def test_metadata_that_broke_off_or_are_a_page_are_an_outage(body: str) -> None:
+    with pytest.raises(Outage):
+        espocrm(Script(*[answer(200, body) for _ in range(3)]).transport).field_defs()
+
+
+def test_the_stream_is_on_off_or_never_switched() -> None:
+    told = [espocrm(Script(answer(200, body)).transport).has_stream() for body in ("true", "false", "")]
+    assert told == [True, False, False]
+
+
 def test_an_unknown_entity_is_named() -> None:
     with pytest.raises(ConfigError, match="knows no entity CMandant"):
         espocrm(Script(answer(200, "null")).transport, entity="CMandant").field_defs()

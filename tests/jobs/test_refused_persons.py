@@ -98,6 +98,28 @@ def test_the_next_run_begins_behind_the_refused(desk: Desk) -> None:
     assert max(first) < min(last)
 
 
+def test_a_firewalls_403_says_nothing_about_a_value(desk: Desk) -> None:
+    """EspoCRM refuses two new values, the firewall each tried alone: they are not noted as what EspoCRM cannot hold."""
+    (person,) = desk.crowd(1)
+    for number in ("0511 8888888", "0511 9999999"):
+        desk.advo.add_row(person.betnr, number)
+    said: list[int] = []
+
+    def refuses(call: Call) -> Answer | None:
+        new = sum(number in call.body for number in ("8888888", "9999999"))
+        refusals = {2: Answer(400, {"X-Status-Reason": "Bad request."}, b""), 1: FIREWALL}
+        said.extend([refusals[new].status] if new else [])
+        return refusals.get(new)
+
+    with desk.broken(desk.espo, refuses):
+        assert desk.run(sweep=True).outcome == "failed_persons"
+    assert said == [400, 403]
+    assert desk.ask("select count(*) from left_alone") == [(0,)]
+    desk.clock.advance(3600)
+    assert desk.run().outcome == "done"
+    assert len(desk.phones(person)) == 4
+
+
 def test_a_refused_status_blocks_nothing(desk: Desk) -> None:
     (person,) = desk.crowd(1)
     desk.add_phone(person, "+4951188888888")
