@@ -14,14 +14,16 @@ from etl.errors import AdvosyncError, Outage
 from etl.store.database import Store
 from etl.store.standing import INSTANCE_ID, persons_saved_by_others, persons_with_a_second_writer
 from jobs import systems
+from jobs.advoware_checks import of_advoware
 from jobs.config import LOOPBACK
 from jobs.espocrm_fields import fields
-from jobs.espocrm_rights import field_rights, notes_allowed, permissions
+from jobs.espocrm_rights import field_rights, notes_allowed, notes_seen, permissions
 from jobs.exit_codes import ExitCode, outcome_of
 from jobs.findings import Finding, State, bad, note, ok
+from jobs.notify import impossible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -46,8 +48,9 @@ def examine(config: Config, *, now: Callable[[], datetime] = lambda: datetime.no
     findings += around
     if all(finding.state is State.OK for finding in around):
         findings += list(of_espocrm(config, now))
-        findings += list(of_advoware(config))
+        findings += list(of_advoware(config, now))
     findings.append(state_store(config.state.path, now()))
+    findings += list(people_told([address.get_secret_value() for address in config.report.notify]))
     return findings
 
 
@@ -60,47 +63,29 @@ def surroundings(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def of_espocrm(config: Config, now: Callable[[], datetime]) -> Iterator[Finding]:
-    """EspoCRM's login, permissions, fields, phone setting and clock, with three GETs."""
+    """EspoCRM's login, permissions, fields, stream, phone setting and clock, with a GET each."""
     about = "EspoCRM login"
     try:
         with systems.espocrm(config) as client:
             user = client.user()
             yield ok(about, f"as {user.name}")
             about = "EspoCRM permissions"
+            if config.espocrm.entity not in user.acl:
+                client.demand_entity()
             yield permissions(user, config.espocrm.entity)
             yield from field_rights(user, client.fields, config.sync.direction)
             yield from notes_allowed(user, config)
             yield from other_writers(config.state.path, user.id, now())
             about = "EspoCRM fields"
             yield from fields(client, config)
+            about = "EspoCRM notes"
+            yield from notes_seen(client, config)
             about = "EspoCRM server"
             yield from server(client.server(), now())
     except Outage as error:
         yield bad(about, f"{error}; check espocrm.url, and whether this machine reaches it", ExitCode.OUTAGE)
     except AdvosyncError as error:
         yield bad(about, str(error), outcome_of(error).exit_code)
-
-
-def of_advoware(config: Config) -> Iterator[Finding]:
-    """Advoware's addresses and login. No person is read: none is known yet."""
-    try:
-        with systems.advoware(config) as client:
-            yield ok("Advoware login", f"as {config.advoware.user} at {client.login().base}")
-    except Outage as error:
-        yield bad("Advoware login", f"{error}; {advoware_hint(str(error), config)}", ExitCode.OUTAGE)
-    except AdvosyncError as error:
-        yield bad("Advoware login", str(error), outcome_of(error).exit_code)
-
-
-def advoware_hint(seen: str, config: Config) -> str:
-    """What to look at: Advoware answers a wrong Kanzlei like one whose local service is down (advoware-api.md §2)."""
-    if "nicht registriert" in seen:
-        return f"does the firm's local Advoware service run, and is advoware.kanzlei right ({config.advoware.kanzlei})?"
-    if "nicht angemeldet" in seen:
-        return "does the firm's local Advoware service run?"
-    fixed = config.advoware.base_url and config.advoware.security_gateway
-    key = "base_url and advoware.security_gateway" if fixed else "configurator_url"
-    return f"check advoware.{key}, and whether this machine reaches it"
 
 
 # Judging ---------------------------------------------------------------------------------------------------------
@@ -131,6 +116,15 @@ def server(seen: EspoServer, now: datetime) -> Iterator[Finding]:
         yield note("clocks", f"this machine and EspoCRM differ by {difference:.0f} s; set both by NTP")
     else:
         yield ok("clocks", "agree")
+
+
+def people_told(addresses: Sequence[str]) -> Iterator[Finding]:
+    """Whether Apprise can send to the addresses of ``report.notify``; named by their place: they hold passwords."""
+    about, wrong = "report.notify", impossible(addresses) if addresses else []
+    for number in wrong:
+        yield bad(about, f"address {number} is none that Apprise can send to; see its list of addresses")
+    if addresses and not wrong:
+        yield ok(about, f"{len(addresses)} addresses Apprise can send to")
 
 
 def older_than(major: int, version: str) -> bool:

@@ -59,15 +59,36 @@ class Language(StrEnum):
 
 
 def web_address(value: str) -> str:
-    """An http or https address without login, query and closing slash."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        msg = "must be an address like https://crm.example.de"
-        raise ValueError(msg)
-    if parts.username or parts.password or parts.query or parts.fragment:
+    """An http or https address without login, query and closing slash.
+
+    The signs count, not what is behind them: everything we add behind a "#" or "?" would be lost.
+    """
+    if {"?", "#", "@"} & set(value):
         msg = "must be an address without login, ? and #"
         raise ValueError(msg)
+    if not has_host(value, {"http", "https"}):
+        msg = "must be an address like https://crm.example.de"
+        raise ValueError(msg)
     return value.rstrip("/")
+
+
+def has_host(value: str, schemes: set[str]) -> bool:
+    """Whether this is an address with a host, and a port that is one; urlsplit forgives line ends and blanks."""
+    if not value.isprintable() or " " in value or "\\" in value:
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def url_path(value: str) -> str:
+    """A part of an address that is only path."""
+    if {"?", "#", ":"} & set(value) or " " in value or not value.isprintable() or not value.strip("/"):
+        msg = 'must be a path like "api/v1/advonet"'
+        raise ValueError(msg)
+    return value
 
 
 def tls_address(value: str) -> str:
@@ -196,7 +217,7 @@ class Advoware(Section):
     """Fixed address of the token service."""
     configurator_url: TlsAddress = "https://www2.advo-net.net/AdvonetConfigurator"
     """Discovery: tells the two addresses of a Kanzlei."""
-    path_prefix: Text = "api/v1/advonet"
+    path_prefix: Annotated[str, AfterValidator(url_path)] = "api/v1/advonet"
     """What stands between the base address and "Beteiligte"."""
     kanzlei: Text
     """The firm's code at Advo-net."""
@@ -364,7 +385,7 @@ class Report(Section):
     @classmethod
     def ping_address(cls, value: SecretStr | None) -> SecretStr | None:
         """A web address, kept secret: whoever knows it can silence the alarm."""
-        if value is not None and urlsplit(value.get_secret_value()).scheme not in {"http", "https"}:
+        if value is not None and not has_host(value.get_secret_value(), {"http", "https"}):
             msg = "must be an address like https://…"
             raise ValueError(msg)
         return value

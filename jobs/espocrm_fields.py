@@ -52,7 +52,8 @@ def wrong_fields(definitions: Mapping[str, Any], names: Mapping[str, str]) -> It
         name = names[ours]
         definition = definitions.get(name)
         if not isinstance(definition, dict):
-            yield f"{name} is missing; create it ({types[0]}), or name yours in espocrm.fields.{ours}"
+            todo = f"`advosync setup-espocrm` creates it ({types[0]}), or name yours in espocrm.fields.{ours}"
+            yield f"{name} is missing; {todo}"
         elif (flaw := flaw_of(ours, definition)) is not None:
             yield f"{name} {flaw}"
 

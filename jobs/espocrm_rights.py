@@ -10,6 +10,7 @@ from jobs.findings import Finding, bad, note, ok
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from etl.clients.espocrm import EspoCrm
     from etl.clients.espocrm_payload import EspoUser
     from jobs.config import Config
 
@@ -75,3 +76,15 @@ def notes_allowed(user: EspoUser, config: Config) -> Iterator[Finding]:
         told = f"{user.name} may not post to the stream of {config.espocrm.entity}"
         todo = "nobody would be told of values that lost: give its role stream: all, or set note_conflicts: false"
         yield note("EspoCRM notes", f"{told}; {todo}")
+
+
+def notes_seen(client: EspoCrm, config: Config) -> Iterator[Finding]:
+    """Without *Stream* EspoCRM takes a note, and shows it to nobody (espocrm-api.md ² 16)."""
+    if not config.espocrm.note_conflicts:
+        return
+    entity = config.espocrm.entity
+    if client.has_stream():
+        yield ok("EspoCRM notes", f"{entity} has a stream that shows them")
+        return
+    todo = f"switch it on (Administration → Entity Manager → {entity} → Stream), or set note_conflicts: false"
+    yield note("EspoCRM notes", f"{entity} has no stream: nobody would see the notes about values that lost; {todo}")

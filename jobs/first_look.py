@@ -77,6 +77,7 @@ class Seen:
     recoveries: list[str] = field(default_factory=list)
     new_rows: list[tuple[int, int, str]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 def look(config: Config, *, world: World = REAL) -> FirstLook:
@@ -101,6 +102,7 @@ def planned(order: Order) -> Seen:
             raise done.error
         notice(seen, done.plans)
         if done.run is not None:
+            seen.left_out += sorted(done.run.tally.waiting - set(done.run.looks))
             seen.failed += [f"{entity_id}: {why}" for entity_id, why in sorted(done.run.tally.failed.items())]
         if order.store.setting(SWEEP_AFTER) is None:
             return seen
@@ -147,6 +149,11 @@ def points(rows: dict[str, list[dict[str, Any]]], seen: Seen, untold: set[tuple[
         "not in Advoware",
         "the betnr does not exist there: shown as deleted_in_advoware, entries stay; correct the betnr",
         named(rows["not_in_advoware"]),
+    )
+    yield Point(
+        "left out",
+        "saved only just now (or at work in another sync), so maybe half written: not looked at; ask again in a moment",
+        tuple(seen.left_out),
     )
     yield Point("unreadable", "could not be read, and would fail", tuple(seen.failed))
     yield Point(

@@ -7,6 +7,7 @@ message names no phone and no mail; it may go to a chat of another company.
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -87,6 +88,18 @@ def by_apprise(addresses: Sequence[str]) -> Callable[[str, str], bool]:
         return all(known) and bool(post.notify(title=title, body=body))
 
     return send
+
+
+def impossible(addresses: Sequence[str]) -> list[int]:
+    """Which of these addresses Apprise cannot send to, counted from 1."""
+    import apprise  # noqa: PLC0415 - two tenths of a second, and only for `check`
+
+    quiet = logging.getLogger("apprise")  # it would log the address it cannot read
+    before, quiet.disabled = quiet.disabled, True
+    try:
+        return [number for number, one in enumerate(addresses, 1) if not apprise.Apprise().add(one)]
+    finally:
+        quiet.disabled = before
 
 
 # What is said ------------------------------------------------------------------------------------------------------

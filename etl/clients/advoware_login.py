@@ -96,10 +96,11 @@ def trusted(address: object, allowed_hosts: Iterable[str]) -> str:
         url = httpx.URL("")
     host = url.host.casefold().rstrip(".")
     safe = url.scheme == "https" and any(_is_under(host, domain) for domain in allowed_hosts)
-    if not safe and not (url.scheme in {"http", "https"} and _is_loopback(host)):
+    whole = isinstance(address, str) and not {"?", "#", "@"} & set(address)  # what we add behind them would be lost
+    if not whole or (not safe and not (url.scheme in {"http", "https"} and _is_loopback(host))):
         raise ConfigError(
-            f'Advoware\'s discovery names "{url.scheme}://{host}", which has no TLS or is not under'
-            " advoware.allowed_hosts; the password is not sent there"
+            f'Advoware\'s discovery names "{url.scheme}://{host}", which has no TLS, or more than host and'
+            " path, or is not under advoware.allowed_hosts; the password is not sent there"
         )
     return str(url).rstrip("/")
 

@@ -114,6 +114,7 @@ def web_address(url: str, key: str) -> str:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, TypeError):
         parsed = httpx.URL("")
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
+    lost = {"?", "#", "@"} & set(url)  # what we add behind them would be lost, and a login is ours to send
+    if parsed.scheme not in {"http", "https"} or not parsed.host or lost:
         raise ConfigError(f"{key}: must be an address like https://crm.example.de")
     return url.rstrip("/")

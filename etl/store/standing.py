@@ -203,3 +203,18 @@ def persons_with_a_second_writer(store: Store) -> int:
         "select count(distinct entity_id) from holds where kind = 'second_writer' and released_at is null"
     )
     return count
+
+
+def read_last_in_advoware(store: Store, limit: int) -> list[int]:
+    """Return the betnr of linked persons that Advoware showed, the latest looks first."""
+    found = store.rows(
+        f"""
+        select betnr
+        {LOOKED_AT}
+            and advo_seen_at is not null
+        order by advo_seen_at desc
+        limit :limit
+        """,
+        {"limit": limit},
+    )
+    return [row["betnr"] for row in found]

@@ -165,7 +165,7 @@ def test_an_address_under_the_allowed_hosts_or_on_this_machine_is_trusted(addres
         "http://www2.advo-net.net/", "https://evil-advo-net.net/", "https://advo-net.net.evil.test/",
         "https://advo-net.net@evil.test/", "https://evil.test/advo-net.net", "ftp://advo-net.net", "advo-net.net", "",
         "http://127.0.0.1.evil.test", "http://localhost.evil.test", "https://evil.test#.advo-net.net", "https://[",
-        "https://evil.test\\.advo-net.net",
+        "https://evil.test\\.advo-net.net", "https://www2.advo-net.net/#", "https://www2.advo-net.net?",
     ],
 )  # fmt: skip
 def test_any_other_address_gets_no_password(address: str) -> None:

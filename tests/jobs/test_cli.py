@@ -20,6 +20,7 @@ from jobs.exit_codes import ExitCode, Outcome, outcome_of
 from jobs.sandbox.advoware import AdvoSim
 from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.server import Servers
+from jobs.sandbox.simulator import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,10 +152,12 @@ def test_check_finds_nothing_wrong_with_two_systems_that_are_ready(
         "EspoCRM permissions",
         "EspoCRM field rights",
         "EspoCRM fields",
+        "EspoCRM notes",
         "EspoCRM server",
         "EspoCRM phones",
         "clocks",
         "Advoware login",
+        "Advoware person",
         "state store",
     ]
     assert not (file.parent / "state").exists()
@@ -180,7 +183,8 @@ def test_check_names_each_missing_field_and_option(
         "EspoCRM fields: betnr is of type varchar; it must be int",
         "EspoCRM fields: syncStatus lacks the options pending_sync, dirty, syncing, permanently_failed, conflict, "
         "deleted_in_advoware; add them in the Entity Manager",
-        "EspoCRM fields: syncNextRetry is missing; create it (datetime), or name yours in espocrm.fields.next_retry",
+        "EspoCRM fields: syncNextRetry is missing; `advosync setup-espocrm` creates it (datetime), or name yours in "
+        "espocrm.fields.next_retry",
         "EspoCRM phone types: phoneNumber lacks the types Fax; add them in the Entity Manager, or change sync.komm_kz",
     ]
 
@@ -213,6 +217,90 @@ def test_check_knows_an_entity_that_is_not_there(file: Path, capsys: pytest.Capt
     code, document = checked(file, capsys)
     assert code == ExitCode.USAGE
     assert "CPerson" in trouble(document)[0]
+
+
+def test_check_tells_an_entity_the_role_has_no_rights_on_from_one_that_is_not_there(
+    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    systems.espo.store.role.table.clear()
+    code, document = checked(file, capsys)
+    assert code == ExitCode.USAGE
+    assert trouble(document)[0].startswith("EspoCRM permissions: sync_api may not read and edit CBeteiligte; give its")
+    settings = yaml.safe_load(file.read_text())
+    settings["espocrm"]["entity"] = "CPerson"
+    file.write_text(yaml.safe_dump(settings))
+    assert "EspoCRM knows no entity CPerson" in trouble(checked(file, capsys)[1])[0]
+
+
+def test_check_says_that_nobody_would_see_the_notes(
+    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """0ddc3ba was silent: EspoCRM takes a note without Stream, and shows it to nobody (issue 13, row 13)."""
+    systems.espo.store.stream = False
+    code, document = checked(file, capsys)
+    (line,) = trouble(document)
+    assert (code, "has no stream" in line, "Entity Manager" in line) == (ExitCode.DONE, True, True)
+    settings = yaml.safe_load(file.read_text())
+    settings["espocrm"]["note_conflicts"] = False
+    file.write_text(yaml.safe_dump(settings))
+    assert trouble(checked(file, capsys)[1]) == []
+
+
+def person_point(document: dict[str, Any]) -> tuple[str, str]:
+    """State and message of the point about a person that was read."""
+    ((state, message),) = [
+        (point["state"], point["message"]) for point in document["points"] if point["about"] == "Advoware person"
+    ]
+    return state, message
+
+
+@pytest.mark.parametrize("synced", [False, True], ids=["new", "known"])
+@pytest.mark.parametrize("page", [False, True], ids=["404", "a page says 404"])
+def test_check_reads_a_person_and_so_finds_a_mistyped_path(
+    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str], *, synced: bool, page: bool
+) -> None:
+    """0ddc3ba: check ok, and then 12 of 12 persons deleted_in_advoware (issue 13, row 2)."""
+    for number in range(4):
+        systems.espo.add_person("Max Muster", 104711 + number)
+        systems.advo.add_person(104711 + number, "Max Muster")
+    if synced:
+        assert cli.execute(["--config", str(file), "sync", "--json"]) == ExitCode.DONE
+        capsys.readouterr()
+    state, message = person_point(checked(file, capsys)[1])
+    assert (state, "can be read" in message) == ("ok", True)
+    settings = yaml.safe_load(file.read_text())
+    settings["advoware"]["path_prefix"] = "api/v2/advonet"
+    file.write_text(yaml.safe_dump(settings))
+    gone = Answer(404, {"Content-Type": "text/html"}, b"<html>404</html>") if page else Answer(404, {}, b"")
+    systems.advo.before = lambda call: gone if "/v2/" in call.path else None
+    code, document = checked(file, capsys)
+    state, message = person_point(document)
+    assert (state, "advoware.path_prefix" in message) == ("bad", True)
+    assert code == (ExitCode.OUTAGE if page else ExitCode.USAGE)
+
+
+def test_check_forgives_a_person_that_was_deleted_meanwhile(
+    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(2):
+        systems.espo.add_person("Max Muster", 104711 + number)
+    systems.advo.add_person(104712, "Max Muster")
+    assert person_point(checked(file, capsys)[1])[0] == "ok"
+
+
+def test_check_refuses_addresses_nobody_can_be_told_at_without_showing_them(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = yaml.safe_load(file.read_text())
+    settings["report"] = {"notify": ["json://localhost/", "mailtoo://geheim@firma.de", "slack://zu-kurz"]}
+    file.write_text(yaml.safe_dump(settings))
+    code = cli.execute(["--config", str(file), "check", "--json"])
+    out, err = capsys.readouterr()
+    assert code == ExitCode.USAGE
+    assert [line.partition(" is ")[0] for line in trouble(json.loads(out))] == [
+        "report.notify: address 2", "report.notify: address 3",
+    ]  # fmt: skip
+    assert not [part for part in ("geheim", "zu-kurz") if part in out + err]
 
 
 # held, sandbox ----------------------------------------------------------------------------------------------------

@@ -226,6 +226,42 @@ def test_what_is_needed_must_be_there_and_usable(file: Path, old: str, new: str,
     assert refusal(file, MINIMAL.replace(old, new)) == [line]
 
 
+NO_ADDRESSES = [
+    "https://crm.example.de/#", "https://crm.example.de/#CBeteiligte/view/1", "https://crm.example.de?",
+    "https://crm.example.de/?a=b", "https://user:geheim@crm.example.de", "https://geheim@crm.example.de",
+    "https://@crm.example.de", "https://crm.example.de:0", "https://crm.example.de:99999", "https://crm.example.de:x",
+    "https://", "https:///espo", "ftp://crm.example.de", "https://crm example.de", "https://crm.example.de\\n/x",
+    "https:\\\\crm.example.de", "https://[::1", "https://crm.example.de/ ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+@pytest.mark.parametrize("key", ["espocrm.url", "advoware.base_url", "advoware.configurator_url"])
+def test_an_address_with_more_than_host_and_path_is_refused_without_showing_it(
+    file: Path, key: str, address: str
+) -> None:
+    """Whatever is added behind a "#" or "?" never reaches the server (0ddc3ba let `https://host/#` pass)."""
+    written = MINIMAL.replace('"https://crm.example.de/"', f'"{address}"')
+    if key.startswith("advoware"):
+        written = MINIMAL.replace("kanzlei: K1", f'kanzlei: K1, {key.partition(".")[2]}: "{address}"')
+    [line] = refusal(file, written)
+    assert line.startswith(f"{key} must ")
+    assert "geheim" not in line
+
+
+@pytest.mark.parametrize("address", ["https://a.de", "https://a.de/espo/", "http://127.0.0.1:8000", "http://[::1]:1"])
+def test_an_address_with_host_port_and_path_is_taken(file: Path, address: str) -> None:
+    written = MINIMAL.replace('"https://crm.example.de/"', f'"{address}"')
+    file.write_text(written, "utf-8")
+    assert load(file, ENV).espocrm.url == address.rstrip("/")
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "api/v1?", "api#v1", "https://a.de/api", "api v1"])
+def test_a_path_prefix_is_a_path(file: Path, prefix: str) -> None:
+    [line] = refusal(file, MINIMAL.replace("kanzlei: K1", f'kanzlei: K1, path_prefix: "{prefix}"'))
+    assert line == 'advoware.path_prefix must be a path like "api/v1/advonet"'
+
+
 def test_all_mistakes_are_told_at_once(file: Path) -> None:
     text = MINIMAL.replace("user: sync, ", "") + "sync: {direction: up, regoin: DE}"
     assert refusal(file, text, {**ENV, "ADVOWARE_PASSWORD": ""}) == [

@@ -75,6 +75,16 @@ def test_what_somebody_must_see_to_is_named(firm: Firm) -> None:
     assert found["synced before"] == ()
 
 
+def test_who_was_saved_only_just_now_is_left_out_by_name(firm: Firm) -> None:
+    """0ddc3ba left such records out without a word (issue 13, row 13)."""
+    first, *_ = (one.id for one in firm.espo.store.records.values() if one.values["betnr"] == 104712)
+    firm.espo.edit(first, firstName="Moritz")
+    found = {point.name: point.found for point in firm.look().points}
+    assert found["left out"] == (first,)
+    firm.clock.advance(60)
+    assert {point.name: point.found for point in firm.look().points}["left out"] == ()
+
+
 def test_the_variants_are_those_of_the_first_sync(firm: Firm) -> None:
     seen = firm.look()
     firm.clock.advance(60)
