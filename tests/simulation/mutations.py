@@ -423,6 +423,20 @@ MUTATIONS = (
         case=cases.test_a_mail_entered_between_our_look_and_our_put_of_phones_is_synced,
     ),
     Mutation(
+        "EspoCRM is not asked what it has of a value",
+        ("etl.apply:with_what_is_stored",),
+        lambda _real: lambda _run, saved: saved,
+        Worlds("shared address rows", persons=6, edition=2),
+        case=second.test_an_opt_out_of_another_record_stays_when_its_number_is_typed_in,
+    ),
+    Mutation(
+        "the type is agreed as it was sent",
+        ("etl.verify:as_shown",),
+        lambda _real: lambda _run, _saved, _decision, pair: pair,
+        Worlds("shared address rows", persons=6, edition=2),
+        case=second.test_a_type_that_espocrm_keeps_is_nobodys_edit,
+    ),
+    Mutation(
         "a leftover is not made a slot",
         ("etl.rules.writes:WRITERS.leftover",),
         lambda _real: lambda entry, _means: Decision(entry, entry.variant, Verdict.GO, "", ()),

@@ -139,3 +139,28 @@ def test_a_put_that_stored_its_mails_only_brings_the_phones_again(mails: Stored)
         one.sync()
         one.rest()
         assert one.espo == one.advo == {OFFICE, MOBILE, "neu@muster.de"}
+
+
+def test_an_opt_out_of_another_record_stays_when_its_number_is_typed_in() -> None:
+    """Row 3: the number was linked with optOut false, and that is stored once for all records."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        theirs = {"phoneNumber": MOBILE, "type": "Mobile", "primary": True, "optOut": True, "invalid": False}
+        other = one.firm.espo.add_person("Ben Beispiel", phones=[theirs])
+        type_in_a_new_row(one)
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, MOBILE}
+        assert one.firm.espo.items(other)[0]["optOut"]
+
+
+def test_a_type_that_espocrm_keeps_is_nobodys_edit() -> None:
+    """Row 4: a Contact holds the number as Fax, the API user may not change that, and the row was retyped."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        protected = {"phoneNumber": MOBILE, "type": "Fax", "primary": True, "optOut": False, "invalid": False}
+        one.firm.espo.add_contact("Carla Kontakt", phones=[protected])
+        type_in_a_new_row(one)
+        one.sync()
+        with one.edited():
+            one.firm.espo.edit(one.entity_id, description="Geburtstag")
+        one.rest()
+        assert one.espo == one.advo == {OFFICE, MOBILE}
+        assert [remark[-3:] for remark in one.remarks] == [":1]", ":3]"]
