@@ -28,7 +28,7 @@ from tests.simulation.kills import kills
 from tests.simulation.ledger import ROOT, Ledger, Line, Task, ended
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.tables import tables, written_into
-from tests.simulation.taken_away import seen
+from tests.simulation.taken_away import seen, seen_in_case
 from tests.simulation.trials import trials
 
 README = ROOT / "tests" / "README.md"
@@ -37,6 +37,7 @@ KEPT = Path(__file__).with_name("lived.json")
 EVERY_SECONDS = 20.0
 TOLD = 300  # characters of a violation
 SEARCHED = 300  # worlds in which a missing protection is looked for
+FEW = 60  # where a case by name shows it
 
 
 def figures(asked: Sequence[str]) -> int:
@@ -223,8 +224,11 @@ def live_kills(task: Task) -> Found:
 
 
 def live_mutation(task: Task) -> Found:
-    """The worlds of one mutation, until one shows it; as bad as a lost number when none does."""
-    found = seen(next(one for one in MUTATIONS if one.name == task.name), range(SEARCHED))
+    """The worlds of one mutation, until one shows it, else its case by name; as bad as a lost number when neither."""
+    mutation = next(one for one in MUTATIONS if one.name == task.name)
+    found = seen(mutation, range(FEW if mutation.case else SEARCHED))
+    if found is None and (rule := seen_in_case(mutation)):
+        return Found(task, 0, told=rule)
     if found is None:
         return Found(task, SEARCHED, [AssertionError("nothing shows that this protection is missing")])
     return Found(task, found.lived, told=found.rule)

@@ -73,7 +73,9 @@ def cell(trials: Sequence[Line]) -> str:
 
 def mutations(lines: Sequence[Line]) -> str:
     """Each broken protection with the invariant that saw it."""
-    rows = [(line.name, "**by nothing**" if line.bad else line.told, f"{line.done:,}") for line in lines]
+    seeds = [f"{line.done:,}" if line.done else "a case by name" for line in lines]
+    told = ["**by nothing**" if line.bad else line.told for line in lines]
+    rows = [(line.name, *shown) for line, *shown in zip(lines, told, seeds, strict=True)]
     return table(("protection taken away", "seen by", "after so many seeds"), rows)
 
 
