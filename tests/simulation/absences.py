@@ -127,9 +127,11 @@ def leave(hit: Hit, persons: Sequence[Person], way: Leaves, back: Leaves, runs: 
             kept = firm.sides(person).espo == held[person.number]
             claim("who is away keeps its entries", kept, f"person{person.number}: {held[person.number]}")
             storm.tell(f"back: person{person.number}")
-            if runs:  # two looks saw it: who returns is a recovery
+            if runs:  # two looks may have seen it: then who returns is recovered, and a deletion may come back
                 storm.blinded = True
-                begin_anew(firm, person)
+                removed = {value: what for value, what in person.last.items() if what == "removed"}
+                begin_anew(firm, person, returned=True)
+                person.last |= removed
 
     storm.last(runs, put_right)
 
@@ -163,8 +165,9 @@ WAYS: tuple[tuple[Leaves, Leaves], ...] = (
 
 
 def has_a_backup(hit: Hit) -> bool:
-    """Whether a backup is there and runs wrote since, whose ids are given out again."""
-    return hit.storm.backup is not None and hit.storm.begun_since_backup > 1
+    """Whether a backup is there and runs wrote since, whose ids are given out again; nobody came or went."""
+    backup, there = hit.storm.backup, hit.storm.firm.advo.beteiligte.persons
+    return backup is not None and hit.storm.begun_since_backup > 1 and backup.persons.keys() == there.keys()
 
 
 def puts_back_advoware(hit: Hit) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from tests.simulation.oracle import canon, entries_of_rows, marked_value, own_text, shortened
+from tests.simulation.oracle import canon, entries_of_rows, is_relevant, marked_value, own_text, shortened
 from tests.simulation.worlds import Firm, Person, add_row
 
 BEYOND = 100_000  # what the other Beteiligte of a person adds to its number
@@ -27,18 +27,21 @@ def affair(firm: Firm, person: Person, dice: Random) -> str | None:
     if told is None:
         return None
     person.kinds |= {chosen.__name__}
-    begin_anew(firm, person)
+    begin_anew(firm, person, returned=chosen is not relink or told.startswith("back"))
     return f"person{person.number} {chosen.__name__}: {told}"
 
 
-def begin_anew(firm: Firm, person: Person) -> None:
-    """What stands on both sides now is what a first sync will find.
+def begin_anew(firm: Firm, person: Person, *, returned: bool) -> None:
+    """What stands on both sides now is what a first sync will find; who ``returned`` is recovered by the markers.
 
-    A row whose own marker says that EspoCRM had its value tells, where it is not there any more, that people took it.
+    A row whose own marker says that EspoCRM had its value tells, where it is not there any more, that people took it;
+    and where the row was given another value, that of a recovery's pair, that people changed it.
     One that shows the beginning only was to be mended, by what was known of the Beteiligten the record was linked to.
     """
     sides, rows = firm.sides(person), firm.rows(person)
-    taken = {marked_value(row["bemerkung"]) for row in rows} & (sides.advo - sides.espo)
+    marked = {marked_value(row["bemerkung"]) for row in rows if is_relevant(row["tlf"])}
+    taken = marked & (sides.advo - sides.espo)
+    taken |= marked & (sides.espo - sides.advo) if returned else set()
     person.synced = False
     person.last = dict.fromkeys((sides.espo | sides.advo) - taken, "added")
     person.model = {"espo": set(sides.espo), "advo": set(sides.advo)}
