@@ -310,7 +310,7 @@ class Life:
         kept = person.agreed.advo
         if self.nature.max_tlf is None:
             return kept
-        return frozenset(one for one in kept if not espo_can_hold(one, international=self.nature.international))
+        return frozenset(one for one in kept if not espo_can_hold(one))
 
     # A whole life
 

@@ -172,7 +172,7 @@ def agreement(
     for value in sides.advo - sides.espo:
         known = refused or person.crowded or value in person.doubled or value in person.excused or value in still
         fine = (
-            not espo_can_hold(value, international=firm.nature.international)
+            not espo_can_hold(value)
             or (("advo", value) in left and known)
             or (not_taken and value in person.agreed.advo)  # what a value was to replace stays
             or (value in person.cut_values and any(one[1] == "unsyncable" for one in noted))
@@ -183,7 +183,7 @@ def agreement(
         begun = {one for one in sides.advo if value.startswith(one) and ("advo", one) in left}  # its row says why
         fine = (("espo", value) in left or bool(begun and firm.nature.max_tlf)) and known
         instead = [one for side, why, one in noted if (side, why) == ("advo", "unsyncable")]  # it stays for what it got
-        refuses = refused or any(not espo_can_hold(one, international=firm.nature.international) for one in instead)
+        refuses = refused or any(not espo_can_hold(one) for one in instead)
         fine |= bool(instead) and refuses and value in person.agreed.espo
         claim("both sides agree", fine, f"person{person.number}: {value} only in EspoCRM; left alone: {noted}")
 
@@ -233,7 +233,7 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
         return
     if both and person.kinds & {"swap_rows", "fill_row"}:
         return
-    wanted = expected(person.agreed, espo, advo, whole_person=whole, international=firm.nature.international)
+    wanted = expected(person.agreed, espo, advo, whole_person=whole)
     if wanted is None:
         return
     kept = (keeps_its_item(firm, person) & advo.removed & person.agreed.espo) - espo.removed
@@ -248,7 +248,7 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
 def keeps_its_item(firm: Firm, person: Person) -> set[str]:
     """The values whose row holds now what EspoCRM cannot: nothing takes their place there, so they stay."""
     rows = [row for row in firm.rows(person) if is_relevant(row["tlf"])]
-    instead = [row for row in rows if not espo_can_hold(canon(row["tlf"]), international=firm.nature.international)]
+    instead = [row for row in rows if not espo_can_hold(canon(row["tlf"]))]
     return {value for row in instead if (value := marked_value(row["bemerkung"]))}
 
 

@@ -75,13 +75,11 @@ def is_relevant(value: str | None) -> bool:
     return bool(value and value.strip()) and not str(value).startswith(FOREIGN)
 
 
-def espo_can_hold(entry: str, *, international: bool) -> bool:
-    """Whether EspoCRM takes this canonical value."""
+def espo_can_hold(entry: str) -> bool:
+    """Whether this canonical value is sent to EspoCRM and kept there: text is not, nor what is no one number."""
     if "@" in entry:
         return bool(ASCII_MAIL.fullmatch(entry))
-    if international:
-        return entry.startswith("+") and ";" not in entry
-    return "/" not in entry and ";" not in entry
+    return entry.startswith("+") and ";" not in entry
 
 
 def entries_of_items(items: Iterable[Mapping[str, Any]]) -> Counter[str]:
@@ -122,7 +120,7 @@ def edited(before: frozenset[str], after: frozenset[str]) -> Edited:
     return Edited(after - before, before - after)
 
 
-def expected(before: Sides, espo: Edited, advo: Edited, *, whole_person: bool, international: bool) -> Sides | None:
+def expected(before: Sides, espo: Edited, advo: Edited, *, whole_person: bool) -> Sides | None:
     """What both sides must show at rest, None where the rules leave more than one answer.
 
     ``whole_person``: EspoCRM wins for the person, else entry by entry. Only changes that do not touch each other's
@@ -132,11 +130,11 @@ def expected(before: Sides, espo: Edited, advo: Edited, *, whole_person: bool, i
         return None
     if espo and advo and whole_person:
         alone = Edited(  # what EspoCRM cannot hold, or did not, is Advoware's own affair
-            frozenset(entry for entry in advo.added if not espo_can_hold(entry, international=international)),
+            frozenset(entry for entry in advo.added if not espo_can_hold(entry)),
             advo.removed - before.espo,
         )
         return Sides(espo.on(before.espo), espo.on(alone.on(before.advo)))
-    wanted = frozenset(entry for entry in advo.added if espo_can_hold(entry, international=international))
+    wanted = frozenset(entry for entry in advo.added if espo_can_hold(entry))
     in_espo = (espo.on(before.espo) - advo.removed) | wanted
     in_advo = espo.on(advo.on(before.advo))
     return Sides(in_espo, in_advo)
