@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import sqlite3
 from contextlib import closing
 from datetime import datetime
@@ -24,14 +25,23 @@ Json = dict[str, Any]
 def first_edition(name: str, folder: Path, **sections: Any) -> Practice:
     """Both systems and the state store as commit 0ddc3ba left them; ``sections``: of the configuration."""
     practice = Practice.of(folder, 0, seed=1, **sections)
-    told = json.loads((FIRST_EDITION / f"{name}.json").read_text("utf-8"))
+    told = json.loads(kept(f"{name}.json"))
     practice.clock.set(datetime.fromisoformat(told["at"]))
+    practice.espo.store.settings.update(told.get("settings", {}))
     fill_espocrm(practice.espo, told["records"])
     fill_advoware(practice.advo, told["persons"])
     with closing(sqlite3.connect(practice.config.state.path)) as store:
-        store.executescript((FIRST_EDITION / f"{name}.sql").read_text("utf-8"))
+        store.executescript(kept(f"{name}.sql"))
     practice.config.state.path.chmod(0o600)
     return practice
+
+
+def kept(name: str) -> str:
+    """A file of this name, which is compressed where it is long."""
+    packed = FIRST_EDITION / f"{name}.xz"
+    if packed.exists():
+        return lzma.decompress(packed.read_bytes()).decode()
+    return (FIRST_EDITION / name).read_text("utf-8")
 
 
 def fill_espocrm(espo: EspoSim, records: list[Json]) -> None:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from etl.records import Channel
+from etl.rules.values import Clarity, classify
 from jobs.sandbox import advoware_login, espocrm_login
 from jobs.sandbox.people import random_edits
 from jobs.sandbox.simulator import ConnectionLost
 from tests.notation import own_text
-from tests.practice import Practice, remembered
+from tests.practice import REGION, Practice, remembered
+from tests.typed import typed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +49,59 @@ def test_a_firm_of_a_thousand_comes_to_agree_and_then_nothing_more_is_written(tm
     quiet = office.run(sweep=True)
     assert (quiet.outcome, quiet.writes.espocrm, quiet.writes.advoware, office.writes) == ("done", 0, 0, [])
     assert not [call for call in office.advo.journal if call.method == "DELETE"]
+
+
+def test_no_number_that_no_person_typed_stands_in_either_system(tmp_path: Path) -> None:
+    """Typed strings of the corpus spread over a firm, several to a person, on both sides; an edit of them, too."""
+    office = Practice.of(tmp_path, 150, seed=11)
+    people = list(office.linked())
+    lines = typed()
+    for place, line in enumerate(lines):
+        entity_id, betnr = people[place * 7 % len(people)]
+        office.advo.add_row(betnr, line.value)
+        if line.certain and line.channel is Channel.PHONE and ";" not in line.says and place % 3 == 0:
+            items = office.espo.items(entity_id)
+            if line.says not in [item.get("phoneNumber") for item in items]:
+                office.espo.edit(entity_id, phones=[*phones_of(items), (line.says, "Other")])
+    known = {betnr: values_typed(office, entity_id, betnr) for entity_id, betnr in people}
+    assert office.run().outcome == "done"
+    assert invented(office, known) == {}
+    for sweep in (False, True):
+        quiet = office.run(sweep=sweep)
+        assert (quiet.outcome, office.writes) == ("done", [])
+    for place, (_, betnr) in enumerate(people[:60]):
+        row = next(row["id"] for row in office.advo.rows(betnr) if row["tlf"])
+        office.advo.edit_row(betnr, row, value=lines[place * 5].value)
+        known[betnr].add(lines[place * 5].value)
+    for sweep in (True, False):
+        assert office.run(sweep=sweep).outcome == "done"
+        assert invented(office, known) == {}
+    assert office.run(sweep=True).outcome == "done"
+    assert office.writes == []
+
+
+def phones_of(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [item for item in items if "phoneNumber" in item]
+
+
+def values_typed(office: Practice, entity_id: str, betnr: int) -> set[str]:
+    """What stands on either side of a person."""
+    items = office.espo.items(entity_id)
+    shown = {item.get("phoneNumber") or item["emailAddress"] for item in items}
+    return shown | {row["tlf"] for row in office.advo.rows(betnr) if row["tlf"]}
+
+
+def invented(office: Practice, known: dict[int, set[str]]) -> dict[int, set[str]]:
+    """By person: what stands there now that nobody typed, and that is not what something typed certainly says."""
+    result = {}
+    for entity_id, betnr in office.linked():
+        if betnr in known:
+            says = [classify(Channel.MAIL if "@" in value else Channel.PHONE, value, REGION) for value in known[betnr]]
+            certain = {one.canonical for one in says if one is not None and one.clarity is Clarity.CERTAIN}
+            now = values_typed(office, entity_id, betnr) - known[betnr]
+            if more := {value for value in now if value.lower() not in certain}:
+                result[betnr] = more
+    return result
 
 
 def test_a_plan_changes_nothing_and_says_what_the_sync_then_writes(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 Only that commit can make them, so this runs in a checkout of it and writes beside itself::
 
     git worktree add --detach /tmp/first 0ddc3ba
-    cd /tmp/first && PYTHONPATH=. python …/tests/first_edition/make.py
+    cd /tmp/first && PYTHONPATH=. python …/tests/first_edition/make.py [FIRM …]
 
 ``tests.old_store`` opens what it wrote. A firm is a function here: people, edits, runs.
 """
@@ -11,7 +11,10 @@ Only that commit can make them, so this runs in a checkout of it and writes besi
 from __future__ import annotations
 
 import json
+import lzma
+import runpy
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -126,7 +129,51 @@ def leftovers(office: Office) -> None:
     office.broken_off(at_a_put(dies))  # killed, and no run since: its journal is still open
 
 
-FIRMS = {"leftovers": leftovers}
+ANCHOR = "+4930901820"
+BESIDE = [
+    ("0163 651068", "+49163651068"),
+    ("Kanzlei M\u00fcller 0511 1234560", "+495111234560"),
+    ("0511 1234560 / 0171 2223334", "+491712223334"),
+    ("491711234567", "+49491711234567"),  # the number of a stranger
+    ("491711234567", "+491711234567"),
+    ("info@weiss-recht.de", "info@wei\u00df-recht.de"),
+]
+"""What stands in Advoware, and what stands in EspoCRM."""
+
+
+def corpus(office: Office) -> None:
+    """Issue 14, row 6: every typed string alone in Advoware, beside the right value, and beside a reading."""
+    lines = runpy.run_path(str(HERE.parent / "typed.py"))["typed"]("contacts")
+    typed_and_held = [
+        *((line.value, None) for line in lines),
+        *((line.value, line.says) for line in lines if line.certain and ";ext=" not in line.says),
+        *BESIDE,
+    ]
+    for value, held in typed_and_held:
+        beside = [] if held is None else [held]
+        phones = [ANCHOR, *(other for other in beside if "@" not in other)]
+        office.hire(phones, [("030/901820", None), (value, None)], [other for other in beside if "@" in other])
+    office.sync()
+    office.sync()
+    office.sync()
+
+
+def corpus_as_typed(office: Office) -> None:
+    """Every typed string in an upgraded EspoCRM, which keeps what was typed; alone, and beside the right value."""
+    office.espo.store.settings["phoneNumberInternational"] = False
+    for line in runpy.run_path(str(HERE.parent / "typed.py"))["typed"]("contacts"):
+        if line.kind == "mail" or len(line.value) > 36:
+            continue
+        for row in [None, line.says] if line.certain else [None]:
+            rows = ["030/901820", row] if row else ["030/901820"]
+            office.hire([ANCHOR, line.value], [(value, None) for value in rows])
+    office.sync()
+    office.sync()
+    office.sync()
+
+
+FIRMS = {"leftovers": leftovers, "corpus": corpus, "corpus_as_typed": corpus_as_typed}
+LONG = 200_000
 MARKS = ("user_version", "application_id")  # what a dump leaves out
 
 
@@ -141,22 +188,31 @@ def systems(office: Office) -> dict[str, Any]:
         {"betnr": betnr, "fields": one.fields, "rows": office.advo.rows(betnr)}
         for betnr, one in office.advo.beteiligte.persons.items()
     ]
-    return {"at": office.clock().isoformat(), "records": records, "persons": persons}
+    settings = office.espo.store.settings
+    return {"at": office.clock().isoformat(), "settings": settings, "records": records, "persons": persons}
 
 
-def main() -> None:
-    """Write every firm."""
-    for name, life in FIRMS.items():
+def main(names: list[str]) -> None:
+    """Write these firms, or every one."""
+    for name in names or FIRMS:
         with tempfile.TemporaryDirectory() as folder:
             office = Office(Path(folder))
-            life(office)
+            FIRMS[name](office)
             with closing(sqlite3.connect(office.config.state.path)) as store:
                 marks = {name: store.execute(f"pragma {name}").fetchone()[0] for name in MARKS}
                 dump = [*(f"pragma {name} = {value};" for name, value in marks.items()), *store.iterdump()]
-            (HERE / f"{name}.sql").write_text("\n".join(dump) + "\n", "utf-8")
             told = json.dumps(systems(office), ensure_ascii=False, indent=1)
-            (HERE / f"{name}.json").write_text(told + "\n", "utf-8")
+            write(f"{name}.sql", "\n".join(dump) + "\n")
+            write(f"{name}.json", told + "\n")
+
+
+def write(name: str, text: str) -> None:
+    """Keep a text as it is, or compressed where it is long."""
+    if len(text) < LONG:
+        (HERE / name).write_text(text, "utf-8")
+    else:
+        (HERE / f"{name}.xz").write_bytes(lzma.compress(text.encode(), preset=9))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
