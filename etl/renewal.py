@@ -18,6 +18,7 @@ from etl.rules.unclear import PARTED
 from etl.rules.values import GRAMMAR, LITERAL, Clarity, classify
 from etl.store.baseline import add_left_alone, drop_baseline, drop_left_alone, left_alone_of, pairs_of, save_baseline
 from etl.store.due import mark_due
+from etl.store.last_seen import marks_of, save_marks
 from etl.store.persons import persons_after
 from etl.store.snapshots import save_items, save_rows, snapshot_items, snapshot_rows
 
@@ -58,6 +59,7 @@ def renew_person(run: Run, person: Record) -> None:
     """One person's snapshots, pairs and notes."""
     entity_id, betnr = person["entity_id"], person["betnr"]
     changed = renewed_items(run, entity_id) | renewed_rows(run, person)
+    renew_marks(run, entity_id)
     parted = [
         pair
         for pair in (pairs_of(run.store, entity_id, betnr) if betnr is not None else ())
@@ -65,8 +67,7 @@ def renew_person(run: Run, person: Record) -> None:
     ]
     for pair in parted:
         drop_baseline(run.store, entity_id, [pair["komm_id"]])
-        for note in parted_notes(pair):
-            add_left_alone(run.store, entity_id, note, run.utcnow())
+        note_parted(run, entity_id, pair)
     certain = readable_notes(run, entity_id, changed)
     drop_left_alone(run.store, certain)
     if changed or parted or certain:
@@ -94,6 +95,17 @@ def renewed_items(run: Run, entity_id: str) -> set[str]:
     if fresh != stored:
         save_items(run.store, entity_id, fresh)
     return changed_values(stored, fresh)
+
+
+def renew_marks(run: Run, entity_id: str) -> None:
+    """Opt-outs of what EspoCRM's record has no more, by what the values are compared by now."""
+    stored = marks_of(run.store, entity_id)
+    fresh = [
+        {**mark, "canonical": canonical(Channel(mark["channel"]), mark["value"], run.policy.region) or mark["value"]}
+        for mark in stored
+    ]
+    if fresh != stored:
+        save_marks(run.store, entity_id, fresh)
 
 
 def renewed_rows(run: Run, person: Record) -> set[str]:
@@ -128,13 +140,25 @@ def meaning(stored: str | None) -> str:
 
 def renewed_pair(run: Run, pair: Record) -> bool:
     """Store what both values of a pair are compared by now; False when they are not one value any more."""
-    channel, region = Channel(pair["channel"]), run.policy.region
+    now = as_read_now(pair, run.policy.region)
+    if now is not None and now != pair:
+        save_baseline(run.store, [now], pair["agreed_at"])
+    return now is not None
+
+
+def as_read_now(pair: Record, region: str) -> Record | None:
+    """A pair, agreed or foreseen, with what its values are compared by now; None when they are one value no more."""
+    channel = Channel(pair["channel"])
     espo, advo = (canonical(channel, pair[f"{side}_value"], region) for side in ("espo", "advo"))
-    if espo != advo:
-        return False
-    if (espo, advo) != (pair["espo_canonical"], pair["advo_canonical"]):
-        save_baseline(run.store, [{**pair, "espo_canonical": espo, "advo_canonical": advo}], pair["agreed_at"])
-    return True
+    if espo != advo and pair["espo_canonical"] == pair["advo_canonical"]:
+        return None
+    return {**pair, "espo_canonical": espo, "advo_canonical": advo}
+
+
+def note_parted(run: Run, entity_id: str, pair: Record) -> None:
+    """Name both halves of a pair that ends, so that neither says anything about the other."""
+    for note in parted_notes(pair):
+        add_left_alone(run.store, entity_id, note, run.utcnow())
 
 
 def parted_notes(pair: Record) -> list[dict[str, Any]]:

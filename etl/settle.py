@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from etl.as_it_stands import plan_with, standing
 from etl.judging import is_judged, judge, judgement, of_espo, shown_as
 from etl.records import AdvoPerson, Channel, EspoRecord, Row, Side
+from etl.renewal import as_read_now, note_parted
 from etl.rules.canonical import canonical
 from etl.rules.leftovers import OURS
 from etl.rules.marker import MarkerKind, decode, same_text
@@ -27,6 +28,8 @@ from etl.store.journal import open_changes, open_decisions, set_change_state, se
 from etl.store.states import ChangeState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from etl.rules.plan import PersonPlan
     from etl.run import Run
 
@@ -164,6 +167,13 @@ def take_in(
     own = [change for change in done if change["decision_id"] == decision["id"]]
     if not counts_as_done(decision, own, [change for change in done if change["run_id"] == decision["run_id"]]):
         return
+    if decision["foreseen"] is not None:
+        now = as_read_now(decision["foreseen"], run.policy.region)
+        if now is None:  # foreseen by an earlier version, whose pairs may be none: deleting one half empties the other
+            drop_baseline(run.store, decision["entity_id"], decision["drops"])
+            note_parted(run, decision["entity_id"], {**decision["foreseen"], "komm_id": komm_id_of(decision, own)})
+            return
+        decision = {**decision, "foreseen": now}
     retyped = half_retyped(run, decision, own, advo)
     if retyped is not None:
         save_baseline(run.store, [retyped], run.utcnow())
@@ -173,12 +183,17 @@ def take_in(
     for change in second:
         add_left_alone(run.store, decision["entity_id"], second_row(change, advo), run.utcnow())
     if decision["foreseen"] is not None and not second:
-        komm_id: Any = decision["foreseen"]["komm_id"] or next(
-            (change["komm_id"] for change in own if change["komm_id"]), None
-        )
-        on_purpose = {"unmarked": True, "remark": unmarked[komm_id]} if komm_id in unmarked else {}
+        komm_id = komm_id_of(decision, own)
+        on_purpose = {"unmarked": True, "remark": unmarked[komm_id]} if komm_id is not None and komm_id in unmarked else {}
         foreseen = foreseen_as_shown(run, decision["foreseen"], own, espo)
         save_baseline(run.store, [{**foreseen, "komm_id": komm_id, **on_purpose}], run.utcnow())
+
+
+def komm_id_of(decision: Change, own: Sequence[Change]) -> int | None:
+    """The row of the pair a decision foresaw: the one it had, or the one its writes made."""
+    made: Iterator[int] = (change["komm_id"] for change in own if change["komm_id"])
+    known: int | None = decision["foreseen"]["komm_id"]
+    return known or next(made, None)
 
 
 def foreseen_as_shown(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from etl.store.writing import insert
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from etl.store.database import Store
 
@@ -40,6 +42,28 @@ def remember_marks(store: Store, entity_id: str) -> None:
         """,
         {"entity_id": entity_id},
     )
+
+
+def marks_of(store: Store, entity_id: str) -> list[dict[str, Any]]:
+    """Return what is kept of values a record has no more, the latest last."""
+    return store.rows(
+        """
+        select *
+        from former_entries
+        where entity_id = :entity_id
+        order by seen_at, opt_out, invalid
+        """,
+        {"entity_id": entity_id},
+    )
+
+
+def save_marks(store: Store, entity_id: str, marks: Sequence[Mapping[str, Any]]) -> None:
+    """Keep these of a record instead; of two that are one value now, the last."""
+    columns = ("entity_id", "channel", "canonical", "value", "opt_out", "invalid", "seen_at")
+    latest = {(mark["channel"], mark["canonical"]): mark for mark in marks}
+    store.execute("delete from former_entries where entity_id = :entity_id", {"entity_id": entity_id})
+    store.execute_many(insert("former_entries", columns), latest.values())
+    forget_marks_of_held(store, entity_id)
 
 
 def forget_marks_of_held(store: Store, entity_id: str) -> None:

@@ -172,7 +172,21 @@ def corpus_as_typed(office: Office) -> None:
     office.sync()
 
 
-FIRMS = {"leftovers": leftovers, "corpus": corpus, "corpus_as_typed": corpus_as_typed}
+def killed(office: Office) -> None:
+    """A stranger's number is in EspoCRM, and the process died before the row got its marker: the journal is open."""
+    office.hire([ANCHOR], [("030/901820", None)])
+    office.sync()
+    office.advo.add_row(104_711, "491711234567")
+
+    def dies(call: Call) -> Answer | None:
+        if call.method == "PUT" and "/Kommunikationen/" in call.path:
+            raise Killed
+        return None
+
+    office.broken_off(dies)
+
+
+FIRMS = {"leftovers": leftovers, "corpus": corpus, "corpus_as_typed": corpus_as_typed, "killed": killed}
 LONG = 200_000
 MARKS = ("user_version", "application_id")  # what a dump leaves out
 

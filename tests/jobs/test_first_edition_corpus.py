@@ -130,6 +130,21 @@ def test_an_espocrm_that_keeps_what_is_typed_is_only_linked(tmp_path: Path) -> N
     assert (rows(practice), items(practice)) == (values, held)
 
 
+def test_what_a_killed_run_of_the_first_edition_invented_is_no_pair_either(tmp_path: Path) -> None:
+    """Its journal is settled by this program, which does not read the two as one value."""
+    practice = first_edition("killed", tmp_path)
+    assert items(practice) == {104711: ["+4930901820", "+49491711234567"]}
+    assert practice.run().outcome == "done"
+    assert is_quiet(practice)
+    ((entity_id, _),) = practice.linked()
+    practice.espo.edit(entity_id, phones=[("+4930901820", OFFICE)])
+    for _ in range(3):
+        practice.run()
+    assert of_person(practice, 104711) == ["030/901820", "491711234567"]
+    assert items(practice) == {104711: ["+4930901820"]}
+    assert is_quiet(practice)
+
+
 def test_the_fixture_is_what_the_first_edition_left(corpus: Practice) -> None:
     """It made numbers of what may be none, and did not know spellings of the same."""
     pairs = dict[Any, Any](remembered(corpus, "select advo_value, espo_value from baseline"))
