@@ -19,6 +19,7 @@ from etl.rules.array_read import Stored
 from etl.rules.columns import Columns
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import NONE, Decision
+from etl.rules.marker import as_compared
 from etl.rules.mending import Reading
 from etl.rules.writes import clash, var6
 from etl.store.baseline import save_baseline
@@ -449,6 +450,13 @@ MUTATIONS = (
         lambda _real: lambda text: text or "",
         Worlds("remarks trimmed"),
         case=second.test_a_trimmed_remark_is_stored_as_sent,
+    ),
+    Mutation(
+        "half a letter at a cut is somebody's edit",
+        ("etl.rules.mending:uncut",),
+        lambda _real: as_compared,
+        Worlds("remarks cut inside a letter", nature={"answers_put": False}),
+        case=second.test_a_remark_cut_inside_a_letter_is_no_persons_edit,
     ),
     Mutation(
         "a 403 ends the run as credentials",

@@ -116,6 +116,17 @@ def test_a_trimmed_remark_is_stored_as_sent() -> None:
         assert one.row("01712000001")["bemerkung"].endswith(":3] nur vormittags")
 
 
+def test_a_remark_cut_inside_a_letter_is_no_persons_edit() -> None:
+    """Row 6: half a letter read as somebody's own text, the rest of it was gone. No answer names the rowId here."""
+    nature = Nature(persons=0, scope="entry", max_bemerkung=39, utf16=True, answers_put=False)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}, nature=nature) as one:
+        with one.edited():
+            add_row(one.firm, one.person, "0171 2000001", "Büro 📞 links", 3)
+        assert one.sync() == "done"
+        one.rest()
+        assert one.row("01712000001")["bemerkung"] == "Büro 📞 links"
+
+
 def test_a_refused_write_fails_one_person_and_no_login() -> None:
     """Row 8: a firewall's 403 ended every run with "check api_key"."""
     with case(TWO, rows=ROWS) as one:
