@@ -128,6 +128,8 @@ def expected(before: Sides, espo: Edited, advo: Edited, *, whole_person: bool) -
     """
     if espo and advo and (espo.added & advo.added or espo.removed & advo.removed):
         return None
+    if any(";" in entry for entry in advo.added):  # an EspoCRM that takes numbers of any form takes extensions
+        return None
     if espo and advo and whole_person:
         alone = Edited(  # what EspoCRM cannot hold, or did not, is Advoware's own affair
             frozenset(entry for entry in advo.added if not espo_can_hold(entry)),
