@@ -9,8 +9,8 @@ from etl.errors import AdvosyncError, Gone, Outage
 from etl.store.database import Store
 from etl.store.standing import read_last_in_advoware
 from jobs import systems
-from jobs.exit_codes import ExitCode, outcome_of
-from jobs.findings import Finding, bad, ok
+from jobs.exit_codes import ExitCode
+from jobs.findings import Finding, bad, failed, ok
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +36,7 @@ def of_advoware(config: Config, now: Callable[[], datetime]) -> Iterator[Finding
     except Outage as error:
         yield bad(about, f"{error}; {hint(str(error), config)}", ExitCode.OUTAGE)
     except AdvosyncError as error:
-        yield bad(about, str(error), outcome_of(error).exit_code)
+        yield failed(about, error)
 
 
 def one_read(client: Advoware, betnrs: Sequence[int]) -> Finding:

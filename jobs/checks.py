@@ -18,8 +18,8 @@ from jobs.advoware_checks import of_advoware
 from jobs.config import LOOPBACK
 from jobs.espocrm_fields import fields
 from jobs.espocrm_rights import field_rights, notes_allowed, notes_seen, permissions
-from jobs.exit_codes import ExitCode, outcome_of
-from jobs.findings import Finding, State, bad, note, ok
+from jobs.exit_codes import ExitCode
+from jobs.findings import Finding, State, bad, failed, note, ok
 from jobs.notify import impossible
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def of_espocrm(config: Config, now: Callable[[], datetime]) -> Iterator[Finding]
     except Outage as error:
         yield bad(about, f"{error}; check espocrm.url, and whether this machine reaches it", ExitCode.OUTAGE)
     except AdvosyncError as error:
-        yield bad(about, str(error), outcome_of(error).exit_code)
+        yield failed(about, error)
 
 
 # Judging ---------------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def state_store(path: Path, now: datetime) -> Finding:
         with Store.open(path, now=utc_text(now), read_only=True) as store:
             instance = store.setting(INSTANCE_ID)
     except AdvosyncError as error:
-        return bad(about, str(error), outcome_of(error).exit_code)
+        return failed(about, error)
     return ok(about, f"{path}, instance {instance or 'unknown'}")
 
 

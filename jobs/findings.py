@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from jobs.exit_codes import ExitCode
+from jobs.exit_codes import ExitCode, outcome_of
+
+if TYPE_CHECKING:
+    from etl.errors import AdvosyncError
 
 
 class State(StrEnum):
@@ -34,6 +38,12 @@ def ok(about: str, message: str) -> Finding:
 def note(about: str, message: str) -> Finding:
     """A run works, but somebody should know."""
     return Finding(about, State.NOTE, message)
+
+
+def failed(about: str, error: AdvosyncError) -> Finding:
+    """What was asked ended with an error: a system that is out or refuses the login, or something to be set right."""
+    code = outcome_of(error).exit_code
+    return bad(about, str(error), ExitCode.USAGE if code is ExitCode.FAILED_PERSONS else code)
 
 
 def bad(about: str, message: str, code: ExitCode = ExitCode.USAGE) -> Finding:

@@ -153,15 +153,17 @@ def due_persons(
 ) -> list[dict[str, Any]]:
     """Return up to ``limit`` due persons that may be synced now, longest waiting first.
 
+    Who failed waits since its retry time: so persons who fail every time keep nobody out of a run (rules.md §6).
+
     Left out: records that are not linked, gone, or share a betnr; persons a guard holds (one held until it is edited
     comes when a change was seen since the last look); and, unless an operator ``asked``, those whose retry or
     auto-reset time lies ahead.
     """
-    return store.rows(
-        f"""
+    query = f"""
         select *
         from persons
         where due_since is not null
+            and (next_retry_at is null) = :first_try
             and {LINKED}
             and {ONLY}
             and {NOT_EXCLUDED}
@@ -181,9 +183,10 @@ def due_persons(
             )
         order by due_since, entity_id
         limit :limit
-        """,
-        {"now": now, "limit": limit, "asked": asked, **restriction(only, excluding)},
-    )
+    """
+    wanted = {"now": now, "limit": limit, "asked": asked, **restriction(only, excluding)}
+    found = [one for first_try in (True, False) for one in store.rows(query, {**wanted, "first_try": first_try})]
+    return sorted(found, key=lambda one: (max(one["due_since"], one["next_retry_at"] or ""), one["entity_id"]))[:limit]
 
 
 def next_of_sweep(

@@ -279,6 +279,16 @@ def test_check_reads_a_person_and_so_finds_a_mistyped_path(
     assert code == (ExitCode.OUTAGE if page else ExitCode.USAGE)
 
 
+@pytest.mark.parametrize("answer", [Answer(403, {}, b"verboten"), Answer(200, {}, b"{}")], ids=["403", "malformed"])
+def test_check_says_that_a_person_cannot_be_read(
+    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str], answer: Answer
+) -> None:
+    systems.espo.add_person("Max Muster", 104711)
+    systems.advo.before = lambda call: answer if "/Beteiligte/" in call.path else None
+    code, document = checked(file, capsys)
+    assert (code, person_point(document)[0]) == (ExitCode.USAGE, "bad")
+
+
 def test_check_forgives_a_person_that_was_deleted_meanwhile(
     file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -215,6 +215,20 @@ def test_a_firewall_before_everybody_fails_three_persons_and_no_more(desk: Desk,
     assert desk.run().outcome in {"done", "failed_persons"}
 
 
+def test_persons_who_are_refused_every_time_keep_nobody_out_of_a_small_run(desk: Desk) -> None:
+    people = desk.crowd(6)
+    desk.settings["sync"] = {**desk.settings["sync"], "persons_per_run": 2}
+    desk.settings["advoware"] = {"poll_budget": 0}
+    for one in people:
+        desk.clock.advance(10)
+        desk.add_phone(one, f"+495119999{one.betnr}")
+    desk.seconds_between = 900  # every retry time has come
+    with desk.broken(desk.advo, to(*people[:3])):
+        for _ in range(4):
+            desk.run()
+    assert entries(desk, people) == [5, 5, 5, 6, 6, 6]
+
+
 # The login ----------------------------------------------------------------------------------------------------------
 
 
