@@ -19,7 +19,6 @@ from etl.rules.canonical import similar
 from etl.rules.conflicts import Verdict, in_conflict, verdict
 from etl.rules.entry import Decision, Entry, Left, PersonFacts, Policy
 from etl.rules.facts import entries_with_facts
-from etl.rules.half_retyped import with_made_rows
 from etl.rules.keys import sides as sides_of
 from etl.rules.leaving import held_back, is_first, is_undo_note, leave, remembered, undo_notes
 from etl.rules.leftovers import leaves_a_leftover, stands_empty
@@ -137,10 +136,9 @@ def noted(person: PersonFacts, decisions: Sequence[Decision]) -> tuple[Left, ...
 
 def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list[Decided]:
     """Say of each entry whether it is left alone, and else who wins it."""
-    standing = with_made_rows(entries)
-    entries = without_ended_pairs(standing)
-    halves = {id(entry) for entry in entries} - {id(entry) for entry in standing}
-    pairs = [(entry, left or held_by_rights(entry, policy)) for entry, left in leave(person, entries, policy)]
+    apart = without_ended_pairs(entries)
+    halves = {id(entry) for entry in apart} - {id(entry) for entry in entries}
+    pairs = [(entry, left or held_by_rights(entry, policy)) for entry, left in leave(person, apart, policy)]
     protected = {
         id(entry)
         for entry, _ in pairs

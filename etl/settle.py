@@ -253,11 +253,12 @@ def half_retyped(run: Run, decision: Change, own: Sequence[Change], advo: AdvoPe
     """The baseline row of a retype whose old row is not a slot yet.
 
     The new row is the pair and the old one is still to become a slot (``other_row``), unless the old one was given
-    another value meanwhile: then it stays the pair and the new one is to become the slot.
+    another value meanwhile: then it stays the pair and the new one is to become the slot. A row that stood before and
+    was only marked is no slot of ours to make: it stays the pair, and the old one is unlinked.
     """
     if decision["variant"] != Variant.RETYPE or any(change["action"] == "empty" for change in own):
         return None
-    made = next((change["komm_id"] for change in own if change["action"] in ("create", "fill")), None)
+    made = next((change for change in own if change["action"] in ("create", "fill", "mark")), None)
     old = next((row for row in advo.rows if row.komm_id == decision["komm_id"]), None)
     if made is None or old is None or not old.value:
         return None
@@ -265,10 +266,12 @@ def half_retyped(run: Run, decision: Change, own: Sequence[Change], advo: AdvoPe
     drop_baseline(run.store, decision["entity_id"], decision["drops"])
     channel = Channel(foreseen["channel"])
     if canonical(channel, old.value, run.policy.region) == foreseen["advo_canonical"]:
-        return {**foreseen, "komm_id": made, "other_row": old.komm_id}
+        return {**foreseen, "komm_id": made["komm_id"], "other_row": old.komm_id}
+    if made["action"] == "mark":
+        return {**foreseen}
     kept = {
         "komm_id": old.komm_id,
-        "other_row": made,
+        "other_row": made["komm_id"],
         "komm_kz": (decision["facts"] or {}).get("old_komm_kz"),
         "row_id": None,
     }

@@ -18,12 +18,12 @@ from etl.readback import ReadBack, Written, mended_readings, put_back, read_back
 from etl.records import EspoRecord, Row, Side
 from etl.rules.entry import Decision, Left
 from etl.rules.items import same_items
+from etl.rules.leaving import pair_of_marker
 from etl.rules.leftovers import OURS
 from etl.rules.marker import decode
 from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, TOO_LONG, TOUCHED, Reading
 from etl.rules.observed import fingerprint_of, row_records
 from etl.rules.pairs import typed_meanwhile
-from etl.rules.writes import pair_of_marker
 from etl.snapshot import save_look
 from etl.status import renew_status, shows
 from etl.store.array_puts import forget_parts

@@ -53,7 +53,10 @@ class ItemSeen:
 
 @dataclass(frozen=True, slots=True)
 class RowSeen:
-    """A row, with its remark taken apart; ``doubt`` and ``readings`` of an unclear value only."""
+    """A row, with its remark taken apart; ``doubt`` and ``readings`` of an unclear value only.
+
+    ``komm_kz`` is the payload's: 0 where Advoware does not tell.
+    """
 
     komm_id: int
     row_id: str
@@ -67,6 +70,7 @@ class RowSeen:
     marker_komm_kz: int | None
     channel: Channel | None
     online: bool
+    komm_kz: int
     doubt: Doubt | None = None
     readings: str | None = None
 
@@ -93,7 +97,7 @@ class Agreed:
 class Entry:
     """One phone, fax or mail value of a person, with what each side and the baseline say of it.
 
-    ``made``: the row that an earlier, half-done try of this retype made.
+    ``stands``: the row that a retype takes instead of making one (``etl.rules.retyping``).
     """
 
     channel: Channel
@@ -104,7 +108,7 @@ class Entry:
     base: Agreed | None = None
     row: RowSeen | None = None
     item: ItemSeen | None = None
-    made: RowSeen | None = None
+    stands: RowSeen | None = None
 
     @property
     def row_key(self) -> int:

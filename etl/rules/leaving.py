@@ -8,15 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.records import Side
-from etl.rules.entry import NONE, Entry, Left, PersonFacts, Policy
+from etl.rules.conflicts import Verdict
+from etl.rules.entry import NONE, Decision, Entry, Left, Pair, PersonFacts, Policy
 from etl.rules.items import can_hold
 from etl.rules.leftovers import our_leftover
 from etl.rules.mending import uncut
+from etl.rules.retyping import with_rows_that_stand
 from etl.rules.unclear import unclear
-from etl.rules.variants import Variant
+from etl.rules.variants import REASONS, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from etl.rules.pairs import Decided
 
 UNDONE = "undone"
 """How the note begins about what an operator undid."""
@@ -47,7 +51,7 @@ def leave(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list
         )
         for entry, left in held
     ]
-    return beyond_maximum(person, held, policy)
+    return beyond_maximum(person, with_rows_that_stand(held, policy.direction), policy)
 
 
 def is_first(person: PersonFacts, entry: Entry) -> bool:
@@ -188,3 +192,42 @@ def is_item(left: Left, entry: Entry) -> bool:
 def row_number(entry: Entry) -> int:
     """The row's komm_id; 0 without a row."""
     return entry.row.komm_id if entry.row is not None else 0
+
+
+def left_alone(one: Decided, policy: Policy) -> Decision:
+    """Nothing is written and the baseline row stays.
+
+    A pair that a recovery read off a marker enters the baseline, else the next run would take both halves for new.
+    """
+    entry = one.entry
+    left = one.left
+    if left is None:
+        side = Side.ESPO if entry.item is not None and entry.variant is not Variant.VAR4 else Side.ADVO
+        value = entry.item.item.value if side is Side.ESPO and entry.item else entry.row.value if entry.row else ""
+        komm_id = entry.row.komm_id if entry.row else entry.base.komm_id if entry.base else None
+        left = Left(
+            side,
+            "held_back",
+            f"{REASONS[entry.variant]}; direction {policy.direction} holds it back",
+            value,
+            komm_id,
+            policy.direction,
+        )
+    recovered = pair_of_marker(entry)
+    return Decision(
+        entry,
+        Variant.LEAVE,
+        Verdict.HOLD,
+        f"{REASONS[entry.variant]}: {left.detail}",
+        keeps=recovered is None,
+        pair=recovered,
+        left=left,
+    )
+
+
+def pair_of_marker(entry: Entry) -> Pair | None:
+    """What was agreed by a marker that a recovery trusts."""
+    base = entry.base
+    if base is None or not base.pseudo:
+        return None
+    return Pair(base.komm_id, entry.channel, base.espo_value, base.espo_type, base.advo_value, base.komm_kz)

@@ -28,7 +28,7 @@ Seen = TypeVar("Seen")
 ITEM = ("channel", "value", "canonical", "doubt", "readings", "type", "is_primary", "opt_out", "invalid", "raw")
 ROW = (
     *("row_id", "value", "canonical", "doubt", "readings", "remark", "own_text"),
-    *("marker_kind", "marker_komm_kz", "channel", "online"),
+    *("marker_kind", "marker_komm_kz", "komm_kz", "channel", "online"),
 )
 PAIR = ("espo_value", "espo_canonical", "espo_type", "advo_value", "advo_canonical", "komm_kz", "unmarked", "remark")
 

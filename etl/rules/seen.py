@@ -42,6 +42,7 @@ def row_seen(one: Mapping[str, Any]) -> RowSeen:
         None if one["marker_komm_kz"] is None else int(one["marker_komm_kz"]),
         Channel(one["channel"]) if one["channel"] else None,
         bool(one["online"]),
+        int(one["komm_kz"] or 0),
         *unclear(one),
     )
 

@@ -49,6 +49,23 @@ ADVO_CHANGES = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.CLAS
 TYPE_CHANGED: Final = "type changed in EspoCRM"
 """How a held-back type change is told; what a later run knows it by."""
 
+REASONS: Final = {
+    Variant.VAR1: "new in EspoCRM",
+    Variant.VAR2: "deleted in EspoCRM",
+    Variant.VAR3: "deleted in Advoware",
+    Variant.VAR4: "new in Advoware",
+    Variant.VAR5: "changed in EspoCRM",
+    Variant.VAR6: "changed in Advoware",
+    Variant.RETYPE: TYPE_CHANGED,
+    Variant.LINK: "the same value on both sides, not linked yet",
+    Variant.REPAIR: "the values agree, the marker did not",
+    Variant.CLASH: "edited on both sides: EspoCRM wins",
+    Variant.FORGET: "gone on both sides",
+    Variant.LEFTOVER: "a row of ours that is nobody's pair",
+    Variant.SAME: "nothing to do",
+}
+"""Why each is decided, as people read it."""
+
 FACTS = ["known", "in_espo", "in_advo", "espo_edit", "advo_edit", "type_edit", "marked"]
 
 

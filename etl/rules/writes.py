@@ -11,34 +11,19 @@ from typing import TYPE_CHECKING
 
 from etl.records import Channel, Item, Side
 from etl.rules.conflicts import Verdict
-from etl.rules.entry import Decision, Entry, Left, Pair, Policy, Step
+from etl.rules.entry import Decision, Entry, Pair, Policy, RowSeen, Step
 from etl.rules.items import new_item, replaced
+from etl.rules.leaving import left_alone
 from etl.rules.marker import encode, encode_slot
+from etl.rules.retyping import is_our_copy
 from etl.rules.steps import emptied, need, row_step, slot_marked
-from etl.rules.variants import TYPE_CHANGED, Variant
+from etl.rules.variants import REASONS, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from etl.rules.pairs import Decided
     from etl.rules.slots import Slots
-
-REASONS = {
-    Variant.VAR1: "new in EspoCRM",
-    Variant.VAR2: "deleted in EspoCRM",
-    Variant.VAR3: "deleted in Advoware",
-    Variant.VAR4: "new in Advoware",
-    Variant.VAR5: "changed in EspoCRM",
-    Variant.VAR6: "changed in Advoware",
-    Variant.RETYPE: TYPE_CHANGED,
-    Variant.LINK: "the same value on both sides, not linked yet",
-    Variant.REPAIR: "the values agree, the marker did not",
-    Variant.CLASH: "edited on both sides: EspoCRM wins",
-    Variant.FORGET: "gone on both sides",
-    Variant.LEFTOVER: "a row of ours that is nobody's pair",
-    Variant.SAME: "nothing to do",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -60,45 +45,6 @@ def decision(one: Decided, means: Means) -> Decision:
         return replace(made, reason=f"{reason}; EspoCRM wins{remark_kept(made)}")
     made = WRITERS[entry.variant](entry, means)
     return replace(made, reason=reason + remark_kept(made))
-
-
-def left_alone(one: Decided, policy: Policy) -> Decision:
-    """Nothing is written and the baseline row stays.
-
-    A pair that a recovery read off a marker enters the baseline, else the next run would take both halves for new.
-    """
-    entry = one.entry
-    left = one.left
-    if left is None:
-        side = Side.ESPO if entry.item is not None and entry.variant is not Variant.VAR4 else Side.ADVO
-        value = entry.item.item.value if side is Side.ESPO and entry.item else entry.row.value if entry.row else ""
-        komm_id = entry.row.komm_id if entry.row else entry.base.komm_id if entry.base else None
-        left = Left(
-            side,
-            "held_back",
-            f"{REASONS[entry.variant]}; direction {policy.direction} holds it back",
-            value,
-            komm_id,
-            policy.direction,
-        )
-    recovered = pair_of_marker(entry)
-    return Decision(
-        entry,
-        Variant.LEAVE,
-        Verdict.HOLD,
-        f"{REASONS[entry.variant]}: {left.detail}",
-        keeps=recovered is None,
-        pair=recovered,
-        left=left,
-    )
-
-
-def pair_of_marker(entry: Entry) -> Pair | None:
-    """What was agreed by a marker that a recovery trusts."""
-    base = entry.base
-    if base is None or not base.pseudo:
-        return None
-    return Pair(base.komm_id, entry.channel, base.espo_value, base.espo_type, base.advo_value, base.komm_kz)
 
 
 def var1(entry: Entry, means: Means) -> Decision:
@@ -153,15 +99,27 @@ def var6(entry: Entry, means: Means) -> Decision:
 
 def retype(entry: Entry, means: Means) -> Decision:
     """Another row takes value, marker and own text; then the old one becomes a slot without own text."""
-    item, row, made = need(entry.item), need(entry.row), entry.made
+    item, row = need(entry.item), need(entry.row)
+    if entry.stands is not None:
+        return retype_onto(entry, entry.stands)
     old = replace(emptied(entry), new_remark=encode_slot(entry.komm_kz, ""))
-    if made is not None:
-        pair = Pair(made.komm_id, entry.channel, item.item.value, item.item.type, made.value, item.komm_kz)
-        return Decision(entry, entry.variant, Verdict.GO, "", (old,), pair=pair, drops=known(entry))
     step = new_row(entry, item.item.value, item.komm_kz, row.own_text, means)
     return Decision(
         entry, entry.variant, Verdict.GO, "", (step, old), pair=pair_of(entry, step, item.item), drops=known(entry)
     )
+
+
+def retype_onto(entry: Entry, stands: RowSeen) -> Decision:
+    """A row that holds the value already takes the marker; its text stays, and the old row keeps its own beside it."""
+    item, row = need(entry.item), need(entry.row)
+    remark = encode(item.item.value, item.komm_kz, stands.own_text or row.own_text)
+    ours = is_our_copy(stands, item, row.own_text)
+    kept = "" if ours or not stands.own_text else row.own_text
+    marked = ours or remark == stands.remark
+    mark = () if marked else (row_step("mark", entry.channel, stands, item.komm_kz, stands.value, remark),)
+    old = replace(emptied(entry), new_remark=encode_slot(entry.komm_kz, kept))
+    pair = Pair(stands.komm_id, entry.channel, item.item.value, item.item.type, stands.value, item.komm_kz)
+    return Decision(entry, entry.variant, Verdict.GO, "", (*mark, old), pair=pair, drops=known(entry))
 
 
 def link(entry: Entry, means: Means) -> Decision:

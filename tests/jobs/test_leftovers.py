@@ -38,6 +38,7 @@ def in_sync(folder: Path, direction: Direction = Direction.BOTH) -> tuple[Practi
     practice = Practice.of(folder, 0, sync={"direction": direction})
     entity_id = practice.espo.add_person("Max Muster", 1, phones=[(X, OFFICE), (Y, FAX)], mails=["max@muster.de"])
     practice.advo.add_person(1, "Max Muster")
+    practice.advo.switches.real_komm_kz = True
     for value, remark in (("0511 1234560", "Zentrale"), ("0511 2222222", None), ("Max@muster.de", None)):
         practice.advo.add_row(1, value, remark)
     assert practice.run(direction=Direction.BOTH).outcome == "done"
@@ -60,6 +61,10 @@ def both(*edits: Edit) -> Edit:
     return done
 
 
+def home_row(practice: Practice, _: str) -> None:
+    practice.advo.add_row(1, "0511/1234560", komm_kz=6)
+
+
 EDITS: Mapping[str, Edit] = {
     "a row was emptied": lambda practice, _: practice.advo.empty_row(1, FIRST),
     "blanks were typed over a number": typed(BLANKS),
@@ -71,7 +76,8 @@ EDITS: Mapping[str, Edit] = {
     "an item was deleted": phones((Y, FAX)),
     "an item was changed": phones((X2, OFFICE), (Y, FAX)),
     "an item got another type": phones((X, HOME), (Y, FAX)),
-    "an item got another type, its number stands in such a row": both(
+    "an item got another type, its number stands in such a row": both(phones((X, HOME), (Y, FAX)), home_row),
+    "an item got another type, its number and text stand in such a row": both(
         phones((X, HOME), (Y, FAX)), lambda practice, _: practice.advo.add_row(1, X, "privat", komm_kz=6)
     ),
     "a row was changed": typed("0511 1234561"),
@@ -238,3 +244,25 @@ def test_a_leftover_that_an_undo_puts_back_stays_until_somebody_edits_it(tmp_pat
 
 def remark_of(practice: Practice, komm_id: int) -> str:
     return next(str(row["bemerkung"]) for row in practice.advo.rows(1) if row["id"] == komm_id)
+
+
+@pytest.mark.parametrize("text", [None, "privat"])
+def test_office_becomes_home_where_a_home_row_with_the_number_stands_and_no_third_row_is_made(
+    text: str | None, tmp_path: Path
+) -> None:
+    practice, entity_id = in_sync(tmp_path)
+    stands = practice.advo.add_row(1, "0511/1234560", text, komm_kz=6)
+    practice.run(sweep=True)
+    assert remembered(practice, "select reason, komm_id from left_alone") == [("duplicate", stands)]
+    practice.espo.edit(entity_id, phones=[(X, HOME), (Y, FAX)])
+    report = practice.run()
+    assert (report.variants, report.writes.advoware) == ({"retype": 1}, 2)
+    rows = {row["id"]: (row["tlf"], row["bemerkung"]) for row in practice.advo.rows(1)}
+    assert rows[stands] == ("0511/1234560", marker(X, 6, text or "Zentrale"))
+    assert rows[FIRST] == ("", slot(1, "Zentrale" if text else ""))
+    assert len(rows) == 4
+    come_to_rest(practice)
+    undone = practice.run(trigger="undo", undo_run=report.run_id)
+    assert undone.notices == []
+    assert {row["id"]: row["tlf"] for row in practice.advo.rows(1)}[FIRST] == "0511 1234560"
+    come_to_rest(practice)

@@ -78,7 +78,7 @@ now      x Mobile *        | 88001 0 x'        | m(x:1) Zentrale
 agreed   88001 1 x Office x'
 plan     retype A empty 88001 1 | x' >         | m(x:1) Zentrale > slot(1)
 """,
-    "a row a person copied is none that a retype made": """
+    "a row of the old kommKz is none that a retype can take": """
 person   edited_by_other=1
 now      x Mobile *        | 88001 0 x'        | m(x:1) Zentrale
                            | 88003 0 x         | m(x:1) Zentrale
@@ -88,6 +88,111 @@ plan     retype A create - 3 | - > x           | - > m(x:3) Zentrale
 notes    duplicate advo x
 """,
 }
+
+
+ONTO_A_ROW = {
+    "its kommKz is known by the payload; the text moves, the spelling stays": """
+person   edited_by_other=1
+now      x Fax *           | 88001 1 x'        | m(x:1) Zentrale
+                           | 88003 2 x'        |
+agreed   88001 1 x Office x'
+plan     retype A mark 88003 2 | x' > x'       |  > m(x:2) Zentrale
+         retype A empty 88001 1 | x' >         | m(x:1) Zentrale > slot(1)
+""",
+    "its kommKz is known by its marker, whatever value that speaks of": """
+person   edited_by_other=1
+now      x Fax *           | 88001 0 x'        | m(x:1)
+                           | 88003 0 x         | m(y:2)
+agreed   88001 1 x Office x'
+plan     retype A mark 88003 2 | x > x         | m(y:2) > m(x:2)
+         retype A empty 88001 1 | x' >         | m(x:1) > slot(1)
+""",
+    "the marker tells, not the payload": """
+person   edited_by_other=1
+now      x Fax *           | 88001 1 x'        | m(x:1)
+                           | 88003 2 x         | m(x:6) privat
+agreed   88001 1 x Office x'
+plan     retype A create - 2 | - > x           | - > m(x:2)
+         retype A empty 88001 1 | x' >         | m(x:1) > slot(1)
+notes    duplicate advo x
+""",
+    "it has a text: the old row keeps its own in its slot": """
+person   edited_by_other=1
+now      x Fax *           | 88001 1 x'        | m(x:1) Zentrale
+                           | 88003 2 x         | nur Fax
+agreed   88001 1 x Office x'
+plan     retype A mark 88003 2 | x > x         | nur Fax > m(x:2) nur Fax
+         retype A empty 88001 1 | x' >         | m(x:1) Zentrale > slot(1) Zentrale
+""",
+    "both have the same text: nobody knows that it was copied": """
+person   edited_by_other=1
+now      x Fax *           | 88001 1 x'        | m(x:1) Zentrale
+                           | 88003 2 x         | Zentrale
+agreed   88001 1 x Office x'
+plan     retype A mark 88003 2 | x > x         | Zentrale > m(x:2) Zentrale
+         retype A empty 88001 1 | x' >         | m(x:1) Zentrale > slot(1) Zentrale
+""",
+    "it is marked already, with a text of its own": """
+person   edited_by_other=1
+now      x Fax *           | 88001 1 x'        | m(x:1) Zentrale
+                           | 88003 0 x         | m(x:2) nur Fax
+agreed   88001 1 x Office x'
+plan     retype A empty 88001 1 | x' >         | m(x:1) Zentrale > slot(1) Zentrale
+""",
+    "it was left alone as a duplicate before": """
+person   edited_by_other=1
+now      x Fax *           | 88001 1 x'        | m(x:1)
+                           | 88003 2 x         | nur Fax
+agreed   88001 1 x Office x'
+left     duplicate advo 88003 x | another row of this person holds the same value
+plan     retype A mark 88003 2 | x > x         | nur Fax > m(x:2) nur Fax
+         retype A empty 88001 1 | x' >         | m(x:1) > slot(1)
+""",
+    "of several the one an earlier try made, else the lowest": """
+person   edited_by_other=1
+now      x Fax *           | 88001 1 x'        | m(x:1)
+                           | 88003 2 x         | nur Fax
+                           | 88004 0 x         | m(x:2)
+agreed   88001 1 x Office x'
+plan     retype A empty 88001 1 | x' >         | m(x:1) > slot(1)
+notes    duplicate advo x
+""",
+    "a row whose kommKz nobody knows is left alone": """
+person   edited_by_other=1
+now      x Fax *           | 88001 0 x'        | m(x:1)
+                           | 88003 0 x         |
+agreed   88001 1 x Office x'
+plan     retype A create - 2 | - > x           | - > m(x:2)
+         retype A empty 88001 1 | x' >         | m(x:1) > slot(1)
+notes    duplicate advo x
+""",
+    "half done: the old row becomes a slot, its text stays beside another one": """
+now      x Fax *           | 88001 0 x'        | m(x:1) Zentrale
+                           | 88003 0 x         | m(x:2) nur Fax
+agreed   88003 2 x Fax x other=88001
+plan     leftover A leftover 88001 1 | x' >       | m(x:1) Zentrale > slot(1) Zentrale
+""",
+}
+
+
+@pytest.mark.parametrize("table", ONTO_A_ROW.values(), ids=ONTO_A_ROW)
+def test_a_retype_takes_a_row_that_holds_the_value_already(table: str) -> None:
+    planned(table)
+
+
+HELD_BACK = """
+person   edited_by_other=1
+now      x Fax *           | 88001 1 x'        | m(x:1)
+                           | 88003 2 x         | nur Fax
+agreed   88001 1 x Office x'
+plan     -
+notes    duplicate advo x
+         held_back espo x
+"""
+
+
+def test_a_retype_that_is_held_back_takes_no_row_from_the_list_of_duplicates() -> None:
+    planned(HELD_BACK, "to_espocrm")
 
 
 @pytest.mark.parametrize("table", RETYPE.values(), ids=RETYPE)
