@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.rules.canonical import canonical
-from etl.rules.entry import NONE
 from etl.rules.foreign import too_many
 from etl.rules.guards import COUNTED_ACTIONS, held
 from etl.rules.observed import steps_digest
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from etl.errors import NotStored
-    from etl.rules.entry import Decision, Entry, Left, Pair, Step
+    from etl.rules.entry import Decision, Left, Pair, Step
     from etl.rules.plan import PersonPlan, Plan
     from etl.run import Approved, Run
 
@@ -198,23 +197,9 @@ def decision_record(run: Run, plan: PersonPlan, decision: Decision) -> dict[str,
             "writes_espo": any(step.side == "espo" for step in decision.steps),
             "old_komm_kz": entry.komm_kz,
             "base": asdict(entry.base) if entry.base is not None else None,
-            "seen": facts_seen(entry),
+            "seen": entry.facts._asdict() if entry.facts is not None else None,
         },
         "created_at": run.utcnow(),
-    }
-
-
-def facts_seen(entry: Entry) -> dict[str, bool]:
-    """The facts of the decision table, for whoever asks later why."""
-    known, in_espo, in_advo = entry.base is not None, entry.item is not None, entry.row_key != NONE
-    return {
-        "known": known,
-        "in_espo": in_espo,
-        "in_advo": in_advo,
-        "espo_edit": entry.base is not None and in_espo and entry.item_key != entry.base.espo_key,
-        "advo_edit": entry.base is not None and in_advo and entry.row_key != entry.base.advo_key,
-        "type_edit": entry.type_edit,
-        "marked": entry.marked,
     }
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from etl.rules.doubts import Doubt
     from etl.rules.kommkz import KommKzTable
     from etl.rules.marker import MarkerKind
-    from etl.rules.variants import Variant
+    from etl.rules.variants import Facts, Variant
 
 NONE: Final = -1
 """No key, or no place. A sentinel rather than NA: joins stay on plain int64 and null can never equal null."""
@@ -97,18 +97,28 @@ class Agreed:
 class Entry:
     """One phone, fax or mail value of a person, with what each side and the baseline say of it.
 
+    ``facts``: what it was decided by, found once for all; None where an operator, or a mending, asks.
     ``stands``: the row that a retype takes instead of making one (``etl.rules.retyping``).
     """
 
     channel: Channel
     variant: Variant
     komm_kz: int
-    marked: bool
-    type_edit: bool = False
+    facts: Facts | None = None
     base: Agreed | None = None
     row: RowSeen | None = None
     item: ItemSeen | None = None
     stands: RowSeen | None = None
+
+    @property
+    def marked(self) -> bool:
+        """Whether the row's marker says what it should."""
+        return self.facts is not None and self.facts.marked
+
+    @property
+    def type_edit(self) -> bool:
+        """Whether somebody gave the item a type of another kommKz."""
+        return self.facts is not None and self.facts.type_edit
 
     @property
     def row_key(self) -> int:

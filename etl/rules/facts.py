@@ -30,7 +30,7 @@ class Entries:
     """One entry a place: where it stands, whose it is, its channel and kommKz, what happened to it.
 
     ``moves``: the baseline row no longer says what both sides show (spelling, type, row id), or was only read off a
-    marker, though there is nothing to write. ``type_edit`` and ``marked`` are two of the facts.
+    marker, though there is nothing to write. ``facts``: by name, each a fact of every entry.
     """
 
     places: Places
@@ -39,8 +39,7 @@ class Entries:
     komm_kz: np.ndarray
     variant: np.ndarray
     moves: np.ndarray
-    type_edit: np.ndarray
-    marked: np.ndarray
+    facts: Mapping[str, np.ndarray]
 
 
 def entries_with_facts(places: Places, sides: Sides, persons: Columns, table: KommKzTable) -> Entries:
@@ -51,9 +50,7 @@ def entries_with_facts(places: Places, sides: Sides, persons: Columns, table: Ko
     told["type_edit"] = told["known"] & told["in_espo"] & (channel == Channel.PHONE.value)
     told["type_edit"] &= type_edited(places, komm_kz, sides, persons["edited_by_other"][person], table)
     variant = decision_table()["variant"].to_numpy()[number_of(told)]
-    return Entries(
-        places, person, channel, komm_kz, variant, moves(places, komm_kz, sides), told["type_edit"], told["marked"]
-    )
+    return Entries(places, person, channel, komm_kz, variant, moves(places, komm_kz, sides), told)
 
 
 def facts(places: Places, sides: Sides, komm_kz: np.ndarray) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from etl.records import Channel
 from etl.rules.entry import NONE, Entry, Left, RowSeen
 from etl.rules.marker import MarkerKind, same_text
-from etl.rules.variants import Variant
+from etl.rules.variants import Facts, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,8 @@ def spare_entry(row: RowSeen, entries: Sequence[Entry]) -> Entry:
 
 def leftover_entry(row: RowSeen) -> Entry:
     """A row that is to become a slot of the kommKz its marker says; its own text stays."""
-    return Entry(row.channel or Channel.PHONE, Variant.LEFTOVER, row.marker_komm_kz or 1, marked=False, row=row)
+    facts = Facts(in_advo=bool(row.value))
+    return Entry(row.channel or Channel.PHONE, Variant.LEFTOVER, row.marker_komm_kz or 1, facts, row=row)
 
 
 def stands_empty(entry: Entry) -> bool:

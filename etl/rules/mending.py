@@ -232,6 +232,6 @@ def without_marker(change: Change, row: RowSeen, baseline: Mapping[int, Agreed])
 def mended(change: Change, row: RowSeen, action: str, value: str, remark: str) -> Decision:
     """One mending write as a decision of the plan."""
     channel, komm_kz = Channel(change["channel"]), change["komm_kz"] or 1
-    entry = Entry(channel, Variant.REPAIR, komm_kz, marked=False, row=row)
+    entry = Entry(channel, Variant.REPAIR, komm_kz, row=row)
     step = row_step(action, channel, row, komm_kz, value, remark)
     return Decision(entry, Variant.REPAIR, Verdict.GO, NOT_AS_SENT, (step,), keeps=True)

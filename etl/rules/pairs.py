@@ -93,7 +93,13 @@ def taken_over(winner: Decided, owner: Decided) -> list[Decided]:
     """The winner's row becomes the pair of the owner's item; the winner's own item and the owner's row end."""
     because = "both sides moved to one value; the row that held it already is the pair"
     assert owner.entry.item is not None  # noqa: S101 -- an owner is defined by its item
-    pair = replace(winner.entry, variant=Variant.LINK, item=owner.entry.item, marked=False)
+    facts = winner.entry.facts
+    pair = replace(
+        winner.entry,
+        variant=Variant.LINK,
+        item=owner.entry.item,
+        facts=facts._replace(marked=False) if facts is not None else None,
+    )
     return [
         Decided(pair, Verdict.GO, because=because),
         *item_removed(winner.entry, because, drops=False),

@@ -12,7 +12,7 @@ from etl.rules.columns import Columns
 from etl.rules.entry import Entry, Left, PersonFacts
 from etl.rules.leftovers import leftover_entry, spare_entry
 from etl.rules.seen import agreed, item_seen, left_note, row_seen
-from etl.rules.variants import Variant
+from etl.rules.variants import FACTS, Facts, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -82,15 +82,14 @@ class PeopleOf:
     def _entries(self, entries: Entries, own: np.ndarray) -> Iterator[Entry]:
         """The entries at these places."""
         where = entries.places
-        told = (entries.channel, entries.variant, entries.komm_kz, entries.marked, entries.type_edit)
-        columns = [array[own].tolist() for array in (*told, where.base, where.row, where.item)]
-        for channel, variant, komm_kz, marked, type_edit, base, row, item in zip(*columns, strict=True):
+        told = (entries.channel, entries.variant, entries.komm_kz, where.base, where.row, where.item)
+        columns = [array[own].tolist() for array in (*told, *(entries.facts[fact] for fact in FACTS))]
+        for channel, variant, komm_kz, base, row, item, *facts in zip(*columns, strict=True):
             yield Entry(
                 Channel(channel),
                 Variant(variant),
                 komm_kz,
-                marked,
-                type_edit,
+                Facts(*facts),
                 self._base.get(base),
                 self._rows.get(row),
                 self._items.get(item),

@@ -137,6 +137,6 @@ def decision(lost: Lost, steps: tuple[Step, ...], item: Item, row: RowSeen | Non
     )
     was = next((step.was for step in steps if step.was is not None), None)
     seen = ItemSeen(was, was.value, NONE, komm_kz) if was is not None else None
-    entry = Entry(lost.channel, Variant.RESTORE, komm_kz, marked=False, base=base, row=row, item=seen)
+    entry = Entry(lost.channel, Variant.RESTORE, komm_kz, base=base, row=row, item=seen)
     drops = (base.komm_id,) if base is not None else ()
     return Decision(entry, Variant.RESTORE, Verdict.GO, lost.reason, steps, pair=pair, drops=drops)

@@ -81,7 +81,7 @@ def put_back(
     row = next((standing.rows[step.komm_id] for step in steps if step.side is Side.ADVO and step.komm_id), None)
     item = next((seen(step.was) for step in steps if step.was is not None), None)
     channel, komm_kz = steps[0].channel, steps[0].komm_kz or 1
-    entry = Entry(channel, Variant.UNDO, komm_kz, marked=False, base=next(iter(bases), None), row=row, item=item)
+    entry = Entry(channel, Variant.UNDO, komm_kz, base=next(iter(bases), None), row=row, item=item)
     first = Decision(
         entry, Variant.UNDO, Verdict.GO, reason, steps, pair=next(iter(pairs), None), drops=drops
     )

@@ -15,7 +15,7 @@ from etl.rules.doubts import ADVICE, Doubt
 from etl.rules.entry import NONE, Entry, ItemSeen, Left, PersonFacts, RowSeen
 from etl.rules.readings import is_reading
 from etl.rules.values import LITERAL
-from etl.rules.variants import Variant
+from etl.rules.variants import Facts, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +38,11 @@ def parts(entry: Entry) -> list[Entry]:
     if entry.base is None or not ends(entry):
         return [entry]
     empty = entry.row if entry.row is not None and not entry.row.value else None
-    result = [replace(entry, variant=Variant.FORGET, item=None, row=empty, type_edit=False)]
+    result = [replace(entry, variant=Variant.FORGET, facts=Facts(known=True), item=None, row=empty)]
     if entry.row is not None and entry.row.value:
-        result.append(replace(entry, variant=Variant.VAR4, base=None, item=None, type_edit=False, marked=False))
+        result.append(replace(entry, variant=Variant.VAR4, facts=Facts(in_advo=True), base=None, item=None))
     if entry.item is not None:
-        result.append(replace(entry, variant=Variant.VAR1, base=None, row=None, type_edit=False, marked=False))
+        result.append(replace(entry, variant=Variant.VAR1, facts=Facts(in_espo=True), base=None, row=None))
     return result
 
 

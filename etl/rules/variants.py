@@ -66,7 +66,19 @@ REASONS: Final = {
 }
 """Why each is decided, as people read it."""
 
-FACTS = ["known", "in_espo", "in_advo", "espo_edit", "advo_edit", "type_edit", "marked"]
+class Facts(NamedTuple):
+    """What is known of one entry; the variant follows from it, and the journal keeps it."""
+
+    known: bool = False
+    in_espo: bool = False
+    in_advo: bool = False
+    espo_edit: bool = False
+    advo_edit: bool = False
+    type_edit: bool = False
+    marked: bool = False
+
+
+FACTS = [*Facts._fields]
 
 
 class Rule(NamedTuple):

@@ -130,7 +130,7 @@ def link(entry: Entry, means: Means) -> Decision:
 def same(entry: Entry, means: Means) -> Decision:
     """Nothing to write; the baseline follows the spelling, the type, the row id, and the row that took its place."""
     moved = tuple(komm_id for komm_id in known(entry) if komm_id != need(entry.row).komm_id)
-    return replace(with_marker(replace(entry, marked=True), need(entry.item).item, ()), drops=moved)
+    return replace(with_pair(entry, need(entry.item).item, ()), drops=moved)
 
 
 def clash(entry: Entry, means: Means) -> Decision:
@@ -215,16 +215,23 @@ def overwritten(entry: Entry, action: str) -> Decision:
 
 def with_marker(entry: Entry, item: Item, steps: tuple[Step, ...]) -> Decision:
     """A decision that ends with the row as the pair of ``item``; its marker is written only where it is not right."""
-    row = need(entry.row)
-    unmarked = entry.base is not None and entry.base.unmarked and entry.marked
-    pair = Pair(row.komm_id, entry.channel, item.value, item.type, row.value, entry.komm_kz, unmarked, row.remark)
+    made = with_pair(entry, item, steps)
     if entry.marked and entry.variant is not Variant.VAR6:
-        return Decision(entry, entry.variant, Verdict.GO, "", steps, pair=pair, drops=known(entry))
+        return made
+    row = need(entry.row)
     remark = encode(item.value, entry.komm_kz, row.own_text)
     stands = remark == row.remark  # a copied row brings its marker along
     mark = () if stands else (row_step("mark", entry.channel, row, entry.komm_kz, row.value, remark),)
-    marked = replace(pair, unmarked=False, remark=remark)
-    return Decision(entry, entry.variant, Verdict.GO, "", (*steps, *mark), pair=marked, drops=known(entry))
+    pair = replace(need(made.pair), unmarked=False, remark=remark)
+    return replace(made, steps=(*steps, *mark), pair=pair)
+
+
+def with_pair(entry: Entry, item: Item, steps: tuple[Step, ...]) -> Decision:
+    """A decision that ends with the row as the pair of ``item``, its remark as it stands."""
+    row = need(entry.row)
+    unmarked = entry.base is not None and entry.base.unmarked
+    pair = Pair(row.komm_id, entry.channel, item.value, item.type, row.value, entry.komm_kz, unmarked, row.remark)
+    return Decision(entry, entry.variant, Verdict.GO, "", steps, pair=pair, drops=known(entry))
 
 
 def pair_of(entry: Entry, step: Step, item: Item) -> Pair:
