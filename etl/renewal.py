@@ -16,7 +16,15 @@ from etl.rules.canonical import canonical
 from etl.rules.observed import item_record, row_records
 from etl.rules.unclear import PARTED
 from etl.rules.values import GRAMMAR, LITERAL, Clarity, classify
-from etl.store.baseline import add_left_alone, drop_baseline, drop_left_alone, left_alone_of, pairs_of, save_baseline
+from etl.store.baseline import (
+    add_left_alone,
+    all_pairs,
+    drop_baseline,
+    drop_left_alone,
+    left_alone_of,
+    pairs_of,
+    save_baseline,
+)
 from etl.store.due import mark_due
 from etl.store.last_seen import marks_of, save_marks
 from etl.store.persons import persons_after
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from etl.run import Run
+    from etl.store.database import Store
 
     Record = Mapping[str, Any]
 
@@ -53,6 +62,13 @@ def renew_values(run: Run) -> None:
                 renew_person(run, person)
         after = persons[-1]["entity_id"]
     run.store.set_setting(SETTING, wanted)
+
+
+def pairs_that_end(store: Store, region: str) -> list[Record]:
+    """The agreed pairs that the next run takes apart, because their values are one value no more."""
+    if store.setting(SETTING) == grammar_of(region):
+        return []
+    return [pair for pair in all_pairs(store) if as_read_now(pair, region) is None]
 
 
 def renew_person(run: Run, person: Record) -> None:

@@ -184,7 +184,8 @@ def take_in(
         add_left_alone(run.store, decision["entity_id"], second_row(change, advo), run.utcnow())
     if decision["foreseen"] is not None and not second:
         komm_id = komm_id_of(decision, own)
-        on_purpose = {"unmarked": True, "remark": unmarked[komm_id]} if komm_id is not None and komm_id in unmarked else {}
+        removed = unmarked.get(komm_id or 0)
+        on_purpose = {} if removed is None else {"unmarked": True, "remark": removed}
         foreseen = foreseen_as_shown(run, decision["foreseen"], own, espo)
         save_baseline(run.store, [{**foreseen, "komm_id": komm_id, **on_purpose}], run.utcnow())
 

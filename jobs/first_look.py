@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.records import Side
+from etl.renewal import pairs_that_end
+from etl.rules.doubts import Doubt
+from etl.rules.unclear import advice
 from etl.rules.variants import Variant
-from etl.store.database import Store
+from etl.store.database import Store, copy_store
 from etl.store.first_look import first_look
 from etl.store.standing import SWEEP_AFTER
 from jobs.options import Options, Order
@@ -78,6 +81,7 @@ class Seen:
     new_rows: list[tuple[int, int, str]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    parted: list[str] = field(default_factory=list)
 
 
 def look(config: Config, *, world: World = REAL) -> FirstLook:
@@ -85,10 +89,14 @@ def look(config: Config, *, world: World = REAL) -> FirstLook:
     with tempfile.TemporaryDirectory(prefix="advosync-data-") as folder:
         copy = Path(folder) / "state.db"
         if config.state.path.exists():
-            with Store.open(config.state.path, now=world.now(), read_only=True) as store:
-                store.backup(copy)
+            copy_store(config.state.path, copy)
         with Store.open(copy, now=world.now(), durable=False) as scratch:
+            parted = pairs_that_end(scratch, config.sync.region)
             seen = planned(Order(config, EVERYBODY, world, scratch))
+            seen.parted += [
+                f"{one['entity_id']} / {one['betnr']}: {one['espo_value']} (espo), {one['advo_value']} (advo)"
+                for one in parted
+            ]
             return counted(first_look(scratch), seen)
 
 
@@ -162,8 +170,14 @@ def points(rows: dict[str, list[dict[str, Any]]], seen: Seen, untold: set[tuple[
         tuple(seen.recoveries),
     )
     yield Point(
+        "parted",
+        "an earlier version took two values for one; now each is left alone: correct or delete the wrong one",
+        tuple(seen.parted),
+    )
+    yield from unclear_points(rows["unclear"])
+    yield Point(
         "free text",
-        "text in a phone field: kept as it is, compared as text, never made a number",
+        "text without a number in a phone field: kept as it is, compared as text, never made a number",
         tuple(f"{row['entity_id']} / {row['betnr']}: {row['value']} ({row['side']})" for row in rows["free_text"]),
     )
     yield Point(
@@ -177,6 +191,16 @@ def points(rows: dict[str, list[dict[str, Any]]], seen: Seen, untold: set[tuple[
         "new in EspoCRM, and nothing tells the kind: mobile numbers become Mobile, others Office",
         tuple(told for betnr, komm_id, told in seen.new_rows if (betnr, komm_id) in untold and "@" not in told),
     )
+
+
+def unclear_points(rows: Iterable[dict[str, Any]]) -> Iterator[Point]:
+    """What nobody can read with certainty, by why, the most frequent first: left alone until it is written clearly."""
+    values: dict[Doubt, list[str]] = {}
+    for row in rows:
+        told = f"{row['entity_id']} / {row['betnr']}: {row['value']} ({row['side']})"
+        values.setdefault(Doubt(row["doubt"]), []).append(told)
+    for doubt, examples in sorted(values.items(), key=lambda pair: -len(pair[1])):
+        yield Point(f"unclear ({doubt})", advice(doubt), tuple(examples))
 
 
 def named(rows: Iterable[dict[str, Any]]) -> tuple[str, ...]:

@@ -178,6 +178,11 @@ def pairs_of(store: Store, entity_id: str, betnr: int) -> list[dict[str, Any]]:
     )
 
 
+def all_pairs(store: Store) -> list[dict[str, Any]]:
+    """Return the agreed pairs of everybody."""
+    return store.rows("select * from baseline order by entity_id, betnr, komm_id")
+
+
 def types_moved(store: Store, entity_id: str) -> bool:
     """Whether EspoCRM's stored type of any agreed value is not the agreed one."""
     return bool(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -215,6 +215,14 @@ class Store:
                 copy(self.conn, path)
         except OSError as error:
             raise StoreError(f"The backup {path} cannot be written ({error.strerror}); check the folder.") from error
+
+
+def copy_store(path: Path, target: Path) -> None:
+    """Copy a store of whatever version, for a look that must not migrate it; StoreError when it cannot be read."""
+    prepare_reading(path)
+    with Translating(path), closing(connect(path, read_only=True, patience=10.0)) as conn:
+        refuse_foreign(conn, path, len(MIGRATIONS))
+        copy(conn, target)
 
 
 def prepare_reading(path: Path) -> None:

@@ -82,6 +82,7 @@ select
 from espo_entries
 join persons using (entity_id)
 where espo_entries.channel = 'phone'
+    and espo_entries.doubt is null
     and espo_entries.canonical not like '+%'
 union all
 select
@@ -92,7 +93,32 @@ select
 from advo_entries
 join persons using (betnr)
 where advo_entries.channel = 'phone'
+    and advo_entries.doubt is null
     and advo_entries.canonical not like '+%'
+order by 1, 3, 4
+"""
+
+UNCLEAR: Final = """
+select
+    persons.entity_id,
+    persons.betnr,
+    'espo' as side,
+    espo_entries.value,
+    espo_entries.doubt
+from espo_entries
+join persons using (entity_id)
+where espo_entries.doubt is not null
+union all
+select
+    persons.entity_id,
+    persons.betnr,
+    'advo',
+    advo_entries.value,
+    advo_entries.doubt
+from advo_entries
+join persons using (betnr)
+where advo_entries.doubt is not null
+    and advo_entries.channel is not null
 order by 1, 3, 4
 """
 
@@ -114,6 +140,7 @@ QUESTIONS: Final = {
     "shared_betnr": SHARED_BETNR,
     "not_in_advoware": NOT_IN_ADVOWARE,
     "free_text": FREE_TEXT,
+    "unclear": UNCLEAR,
     "komm_kz_untold": KOMM_KZ_UNTOLD,
 }
 

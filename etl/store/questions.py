@@ -314,6 +314,65 @@ left join persons using (entity_id)
 order by left_alone.reason, left_alone.detail, left_alone.id
 """
 
+WHICH_VALUES_CAN_NOBODY_READ: Final = """
+with
+unclear as (
+    select
+        persons.*,
+        'espo' as side,
+        espo_entries.channel,
+        espo_entries.value,
+        espo_entries.doubt
+    from espo_entries
+    join persons using (entity_id)
+    where espo_entries.doubt is not null
+    union all
+    select
+        persons.*,
+        'advo' as side,
+        advo_entries.channel,
+        advo_entries.value,
+        advo_entries.doubt
+    from advo_entries
+    join persons using (betnr)
+    where advo_entries.doubt is not null
+        and advo_entries.channel is not null
+)
+select
+    unclear.name,
+    unclear.entity_id,
+    unclear.betnr,
+    unclear.channel,
+    unclear.side,
+    unclear.value,
+    unclear.doubt,
+    (
+        select group_concat(espo_entries.value, ' · ')
+        from espo_entries
+        where espo_entries.entity_id = unclear.entity_id
+            and espo_entries.channel = unclear.channel
+    ) as in_espocrm,
+    (
+        select group_concat(advo_entries.value, ' · ')
+        from advo_entries
+        where advo_entries.betnr = unclear.betnr
+            and advo_entries.channel = unclear.channel
+            and advo_entries.canonical is not null
+    ) as in_advoware,
+    (
+        select left_alone.detail
+        from left_alone
+        where left_alone.entity_id = unclear.entity_id
+            and left_alone.side = unclear.side
+            and left_alone.value = unclear.value
+            and left_alone.reason = 'unclear'
+        limit 1
+    ) as left_alone
+from unclear
+where unclear.gone_at is null
+order by unclear.doubt, unclear.name, unclear.entity_id, unclear.side, unclear.value
+"""
+
 HOW_OLD_ARE_THE_LOOKS: Final = """
 select
     case
@@ -426,8 +485,13 @@ QUESTIONS: Final[dict[str, Question]] = {
     ),
     "what_is_left_alone": Question(
         "Which entries are left alone, and why?",
-        "What a system cannot hold, what a direction holds back, what a person has twice.",
+        "What a system cannot hold, what a direction holds back, what a person has twice, what nobody can read.",
         WHAT_IS_LEFT_ALONE,
+    ),
+    "which_values_can_nobody_read": Question(
+        "Which values can nobody read?",
+        "Unclear values, what both sides hold, and how to write them. Without left_alone both sides have the value.",
+        WHICH_VALUES_CAN_NOBODY_READ,
     ),
     "how_old_are_the_looks": Question(
         "How old is our picture of Advoware?",

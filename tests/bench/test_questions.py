@@ -56,6 +56,10 @@ select
     'Büro', 'Büro', 'marker', iif(n % 3, 'phone', 'mail'), 0
 from numbers;
 
+update advo_entries
+set value = value || ' privat', canonical = '? ' || value || ' privat', doubt = 'words', readings = '0511 1'
+where komm_id % 50 = 1;
+
 insert into left_alone (entity_id, betnr, side, channel, value, reason, detail, since)
 select entity_id, betnr, 'advo', 'phone', 'siehe Akte', 'unsyncable', 'not an international number', '{NOW}'
 from persons

@@ -121,6 +121,14 @@ def answered(browser: httpx.Client, name: str, **asked: str) -> list[dict[str, A
     return found
 
 
+def test_what_nobody_can_read_is_listed_with_both_sides_and_how_to_write_it(browser: httpx.Client) -> None:
+    (unclear,) = answered(browser, "which_values_can_nobody_read")
+    assert (unclear["side"], unclear["value"], unclear["doubt"]) == ("advo", "Mutter: 0511 123456", "words")
+    assert unclear["in_advoware"] == "0511 3210039 · Mutter: 0511 123456"
+    assert unclear["in_espocrm"] == "+495113210039"
+    assert "the words into the remark" in unclear["left_alone"]
+
+
 def test_the_story_of_a_person_tells_what_was_written_what_lost_and_when(browser: httpx.Client) -> None:
     story = answered(browser, "what_happened_to", person="104711")
     assert [one["at"] for one in story] == sorted(one["at"] for one in story)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 
 from etl.errors import Outage
 from jobs import first_look
@@ -18,6 +20,8 @@ from jobs.sandbox.server import config as settings
 from jobs.sandbox.simulator import SimClock
 from jobs.sandbox.transport import InProcess
 from jobs.world import World
+from tests.old_store import first_edition
+from tests.practice import remembered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +72,8 @@ def test_what_somebody_must_see_to_is_named(firm: Firm) -> None:
     assert [told.split(":")[0] for told in found["shared betnr"]] == ["104711"]
     assert firm.twin in found["shared betnr"][0]
     assert ["Nie Da" in told for told in found["not in Advoware"]] == [True]
-    assert any("Mutter: 0511 123456 (advo)" in told for told in found["free text"])
+    assert any("Mutter: 0511 123456 (advo)" in told for told in found["unclear (words)"])
+    assert found["free text"] == found["parted"] == ()
     assert any("käthe@krämer.de" in told for told in found["refused"])
     assert any("+49 511 3210051" in told for told in found["duplicates"])
     assert any("0171/3210022" in told for told in found["guessed kommKz"])
@@ -83,6 +88,40 @@ def test_who_was_saved_only_just_now_is_left_out_by_name(firm: Firm) -> None:
     assert found["left out"] == (first,)
     firm.clock.advance(60)
     assert {point.name: point.found for point in firm.look().points}["left out"] == ()
+
+
+def test_unclear_values_are_counted_by_why_with_three_examples_and_how_to_write_them(firm: Firm) -> None:
+    firm.advo.add_person(104799, "Max Unklar")
+    firm.espo.add_person("Max Unklar", 104799)
+    for value in ("0511 12345/46", "0511 12345/47", "0511 12345/48", "0511 12345/49", "siehe Akte"):
+        firm.advo.add_row(104799, value)
+    firm.clock.advance(600)
+    seen = firm.look()
+    points = {point.name: point for point in seen.points}
+    assert points["unclear (or_sign)"].count == 4
+    assert "Write each number into an entry of its own" in points["unclear (or_sign)"].about
+    assert ["siehe Akte" in told for told in points["free text"].found] == [True]
+    text = io.StringIO()
+    first_look.render(seen, Console(file=text, width=200))
+    shown = text.getvalue()
+    assert [f"0511 12345/4{last} (advo)" in shown for last in (6, 7, 8, 9)] == [True, True, True, False]
+    assert "unclear (prefix)" not in points  # nothing to say of what is not there
+
+
+def test_pairs_of_the_first_edition_that_are_one_value_no_more_are_counted_before_the_first_run(tmp_path: Path) -> None:
+    practice = first_edition("corpus", tmp_path)
+    before = practice.config.state.path.read_bytes()
+    found = {point.name: point.found for point in first_look.look(practice.config, world=practice.world).points}
+    assert practice.config.state.path.read_bytes() == before
+    ended = {line.partition(": ")[2] for line in found["parted"]}
+    assert "+49491711234567 (espo), 491711234567 (advo)" in ended
+    assert len(found["unclear (start_lost)"]) > 5
+    pairs = set(remembered(practice, "select entity_id, komm_id from baseline"))
+    practice.run()
+    left = set(remembered(practice, "select entity_id, komm_id from baseline"))
+    assert len(pairs - left) == len(found["parted"]) > 10
+    after = {point.name: point.found for point in first_look.look(practice.config, world=practice.world).points}
+    assert after["parted"] == ()
 
 
 def test_the_variants_are_those_of_the_first_sync(firm: Firm) -> None:
