@@ -292,6 +292,66 @@ def test_an_item_edited_into_an_unclear_value_waits_and_is_never_overwritten(pra
     at_rest(practice)
 
 
+@pytest.mark.parametrize("unclear", ["0511 1234560 privat", "491711234567"])
+@pytest.mark.parametrize("then", ["another is added", "another is deleted", "its type is changed"])
+def test_an_unrelated_edit_does_not_empty_the_row_of_a_pair_that_waits(
+    practice: Practice, unclear: str, then: str
+) -> None:
+    """What the pair was edited into is known by its note, however many are new or gone beside it by then."""
+    practice.espo.store.settings["phoneNumberInternational"] = False
+    other, own = "+498955667788", "Home" if then == "its type is changed" else OFFICE
+    entity_id = hire(practice, 1, [X, other], ["0511 1234560", "089 55667788"])
+    practice.run()
+    practice.espo.edit(entity_id, phones=[(ANCHOR, OFFICE), (unclear, OFFICE), (other, OFFICE)])
+    practice.run()
+    beside = {"another is added": [(other, OFFICE), (NEW, OFFICE)], "another is deleted": []}
+    practice.espo.edit(entity_id, phones=[(ANCHOR, OFFICE), (unclear, own), *beside.get(then, [(other, OFFICE)])])
+    practice.run()
+    practice.run()
+    assert unclear in items(practice, entity_id)
+    assert "0511 1234560" in rows(practice, 1)
+    assert unclear not in rows(practice, 1)
+    at_rest(practice)
+
+
+@pytest.mark.parametrize("kind", ["Office", "Mobile", "Other"])
+def test_what_may_say_the_agreed_number_is_an_edit_of_it_beside_new_ones(practice: Practice, kind: str) -> None:
+    practice.espo.store.settings["phoneNumberInternational"] = False
+    entity_id = hire(practice, 1, [X], ["0511 1234560"])
+    practice.espo.edit(entity_id, phones=[(ANCHOR, OFFICE), (X, kind)])
+    practice.run()
+    unclear = "0511 1234560 privat"
+    practice.espo.edit(entity_id, phones=[(ANCHOR, OFFICE), (unclear, kind), (NEW, kind)])
+    practice.run()
+    practice.run()
+    assert (items(practice, entity_id), rows(practice, 1)) == ([NEW, unclear], [NEW, "0511 1234560"])
+    at_rest(practice)
+
+
+def test_text_that_is_gone_beside_new_unclear_values_is_no_reading_of_them(practice: Practice) -> None:
+    practice.espo.store.settings["phoneNumberInternational"] = False
+    entity_id = hire(practice, 1, ["skype:max"], ["skype:max"])
+    practice.run()
+    practice.espo.edit(entity_id, phones=[(ANCHOR, OFFICE), ("0511 1234560 privat", OFFICE), (NEW, OFFICE)])
+    practice.run()
+    assert rows(practice, 1) == [NEW, "0511 1234560 privat"]
+    at_rest(practice)
+
+
+@pytest.mark.parametrize("unclear", ["0511 1234560 privat", "491711234567"])
+def test_a_number_of_type_other_that_is_edited_into_an_unclear_one_waits(practice: Practice, unclear: str) -> None:
+    """An unclear value may be a number, though nothing but a number is ever written as Sonstige."""
+    practice.espo.store.settings["phoneNumberInternational"] = False
+    entity_id = hire(practice, 1, [X], ["0511 1234560"])
+    practice.espo.edit(entity_id, phones=[(ANCHOR, OFFICE), (X, "Other")])
+    practice.run()
+    practice.espo.edit(entity_id, phones=[(ANCHOR, OFFICE), (unclear, "Other")])
+    practice.run()
+    practice.run()
+    assert (items(practice, entity_id), rows(practice, 1)) == ([unclear], ["0511 1234560"])
+    at_rest(practice)
+
+
 # A newer grammar ----------------------------------------------------------------------------------------------------
 
 

@@ -138,9 +138,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Why nothing is done about an entry; ``reason`` is unsyncable, held_back or duplicate.
+    """Why nothing is done about an entry; ``reason`` is unsyncable, held_back, duplicate or unclear.
 
-    ``komm_id`` is the row of the entry: of a value Advoware did not take the row whose value it was to replace.
+    ``komm_id`` is the row of the entry: of a value that Advoware did not take, or that nobody can read, the row whose
+    value it was to replace.
     """
 
     side: Side

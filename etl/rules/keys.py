@@ -59,8 +59,8 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[Colum
         items["canonical"], rows["canonical"], rows["marker_canonical"], base["espo_canonical"], base["advo_canonical"]
     )
     item_place, row_place, base_place = place_of(items, of_item), place_of(rows, of_row), place_of(base, of_base)
-    item_komm_kz = type_komm_kz(items["channel"], items["type"], items["canonical"], table)
-    pair_komm_kz = type_komm_kz(base["channel"], base["espo_type"], base["espo_canonical"], table)
+    item_komm_kz = type_komm_kz(items["channel"], items["type"], is_text(items["canonical"]), table)
+    pair_komm_kz = type_komm_kz(base["channel"], base["espo_type"], is_text(base["espo_canonical"]), table)
     item_key, row_key = key_of(item_place, codes[0]), key_of(row_place, codes[1])
     espo_key, komm_id = key_of(base_place, codes[3]), whole(rows["komm_id"])
     spare = spare_rows(base, (of_base, espo_key), (of_row, komm_id, row_key))
@@ -92,11 +92,11 @@ def sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[Colum
             items,
             person=of_item,
             key=item_key,
-            group=item_place * KOMM_KZ_IN_GROUP + item_komm_kz,
+            group=item_place * KOMM_KZ_IN_GROUP + once_clear(items, item_komm_kz, table),
             komm_kz=item_komm_kz,
             kept=kept_items,
             pair=first_of_value(items, item_key, np.isin(kept_items, kept_base) & (kept_items != NONE)),
-            **never_taken(items.assign(person=of_item), notes.assign(person=numbers[4])),
+            **put_off(items.assign(person=of_item), notes.assign(person=numbers[4])),
         ),
     )
 
@@ -107,15 +107,22 @@ def of_persons(frame: pd.DataFrame, person: np.ndarray, persons: int) -> tuple[p
     return (frame, person) if theirs.all() else (frame[theirs], person[theirs])
 
 
-def never_taken(items: pd.DataFrame, notes: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Which items Advoware did not take (``refused``), and in which row each was to replace a value, else ``NONE``."""
-    told = notes[(words(notes["side"]) == "espo") & (words(notes["reason"]) == "unsyncable")]
+def put_off(items: pd.DataFrame, notes: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Which items Advoware did not take (``refused``), and the row whose value each is to replace, else ``NONE``."""
+    refused = words(notes["reason"]) == "unsyncable"
+    told = notes.assign(refused=refused)[(words(notes["side"]) == "espo") & (refused | waiting_notes(notes))]
     if told.empty:
-        return {"refused": np.zeros(len(items), dtype=bool), "refused_in": np.full(len(items), NONE)}
+        return {"refused": np.zeros(len(items), dtype=bool), "put_off_in": np.full(len(items), NONE)}
     entry = ["person", "value"]
-    told = told[[*entry, "komm_id"]].drop_duplicates(entry, keep="last").assign(refused=True)
+    told = told[[*entry, "komm_id", "refused"]].drop_duplicates(entry, keep="last")
     found = items[entry].merge(told, on=entry, how="left", validate="m:1")
-    return {"refused": facts(found["refused"].astype("boolean")), "refused_in": whole(found["komm_id"])}
+    return {"refused": facts(found["refused"].astype("boolean")), "put_off_in": whole(found["komm_id"])}
+
+
+def waiting_notes(notes: pd.DataFrame) -> np.ndarray:
+    """Which notes speak of an item that a pair was edited into and that nobody can read: they name the pair's row."""
+    waits: np.ndarray = notes["komm_id"].notna().to_numpy(dtype=bool) & (words(notes["reason"]) == "unclear")
+    return waits
 
 
 def agreed_with_present_betnr(
@@ -251,10 +258,18 @@ def key_of(place: np.ndarray, code: np.ndarray) -> np.ndarray:
     return np.where(code == NONE, NONE, place << 33 | code)
 
 
-def type_komm_kz(channel: pd.Series, types: pd.Series, canonical: pd.Series, table: KommKzTable) -> np.ndarray:
+def once_clear(items: pd.DataFrame, komm_kz: np.ndarray, table: KommKzTable) -> np.ndarray:
+    """The kommKz of each item, of an unclear one that of the number it may say: what it was edited from has that."""
+    unclear = items["doubt"].notna().to_numpy(dtype=bool)
+    if not unclear.any():
+        return komm_kz
+    return type_komm_kz(items["channel"], items["type"], is_text(items["canonical"]) & ~unclear, table)
+
+
+def type_komm_kz(channel: pd.Series, types: pd.Series, text_only: np.ndarray, table: KommKzTable) -> np.ndarray:
     """KommKz of each (channel, type); text is never Sonstige. Looked up once for each distinct combination."""
     codes, kinds = pd.factorize(words(types))
-    label = (codes * 2 + ~is_text(canonical)) * 2 + (words(channel) == Channel.MAIL.value)
+    label = (codes * 2 + ~text_only) * 2 + (words(channel) == Channel.MAIL.value)
     combinations, which = np.unique(label, return_inverse=True)
     known = [
         table.for_type(kinds[one // 4] or None, Channel.MAIL if one % 2 else Channel.PHONE, number=bool(one // 2 % 2))

@@ -16,6 +16,8 @@ import pandas as pd
 
 from etl.rules.columns import Columns, pair_codes, place_among, take, turn_of
 from etl.rules.entry import NONE
+from etl.rules.readings import is_reading
+from etl.rules.values import LITERAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +38,8 @@ class Sides:
     * ``rows``: person, komm_id, key, filled (has a value), free_channel (a channel of its own), spare and emptied
       (``etl.rules.leftovers``)
     * ``items``: person, kept, key, group, pair (False for a second item with one canonical value), refused (Advoware
-      did not take it), refused_in (the row in which it was to replace a value); canonical
+      did not take it), put_off_in (the row whose value it is to replace, which Advoware refused or nobody can read);
+      canonical, readings
     """
 
     base: Columns
@@ -125,10 +128,17 @@ def changed_items(
 ) -> np.ndarray:
     """Step 6: what is gone from EspoCRM while its row stands ⋈ what is new there, within person, channel and kommKz.
 
-    First where the row already holds the new value; then what Advoware refused as the change of this very row, while an
-    item it refused before is otherwise no new one; then one gone with one new; then by unique similarity.
+    First where the row already holds the new value; then what is known as the change of this very row, because Advoware
+    refused it (then it is otherwise no new one) or it waits to be written clearly; then one gone with one new; then
+    what may say the agreed value; then by unique similarity.
     """
-    for step in (same_already, refused_here, new_only(only_one), new_only(by_similarity(similar))):
+    for step in (
+        same_already,
+        put_off_here,
+        new_only(only_one),
+        new_only(by_reading),
+        new_only(by_similarity(similar)),
+    ):
         gone, new = np.flatnonzero((item == NONE) & has_value(sides, row)), free_items(sides, item, linked)
         if not len(gone) or not len(new):
             break
@@ -144,13 +154,18 @@ def same_already(sides: Sides, row: np.ndarray, gone: np.ndarray, new: np.ndarra
     return join_once(*pair_codes(held, shown))
 
 
-def refused_here(sides: Sides, _row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
-    """The row was put back to its old value, because Advoware did not take the new one: still a change, no deletion."""
-    told = np.flatnonzero(sides.items["refused"][new] & (sides.items["refused_in"][new] != NONE))
-    held = sides.base["group"][gone] // KOMM_KZ_IN_GROUP, sides.base["komm_id"][gone]
-    shown = sides.items["group"][new[told]] // KOMM_KZ_IN_GROUP, sides.items["refused_in"][new[told]]
+def put_off_here(sides: Sides, _row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
+    """The row keeps its old value, because the new one was refused or is unclear: still a change, no deletion."""
+    known = np.flatnonzero(sides.items["put_off_in"][new] != NONE)
+    held = of_channel(sides.base["group"][gone]), sides.base["komm_id"][gone]
+    shown = of_channel(sides.items["group"][new[known]]), sides.items["put_off_in"][new[known]]
     ours, theirs = join_once(*pair_codes(held, shown))
-    return ours, told[theirs]
+    return ours, known[theirs]
+
+
+def of_channel(group: np.ndarray) -> np.ndarray:
+    """Person and channel of a group, whatever its kommKz."""
+    return group // KOMM_KZ_IN_GROUP
 
 
 def new_only(step: Step) -> Step:
@@ -179,24 +194,45 @@ def singles(groups: np.ndarray) -> Pairs:
     return found[count == 1], first[count == 1]
 
 
+def by_reading(sides: Sides, _row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
+    """Unclear items that may say what one pair agreed on, and no other: that pair waits, and its row is not emptied."""
+    return alike(
+        (of_channel(sides.base["group"][gone]), of_channel(sides.items["group"][new])),
+        (sides.base.words("espo_canonical")[gone], sides.items.words("readings")[new]),
+        may_say,
+    )
+
+
+def may_say(agreed: str, readings: str) -> bool:
+    """Whether an agreed canonical value is a number or address that an unclear one may mean."""
+    return not agreed.startswith(LITERAL) and is_reading(agreed, readings)
+
+
 def by_similarity(similar: Similar) -> Step:
     """Pairs that resemble each other and nothing else, in both directions."""
 
     def step(sides: Sides, _row: np.ndarray, gone: np.ndarray, new: np.ndarray) -> Pairs:
-        groups, others = sides.base["group"][gone], sides.items["group"][new]
-        if not np.isin(groups, others).any():
-            return nothing(gone[:0]), nothing(new[:0])
-        was = pd.DataFrame({"group": groups, "ours": np.arange(len(gone))})
-        now = pd.DataFrame({"group": others, "theirs": np.arange(len(new))})
-        pairs = was.merge(now, on="group", how="inner", validate="m:m")
-        ours, theirs = pairs["ours"].to_numpy(), pairs["theirs"].to_numpy()
-        agreed, shown = sides.base.words("espo_canonical")[gone[ours]], sides.items.words("canonical")[new[theirs]]
-        alike = np.array([similar(*two) for two in zip(agreed, shown, strict=True)], dtype=bool)
-        ours, theirs = ours[alike], theirs[alike]
-        unique = np.isin(ours, singles(ours)[0]) & np.isin(theirs, singles(theirs)[0])
-        return ours[unique], theirs[unique]
+        return alike(
+            (sides.base["group"][gone], sides.items["group"][new]),
+            (sides.base.words("espo_canonical")[gone], sides.items.words("canonical")[new]),
+            similar,
+        )
 
     return step
+
+
+def alike(groups: Pairs, texts: Pairs, similar: Similar) -> Pairs:
+    """What is similar within a group, and to nothing else there, in both directions; where it stands."""
+    if not np.isin(*groups).any():
+        return nothing(groups[0][:0]), nothing(groups[1][:0])
+    was = pd.DataFrame({"group": groups[0], "ours": np.arange(len(groups[0]))})
+    now = pd.DataFrame({"group": groups[1], "theirs": np.arange(len(groups[1]))})
+    pairs = was.merge(now, on="group", how="inner", validate="m:m")
+    ours, theirs = pairs["ours"].to_numpy(), pairs["theirs"].to_numpy()
+    resemble = np.array([similar(*two) for two in zip(texts[0][ours], texts[1][theirs], strict=True)], dtype=bool)
+    ours, theirs = ours[resemble], theirs[resemble]
+    unique = np.isin(ours, singles(ours)[0]) & np.isin(theirs, singles(theirs)[0])
+    return ours[unique], theirs[unique]
 
 
 def free_rows(sides: Sides, row: np.ndarray) -> np.ndarray:

@@ -89,9 +89,12 @@ def unclear(person: PersonFacts, entry: Entry, entries: Sequence[Entry]) -> Left
 
 
 def waiting_note(entry: Entry) -> Left:
-    """The note on the half that was edited into an unclear value."""
+    """The note on the half that was edited into an unclear value.
+
+    An item's names the row as well: a later plan knows the pair by it, whatever else is new in EspoCRM by then.
+    """
     if entry.item is not None and entry.base is not None and item_is_doubtful(entry.item, entry.base):
-        return Left(Side.ESPO, "unclear", advice(entry.item.doubt), entry.item.item.value)
+        return Left(Side.ESPO, "unclear", advice(entry.item.doubt), entry.item.item.value, entry.base.komm_id)
     row = entry.row
     assert row is not None  # noqa: S101 - whoever waits holds an unclear value on one of its sides
     return Left(Side.ADVO, "unclear", advice(row.doubt), row.value, row.komm_id)

@@ -197,9 +197,9 @@ def test_persons_planned_together_are_planned_as_each_alone() -> None:
 COLUMNS = {
     "base": ["person", "komm_id", "kept", "espo_key", "advo_key", "group", "espo_canonical"],
     "rows": ["person", "komm_id", "key", "filled", "free_channel"],
-    "items": ["person", "kept", "key", "group", "canonical", "pair", "refused", "refused_in"],
+    "items": ["person", "kept", "key", "group", "canonical", "pair", "readings", "refused", "put_off_in"],
 }
-KINDS = {"espo_canonical": "str", "canonical": "str"}
+KINDS = {"espo_canonical": "str", "canonical": "str", "readings": "str"}
 KINDS |= dict.fromkeys(("filled", "free_channel", "pair", "refused"), "bool")
 PERSON, ROW, VALUE = st.integers(0, 1), st.integers(1, 5), st.integers(NONE, 3)
 BASE = st.lists(st.tuples(PERSON, ROW, VALUE, VALUE), unique_by=lambda one: one[:2], max_size=6)
@@ -241,7 +241,7 @@ def test_each_thing_is_in_one_entry_and_nothing_is_lost(
             items=columns(
                 "items",
                 [
-                    (who, NONE, keys[at], who * 32, value, first[at], *told)
+                    (who, NONE, keys[at], who * 32, value, first[at], "", *told)
                     for at, (who, value, *told) in enumerate(items)
                 ],
             ),
