@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from etl.ending import deleted_in_advoware, gone_in_espo, not_linked
 from etl.errors import Gone, PersonError
+from etl.judging import awaits_judgement
 from etl.reading import Read, batches, overlapped
 from etl.rules.foreign import ASKING, Ours
 from etl.run import Look, Run
@@ -86,7 +87,7 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError, at: fl
         mark_due(run.store, [entity_id], SEEN_MODIFIED, run.utcnow(), edited_by_other=by_other)
     if changed or answer.betnr != person["betnr"]:
         mark_due(run.store, [entity_id], CHANGED_IN_ESPO, run.utcnow())
-    if is_unsettled(run, answer) or is_somebody_elses(run, answer):
+    if is_unsettled(run, answer) or is_somebody_elses(run, answer) or awaits_judgement(run, entity_id):
         mark_due(run.store, [entity_id], SEEN_MODIFIED, run.utcnow())
         run.tally.waiting.add(entity_id)
         return None

@@ -59,6 +59,13 @@ def judgement(run: Run, changes: Sequence[Change], espo: EspoRecord) -> Judgemen
     return Judgement(read, of_change, ours)
 
 
+def awaits_judgement(run: Run, entity_id: str) -> bool:
+    """Whether an array PUT is open that carried a channel which may not be read now: absent is not gone."""
+    return bool(run.policy.no_read) and any(
+        Channel(name) in run.policy.no_read for put in unjudged_puts(run.store, entity_id) for name in put["items_sent"]
+    )
+
+
 def is_judged(run: Run, change: Change) -> bool:
     """Whether a read has shown what became of this change; a PUT of the first edition left no row to say so."""
     if change["state"] != ChangeState.DONE:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etl.records import Direction
 from jobs.sandbox.espocrm_arrays import Stored
 from jobs.sandbox.espocrm_saving import Death, Hook
 from jobs.sandbox.simulator import ConnectionLost
@@ -219,6 +220,67 @@ def test_our_own_syncing_left_by_a_half_stored_put_is_taken_up_once_it_has_settl
     assert phones(practice, entity_id) == {X, Y, BROUGHT}
 
 
+@pytest.mark.parametrize("why", ["direction", "right"])
+def test_an_opt_out_that_a_half_stored_put_took_outlives_a_run_that_holds_the_entry_back(
+    practice: Practice, why: str
+) -> None:
+    entity_id = practice.espo.add_person("Max Muster", 1, phones=[opted_out(X), opted_out(Y)])
+    practice.advo.add_person(1, "Max Muster")
+    practice.run()
+    practice.advo.edit_row(1, practice.advo.rows(1)[0]["id"], value=TYPED)
+    practice.espo.store.deaths = [Death(phones=Stored.UNLINKED)]
+    practice.run(persons=("1",))
+    practice.espo.edit(entity_id, phones=[opted_out(Y), (Z, "Home")])
+    practice.clock.advance(3600 * 24)
+    practice.espo.store.role.fields |= {"phoneNumber": NO_EDIT} if why == "right" else {}
+    practice.run(direction=Direction.TO_ADVOWARE if why == "direction" else None)
+    assert values(practice) == sorted([TYPED, Y, Z])
+    practice.espo.store.role.fields.clear()
+    later(practice)
+    assert {one["phoneNumber"]: one["optOut"] for one in practice.espo.items(entity_id)} == {
+        BROUGHT: True,
+        Y: True,
+        Z: False,
+    }
+
+
+@pytest.mark.parametrize("stored", [Stored.NOTHING, Stored.LINKED, Stored.UNLINKED, Stored.ALL])
+def test_a_put_is_not_judged_by_a_read_that_may_not_show_its_field(practice: Practice, stored: Stored) -> None:
+    """The key lost the right between the PUT and the first read: all numbers of the person would read as taken."""
+    entity_id, rows = person(practice)
+    practice.advo.edit_row(1, rows[0], value=TYPED)
+    agreed = "select komm_id, espo_value from baseline order by komm_id"
+    before = remembered(practice, agreed)
+    practice.espo.store.deaths = [Death(phones=stored)]
+    practice.espo.before = killed_before_the_read(practice)
+    with pytest.raises(KeyboardInterrupt):
+        practice.run(persons=("1",))
+    practice.espo.before = None
+    practice.espo.store.role.fields["phoneNumber"] = {"read": "no", "edit": "no"}
+    later(practice)
+    assert remembered(practice, agreed) == before
+    practice.espo.store.role.fields.clear()
+    later(practice)
+    assert phones(practice, entity_id) == {BROUGHT, Y}
+    assert values(practice) == sorted([TYPED, Y.replace("+49", "0")])
+
+
+def opted_out(number: str) -> dict[str, Any]:
+    """An item whose owner withdrew consent."""
+    return {"phoneNumber": number, "type": "Office", "primary": False, "optOut": True, "invalid": False}
+
+
+def killed_before_the_read(practice: Practice) -> Callable[[Call], Answer | None]:
+    """The process dies before it reads the record after its array PUT."""
+
+    def killed(call: Call) -> Answer | None:
+        if call.method == "GET" and "/CBeteiligte/" in call.path and practice.espo.writes:
+            raise KeyboardInterrupt
+        return None
+
+    return killed
+
+
 # People in those seconds ---------------------------------------------------------------------------------------------
 
 
@@ -276,14 +338,8 @@ def test_a_crash_between_the_array_put_and_its_read_is_judged_by_the_next_run(
 ) -> None:
     entity_id, rows = person(practice)
     practice.advo.edit_row(1, rows[0], value=TYPED)
-
-    def killed(call: Call) -> Answer | None:
-        if call.method == "GET" and "/CBeteiligte/" in call.path and practice.espo.writes:
-            raise KeyboardInterrupt
-        return None
-
     practice.espo.store.deaths = [Death(phones=stored)]
-    practice.espo.before = killed
+    practice.espo.before = killed_before_the_read(practice)
     with pytest.raises(KeyboardInterrupt):
         practice.run(persons=("1",))
     practice.espo.before = None

@@ -83,8 +83,24 @@ def stored_in_part(store: Store, entity_ids: Sequence[str]) -> list[dict[str, An
 
 
 def forget_parts(store: Store, entity_id: str) -> None:
-    """The person came to agreement: what was stored in part is mended, or somebody decided otherwise."""
+    """The person came to agreement: what was stored in part is mended, or somebody decided otherwise.
+
+    What is left alone for now, by a direction or for a right that lacks, is not mended yet: its item still comes back.
+    """
     store.execute(
-        "update array_puts set in_part = null where entity_id = :entity_id and in_part is not null",
+        """
+        update array_puts
+        set in_part = null
+        where entity_id = :entity_id
+            and in_part is not null
+            and not exists (
+                select 1
+                from left_alone
+                join json_each(array_puts.in_part, '$.taken') as taken
+                    on json_extract(taken.value, '$.komm_id') = left_alone.komm_id
+                where left_alone.entity_id = :entity_id
+                    and left_alone.side = 'advo'
+            )
+        """,
         {"entity_id": entity_id},
     )
