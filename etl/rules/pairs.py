@@ -138,20 +138,36 @@ def ended(one: Decided) -> list[Decided]:
 
 
 def held_if_twice(one: Decided, everything: Sequence[Decided]) -> Decided:
-    """EspoCRM holds no value twice: what would bring in one that a held entry still has waits for that entry."""
-    if not one.active or one.entry.variant not in (Variant.VAR4, Variant.VAR6) or one.verdict is Verdict.REVERT:
+    """What a side holds in an entry that is left alone is not brought to it again; what would bring it waits."""
+    if not one.active:
         return one
-    there = any(other is not one and not other.active and other.entry.item_key == one.final_key for other in everything)
-    if not there or one.entry.row is None:
-        return one
-    note = Left(
-        Side.ADVO,
-        "held_back",
-        "EspoCRM has this value in an entry that is held back",
-        one.entry.row.value,
-        one.entry.row.komm_id,
-    )
-    return replace(one, verdict=Verdict.HOLD, left=note)
+    others = [other.entry for other in everything if other is not one and not other.active]
+    note = twice_in_espo(one, others) if brings_to_espo(one) else twice_in_advoware(one, others)
+    return one if note is None else replace(one, verdict=Verdict.HOLD, left=note)
+
+
+def brings_to_espo(one: Decided) -> bool:
+    """Whether EspoCRM is to be given Advoware's value."""
+    return one.entry.variant in (Variant.VAR4, Variant.VAR6) and one.verdict is Verdict.GO
+
+
+def twice_in_espo(one: Decided, others: Iterable[Entry]) -> Left | None:
+    """The note about a row whose value EspoCRM has in one of these entries."""
+    row = one.entry.row
+    if row is None or not any(other.item_key == one.final_key for other in others):
+        return None
+    why = "EspoCRM has this value in an entry that is held back"
+    return Left(Side.ADVO, "held_back", why, row.value, row.komm_id)
+
+
+def twice_in_advoware(one: Decided, others: Iterable[Entry]) -> Left | None:
+    """The note about an item that Advoware is to be given and has in the row of one of these entries."""
+    item = one.entry.item
+    brings = one.entry.variant in (Variant.VAR1, Variant.VAR5, Variant.CLASH)
+    if item is None or not brings or not any(other.row_key == one.final_key for other in others):
+        return None
+    why = "Advoware has this value in an entry that is held back"
+    return Left(Side.ESPO, "held_back", why, item.item.value)
 
 
 def typed_meanwhile(

@@ -60,6 +60,34 @@ def change_in_advoware(desk: Desk, person: Person, channel: str) -> None:
     desk.advo.empty_row(person.betnr, second)
 
 
+@pytest.mark.parametrize("gone", [True, False], ids=["edited", "added"])
+@pytest.mark.parametrize("channel", FIELDS)
+def test_what_a_row_that_is_held_back_holds_is_not_written_a_second_time(
+    desk: Desk, channel: str, *, gone: bool
+) -> None:
+    """Both sides were given one value; Advoware's half waits for the right, so EspoCRM's does, too."""
+    person = hired(desk)
+    role(desk, channel, NO_EDIT)
+    typed, brought = NEW[channel]
+    first = rows_of(person, channel)[0]
+    desk.advo.edit_row(person.betnr, first, value=typed)
+    desk.run(sweep=True)
+    named = {"phone": "phoneNumber", "mail": "emailAddress"}[channel]
+    items = [one for one in desk.espo.items(person.entity_id) if named in one]
+    desk.espo.edit(person.entity_id, **{f"{channel}s": [*items[: 1 if gone else 2], brought]})
+    desk.run()
+    held = [row["tlf"] for row in desk.advo.rows(person.betnr)]
+    assert held.count(typed) == 1
+    assert brought == typed or brought not in held
+    role(desk, channel, None)
+    desk.run(sweep=True)
+    desk.run(sweep=True)
+    held = [row["tlf"] for row in desk.advo.rows(person.betnr)]
+    assert held.count(typed) == 1
+    assert brought == typed or brought not in held
+    assert brought in values(desk, person)
+
+
 @pytest.mark.parametrize("rights", [NO_EDIT, NO_READ], ids=["edit", "read"])
 @pytest.mark.parametrize("channel", FIELDS)
 def test_changes_of_advoware_wait_for_the_right_and_then_arrive(
