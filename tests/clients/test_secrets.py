@@ -82,6 +82,7 @@ def test_nothing_of_a_client_shows_a_secret() -> None:
 
 def test_the_logs_of_httpx_show_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")  # another test may have made it quiet
     refusals = [answer(401, ADVO_ECHO), ok(LOGGED_IN), answer(400, ADVO_ECHO)]
     script = Script(ok(LOGGED_IN), ok(person()), *refusals, ok(record()))
     first, second = advo(script), espo(script)
