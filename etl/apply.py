@@ -13,6 +13,7 @@ from etl.arrays import REFUSALS_OF_A_VALUE, note_unsyncable, see_arrays, write_a
 from etl.errors import Moved, Refused
 from etl.guard import change_record
 from etl.readback import Written
+from etl.reading import stale
 from etl.records import RowDraft, Side
 from etl.rules.mending import MENDING, UNMARKED, unmarked
 from etl.rules.variants import Variant
@@ -86,11 +87,6 @@ def vanished_from_advoware(decision: Decision) -> bool:
     """Whether Advoware does not show a known row any more; its item may have been edited meanwhile."""
     edited_and_gone = decision.variant is Variant.VAR1 and decision.entry.base is not None
     return decision.variant is Variant.VAR3 or edited_and_gone
-
-
-def stale(run: Run, read_at: float) -> bool:
-    """Whether a read is too old to write upon."""
-    return run.monotonic() - read_at > run.limits.max_staleness_seconds
 
 
 def read_espo_again(run: Run, look: Look) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import AdvosyncError, Forbidden, Moved, NotStored, Refused, UnknownOutcome
 from etl.judging import judge, judgement, of_espo
+from etl.reading import stale
 from etl.records import Channel, EspoRecord, Item, Side
 from etl.rules.array_read import value_of
 from etl.rules.canonical import e164, has_extension
@@ -185,6 +186,7 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
     items = respelled(run, look, [(item, in_e164(item, run.policy.region)) for item in plan.expected_items])
     spelled = {channel: [whole(item) for item in items if item.channel is channel] for channel in plan.arrays}
     if spelled != plan.arrays:
+        demand_as_read(run, look, plan.items)
         try:
             return put_arrays(run, saved, steps, look, spelled)
         except Forbidden:
@@ -202,6 +204,7 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
             if len(bringing) == 1:
                 raise refusal
             of_channel = [whole(item) for item in tried if item.channel is step.channel]
+            demand_as_read(run, look, items)
             put_arrays(run, saved, [step], look, {step.channel: of_channel})
             items = tried
         except Forbidden:
@@ -213,6 +216,7 @@ def put_without_the_refused(run: Run, saved: Saved, steps: Sequence[Step], look:
 
 def old_items_refused(run: Run, look: Look, arrays: Mapping[Channel, object]) -> bool:
     """Whether EspoCRM refuses what it holds itself, merely echoed: then no new value is to blame (fact 8)."""
+    demand_as_read(run, look, look.items)
     echo = {channel: [whole(item) for item in look.items if item.channel is channel] for channel in arrays}
     run.store.still_ours()
     try:
@@ -223,6 +227,18 @@ def old_items_refused(run: Run, look: Look, arrays: Mapping[Channel, object]) ->
         return True
     run.tally.writes["espocrm"] += 1
     return False
+
+
+def demand_as_read(run: Run, look: Look, items: Sequence[Item]) -> None:
+    """Read the record again where its last read is too old to be echoed; ``Moved`` where it does not show ``items``.
+
+    An echo stamps what it says on rows that other records share (espocrm-api.md ², 9).
+    """
+    if not stale(run, look.espo_at):
+        return
+    look.espo, look.espo_at = run.espo.fetch(look.espo.entity_id), run.monotonic()
+    if not same_items(items, look.items):
+        raise Moved(f"EspoCRM's record {look.espo.entity_id} changed while its values were tried.")
 
 
 def in_e164(item: Item, region: str) -> Item:

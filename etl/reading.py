@@ -28,6 +28,11 @@ class Read(NamedTuple, Generic[Key, Answer]):
     at: float
 
 
+def stale(run: Run, read_at: float) -> bool:
+    """Whether a read is too old to write upon (rules.md §5, Compare before write)."""
+    return run.monotonic() - read_at > run.limits.max_staleness_seconds
+
+
 def overlapped(
     run: Run, what: str, keys: Sequence[Key], fetch: Callable[[Key], Answer], readers: int
 ) -> Iterator[Read[Key, Answer]]:

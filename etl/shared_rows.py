@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from etl.errors import PersonError, Refused
+from etl.errors import Moved, PersonError, Refused
 from etl.guard import baseline_record, change_record, decided
 from etl.rules.canonical import canonical
 from etl.rules.shared_rows import (
@@ -22,6 +22,7 @@ from etl.rules.shared_rows import (
     stored_of,
     with_stored,
 )
+from etl.saves import is_unsettled
 from etl.store.last_seen import last_seen
 from etl.store.revision import revise_changes, revise_decisions
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from etl.guard import Saved
-    from etl.records import Item
+    from etl.records import EspoRecord, Item
     from etl.rules.plan import PersonPlan
     from etl.rules.shared_rows import Key
     from etl.run import Look, Run
@@ -95,22 +96,29 @@ def found_elsewhere(run: Run, look: Look, items: Sequence[Item]) -> dict[Key, It
     """Return the items of other records that stand in the rows of these; what cannot be asked for is not found.
 
     One request, and one read for each value found. Only where more records hold some of several values than values are
-    missing still, they are asked for once more: which record holds which, a list does not say.
+    missing still, they are asked for once more: which record holds which, a list does not say. ``Moved`` where somebody
+    is just saving one of them: half saved, it may show nothing (espocrm-api.md, fact 4).
     """
     missing = {row: key_of(item) for item in items for row in spellings(item, run.policy.region)}
     found: dict[Key, Item] = {}
     read: set[str] = {look.espo.entity_id}
+    unsettled: list[str] = []
     candidates = holders(run, look, missing)
     while missing and (left := [one for one in candidates if one not in read]):
         read.add(left[0])
-        shown = items_of(run, left[0])
-        if contradict(shown, look.items):
+        record = record_of(run, left[0])
+        if record is None:
+            continue
+        unsettled += [record.entity_id] if is_unsettled(run, record) else []
+        if contradict(record.items, look.items):
             look.espo_at = LONG_AGO
-        more = {missing[key_of(item)]: item for item in shown if key_of(item) in missing}
+        more = {missing[key_of(item)]: item for item in record.items if key_of(item) in missing}
         found |= more
         missing = {row: key for row, key in missing.items() if key not in found}
         if more and missing and len(left) - 1 > len(set(missing.values())):
             candidates = holders(run, look, missing)
+    if missing and unsettled:
+        raise Moved(f"EspoCRM's record {unsettled[0]} is being saved, and may have a value of {look.espo.entity_id}.")
     return found
 
 
@@ -128,15 +136,15 @@ def holders(run: Run, look: Look, rows: Iterable[Key]) -> list[str]:
     return found
 
 
-def items_of(run: Run, entity_id: str) -> tuple[Item, ...]:
-    """Return what a record holds; nothing of one that is gone by now, or that the key may not read."""
+def record_of(run: Run, entity_id: str) -> EspoRecord | None:
+    """Return a record; None where it is gone by now, or the key may not read it."""
     try:
-        return run.espo.fetch(entity_id).items
+        return run.espo.fetch(entity_id)
     except PersonError as error:
         if isinstance(error, Refused) and not error.explained:
             raise
         run.log.info("shared_values_not_read", error=error.kind)
-        return ()
+        return None
 
 
 def contradict(shown: Iterable[Item], ours: Iterable[Item]) -> bool:

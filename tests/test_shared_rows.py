@@ -6,6 +6,7 @@ types at B in Advoware.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -243,11 +244,19 @@ def test_who_opted_in_again_is_not_opted_out_for_what_was_seen_before(tmp_path: 
     assert not firm.item(firm.b, X)["optOut"]
 
 
-def test_forgetting_a_person_forgets_what_it_had(tmp_path: Path) -> None:
+def test_an_opt_out_is_found_by_a_newer_grammar_too(tmp_path: Path) -> None:
     firm = two(tmp_path, [phone(Y), phone(X, opt_out=True)], [phone(Z)])
     dropped(firm)
     firm.practice.run()
     assert remembered(firm.practice, "select value, opt_out from former_entries") == [(X, 1)]
+    with closing(sqlite3.connect(firm.practice.config.state.path)) as store, store:
+        store.execute("update former_entries set canonical = '+4951112345;ext=60'")
+        store.execute("update espo_entries set canonical = value || ';' ")
+        store.execute("delete from settings where key = 'grammar'")
+    firm.typed("0511 1234560")
+    firm.practice.run()
+    assert firm.item(firm.b, X)["optOut"]
+    assert remembered(firm.practice, "select entity_id from former_entries") == [(firm.a,)]
 
 
 # What the look-up meets ---------------------------------------------------------------------------------------------
@@ -283,6 +292,26 @@ def test_a_record_that_is_gone_at_its_read_holds_nothing(tmp_path: Path) -> None
     firm.practice.run(persons=("2",))
     assert firm.item(firm.b, X) == {"type": "Home", "optOut": True, "invalid": False}
     assert firm.reads(other) == 1
+
+
+def test_a_record_that_is_half_saved_at_its_read_is_asked_again_when_it_has_settled(tmp_path: Path) -> None:
+    """A list finds it by its number, and a GET in that moment shows none (fact 4): nobody knows who opted out."""
+    firm = two(tmp_path, [phone(Y), phone(X, "Home")], [phone(Z)])
+    firm.typed("0511 1234560")
+
+    def meanwhile() -> None:
+        firm.practice.espo.edit(firm.a, phones=[phone(Y), phone(X, "Home", opt_out=True)])
+
+    def torn(call: Call, answer: Answer) -> Answer | None:
+        is_read = call.method == "GET" and call.path.endswith(firm.a) and answer.status == 200
+        return json_answer(200, {**json.loads(answer.body), "phoneNumberData": []}) if is_read else None
+
+    firm.practice.espo.before, firm.practice.espo.after = once(is_look_up, meanwhile), torn
+    firm.practice.run(persons=("2",))
+    assert firm.values(firm.b) == {Z}
+    firm.practice.espo.before = firm.practice.espo.after = None
+    firm.to_rest()
+    assert firm.item(firm.b, X) == {"type": "Home", "optOut": True, "invalid": False}
 
 
 def test_a_look_up_that_is_not_answered_is_an_outage_and_nothing_was_written(tmp_path: Path) -> None:
@@ -477,6 +506,30 @@ def test_a_type_set_behind_our_put_is_acted_on_once(tmp_path: Path) -> None:
     firm.practice.run()
     firm.to_rest()
     assert kept_row(firm) == {"value": X, "type": "Home", "komm_kz": 6}
+
+
+def test_what_is_tried_again_after_a_refusal_echoes_nothing_stale(tmp_path: Path) -> None:
+    """EspoCRM is slow to refuse a value; meanwhile somebody opts out of another one, on another record."""
+    firm = two(tmp_path, [phone(Y), phone(W)], [phone(Z), phone(Y)])
+    firm.typed("0511 1234560")
+    told = {"messageTranslation": {"label": "validationFailure", "data": {"field": "phoneNumber", "type": "valid"}}}
+    refused: list[Call] = []
+
+    def refuses(call: Call) -> Answer | None:
+        if call.method != "PUT" or X not in call.body:
+            return None
+        if not refused:
+            firm.practice.clock.advance(3)
+            firm.practice.espo.edit(firm.a, phones=[phone(Y, opt_out=True), phone(W)])
+        refused.append(call)
+        return json_answer(400, told)
+
+    firm.practice.espo.before = refuses
+    firm.practice.run()
+    firm.practice.espo.before = None
+    firm.practice.run()
+    assert refused
+    assert firm.item(firm.a, Y)["optOut"]
 
 
 # What an operator puts back -----------------------------------------------------------------------------------------
