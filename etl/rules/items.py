@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.records import Channel, Item
-from etl.rules.canonical import NO_REGION, as_sent, canonical, e164, has_extension
+from etl.rules.canonical import EXTENSION, NO_REGION, as_sent, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,32 +44,43 @@ def whole(item: Item) -> dict[str, Any]:
     return {**json.loads(item.raw), **own, **flags}
 
 
-def new_item(channel: Channel, value: str, type: str | None, region: str, *, primary: bool = False) -> Item:  # noqa: A002
-    """Return the item for a value EspoCRM does not hold yet: phones as E.164 where nothing gets lost, mails trimmed."""
-    return Item(channel, _as_sent(channel, value, region), type if channel is Channel.PHONE else None, primary=primary)
+def new_item(
+    channel: Channel,
+    value: str,
+    type: str | None,  # noqa: A002
+    compared_by: str | None,
+    *,
+    primary: bool = False,
+) -> Item:
+    """Return the item for a value EspoCRM does not hold yet: phones as E.164 where nothing gets lost, mails cleaned.
+
+    ``compared_by``: its canonical value, here and below: the store has it, so nothing is parsed while planning.
+    """
+    sent = as_sent(channel, value, compared_by)
+    return Item(channel, sent, type if channel is Channel.PHONE else None, primary=primary)
 
 
-def replaced(item: Item, value: str, region: str) -> Item:
+def replaced(item: Item, value: str, compared_by: str | None) -> Item:
     """Return the item with another value; type, primary, optOut, invalid and every other key stay (Var6)."""
-    sent = replace(item, value=_as_sent(item.channel, value, region))
+    sent = replace(item, value=as_sent(item.channel, value, compared_by))
     return replace(sent, raw=json.dumps(whole(sent), sort_keys=True, ensure_ascii=False))
 
 
-def can_hold(channel: Channel, value: str, region: str, *, international: bool) -> str | None:
+def can_hold(channel: Channel, value: str, compared_by: str | None, *, international: bool) -> str | None:
     """Return None if EspoCRM can hold the value as a new item, else the reason in a few words.
 
     ``international`` is EspoCRM's setting ``phoneNumberInternational``. That an item would be the 11th
     (``MAX_ITEMS``) is for the caller to count.
     """
-    sent = _as_sent(channel, value, region)
+    sent = as_sent(channel, value, compared_by)
     if not sent:
         return "empty"
     if channel is Channel.MAIL:
         return None if _MAIL.fullmatch(sent) else "not a mail address EspoCRM accepts"
-    if e164(value, region) is None:
+    if compared_by is None or not compared_by.startswith("+"):
         return "not a phone number" if not international else "not an international number"
     if international:
-        return "EspoCRM would drop the extension" if has_extension(value, region) else None
+        return "EspoCRM would drop the extension" if EXTENSION in compared_by else None
     return _old_mode_reason(sent)
 
 
@@ -82,11 +93,6 @@ def same_items(expected: Sequence[Item], found: Sequence[Item]) -> bool:
     """
     facts = Counter(map(_facts, found))
     return Counter(map(_facts, expected)) == facts or Counter(map(_facts, _settled(expected))) == facts
-
-
-def _as_sent(channel: Channel, value: str, region: str) -> str:
-    """Return the spelling that is sent."""
-    return as_sent(channel, value, canonical(channel, value, region))
 
 
 def _old_mode_reason(sent: str) -> str | None:

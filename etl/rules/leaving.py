@@ -116,7 +116,7 @@ def unsyncable(person: PersonFacts, entry: Entry, policy: Policy) -> Left | None
         return Left(Side.ADVO, "unsyncable", told, entry.row.value, entry.row.komm_id)
     moved = entry.row.channel is not entry.channel
     why = "the row now holds something of another kind" if moved else is_beginning_of_marker(entry)
-    why = why or can_hold(entry.channel, entry.row.value, policy.region, international=policy.international)
+    why = why or can_hold(entry.channel, entry.row.value, entry.row.canonical, international=policy.international)
     return Left(Side.ADVO, "unsyncable", why, entry.row.value, entry.row.komm_id) if why else None
 
 

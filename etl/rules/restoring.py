@@ -52,7 +52,8 @@ def restoring(lost: Lost, standing: Standing, policy: Policy) -> Decision | str 
     row = row_with(lost, standing)
     if item is not None and row is not None and row.komm_id in standing.baseline:
         return None
-    why_not = can_hold(lost.channel, lost.value, policy.region, international=policy.international)
+    compared_by = canonical(lost.channel, lost.value, policy.region)
+    why_not = can_hold(lost.channel, lost.value, compared_by, international=policy.international)
     if why_not is not None:
         return f"EspoCRM cannot hold {lost.value} ({why_not}); type it into Advoware, where it stays"
     winner = pair_of_winner(lost, standing)
@@ -84,7 +85,7 @@ def pair_of_winner(lost: Lost, standing: Standing) -> tuple[Item, RowSeen] | Non
 def in_place(lost: Lost, was: Item, row: RowSeen, standing: Standing, policy: Policy) -> Decision:
     """The value takes the winner's place: type, flags and own text stay."""
     base = standing.baseline[row.komm_id]
-    item = replaced(was, lost.value, policy.region)
+    item = replaced(was, lost.value, canonical(lost.channel, lost.value, policy.region))
     espo = Step(
         Side.ESPO, "replace", lost.channel, row.komm_id, base.komm_kz, was.value, item.value, was=was, item=item
     )
@@ -97,7 +98,8 @@ def beside(lost: Lost, item: Item | None, row: RowSeen | None, standing: Standin
     """The value stands beside the winner; what is there of it on one side is kept."""
     komm_kz = komm_kz_of(lost, row, standing, policy)
     steps: tuple[Step, ...] = ()
-    kept = item or new_item(lost.channel, lost.value, policy.table.espo_type(komm_kz), policy.region)
+    compared_by = canonical(lost.channel, lost.value, policy.region)
+    kept = item or new_item(lost.channel, lost.value, policy.table.espo_type(komm_kz), compared_by)
     if item is None:
         steps = (Step(Side.ESPO, "add", lost.channel, None, komm_kz, new_value=kept.value, item=kept),)
     place = row or slot_for(lost, komm_kz, standing)

@@ -72,10 +72,10 @@ def var4(entry: Entry, means: Means) -> Decision:
     """Add an item, then the marker; one that EspoCRM lost inside a PUT of ours comes back with all it had."""
     row = need(entry.row)
     kind = means.policy.table.espo_type(entry.komm_kz) if entry.channel is Channel.PHONE else None
-    item = new_item(entry.channel, row.value, kind, means.policy.region)
+    item = new_item(entry.channel, row.value, kind, row.canonical)
     taken = means.taken.get(row.komm_id)
     if taken is not None and taken.channel is entry.channel:
-        item = replaced(taken, row.value, means.policy.region)
+        item = replaced(taken, row.value, row.canonical)
     add = Step(Side.ESPO, "add", entry.channel, row.komm_id, entry.komm_kz, new_value=item.value, item=item)
     return with_marker(entry, item, (add,))
 
@@ -88,7 +88,8 @@ def var5(entry: Entry, means: Means) -> Decision:
 def var6(entry: Entry, means: Means) -> Decision:
     """Replace the item's value, keep the rest of it; then the marker. The baseline keeps the old type."""
     was = need(entry.item).item
-    item = replaced(was, need(entry.row).value, means.policy.region)
+    row = need(entry.row)
+    item = replaced(was, row.value, row.canonical)
     step = Step(
         Side.ESPO, "replace", entry.channel, komm_id_of(entry), entry.komm_kz, was.value, item.value, was=was, item=item
     )

@@ -142,7 +142,7 @@ def known(person: Record, pair: Record, row: Record | None, item: Record | None)
         return [row_step("var5", "update", about, row, item["value"], remark)]
     if item["canonical"] != pair["espo_canonical"]:
         raise NotImplementedError
-    new = replaced(as_item(item), row["value"], REGION)
+    new = replaced(as_item(item), row["value"], row["canonical"])
     changes = step(
         person, "var6", "espo", "replace", *about[1:], old_value=item["value"], new_value=new.value
     )
@@ -159,7 +159,7 @@ def added_row(person: Record, row: Record, item: Record | None) -> list[Record]:
         remark = encode(item["value"], komm_kz, row["own_text"] or "")
         return [row_step("link", "mark", about, row, row["value"], remark)]
     kind = TABLE.espo_type(komm_kz) if row["channel"] == "phone" else None
-    new = new_item(Channel(row["channel"]), row["value"], kind, REGION)
+    new = new_item(Channel(row["channel"]), row["value"], kind, row["canonical"])
     adds = step(person, "var4", "espo", "add", *about[1:], new_value=new.value)
     remark = encode(new.value, komm_kz, row["own_text"] or "")
     return [adds, row_step("var4", "mark", about, row, row["value"], remark)]

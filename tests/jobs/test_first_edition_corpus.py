@@ -51,7 +51,7 @@ def certain(values: list[str]) -> set[str]:
         one.canonical
         for value, one in says
         if one is not None and one.clarity is Clarity.CERTAIN
-        if can_hold(Channel.MAIL if "@" in value else Channel.PHONE, value, "DE", international=True) is None
+        if can_hold(Channel.MAIL if "@" in value else Channel.PHONE, value, one.canonical, international=True) is None
     }
 
 

@@ -1,0 +1,32 @@
+"""Values are cleaned and parsed when they are stored; planning works with what the store says of them (issue 14)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etl import diff
+from etl.rules import phone_grammar, values
+from etl.store.database import Store
+from etl.store.snapshots import load_frames
+from tests.bench.filling import NOW, fill
+from tests.bench.planning import POLICY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("edited_every", [0, 1])
+def test_planning_parses_nothing(tmp_path: Path, edited_every: int) -> None:
+    """In a process that never saw the values: nobody edited, and everybody with an entry edited, added or removed."""
+    fill(tmp_path / "state.db", 60, edited_every=edited_every)
+    with Store.open(tmp_path / "state.db", now=NOW, durable=False) as store:
+        everybody = [row["entity_id"] for row in store.rows("select entity_id from persons")]
+        frames = load_frames(store, everybody)
+    values.classify.cache_clear()
+    phone_grammar.number_of.cache_clear()
+    plans = diff.plan(frames, POLICY)
+    assert sum(len(plan.steps) for plan in plans.values()) >= 60 * edited_every
+    assert values.classify.cache_info().misses == 0
+    assert phone_grammar.number_of.cache_info().misses == 0
