@@ -84,7 +84,7 @@ def blanked(hit: Hit) -> None:
 
 def shifted(hit: Hit) -> None:
     """An import is off by one line: each record gets the next one's betnr, the last one none."""
-    persons = present(hit.storm)
+    persons = [one for one in present(hit.storm) if one.synced]  # with whom nothing is agreed yet any betnr is good
     betnrs = iter([*(one.betnr for one in persons[1:]), None])
 
     def shift(firm: Firm, person: Person, _dice: Random) -> str:
