@@ -1,19 +1,19 @@
-"""Who may have changed, as EspoCRM's lists tell (rules.md §1, Candidates): they make persons due, or tell of unlinking.
+"""Who may have changed, as EspoCRM's lists tell (rules.md §1, Candidates): they make persons due.
 
 Nothing is concluded from what a list lacks.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from etl.ending import not_linked
 from etl.saves import SYNCING_PATIENCE, earlier, is_news
 from etl.store.due import SEEN_MODIFIED, mark_due, try_at_once
 from etl.store.persons import load_persons, save_listings
+from etl.store.states import SEEN, Absence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from etl.records import Listing
     from etl.run import Run
@@ -54,21 +54,26 @@ def modified_since(run: Run, since: str | None) -> tuple[str | None, str]:
 
 
 def note_modified(run: Run, listings: Sequence[Listing]) -> None:
-    """Store a page; linked records saved since we last saw them, and not by our own last write, become due.
+    """Store a page; records saved since we last saw them, and not by our own last write, become due.
 
-    Whom somebody edited is tried before its retry time (rules.md §6, Failing person).
+    One that never had a betnr is none of ours; one whose betnr is gone is looked at. Whom somebody edited is tried
+    before its retry time (rules.md §6, Failing person).
     """
     known = {one["entity_id"]: one for one in load_persons(run.store, [one.entity_id for one in listings])}
-    saved = [one for one in listings if is_news(run, one, known.get(one.entity_id)) and one.betnr is not None]
+    ours = [one for one in listings if one.betnr is not None or had_betnr(known.get(one.entity_id))]
+    saved = [one for one in ours if is_news(run, one, known.get(one.entity_id))]
     by_other = [one.entity_id for one in saved if one.modified_by != run.user_id]
+    relinked = [one for one in ours if (known.get(one.entity_id) or {}).get("betnr") != one.betnr]
     with run.store.transaction():
         save_listings(run.store, listings, run.utcnow())
         mark_due(run.store, [one.entity_id for one in saved], SEEN_MODIFIED, run.utcnow())
         mark_due(run.store, by_other, SEEN_MODIFIED, run.utcnow(), edited_by_other=True)
-        linked = [one for one in listings if one.betnr is not None]
-        relinked = [one.entity_id for one in linked if (known.get(one.entity_id) or {}).get("betnr") != one.betnr]
-        mark_due(run.store, relinked, LINKED_ANEW, run.utcnow())
+        mark_due(run.store, [one.entity_id for one in relinked if one.betnr is not None], LINKED_ANEW, run.utcnow())
+        unlinked = [one.entity_id for one in relinked if one.betnr is None]
+        mark_due(run.store, unlinked, SEEN[Absence.NO_BETNR], run.utcnow())
         try_at_once(run.store, by_other)
-        for one in listings:
-            if one.betnr is None:
-                not_linked(run, one.entity_id)
+
+
+def had_betnr(person: Mapping[str, Any] | None) -> bool:
+    """Whether a record was linked when it was last heard of, or is one whose baseline is still to end."""
+    return person is not None and (person["betnr"] is not None or person["synced_betnr"] is not None)

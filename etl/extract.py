@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from etl.ending import deleted_in_advoware, gone_in_espo, not_linked
+from etl.absence import note_absent, unlinked
 from etl.errors import Gone, PersonError
 from etl.judging import awaits_judgement
 from etl.reading import Read, batches, overlapped
@@ -17,14 +17,15 @@ from etl.run import Look, Run
 from etl.saves import Person, is_news, is_somebody_elses, is_unsettled
 from etl.settle import settle_person
 from etl.snapshot import save_advo, save_espo
-from etl.store.baseline import end_baseline, types_moved
+from etl.store.baseline import types_moved
 from etl.store.due import SEEN_MODIFIED, clear_due, mark_due, persons_to_poll, shared_betnrs, try_at_once
+from etl.store.endings import has_ended, open_waits
 from etl.store.journal import open_changes, wrote_since
 from etl.store.persons import load_persons, update_person
-from etl.store.states import Status
+from etl.store.states import Absence, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from etl.records import AdvoPerson, EspoRecord
 
@@ -36,8 +37,9 @@ BATCH = 10  # persons a transaction: few commits, and the last answers wait for 
 def look_at(run: Run, persons: Sequence[Person], *, asked: bool = False) -> list[str]:
     """Read these persons on both sides and return the ids that can be planned now.
 
-    ``asked``: an operator or a sweep wants Advoware read in any case. Persons that fail, are gone, deleted, still being
-    written, or not due after all are not among the result; ``run.looks`` holds the reads of those that are.
+    ``asked``: an operator or a sweep wants Advoware read in any case. Persons that fail, are not there as agreed
+    (``run.absent``), still being written, or not due after all are not among the result; ``run.looks`` holds the reads
+    of those that are.
     """
     wanted = [one for one in espo_looks(run, persons) if asked or needs_advoware(run, one.person, one.record)]
     return advo_looks(run, wanted)
@@ -68,16 +70,15 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError, at: fl
     entity_id = person["entity_id"]
     run.tally.seen.add(entity_id)
     if isinstance(answer, Gone):
-        gone_in_espo(run, entity_id)
+        gone_in_espo(run, person)
         return None
     if isinstance(answer, PersonError):
         run.unread[entity_id] = answer
         return None
-    changed = save_espo(run, answer)
-    if answer.betnr is None:
-        not_linked(run, entity_id)
+    changed, absent = save_espo(run, answer), unlinked(run, person, answer.betnr)
+    if answer.betnr is None and absent is None:
+        run.tally.skipped.add(entity_id)
         return None
-    end_baseline(run.store, [entity_id], keep_betnr=answer.betnr)
     run.edited |= {entity_id} if changed else set()
     news = is_news(run, answer, person)
     if changed and person["espo_seen_at"] and not news and person["due_since"] is None:
@@ -91,7 +92,18 @@ def took_espo(run: Run, person: Person, answer: EspoRecord | PersonError, at: fl
         mark_due(run.store, [entity_id], SEEN_MODIFIED, run.utcnow())
         run.tally.waiting.add(entity_id)
         return None
+    if absent is not None:
+        note_absent(run, entity_id, *absent)
+        return None
     return EspoLook({**person, "changed": changed or answer.betnr != person["betnr"]}, answer, at)
+
+
+def gone_in_espo(run: Run, person: Person) -> None:
+    """404 in EspoCRM: nothing is changed in Advoware."""
+    if person["gone_at"] is None:
+        note_absent(run, person["entity_id"], Absence.GONE_IN_ESPOCRM)
+    else:
+        run.tally.skipped.add(person["entity_id"])
 
 
 def needs_advoware(run: Run, person: Person, record: EspoRecord) -> bool:
@@ -124,7 +136,7 @@ def took_advo(run: Run, seen: EspoLook, answer: AdvoPerson | PersonError, at: fl
     """Store one Advoware answer; True when the person can be planned."""
     record = seen.record
     if isinstance(answer, Gone):
-        deleted_in_advoware(run, record)
+        gone_in_advo(run, seen.person, record)
         return False
     if isinstance(answer, PersonError):
         run.unread[record.entity_id] = answer
@@ -139,13 +151,30 @@ def took_advo(run: Run, seen: EspoLook, answer: AdvoPerson | PersonError, at: fl
     return True
 
 
+def gone_in_advo(run: Run, person: Person, record: EspoRecord) -> None:
+    """404 in Advoware; where that is known, it stands in EspoCRM until somebody writes another status over it."""
+    known = person["status"] == Status.DELETED_IN_ADVOWARE
+    update_person(run.store, record.entity_id, advo_seen_at=run.utcnow())
+    if not known or not has_ended(run.store, record.entity_id, Absence.GONE_IN_ADVOWARE, record.betnr):
+        note_absent(run, record.entity_id, Absence.GONE_IN_ADVOWARE, record.betnr)
+        return
+    run.tally.skipped.add(record.entity_id)
+    if record.status == Status.DELETED_IN_ADVOWARE:
+        clear_due(run.store, [record.entity_id])
+    else:
+        mark_due(run.store, [record.entity_id], "EspoCRM does not say that it is deleted in Advoware", run.utcnow())
+        run.deleted.append(record.entity_id)
+
+
 def poll_advoware(run: Run, taken: Sequence[str]) -> list[Read[Person, AdvoPerson]]:
     """Look at persons in Advoware though nobody said they changed; those that did become due and are returned.
 
     At least half of the budget goes to the oldest looks, the rest to persons that changed lately on either side.
     """
+    waits = open_waits(run.store)
+    waiting = {entity_id for entity_id, wait in waits.items() if wait["kind"] == Absence.GONE_IN_ADVOWARE}
     polled: Sequence[Person] = persons_to_poll(
-        run.store, run.utcnow(), run.limits.poll_budget, taken, run.limits.only
+        run.store, run.utcnow(), run.limits.poll_budget, [*taken, *(waits.keys() - waiting)], run.limits.only
     )
     changed: list[Read[Person, AdvoPerson]] = []
     read = overlapped(
@@ -153,7 +182,11 @@ def poll_advoware(run: Run, taken: Sequence[str]) -> list[Read[Person, AdvoPerso
     )
     for batch in batches(read, BATCH):
         with run.store.what_happened():
-            changed += [read for read in batch if drifted(run, read.key, read.answer)]
+            changed += [
+                read
+                for read in batch
+                if drifted(run, read.key, read.answer) or returned(run, waiting, read.key, read.answer)
+            ]
     return changed
 
 
@@ -179,6 +212,10 @@ def drifted(run: Run, person: Person, answer: AdvoPerson | PersonError) -> bool:
     """
     entity_id = person["entity_id"]
     run.tally.seen.add(entity_id)
+    if isinstance(answer, Gone):
+        note_absent(run, entity_id, Absence.GONE_IN_ADVOWARE, person["betnr"])
+        update_person(run.store, entity_id, advo_seen_at=run.utcnow())
+        return False
     if isinstance(answer, PersonError):
         mark_due(run.store, [entity_id], f"could not be read in Advoware: {answer}", run.utcnow())
         update_person(run.store, entity_id, advo_seen_at=run.utcnow())
@@ -190,6 +227,14 @@ def drifted(run: Run, person: Person, answer: AdvoPerson | PersonError) -> bool:
     mark_due(run.store, [entity_id], CHANGED_IN_ADVO, run.utcnow())
     update_person(run.store, entity_id, advo_changed_at=run.utcnow())
     try_at_once(run.store, [entity_id])
+    return True
+
+
+def returned(run: Run, waiting: Container[str], person: Person, answer: AdvoPerson | PersonError) -> bool:
+    """Whether Advoware shows somebody again who waits because it did not; EspoCRM is asked, too, then."""
+    if person["entity_id"] not in waiting or isinstance(answer, PersonError):
+        return False
+    mark_due(run.store, [person["entity_id"]], "there again in Advoware", run.utcnow())
     return True
 
 

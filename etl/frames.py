@@ -4,7 +4,7 @@ A frame has what the plan reads and nothing else: reading the store is most of t
 
 The grain of each input frame, as the store loads it:
 
-* ``PERSONS``     one row a person, key ``entity_id``
+* ``PERSONS``     one row a person, key ``entity_id``; ``ended``: what was agreed with this very betnr ended before
 * ``ITEMS``       one row an entry in EspoCRM, key ``entity_id, channel, position``
 * ``ROWS``        one row a Kommunikation of a person, key ``ENTRY``; a row of a shared betnr appears once a person
 * ``BASELINE``    one row an agreed pair, key ``ENTRY``; ``betnr`` is the one agreed with, maybe not the present one
@@ -39,6 +39,7 @@ PERSONS: Final = {
     "betnr": WHOLE,
     "last_sync_at": TEXT,
     "agreed_betnr": WHOLE,
+    "ended": FACT,
     "espo_fingerprint": TEXT,
     "advo_fingerprint": TEXT,
     "edited_by_other": FACT,

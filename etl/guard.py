@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 REASONS = {
     HoldKind.REMOVALS: "the run would remove, empty or overwrite more values than the guard allows",
-    HoldKind.RECOVERY: "the state store knows nothing of this person, but EspoCRM was synced before",
+    HoldKind.RECOVERY: "the state store does not know any more what was agreed, but EspoCRM was synced before",
     HoldKind.CONFIGURATION: "the configuration changed since the last approved run",
     HoldKind.SECOND_WRITER: "another sync, or a hook, writes to more than a few persons",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etl.refusals import Refusals
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from etl.rules.mending import Interrupted
     from etl.rules.plan import Plan
     from etl.store.database import Store
+    from etl.store.states import Absence
 
 
 Approved = frozenset[tuple[object, ...]]
@@ -37,6 +38,7 @@ class Limits:
     espo_readers: int = 2
     advo_readers: int = 4
     outage_after: int = 3
+    endings_after_minutes: int = 10
     max_removals: int = 50
     max_removal_share: float = 0.10
     backoff_minutes: tuple[int, ...] = (1, 5, 15, 60, 240)
@@ -72,6 +74,13 @@ class Look:
         return self.advo.rows
 
 
+class Absent(NamedTuple):
+    """How a person is not there as agreed, and which betnr was asked for, or seen, then."""
+
+    kind: Absence
+    seen_betnr: int | None = None
+
+
 @dataclass
 class Tally:
     """What the report counts; each person once.
@@ -100,6 +109,9 @@ class Tally:
 class Run:
     """Store, clients, policy, clock and counters of one run. One thread writes the store; readers only answer.
 
+    ``regular``: it may end people who vanished, and ``notes_absence``: let them wait; others only report them;
+    ``absent``: who is not there as agreed with, and ``judged``: of whom that was taken into the store;
+    ``unbelieved``: why no 404 of a kind counts in this run, None where they do;
     ``approved``: what an operator allowed, by person; ``counted``: the counted steps the run let through, by person;
     ``edited``: whose entries differ from the look before; ``foreign``: whom somebody else writes, with the reason;
     ``unstored``: persons in a row whose values EspoCRM confirmed and did not store;
@@ -121,6 +133,11 @@ class Run:
     log: Any
     write: bool = True
     no_edit: frozenset[str] = frozenset()
+    regular: bool = True
+    notes_absence: bool = True
+    absent: dict[str, Absent] = field(default_factory=dict)
+    judged: set[str] = field(default_factory=set)
+    unbelieved: dict[Absence, str | None] = field(default_factory=dict)
     looks: dict[str, Look] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
     unconfirmed: set[str] = field(default_factory=set)

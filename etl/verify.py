@@ -282,7 +282,7 @@ def finish_person(
         columns["fingerprint"] = fingerprint
         forget_parts(run.store, entity_id)
     update_person(run.store, entity_id, **columns)
-    came_to_agreement(run.store, entity_id)
+    came_to_agreement(run.store, entity_id, run.looks[entity_id].advo.betnr)
 
 
 def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:

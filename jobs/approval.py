@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from etl.ending import end_approved, who_is_there
 from etl.errors import ConfigError
 from etl.guard import CONFIG_ASKED, CONFIG_DIGEST, configuration_changed, counted_facts, digest, hold
 from etl.second_writer import hold_foreign, without_foreign
@@ -14,7 +15,7 @@ from jobs.persons import looked_at, make_plans, write_plans
 from jobs.putting_back import planner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from etl.rules.plan import PersonPlan, Plan
     from etl.run import Run
@@ -23,13 +24,27 @@ Hold = dict[str, Any]
 
 
 def approved(run_: Run, held_by: int, operator: str) -> Plan:
-    """Plan the held persons again; the same steps are carried out at once, other ones are held anew and listed."""
-    holds = {one["entity_id"]: one for one in open_holds(run_.store, run_id=held_by) if in_pilot(run_, one)}
-    if not holds:
+    """Plan the held persons again; the same steps are carried out at once, other ones are held anew and listed.
+
+    Who is held because it was not there ends, if it still is not; who is there again is left to the next run.
+    """
+    every = [one for one in open_holds(run_.store, run_id=held_by) if in_pilot(run_, one)]
+    if not every:
         raise ConfigError(f"Run {held_by} holds nobody back; `advosync held` shows which runs do.")
+    absent = {one["entity_id"] for one in every if one["kind"] == HoldKind.ENDINGS}
+    holds = {one["entity_id"]: one for one in every if one["entity_id"] not in absent}
     accept_configuration(run_, holds.values())
-    there = [one for one in load_persons(run_.store, list(holds)) if one["entity_id"] not in run_.tally.skipped]
-    looked = looked_at(run_, there, everybody=True)
+    left_out = run_.tally.skipped | run_.absent.keys()
+    known = load_persons(run_.store, [one["entity_id"] for one in every])
+    there = who_is_there(
+        run_, looked_at(run_, [one for one in known if one["entity_id"] not in left_out], everybody=True)
+    )
+    end_approved(run_, absent, operator)
+    return planned_again(run_, held_by, holds, [one for one in there if one in holds], operator)
+
+
+def planned_again(run_: Run, held_by: int, holds: Mapping[str, Hold], looked: Sequence[str], operator: str) -> Plan:
+    """The steps of those that are there; what is not the same any more is held anew."""
     shared_with_others = [one for one, held in holds.items() if held["kind"] == HoldKind.SECOND_WRITER]
     free = without_foreign(run_, looked, accepted=shared_with_others)
     back = planner_of(run_, held_by)

@@ -178,7 +178,7 @@ def one_chunk(run_: Run, begun: Backfill) -> Plan:
     ready = looked_at(run_, unfinished(run_, begun, chunk), everybody=True)
     plans = sync_persons(run_, ready)
     half_written = [one for one in begun.entities[at.done : begun.size][: begun.chunk] if one not in ready]
-    begun = replace(begun, entities=[*begun.entities, *(one for one in half_written if one in run_.tally.waiting)])
+    begun = replace(begun, entities=[*begun.entities, *(one for one in half_written if waits_to_settle(run_, one))])
     calls = sum(run_.espo.calls.values()) + sum(run_.advoware.calls.values())
     here = Position(at.done + len(chunk), at.calls + calls, at.seconds + run_.monotonic() - started)
     over = here.done >= len(begun.entities)
@@ -190,6 +190,11 @@ def one_chunk(run_: Run, begun: Backfill) -> Plan:
     return plans
 
 
+def waits_to_settle(run_: Run, entity_id: str) -> bool:
+    """Whether a person waits for nothing but its record to be whole."""
+    return entity_id in run_.tally.waiting and entity_id not in run_.absent
+
+
 def unfinished(run_: Run, begun: Backfill, chunk: Sequence[str]) -> list[dict[str, Any]]:
     """Who of a chunk is still to be looked at: not who was brought into agreement since the backfill began."""
     held = {one["entity_id"] for one in open_holds(run_.store)}
@@ -197,7 +202,7 @@ def unfinished(run_: Run, begun: Backfill, chunk: Sequence[str]) -> list[dict[st
     return [
         one
         for one in load_persons(run_.store, chunk)
-        if one["entity_id"] not in held | run_.tally.skipped
+        if one["entity_id"] not in held | run_.tally.skipped | run_.absent.keys()
         and one["gone_at"] is None
         and not (one["due_since"] is None and (one["last_sync_at"] or "") > begun.began_at)
     ]

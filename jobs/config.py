@@ -284,6 +284,8 @@ class Sync(Section):
     """Changes to the kommKz table, by kommKz."""
     only: tuple[Person, ...] = ()
     """A pilot group, ids or betnr; empty: everybody."""
+    endings_after_minutes: Whole = Field(10, ge=0, le=10_080)
+    """Least time between the two looks after which somebody who is not there is believed gone."""
 
     @field_validator("komm_kz")
     @classmethod

@@ -9,6 +9,7 @@ from etl.errors import ConfigError
 from etl.rules.marker import MarkerKind, decode
 from etl.store.database import Store
 from etl.store.persons import find_persons
+from etl.store.states import SEEN, Absence
 from etl.store.story import story
 from jobs.report import SIDE_WORDS, VARIANT_WORDS, person_of
 from jobs.world import REAL, World
@@ -83,7 +84,7 @@ def document(told: Mapping[str, Any]) -> dict[str, Any]:
         "next_retry_at", "auto_reset_at", "espo_seen_at", "advo_seen_at", "espo_changed_at", "advo_changed_at",
         "gone_at",
     )  # fmt: skip
-    events = [*decisions(told), *failures(told), *retries(told), *holds(told), *losses(told)]
+    events = [*decisions(told), *failures(told), *retries(told), *holds(told), *absences(told), *losses(told)]
     in_order = sorted(events, key=lambda one: (one["at"] or "", one["run_id"] or LAST, one["order"]))
     return {
         "person": {name: person[name] for name in shown},
@@ -168,6 +169,16 @@ def holds(told: Mapping[str, Any]) -> Iterator[Event]:
                    "by": one["released_by"]}  # fmt: skip
 
 
+def absences(told: Mapping[str, Any]) -> Iterator[Event]:
+    """When it was not there as agreed, and whether that was believed or it returned."""
+    for one in told["vanished"]:
+        what = SEEN[Absence(one["kind"])]
+        yield {"at": one["seen_at"], "order": 2, "kind": "absent", "run_id": one["run_id"], "what": what}
+        for kind, at in (("ended", one["ended_at"]), ("returned", one["returned_at"])):
+            if at:
+                yield {"at": at, "order": 2, "kind": kind, "run_id": None, "what": what}
+
+
 def losses(told: Mapping[str, Any]) -> Iterator[Event]:
     """Which values lost, and whether somebody saw or restored them."""
     for one in told["lost"]:
@@ -240,6 +251,9 @@ TOLD: Final = {
     "retried": "an operator asked to try it again",
     "held": "held back: {reason}",
     "released": "let go by {by}",
+    "absent": "{what}: it waits, and all that was agreed stays",
+    "ended": "{what}, seen again: what was agreed ended",
+    "returned": "there again: it goes on from what was agreed",
     "lost": "{lost} lost {against}: kept as conflict {conflict}",
     "seen": "conflict {conflict} ({lost}) was marked as seen",
     "restored": "conflict {conflict}: {lost} was restored",

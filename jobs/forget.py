@@ -31,7 +31,7 @@ def forgotten(order: Order, key: str) -> dict[str, Any]:
     if person is not None and person["betnr"] is not None and person["gone_at"] is None:
         raise ConfigError(
             f"{person['entity_id']} is linked to betnr {person['betnr']}. Take the betnr out of the record in EspoCRM, "
-            "or delete the record; after the next sync it can be forgotten."
+            "or delete the record; after two syncs that saw so, some minutes apart, it can be forgotten."
         )
     entity_id = person["entity_id"] if person is not None else key
     copies = [path for path in managed_copies(order.store.path) if erase_from_copy(path, entity_id)]

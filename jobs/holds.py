@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.store.database import Store
 from etl.store.holds import open_holds
+from etl.store.states import HoldKind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,5 +44,12 @@ def render(holds: list[dict[str, Any]], console: Console) -> None:
             table.add_row(*map(Text, (who, hold["held_at"], hold["reason"] or hold["kind"])))
         console.print(Text(f"Run {run_id}: {len(persons)} held", style="bold"))
         console.print(table)
-        one = persons[0]["betnr"] or persons[0]["entity_id"]
-        console.print(Text(f"See the steps: `advosync plan --person {one}`. Take them: `advosync approve {run_id}`.\n"))
+        console.print(Text(f"{what_to_do(persons)}: `advosync approve {run_id}`.\n"))
+
+
+def what_to_do(holds: list[dict[str, Any]]) -> str:
+    """What an operator does about the persons one run holds."""
+    planned = [hold["betnr"] or hold["entity_id"] for hold in holds if hold["kind"] != HoldKind.ENDINGS]
+    steps = [f"See the steps: `advosync plan --person {planned[0]}`"] if planned else []
+    absent = ["Put right why they are not there, and they go on by themselves"] if len(planned) < len(holds) else []
+    return ". ".join([*steps, *absent, "Take the steps" if planned else "Or let what was agreed with them end"])

@@ -14,7 +14,7 @@ import structlog
 
 from etl.errors import ConfigError, StoreError
 from etl.store.database import Store
-from etl.store.prune import complaints, prune, tidy
+from etl.store.prune import complaints, prune, prune_returns, tidy
 from etl.store.runs import abandon_runs, finish_run
 from etl.store.standing import LAST_MAINTENANCE_AT
 from jobs.exit_codes import Outcome
@@ -143,4 +143,5 @@ def drop_old_copies(order: Order) -> list[Path]:
 def pruned(order: Order, days: int | None) -> dict[str, int]:
     """Delete history older than so many days."""
     keep = timedelta(days=days or order.config.state.keep_history_days)
-    return prune(order.store, text_of(order.world.utcnow() - keep))
+    before = text_of(order.world.utcnow() - keep)
+    return prune(order.store, before) | {"endings": prune_returns(order.store, before)}

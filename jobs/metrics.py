@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Gauge, Info, write_to_textfile
 
-from etl.store.states import HoldKind, Status
+from etl.store.states import Absence, HoldKind, Status
 from jobs.moments import time_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def of_the_store(registry: CollectorRegistry, found: dict[str, Any]) -> None:
     for one in found["holds"]:
         held[one["kind"]] += one["persons"]
     by_label(registry, "held_persons", "Persons a guard keeps back, by kind", "kind", held)
+    absent = dict.fromkeys(map(str, Absence), 0) | {one["kind"]: one["persons"] for one in found["not_there"]}
+    by_label(registry, "not_there_persons", "Persons that wait, as they are not there as agreed", "kind", absent)
     number(registry, "due_persons", "Persons that wait to be synced", found["due"]["persons"])
     number(registry, "never_looked_at_persons", "Persons never looked at in Advoware", found["looks"]["never"])
     number(registry, "open_conflicts", "Values that lost and nobody saw", found["open_conflicts"])

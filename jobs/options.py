@@ -41,6 +41,16 @@ class Options:
         return self.sweep or self.whole or self.backfill is not None
 
     @property
+    def regular(self) -> bool:
+        """Whether it is a sync, a sweep or a backfill, not of persons who were named: one of them ends a person."""
+        return self.notes_absence and self.approve_run is None
+
+    @property
+    def notes_absence(self) -> bool:
+        """Whether it lets people wait who vanished: an approval, too, so that whom a guard holds is looked at again."""
+        return not self.persons and self.undo_run is None and self.restore is None
+
+    @property
     def kind(self) -> str:
         """What ``runs`` calls it: a sync of persons who were named is no run over everybody, as ``status`` wants it."""
         return "person" if self.persons and self.trigger == "sync" else self.trigger

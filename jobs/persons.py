@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from etl.absence import GONE_IN, note_absent
 from etl.apply import apply_person, second_look
-from etl.ending import set_apart_shared, several_carry
+from etl.ending import note_shared, who_is_there
 from etl.errors import Gone, Moved, NotStored, OneAfterAnother, Outage, PersonError, UnknownOutcome
 from etl.extract import look_at, recheck_shared
 from etl.guard import Saved, held_persons, hold, save_plan
@@ -22,11 +23,12 @@ from etl.rules.leaving import is_undo_note
 from etl.rules.plan import PersonPlan, Plan
 from etl.second_writer import hold_foreign, without_foreign
 from etl.settle import mending_plan
-from etl.status import fail_person, give_up_for_now, show_deleted, show_shared
+from etl.status import fail_person, give_up_for_now, show_deleted
 from etl.store.agreement import not_as_agreed
 from etl.store.array_puts import stored_in_part
 from etl.store.baseline import add_left_alone
 from etl.store.due import mark_due
+from etl.store.holds import kept_back
 from etl.store.journal import counted_in_run
 from etl.store.persons import load_persons, update_person
 from etl.store.snapshots import load_frames
@@ -72,16 +74,18 @@ def tell_of_unread(run_: Run) -> None:
 
 
 def set_apart(run_: Run) -> None:
-    """Set records that share a betnr apart, and say so in EspoCRM."""
+    """Set records that share a betnr apart: they wait, and then a human must decide."""
     shared = recheck_shared(run_)
-    set_apart_shared(run_, shared)
-    for betnr, entity_ids in shared:
-        for entity_id in entity_ids if run_.write else ():
-            show_shared(run_, entity_id, several_carry(betnr, entity_ids))
+    with run_.store.transaction():
+        note_shared(run_, shared)
 
 
 def sync_persons(run_: Run, ready: Sequence[str]) -> Plan:
-    """Plan, guard and write the persons that were read."""
+    """Plan, guard and write the persons that were read and are there; a sweep reads those a guard holds, too."""
+    ready = who_is_there(run_, ready)
+    if run_.regular:
+        held = kept_back(run_.store)
+        ready = [entity_id for entity_id in ready if entity_id not in held]
     free = without_foreign(run_, ready)
     foreign = [entity_id for entity_id in ready if entity_id in run_.foreign]
     plans = make_plans(run_, [*free, *foreign])
@@ -159,16 +163,11 @@ def journalled(run_: Run, plan: PersonPlan) -> Saved:
 
 def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonPlan | None) -> None:
     """One person: wait, agree quietly, or write; errors of this person end here."""
-    if plan is not None and plan.waits_for is not None:
-        if run_.write:
-            waits(run_, entity_id, plan.waits_for)
-        run_.tally.waiting.add(entity_id)
+    if plan is not None and (plan.waits_for is not None or is_to_be_seen_again(run_, plan)):
+        waits(run_, entity_id, plan.waits_for)
         return
     if not run_.write:
-        (run_.tally.changed if plan is not None and plan.steps else run_.tally.clean).add(entity_id)
-        for decision in plan.decisions if plan is not None else ():
-            run_.tally.variants.update([decision.variant] if decision.steps else [])
-            run_.tally.left_alone += decision.left is not None
+        count_planned(run_, entity_id, plan)
         return
     if saved is not None and saved.plan.steps and too_many(run_.foreign):
         is_held(run_, {entity_id: saved.plan}, held_persons(run_, {entity_id: saved.plan}))
@@ -178,6 +177,8 @@ def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonP
             agree_quietly(run_, None, run_.looks[entity_id])
         else:
             carried_out(run_, saved)
+    except Gone as gone:
+        note_absent(run_, entity_id, GONE_IN[gone.system], run_.looks[entity_id].advo.betnr)
     except PersonError as error:
         fail_person(run_, entity_id, error)
         if isinstance(error, NotStored):
@@ -188,6 +189,14 @@ def bring_together(run_: Run, entity_id: str, saved: Saved | None, plan: PersonP
         run_.refusals.after_person(None)
 
 
+def count_planned(run_: Run, entity_id: str, plan: PersonPlan | None) -> None:
+    """What a plan of this person says, for the report."""
+    (run_.tally.changed if plan is not None and plan.steps else run_.tally.clean).add(entity_id)
+    for decision in plan.decisions if plan is not None else ():
+        run_.tally.variants.update([decision.variant] if decision.steps else [])
+        run_.tally.left_alone += decision.left is not None
+
+
 def nothing_stored(run_: Run, entity_id: str, error: NotStored) -> None:
     """One record that EspoCRM does not store may be that record's; one person after another is EspoCRM's."""
     run_.unstored.append(entity_id)
@@ -196,8 +205,16 @@ def nothing_stored(run_: Run, entity_id: str, error: NotStored) -> None:
         raise OneAfterAnother("EspoCRM", why) from error
 
 
-def waits(run_: Run, entity_id: str, side: Side) -> None:
-    """All entries vanished from one side: the person stays due until the next run sees the same (rules.md §1)."""
+def is_to_be_seen_again(run_: Run, plan: PersonPlan) -> bool:
+    """Whether all entries vanished from one side, and this run, of persons who were named, does not end their wait."""
+    return plan.vanished_from is not None and run_.write and not run_.notes_absence
+
+
+def waits(run_: Run, entity_id: str, side: Side | None) -> None:
+    """All entries vanished from one side: the person stays due until a regular run sees the same (rules.md §1)."""
+    run_.tally.waiting.add(entity_id)
+    if side is None or not run_.write or not run_.notes_absence:
+        return
     with run_.store.transaction():
         update_person(run_.store, entity_id, waiting_side=side)
         mark_due(run_.store, [entity_id], "all entries vanished from one side", run_.utcnow())
@@ -259,9 +276,8 @@ def planned_again(run_: Run, entity_id: str) -> Saved | None:
         return Saved(
             PersonPlan(entity_id, run_.looks[entity_id].advo.betnr, (), (), run_.looks[entity_id].items), (), ()
         )
-    if fresh.waits_for is not None:
+    if fresh.waits_for is not None or is_to_be_seen_again(run_, fresh):
         waits(run_, entity_id, fresh.waits_for)
-        run_.tally.waiting.add(entity_id)
         return None
     written = counted_in_run(run_.store, run_.id, entity_id, COUNTED_ACTIONS)
     if is_held(run_, plans, held_persons(run_, plans, written={entity_id: written})):

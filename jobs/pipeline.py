@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from etl.candidates import list_candidates, note_modified
+from etl.ending import judge_absent
 from etl.errors import ConfigError, LockHeld, RunEnds, Stopped
 from etl.extract import look_at_drifted, poll_advoware
 from etl.guard import CONFIG_DIGEST, change_record, configuration_changed
@@ -25,7 +26,7 @@ from etl.rules.rights import MAY_NOT
 from etl.store.baseline import persons_held_back, persons_with_note
 from etl.store.database import Store
 from etl.store.due import awaits_retry, due_persons, known_between, mark_due, reset_permanently_failed
-from etl.store.holds import open_holds, release_holds
+from etl.store.holds import kept_absent, kept_back, open_holds, release_holds
 from etl.store.journal import save_changes, wrote
 from etl.store.persons import find_persons, load_persons
 from etl.store.runs import abandon_runs, runs_of_the_whole
@@ -192,11 +193,18 @@ def stages(order: Order) -> Done:
 # What is asked ----------------------------------------------------------------------------------------------------
 
 
-def carried_out(run_: Run, options: Options) -> Plan:  # noqa: PLR0911 - one line a kind
-    """The kinds of run."""
+def carried_out(run_: Run, options: Options) -> Plan:
+    """Do what is asked, and judge whoever turned out not to be there."""
     know_configuration(run_)
     renew_values(run_)
     reset_permanently_failed(run_.store, run_.utcnow())
+    plans = plans_of(run_, options)
+    judge_absent(run_)
+    return plans
+
+
+def plans_of(run_: Run, options: Options) -> Plan:  # noqa: PLR0911 - one line a kind
+    """The kinds of run."""
     if options.backfill is not None:
         return backfilled(run_, options.backfill)
     list_candidates(run_)
@@ -231,33 +239,33 @@ def periodic(run_: Run) -> Plan:
     mark_due(run_.store, persons_with_note(run_.store, MAY_NOT, allowed), "a right was given in EspoCRM", run_.utcnow())
     due = due_persons(run_.store, run_.utcnow(), run_.limits.persons_per_run, run_.limits.only)
     ready = looked_at(run_, due)
-    drift = poll_advoware(run_, [*run_.looks, *run_.tally.failed])  # who fails in this run fails once
-    held_already = kept_back(run_)
-    drifted = look_at_drifted(run_, [one for one in drift if one[0]["entity_id"] not in held_already])
+    drift = poll_advoware(run_, [*run_.looks, *run_.absent, *run_.tally.failed])  # who fails in this run fails once
+    held_for_steps = kept_back(run_.store) - kept_absent(run_.store)  # who is there again is held no more
+    drifted = look_at_drifted(run_, [one for one in drift if one[0]["entity_id"] not in held_for_steps])
     tell_of_unread(run_)
     return sync_persons(run_, [*ready, *drifted])
 
 
-def kept_back(run_: Run) -> set[str]:
-    """Whom a guard holds; one held until it is edited may be looked at, which tells whether it was."""
-    return {one["entity_id"] for one in open_holds(run_.store) if not one["until_edited"]}
-
-
 def asked(run_: Run, keys: Sequence[str]) -> Plan:
-    """Persons an operator named: looked at on both sides, retry times or not."""
+    """Persons an operator named: looked at on both sides, retry times or not.
+
+    Who is held because it was not there is looked at, too, which may release it; a plan shows the steps of all held.
+    """
     found = {one["entity_id"]: one for key in keys for one in find_persons(run_.store, key)}
     unknown = [key for key in keys if not find_persons(run_.store, key)]
     if unknown:
         raise ConfigError(f"Nobody is known as {', '.join(unknown)}: name the id of an EspoCRM record, or a betnr.")
-    held_already = {one["entity_id"] for one in open_holds(run_.store)} if run_.write else set()  # a plan shows theirs
-    left_out = held_already | run_.tally.skipped
+    for_steps = [one for one in open_holds(run_.store) if one["kind"] != HoldKind.ENDINGS]
+    held_already = {one["entity_id"] for one in for_steps} if run_.write else set()
+    left_out = held_already | run_.tally.skipped | run_.absent.keys()
     chosen = [
         one
         for one in found.values()
         if one["entity_id"] not in left_out and run_.limits.allows(one["entity_id"], one["betnr"])
     ]
     run_.tally.held |= held_already & set(found)
-    mark_due(run_.store, [one["entity_id"] for one in chosen], "asked for by an operator", run_.utcnow())
+    linked = [one["entity_id"] for one in chosen if one["betnr"] is not None]
+    mark_due(run_.store, linked, "asked for by an operator", run_.utcnow())
     return sync_persons(run_, looked_at(run_, chosen, everybody=True))
 
 
@@ -280,9 +288,12 @@ def swept(run_: Run) -> Plan:
 
 
 def chunk_of(run_: Run, listed: Sequence[str], after: str | None, *, last: bool) -> list[dict[str, Any]]:
-    """The persons of a chunk: those EspoCRM lists, and those only we know of, whose own GET will tell."""
+    """The persons of a chunk: those EspoCRM lists, and those only we know of, whose own GET will tell.
+
+    Whom a guard holds is read, too: that tells whether it is still there.
+    """
     known = known_between(run_.store, after or "", None if last else listed[-1])
-    chosen = ({*listed} | {*known}) - kept_back(run_) - run_.tally.skipped
+    chosen = ({*listed} | {*known}) - run_.tally.skipped - run_.absent.keys()
     return [
         one
         for one in load_persons(run_.store, sorted(chosen))

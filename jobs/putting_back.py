@@ -135,7 +135,7 @@ def put_back(run_: Run, planner: PuttingBack) -> Plan:
     wanted = planner.persons(run_)
     held = {one["entity_id"] for one in open_holds(run_.store)} & set(wanted)
     run_.tally.held |= held
-    left_out = held | run_.tally.skipped
+    left_out = held | run_.tally.skipped | run_.absent.keys()
     known = load_persons(run_.store, wanted)
     chosen = [one for one in known if one["entity_id"] not in left_out and not one["gone_at"]]
     mark_due(run_.store, [one["entity_id"] for one in chosen], AGAIN, run_.utcnow())

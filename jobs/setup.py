@@ -57,6 +57,8 @@ def make_run(order: Order, run_id: int, espo: EspoCrm, advo: Advoware) -> Run:
         log=structlog.get_logger(),
         write=order.options.write,
         no_edit=frozenset(ours for ours, name in espo.fields.items() if not user.may("edit", name)),
+        regular=order.options.regular,
+        notes_absence=order.options.notes_absence,
         progress=order.world.progress,
     )
     tell_of_rights(run)
@@ -87,6 +89,7 @@ def limits_of(config: Config) -> Limits:
         espo_readers=config.espocrm.read_concurrency,
         advo_readers=config.advoware.read_concurrency,
         outage_after=config.sync.outage_after,
+        endings_after_minutes=config.sync.endings_after_minutes,
         max_removals=config.guards.max_removals,
         max_removal_share=config.guards.max_removal_share,
         backoff_minutes=tuple(config.retry.backoff_minutes),

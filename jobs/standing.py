@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import ConfigError
 from etl.store.database import Store
 from etl.store.standing import standing
+from etl.store.states import SEEN, Absence
 from jobs.exit_codes import ExitCode
 from jobs.moments import ago, span, text_of, time_of
 from jobs.timetable import Job, longest_gap, next_time
@@ -146,6 +147,7 @@ def lines(found: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         ("Skipped", told_skipped(found["skipped_runs"], now)),
         ("Persons", ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in found["persons"].items())),
         ("Waiting", told_waiting(found["due"], now)),
+        ("Not there", told_not_there(found["not_there"], now)),
         ("Retries", told_retries(found["retries"], now)),
         ("Held", told_holds(found["holds"])),
         ("Conflicts", f"{found['open_conflicts']} open"),
@@ -193,6 +195,16 @@ def told_skipped(skipped: dict[str, dict[str, Any]], now: datetime) -> str:
 def told_waiting(due: dict[str, Any], now: datetime) -> str:
     """Who waits to be synced."""
     return f"{due['persons']} persons, the longest since {ago(due['since'], now)}" if due["persons"] else "nobody"
+
+
+def told_not_there(kinds: list[dict[str, Any]], now: datetime) -> str:
+    """Who waits because it is not there as agreed, what was seen, and how many of them are held."""
+    told = [
+        f"{one['persons']} {SEEN[Absence(one['kind'])]}, the first {ago(one['since'], now)}"
+        + (f" ({one['held']} held)" if one["held"] else "")
+        for one in kinds
+    ]
+    return "; ".join(told) or "nobody"
 
 
 def told_retries(retries: dict[str, Any], now: datetime) -> str:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FEW_PERSONS: Final = 3
+"""Up to here the share does not bite, of persons that vanish."""
+
 COUNTED_ACTIONS: Final = frozenset({"remove", "replace", "empty", "update", "revert", "leftover"})
 """The actions that take or overwrite a value.
 
@@ -33,3 +36,12 @@ def held(
     if total <= max_removals and not over_share:
         return frozenset()
     return frozenset(entity_id for entity_id, steps in counted.items() if steps)
+
+
+def too_many_endings(endings: int, looked_at: int, *, max_removals: int, max_removal_share: float) -> bool:
+    """Whether more persons wait or ended lately than may without anybody's approval (rules.md §1, Endings).
+
+    More than ``max_removals``, or more than 3 that are also more than that share of the persons looked at.
+    """
+    over_share = endings > FEW_PERSONS and (looked_at == 0 or endings / looked_at > max_removal_share)
+    return endings > max_removals or over_share

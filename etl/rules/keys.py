@@ -136,6 +136,9 @@ def agreed_with_present_betnr(
 def with_history(persons: pd.DataFrame, agreed: np.ndarray, notes: pd.DataFrame, noted: np.ndarray) -> Columns:
     """Mark first syncs (no baseline for this entity and betnr) and recoveries (rules.md §3), and who has notes.
 
+    A first sync is a recovery where the store knows nothing of the person, or its baseline with this betnr ended, and
+    EspoCRM has a fingerprint.
+
     A first sync of this link that was broken off has ``begun``: what it settled is agreed, all else was never anybody's
     edit.
 
@@ -145,7 +148,7 @@ def with_history(persons: pd.DataFrame, agreed: np.ndarray, notes: pd.DataFrame,
     first[agreed] = False
     has_notes[noted[(noted < len(persons)) & (noted != NONE)]] = True
     hashed, never_synced = words(persons["espo_fingerprint"]), persons["last_sync_at"].isna().to_numpy(dtype=bool)
-    recovery = first & never_synced & (hashed != "")
+    recovery = first & (never_synced | facts(persons["ended"])) & (hashed != "")
     return Columns(
         persons,
         first_sync=first,

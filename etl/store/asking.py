@@ -36,6 +36,7 @@ def try_again(store: Store, entity_ids: Iterable[str], reason: str, now: str) ->
             retry_count = iif(status = 'permanently_failed', 0, retry_count),
             status = iif(status = 'permanently_failed', 'failed', status)
         where entity_id in (select value from json_each(:entity_ids))
+            and (betnr is not null or synced_betnr is not null)
         """,
         {"entity_ids": list(entity_ids), "reason": reason, "now": now},
     )

@@ -62,51 +62,62 @@ def drop_baseline(store: Store, entity_id: str, komm_ids: Iterable[int]) -> None
     )
 
 
-def end_baseline(store: Store, entity_ids: Iterable[str], *, keep_betnr: int | None = None) -> None:
-    """End all pairs of these persons (gone, deleted, shared); with ``keep_betnr`` only those of any other betnr.
-
-    Whoever is linked to that betnr again begins with a first sync.
-    """
-    whose = {"entity_ids": list(entity_ids), "keep_betnr": keep_betnr}
+def end_baseline(store: Store, entity_id: str) -> None:
+    """End all that was agreed with a person, whatever betnr it was agreed with."""
+    whose = {"entity_id": entity_id}
     with store.transaction():
-        store.execute(
-            """
-            delete from baseline
-            where entity_id in (select value from json_each(:entity_ids))
-                and betnr is not :keep_betnr
-            """,
-            whose,
-        )
+        store.execute("delete from baseline where entity_id = :entity_id", whose)
         store.execute(
             """
             update persons
             set
                 agreed_betnr = null,
+                synced_betnr = null,
                 waiting_side = null
-            where entity_id in (select value from json_each(:entity_ids))
-                and agreed_betnr is not null
-                and agreed_betnr is not :keep_betnr
+            where entity_id = :entity_id
             """,
             whose,
         )
 
 
-def came_to_agreement(store: Store, entity_id: str) -> None:
-    """Remember with which betnr a first sync came to its end: with the present one, once a pair is agreed."""
+def came_to_agreement(store: Store, entity_id: str, betnr: int) -> None:
+    """Remember with which betnr a person was synced, and, once a pair is agreed, that a first sync came to its end."""
     store.execute(
         """
         update persons
-        set agreed_betnr = (
-            select baseline.betnr
-            from baseline
-            where baseline.entity_id = persons.entity_id
-                and baseline.betnr = persons.betnr
-            limit 1
+        set
+            synced_betnr = :betnr,
+            agreed_betnr = (
+                select baseline.betnr
+                from baseline
+                where baseline.entity_id = persons.entity_id
+                    and baseline.betnr = :betnr
+                limit 1
+            )
+        where entity_id = :entity_id
+        """,
+        {"entity_id": entity_id, "betnr": betnr},
+    )
+
+
+def betnr_agreed_with(store: Store, entity_id: str) -> int | None:
+    """Return the betnr a person was last synced with; of a first sync that was broken off the one it had come to."""
+    found: int | None = store.value(
+        """
+        select coalesce(
+            synced_betnr,
+            (
+                select max(baseline.betnr)
+                from baseline
+                where baseline.entity_id = persons.entity_id
+            )
         )
+        from persons
         where entity_id = :entity_id
         """,
         {"entity_id": entity_id},
     )
+    return found
 
 
 def save_left_alone(store: Store, entity_id: str, records: Sequence[Mapping[str, Any]], now: str) -> None:

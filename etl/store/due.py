@@ -28,11 +28,37 @@ LINKED: Final = """
 """
 """A person that can be synced: linked, not gone, and the only record with its betnr (rules.md §6)."""
 
+OWN: Final = """
+    not exists (
+        select 1
+        from endings
+        where endings.betnr = persons.betnr
+            and endings.entity_id <> persons.entity_id
+            and endings.ended_at is null
+            and endings.returned_at is null
+    )
+"""
+"""Not a betnr that belonged to another record, which waits (rules.md §1, Endings)."""
+
+WAITS: Final = """
+    exists (
+        select 1
+        from endings
+        where endings.entity_id = persons.entity_id
+            and endings.ended_at is null
+            and endings.returned_at is null
+    )
+"""
+"""Not there as agreed when last looked at."""
+
+TO_BE_READ: Final = f"(({LINKED} and {OWN}) or (persons.betnr is null and persons.gone_at is null))"
+"""Of the due: whoever can be synced, and who was linked and is not any more, which ends by being read again."""
+
 ONLY: Final = """
     (
         :only = '[]'
         or persons.entity_id in (select value from json_each(:only))
-        or cast(persons.betnr as text) in (select value from json_each(:only))
+        or cast(ifnull(persons.betnr, persons.synced_betnr) as text) in (select value from json_each(:only))
     )
 """
 """Restricts to a pilot group or to what an operator named, IDs and betnr mixed; an empty list means everybody."""
@@ -155,16 +181,16 @@ def due_persons(
 
     Who failed waits since its retry time: so persons who fail every time keep nobody out of a run (rules.md §6).
 
-    Left out: records that are not linked, gone, or share a betnr; persons a guard holds (one held until it is edited
-    comes when a change was seen since the last look); and, unless an operator ``asked``, those whose retry or
-    auto-reset time lies ahead.
+    Left out: records that never were linked, are gone, or share a betnr; persons a guard holds; and, unless an operator
+    ``asked``, those whose retry or auto-reset time lies ahead. Held until it is edited, or because it was not there, a
+    person comes when a change was seen since the last look; held for its steps, while it waits, to end with its hold.
     """
     query = f"""
         select *
         from persons
         where due_since is not null
             and (next_retry_at is null) = :first_try
-            and {LINKED}
+            and {TO_BE_READ}
             and {ONLY}
             and {NOT_EXCLUDED}
             and (:asked or next_retry_at is null or next_retry_at <= :now)
@@ -179,7 +205,8 @@ def due_persons(
                 from holds
                 where holds.entity_id = persons.entity_id
                     and holds.released_at is null
-                    and not (holds.until_edited and {CHANGED_SINCE_SEEN})
+                    and not ((holds.until_edited or holds.kind = 'endings') and {CHANGED_SINCE_SEEN})
+                    and not (holds.kind <> 'endings' and {WAITS})
             )
         order by due_since, entity_id
         limit :limit
@@ -211,13 +238,16 @@ def next_of_sweep(
 
 
 def known_between(store: Store, after: str, until: str | None) -> list[str]:
-    """Return the linked persons we know of with an ID after ``after`` and up to ``until`` (None: to the end)."""
+    """Return the linked persons we know of with an ID after ``after`` and up to ``until`` (None: to the end).
+
+    Among them who was linked and waits, because it is not any more.
+    """
     found = store.rows(
         """
         select entity_id
         from persons
         where gone_at is null
-            and betnr is not null
+            and (betnr is not null or due_since is not null)
             and entity_id > :after
             and (:until is null or entity_id <= :until)
         order by entity_id
@@ -242,6 +272,7 @@ def oldest_looks(
         select *
         from persons
         where {LINKED}
+            and {OWN}
             and {ONLY}
             and {NOT_EXCLUDED}
             and status is not 'deleted_in_advoware'
@@ -270,6 +301,7 @@ def hot_persons(
         select *
         from persons indexed by persons_changed
         where {LINKED}
+            and {OWN}
             and {ONLY}
             and {NOT_EXCLUDED}
             and status is not 'deleted_in_advoware'
@@ -330,6 +362,7 @@ def no_longer_shared(store: Store) -> list[str]:
         from persons indexed by persons_by_status
         where status = 'conflict'
             and {LINKED}
+            and {OWN}
         order by entity_id
         """
     )

@@ -112,7 +112,6 @@ select
         select count(*)
         from persons
         where due_since is not null
-            and betnr is not null
             and gone_at is null
     ) as waiting,
     (

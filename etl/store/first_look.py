@@ -64,13 +64,23 @@ order by betnr
 
 NOT_IN_ADVOWARE: Final = """
 select
-    entity_id,
-    betnr,
-    name
+    persons.entity_id,
+    persons.betnr,
+    persons.name
 from persons
-where status = 'deleted_in_advoware'
-    and gone_at is null
-order by entity_id
+where persons.gone_at is null
+    and (
+        persons.status is 'deleted_in_advoware'
+        or exists (
+            select 1
+            from endings
+            where endings.entity_id = persons.entity_id
+                and endings.kind = 'gone_in_advoware'
+                and endings.ended_at is null
+                and endings.returned_at is null
+        )
+    )
+order by persons.entity_id
 """
 
 FREE_TEXT: Final = """

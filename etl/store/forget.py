@@ -14,21 +14,26 @@ from etl.store.database import Store, connect
 from etl.store.trouble import Translating
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 OF_PERSON: Final = (
     # in the order of their references: who points at others goes first
-    ("conflicts", "entity_id"),
-    ("changes", "entity_id"),
-    ("array_puts", "entity_id"),
-    ("decisions", "entity_id"),
-    ("holds", "entity_id"),
-    ("left_alone", "entity_id"),
-    ("baseline", "entity_id"),
-    ("espo_entries", "entity_id"),
-    ("former_entries", "entity_id"),
-    ("persons", "entity_id"),
+    "conflicts",
+    "changes",
+    "array_puts",
+    "decisions",
+    "holds",
+    "endings",
+    "left_alone",
+    "baseline",
+    "espo_entries",
+    "former_entries",
+    "persons",
 )
+
+WITH_BETNR: Final = frozenset(OF_PERSON) - {"espo_entries", "former_entries"}
+"""Where a person's betnr stands, also an earlier one."""
 
 ERASED: Final = "(a person who was forgotten)"
 
@@ -39,23 +44,12 @@ def erase_from_copy(path: Path, entity_id: str) -> bool:
         return erase(copy, entity_id)
 
 
-def betnrs_of(store: Store, entity_id: str) -> list[int]:
+def betnrs_of(store: Store, entity_id: str, tables: Iterable[str]) -> list[int]:
     """Return every betnr this record ever had here, but those another record carries now."""
+    ever = " union ".join(f"select betnr from {table} where entity_id = :entity_id" for table in tables)
     found = store.rows(
-        """
-        select betnr from persons where entity_id = :entity_id
-        union
-        select betnr from baseline where entity_id = :entity_id
-        union
-        select betnr from decisions where entity_id = :entity_id
-        union
-        select betnr from changes where entity_id = :entity_id
-        union
-        select betnr from conflicts where entity_id = :entity_id
-        union
-        select betnr from holds where entity_id = :entity_id
-        union
-        select betnr from array_puts where entity_id = :entity_id
+        f"""
+        {ever}
         except
         select betnr from persons where entity_id <> :entity_id
         """,
@@ -68,9 +62,10 @@ def erase(store: Store, entity_id: str) -> bool:
     """Take a person out of every table and out of the file's bytes; False when it was not there."""
     store.tuples("pragma secure_delete = on")
     with store.transaction():
-        betnrs = betnrs_of(store, entity_id)
-        tables = store.db.table_names()  # a copy may be older than one of them
-        erased = [erased_rows(store, table, column, entity_id) for table, column in OF_PERSON if table in tables]
+        there = {row["name"] for row in store.rows("select name from sqlite_schema where type = 'table'")}
+        tables = [table for table in OF_PERSON if table in there]  # an old copy lacks the latest
+        betnrs = betnrs_of(store, entity_id, [table for table in tables if table in WITH_BETNR])
+        erased = [erased_rows(store, table, entity_id) for table in tables]
         store.execute(
             "delete from advo_entries where betnr in (select value from json_each(:betnrs))", {"betnrs": betnrs}
         )
@@ -80,9 +75,9 @@ def erase(store: Store, entity_id: str) -> bool:
     return any(erased)
 
 
-def erased_rows(store: Store, table: str, column: str, entity_id: str) -> bool:
+def erased_rows(store: Store, table: str, entity_id: str) -> bool:
     """Delete a person's rows of one table; whether there were any."""
-    return store.execute(f"delete from {table} where {column} = :entity_id", {"entity_id": entity_id}) > 0
+    return store.execute(f"delete from {table} where entity_id = :entity_id", {"entity_id": entity_id}) > 0
 
 
 def erase_from_reports(store: Store, entity_id: str, betnrs: list[int]) -> None:

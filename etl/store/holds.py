@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.store.states import HoldKind
 from etl.store.writing import insert
 
 if TYPE_CHECKING:
@@ -48,6 +49,16 @@ def open_holds(
         """,
         {"run_id": run_id, "entity_id": entity_id},
     )
+
+
+def kept_back(store: Store) -> set[str]:
+    """Return whom a guard holds; one held until it is edited may be planned, which tells whether it was."""
+    return {one["entity_id"] for one in open_holds(store) if not one["until_edited"]}
+
+
+def kept_absent(store: Store) -> set[str]:
+    """Return who is held because it was not there as agreed."""
+    return {one["entity_id"] for one in open_holds(store) if one["kind"] == HoldKind.ENDINGS}
 
 
 def release_holds(store: Store, hold_ids: Iterable[int], *, now: str, by: str) -> None:

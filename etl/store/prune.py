@@ -63,6 +63,14 @@ def prune(store: Store, before: str) -> dict[str, int]:
     return gone
 
 
+def prune_returns(store: Store, before: str) -> int:
+    """Delete what is known of persons that were not there for a while, and were there again before this time.
+
+    What ended is kept: who returns with the betnr it had then is recovered, however long that takes.
+    """
+    return store.execute("delete from endings where returned_at < :before", {"before": before})
+
+
 def dispensable_runs(store: Store, before: str) -> list[int]:
     """Return the next runs whose history may go, oldest first."""
     return [row["id"] for row in store.rows(DISPENSABLE, {"before": before, "limit": RUNS_AT_ONCE})]

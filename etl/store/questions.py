@@ -274,7 +274,6 @@ select
     next_retry_at
 from persons
 where due_since is not null
-    and betnr is not null
     and gone_at is null
 order by due_since, entity_id
 """

@@ -424,6 +424,81 @@ create unique index left_alone_once on left_alone (
 create index left_alone_held_back on left_alone (entity_id, direction) where reason = 'held_back';
 """
 
+ENDINGS: Final = """
+create table endings (
+    id integer primary key,
+    entity_id text not null,
+    betnr integer,
+    kind text not null check (
+        kind in ('gone_in_advoware', 'gone_in_espocrm', 'no_betnr', 'other_betnr', 'shared_betnr')
+    ),
+    seen_betnr integer,
+    run_id integer,
+    seen_at text not null,
+    last_seen_at text not null,
+    ended_at text,
+    approved integer not null default 0 check (approved in (0, 1)),
+    returned_at text
+) strict;
+create unique index endings_open on endings (entity_id) where ended_at is null and returned_at is null;
+create index endings_of_betnr on endings (betnr, entity_id) where ended_at is null and returned_at is null;
+create index endings_ended on endings (entity_id, betnr) where ended_at is not null;
+
+create table holds_of_any_kind (
+    id integer primary key autoincrement,
+    run_id integer not null references runs (id),
+    entity_id text not null,
+    betnr integer,
+    kind text not null check (kind in ('removals', 'configuration', 'recovery', 'second_writer', 'endings')),
+    reason text,
+    digest text,
+    until_edited integer not null default 0 check (until_edited in (0, 1)),
+    held_at text not null,
+    released_at text,
+    released_by text
+) strict;
+insert into sqlite_sequence (name, seq)
+select 'holds_of_any_kind', seq
+from sqlite_sequence
+where name = 'holds';
+insert into holds_of_any_kind
+select *
+from holds;
+drop table holds;
+alter table holds_of_any_kind rename to holds;
+create unique index holds_open on holds (entity_id, kind) where released_at is null;
+create index holds_by_run on holds (run_id);
+
+alter table persons add column synced_betnr integer;
+update persons
+set synced_betnr = coalesce(
+    agreed_betnr,
+    (
+        select max(baseline.betnr)
+        from baseline
+        where baseline.entity_id = persons.entity_id
+    ),
+    iif(status = 'clean' and due_since is null and gone_at is null, betnr, null)
+);
+insert into endings (entity_id, betnr, kind, seen_betnr, seen_at, last_seen_at, ended_at)
+select
+    entity_id,
+    iif(last_sync_at is null, null, betnr),
+    case
+        when gone_at is not null then 'gone_in_espocrm'
+        when status = 'conflict' then 'shared_betnr'
+        else 'gone_in_advoware'
+    end,
+    iif(gone_at is null, betnr, null),
+    coalesce(gone_at, advo_seen_at, espo_seen_at, '1970-01-01 00:00:00'),
+    coalesce(gone_at, advo_seen_at, espo_seen_at, '1970-01-01 00:00:00'),
+    coalesce(gone_at, advo_seen_at, espo_seen_at, '1970-01-01 00:00:00')
+from persons
+where synced_betnr is null
+    and betnr is not null
+    and (gone_at is not null or status in ('conflict', 'deleted_in_advoware'));
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
     PART_OF,  # 002: chunks of longer work belong together
@@ -434,5 +509,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     FORMER,  # 007: an opt-out outlives the last record that held the value
     HOW_IT_ENDED,  # 008: a run may be refused, or crash
     UNCLEAR,  # 009: values nobody can read with certainty
+    ENDINGS,  # 010: who vanished, when that was first seen, and what became of it
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

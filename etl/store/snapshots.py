@@ -44,6 +44,21 @@ EVERYBODY: Final = "select entity_id, betnr from persons"
 CHOSEN: Final = f"{EVERYBODY} where entity_id in (select value from json_each(:entity_ids))"
 
 
+ENDED: Final = """
+    (
+        persons.synced_betnr is not persons.betnr
+        and exists (
+            select 1
+            from endings
+            where endings.entity_id = persons.entity_id
+                and endings.betnr = persons.betnr
+                and endings.ended_at is not null
+        )
+    )
+"""
+"""Whether what was agreed with the person's present betnr ended, and nothing was agreed with it since."""
+
+
 class Loaded(NamedTuple):
     """Where a frame comes from: its schema, its table, how that joins the chosen persons, and its order."""
 
@@ -53,9 +68,13 @@ class Loaded(NamedTuple):
     order: str
 
     def query(self, chosen: str) -> str:
-        """Cells in the order of the schema; what the table lacks is the person's."""
-        own = {"espo_entries": {"betnr"}, "advo_entries": {"entity_id"}}.get(self.table, set())
-        columns = ", ".join(f"{'chosen' if name in own else self.table}.{name}" for name in self.schema)
+        """Cells in the order of the schema; what the table lacks is the person's, or asked of another table."""
+        lacking = {
+            "persons": {"ended": ENDED},
+            "espo_entries": {"betnr": "chosen.betnr"},
+            "advo_entries": {"entity_id": "chosen.entity_id"},
+        }.get(self.table, {})
+        columns = ", ".join(lacking.get(name, f"{self.table}.{name}") for name in self.schema)
         return f"""
             with chosen as ({chosen})
             select {columns}

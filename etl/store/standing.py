@@ -88,6 +88,25 @@ order by run_id, kind
 """
 
 
+NOT_THERE: Final = """
+select
+    endings.kind,
+    count(*) as persons,
+    count(holds.id) as held,
+    min(endings.seen_at) as since
+from endings indexed by endings_open
+left join holds
+    on holds.entity_id = endings.entity_id
+    and holds.kind = 'endings'
+    and holds.released_at is null
+where endings.ended_at is null
+    and endings.returned_at is null
+group by endings.kind
+order by endings.kind
+"""
+"""Who waits because it is not there as agreed, and how many of them a guard holds."""
+
+
 def standing(store: Store) -> dict[str, Any]:
     """Return every figure of one moment, times as UTC text; what is not known is None."""
     with store.one_moment():
@@ -103,6 +122,7 @@ def standing(store: Store) -> dict[str, Any]:
                 store, "select count(*) as persons, min(due_since) as since from persons where due_since is not null"
             ),
             "retries": retries(store),
+            "not_there": store.rows(NOT_THERE),
             "holds": store.rows(OPEN_HOLDS),
             "open_conflicts": store.value(
                 "select count(*) from conflicts where seen_at is null and restored_at is null"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class Status(StrEnum):
@@ -74,6 +75,26 @@ class LeftAloneReason(StrEnum):
     UNCLEAR = "unclear"
 
 
+class Absence(StrEnum):
+    """How a person is not there as it was agreed with (rules.md §1, Endings)."""
+
+    GONE_IN_ADVOWARE = "gone_in_advoware"
+    GONE_IN_ESPOCRM = "gone_in_espocrm"
+    NO_BETNR = "no_betnr"
+    OTHER_BETNR = "other_betnr"
+    SHARED_BETNR = "shared_betnr"
+
+
+SEEN: Final = {
+    Absence.GONE_IN_ADVOWARE: "not found in Advoware",
+    Absence.GONE_IN_ESPOCRM: "not found in EspoCRM",
+    Absence.NO_BETNR: "its betnr is gone",
+    Absence.OTHER_BETNR: "linked to another betnr",
+    Absence.SHARED_BETNR: "another record carries its betnr",
+}
+"""Each in words, also as the reason to be due."""
+
+
 class HoldKind(StrEnum):
     """Which guard keeps a person back."""
 
@@ -81,3 +102,4 @@ class HoldKind(StrEnum):
     CONFIGURATION = "configuration"
     RECOVERY = "recovery"
     SECOND_WRITER = "second_writer"
+    ENDINGS = "endings"

@@ -90,6 +90,20 @@ where entity_id = :entity_id
 order by id
 """
 
+VANISHED: Final = """
+-- When was it not there as agreed, and what became of that?
+select
+    run_id,
+    seen_at,
+    kind,
+    seen_betnr,
+    ended_at,
+    returned_at
+from endings
+where entity_id = :entity_id
+order by id
+"""
+
 LOST: Final = """
 -- Which of its values lost?
 select *
@@ -153,6 +167,7 @@ def story(store: Store, person: dict[str, Any]) -> dict[str, Any]:
             "failed": store.rows(FAILED, params),
             "retried": store.rows(RETRIED, params),
             "held": store.rows(HELD, params),
+            "vanished": store.rows(VANISHED, params),
             "lost": store.rows(LOST, params),
             "agreed": store.rows(AGREED, params),
             "left": store.rows(LEFT, params),

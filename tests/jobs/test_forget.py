@@ -81,6 +81,8 @@ def test_no_byte_of_a_forgotten_person_is_left_in_the_store_or_its_copies(office
         store.set_setting("told_failed", f'["{entity}", "somebody else"]')
     office.espo.delete(entity)
     office.run(sweep=True)
+    office.clock.advance(600)
+    office.run()
     done = forgotten(office, entity)
     assert (done["forgotten"], done["copies"]) == (1, 1)
     assert found_in(path, VALUES) == []

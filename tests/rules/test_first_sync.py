@@ -156,6 +156,12 @@ def test_recovery(table: str) -> None:
     assert made.recovery
 
 
+@pytest.mark.parametrize("table", RECOVERY.values(), ids=RECOVERY)
+def test_who_returns_after_its_baseline_ended_is_a_recovery_too(table: str) -> None:
+    made = planned(table.replace("person   ", "person   last_sync_at=2026-08-01 ended=1 "))
+    assert made.recovery
+
+
 def test_person_that_was_synced_before_is_no_recovery() -> None:
     made = planned(
         """

@@ -248,8 +248,10 @@ class Life:
 
     def waiting(self) -> list[tuple[object, ...]]:
         """Who still has something open; of two records with one betnr a human must choose first."""
-        due = "due_since is not null and status is not 'conflict'"
-        return query(self.path, f"select entity_id, due_reason, status, error from persons where {due}")
+        linked = "select betnr from persons where gone_at is null group by betnr having count(*) > 1"
+        due = f"due_since is not null and (status is not 'conflict' or betnr not in ({linked}))"
+        vanished = "entity_id in (select entity_id from endings where ended_at is null and returned_at is null)"
+        return query(self.path, f"select entity_id, due_reason, status, error from persons where {due} or {vanished}")
 
     def stored(self) -> bytes | None:
         """The state store as a file."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from etl.apply import row_steps, second_look, write_row
 from etl.arrays import write_arrays
-from etl.ending import gone_in_espo
+from etl.ending import end
 from etl.errors import CredentialsRefused, Moved, UnknownOutcome
 from etl.guard import baseline_record
 from etl.readback import ReadBack
@@ -22,10 +22,11 @@ from etl.rules.entry import NONE, Decision
 from etl.rules.marker import as_compared
 from etl.rules.mending import Reading
 from etl.rules.writes import clash, var6
+from etl.run import Absent
 from etl.store.baseline import save_baseline
 from etl.store.due import clear_due, known_between
 from etl.store.journal import settle
-from etl.store.states import ChangeState
+from etl.store.states import Absence, ChangeState
 from etl.verify import verify_person
 from tests.simulation import test_hard_cases as cases
 from tests.simulation import test_second_edition as second
@@ -146,7 +147,7 @@ def missing_is_gone(real: Any) -> Callable[..., Any]:
         with run.store.transaction():
             for entity_id in known_between(run.store, "", None):
                 if entity_id not in listed:
-                    gone_in_espo(run, entity_id)
+                    end(run, entity_id, Absent(Absence.GONE_IN_ESPOCRM))
 
     return list_candidates
 

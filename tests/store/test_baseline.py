@@ -56,10 +56,8 @@ def test_pairs_end_by_row(store: Store) -> None:
 
 def test_pairs_end_with_the_link(store: Store) -> None:
     save_baseline(store, [pair("a", 1, 11), pair("a", 2, 21), pair("b", 2, 21), pair("c", 3, 31)], NOW)
-    end_baseline(store, ["a"], keep_betnr=2)
-    assert keys(store) == [("a", 2, 21, NOW), ("b", 2, 21, NOW), ("c", 3, 31, NOW)]
-    end_baseline(store, ["a", "b"])
-    assert keys(store) == [("c", 3, 31, NOW)]
+    end_baseline(store, "a")
+    assert keys(store) == [("b", 2, 21, NOW), ("c", 3, 31, NOW)]
 
 
 def test_what_is_left_alone_is_replaced_and_keeps_its_first_day(store: Store) -> None:

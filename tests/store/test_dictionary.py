@@ -12,7 +12,16 @@ import pytest
 from etl.rules.doubts import Doubt
 from etl.rules.variants import Variant
 from etl.store.questions import QUESTIONS
-from etl.store.states import ArrayOutcome, ChangeState, DecisionState, HoldKind, LeftAloneReason, Outcome, Status
+from etl.store.states import (
+    Absence,
+    ArrayOutcome,
+    ChangeState,
+    DecisionState,
+    HoldKind,
+    LeftAloneReason,
+    Outcome,
+    Status,
+)
 
 if TYPE_CHECKING:
     from enum import StrEnum
@@ -31,6 +40,7 @@ WORDS: dict[str, type[StrEnum]] = {
     "state of changes": ChangeState,
     "outcome": Outcome,
     "kind of holds": HoldKind,
+    "kind of endings": Absence,
 }
 
 

@@ -10,12 +10,14 @@ from etl.store.due import (
     clear_due,
     due_persons,
     hot_persons,
+    known_between,
     mark_due,
     next_of_sweep,
     oldest_looks,
     persons_to_poll,
     shared_betnrs,
 )
+from etl.store.endings import belonging_to_others, return_from_wait, save_waits
 from etl.store.holds import hold_persons, open_holds, release_holds
 from etl.store.persons import load_person, save_listings, update_person
 
@@ -66,11 +68,31 @@ def test_that_somebody_else_edited_is_kept_until_the_mark_is_cleared(firm: Store
 
 
 def test_the_longest_waiting_come_first_and_only_those_that_can_be_synced(firm: Store) -> None:
-    mark_due(firm, ["c", "u", "s", "t", "g"], "modified", EARLIER)
+    mark_due(firm, ["c", "s", "t", "g"], "modified", EARLIER)
     mark_due(firm, ["b", "a"], "modified", NOW)
     assert ids(due_persons(firm, NOW, 10)) == "c a b"
     assert ids(due_persons(firm, NOW, 2)) == "c a"
     assert ids(due_persons(firm, NOW, 10, excluding=["c"])) == "a b"
+
+
+def test_who_is_not_linked_any_more_is_read_and_who_never_was_is_not(firm: Store) -> None:
+    assert ids(due_persons(firm, NOW, 10)) == ""
+    assert known_between(firm, "", None) == [*"abcdest"]
+    mark_due(firm, ["u", "g"], "its betnr is gone", EARLIER)
+    assert ids(due_persons(firm, NOW, 10)) == "u"
+    assert known_between(firm, "", None) == [*"abcdestu"]
+
+
+def test_a_betnr_of_a_person_that_waits_is_nobody_elses_yet(firm: Store, run_id: int) -> None:
+    """x was synced with 3 and carries 4 now; c, which carries 3, waits with it."""
+    wait = {"entity_id": "x", "betnr": 3, "kind": "other_betnr", "seen_betnr": 4, "run_id": run_id, "now": EARLIER}
+    save_waits(firm, [wait])
+    mark_due(firm, "abcde", "modified", NOW)
+    assert ids(due_persons(firm, NOW, 10)) == "a b d e"
+    assert "c" not in ids(oldest_looks(firm, 10))
+    assert belonging_to_others(firm, [*"abc"]) == ["c"]
+    return_from_wait(firm, ["x"], NOW)
+    assert ids(due_persons(firm, NOW, 10)) == "a b c d e"
 
 
 def test_a_pilot_group_may_mix_ids_and_betnr(firm: Store) -> None:

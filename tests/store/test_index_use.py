@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import pytest
 
 
-PARTIAL = ("holds_open", "left_alone_held_back", "persons_by_advo_look", "persons_changed", "runs_unfinished")
+PARTIAL = (
+    "endings_open", "holds_open", "left_alone_held_back", "persons_by_advo_look", "persons_changed", "runs_unfinished",
+)  # fmt: skip
 """Indexes of few rows, or of which a run reads only the first."""
 
 COUNTED = ("SCAN baseline USING COVERING INDEX sqlite_autoindex_baseline_1",)

@@ -63,6 +63,7 @@ def test_an_unknown_record_is_stored_as_the_list_shows_it(store: Store, listed: 
         "advo_fingerprint": None,
         "gone_at": None,
         "agreed_betnr": None,
+        "synced_betnr": None,
     }
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from etl.store.array_puts import save_array_put
 from etl.store.conflicts import mark_seen, save_conflicts
+from etl.store.endings import end_wait, return_from_wait, save_waits
 from etl.store.holds import hold_persons, release_holds
 from etl.store.journal import save_changes, save_decisions, set_change_state, settle
-from etl.store.prune import complaints, prune, tidy
+from etl.store.prune import complaints, prune, prune_returns, tidy
 from etl.store.runs import finish_run, start_run
 
 if TYPE_CHECKING:
@@ -116,6 +117,17 @@ def test_more_runs_than_fit_a_transaction_go_all_the_same(store: Store) -> None:
     for _ in range(450):
         finish_run(store, start_run(store, now=OLD, version="1", trigger="sync"), now=OLD, outcome="done")
     assert prune(store, CUT)["runs"] == 449
+
+
+def test_who_was_there_again_is_forgotten_and_what_ended_is_kept(store: Store) -> None:
+    """Who returns with the betnr it had is recovered, however long that takes."""
+    for entity_id in "abc":
+        seen = {"kind": "no_betnr", "seen_betnr": None, "run_id": 1, "now": OLD}
+        save_waits(store, [{"entity_id": entity_id, "betnr": 1, **seen}])
+    return_from_wait(store, ["a"], OLD)
+    end_wait(store, "b", OLD, approved=False)
+    assert prune_returns(store, CUT) == 1
+    assert [row["entity_id"] for row in store.rows("select entity_id from endings order by 1")] == ["b", "c"]
 
 
 def test_a_whole_store_has_nothing_to_complain_of(store: Store) -> None:

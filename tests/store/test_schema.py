@@ -12,7 +12,16 @@ import pytest
 from etl import frames
 from etl.store.migrate import statements
 from etl.store.schema import MIGRATIONS
-from etl.store.states import ArrayOutcome, ChangeState, DecisionState, HoldKind, LeftAloneReason, Outcome, Status
+from etl.store.states import (
+    Absence,
+    ArrayOutcome,
+    ChangeState,
+    DecisionState,
+    HoldKind,
+    LeftAloneReason,
+    Outcome,
+    Status,
+)
 from etl.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -43,6 +52,7 @@ WORDS: list[tuple[str, str, type[StrEnum]]] = [
     ("decisions", "state", DecisionState),
     ("changes", "state", ChangeState),
     ("holds", "kind", HoldKind),
+    ("endings", "kind", Absence),
 ]
 
 
@@ -82,7 +92,7 @@ def test_a_column_takes_exactly_the_words_the_program_knows(
 @pytest.mark.parametrize(
     ("table", "schema", "joined"),
     [
-        ("persons", frames.PERSONS, set()),
+        ("persons", frames.PERSONS, {"ended"}),
         ("espo_entries", frames.ITEMS, {"betnr"}),
         ("advo_entries", frames.ROWS, {"entity_id"}),
         ("baseline", frames.BASELINE, set()),
