@@ -116,6 +116,7 @@ class Run:
     ``edited``: whose entries differ from the look before; ``foreign``: whom somebody else writes, with the reason;
     ``unstored``: persons in a row whose values EspoCRM confirmed and did not store;
     ``interrupted``: what a broken run left to be mended, by person;
+    ``copied_at``: when the copy was made from which the store was put back, if it was;
     ``no_edit``: the sync's own fields, by our name, that the API user may not edit;
     ``planner``: what plans instead of the diff, where an operator puts something back.
     """
@@ -135,6 +136,7 @@ class Run:
     no_edit: frozenset[str] = frozenset()
     regular: bool = True
     notes_absence: bool = True
+    copied_at: str | None = None
     absent: dict[str, Absent] = field(default_factory=dict)
     judged: set[str] = field(default_factory=set)
     unbelieved: dict[Absence, str | None] = field(default_factory=dict)

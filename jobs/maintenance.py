@@ -113,7 +113,7 @@ def copied(order: Order, to: Path | None) -> Path:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"The folder {path.parent} cannot be made ({error.strerror}); check its owner.") from error
-    order.store.backup(path)
+    order.store.backup(path, copied_at=order.world.now())
     return path
 
 

@@ -28,9 +28,10 @@ from etl.store.database import Store
 from etl.store.due import awaits_retry, due_persons, known_between, mark_due, reset_permanently_failed
 from etl.store.holds import kept_absent, kept_back, open_holds, release_holds
 from etl.store.journal import save_changes, wrote
+from etl.store.migrate import COPIED_AT
 from etl.store.persons import find_persons, load_persons
 from etl.store.runs import abandon_runs, runs_of_the_whole
-from etl.store.standing import LAST_SWEEP_AT, SWEEP_AFTER, SWEEP_BEGUN_BY
+from etl.store.standing import LAST_SWEEP_AT, PUT_BACK_FROM, SWEEP_AFTER, SWEEP_BEGUN_BY
 from etl.store.states import HoldKind
 from jobs.approval import approved
 from jobs.backfill import as_begun, backfilled, reached
@@ -54,6 +55,8 @@ if TYPE_CHECKING:
     from etl.run import Run
     from jobs.config import Config
     from jobs.lock import Lease
+
+PUT_BACK = "the state store was put back from a copy of {} UTC: who was synced since then is taken up by its markers"
 
 NAP_SECONDS, PATIENCE_SECONDS = 5.0, 1800.0
 """How often, and how long, a sweep asks for the lock between two chunks."""
@@ -196,6 +199,7 @@ def stages(order: Order) -> Done:
 def carried_out(run_: Run, options: Options) -> Plan:
     """Do what is asked, and judge whoever turned out not to be there."""
     know_configuration(run_)
+    know_copy(run_)
     renew_values(run_)
     reset_permanently_failed(run_.store, run_.utcnow())
     plans = plans_of(run_, options)
@@ -229,6 +233,17 @@ def know_configuration(run_: Run) -> None:
     if not configuration_changed(run_):
         held = [one["id"] for one in open_holds(run_.store) if one["kind"] == HoldKind.CONFIGURATION]
         release_holds(run_.store, held, now=run_.utcnow(), by="the configuration is the agreed one")
+
+
+def know_copy(run_: Run) -> None:
+    """A store that says of itself that it is a copy was put back: it meets what its own later runs wrote."""
+    copied_at = run_.store.setting(COPIED_AT)
+    if copied_at is not None:
+        with run_.store.transaction():
+            run_.store.set_setting(PUT_BACK_FROM, copied_at)
+            run_.store.set_setting(COPIED_AT, None)
+        run_.tally.notices.append(PUT_BACK.format(copied_at))
+    run_.copied_at = run_.store.setting(PUT_BACK_FROM)
 
 
 def periodic(run_: Run) -> Plan:

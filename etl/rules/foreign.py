@@ -1,7 +1,9 @@
 """Whether somebody else writes the fields that are ours to write (rules.md §6, A second writer).
 
-Only what we left in EspoCRM is compared with what stands there: no clock, and no fingerprint of the rows, because a
-tool of the same kind would write the very same one.
+Only what we left in EspoCRM is compared with what stands there, and no clock. A fingerprint that is not ours and equals
+the rows just read was written by somebody who saw these rows: a later run of ours, of which a store that was put back
+knows nothing, or a tool of the same kind. Which of them it was nobody can tell from it; that the baseline is outdated,
+anybody can.
 """
 
 from __future__ import annotations
@@ -26,6 +28,13 @@ FOREIGN_STATUS: Final = "its status is, twice running, not the one we left there
 RESET_BY_US: Final = "our own write of its status sets it to be synced again"
 
 
+LATER_RUN: Final = (
+    "EspoCRM shows a later sync than this state store knows of: a backup of the store was put back, or a second "
+    "advosync works here. What this store knew as agreed is outdated; the markers tell it anew"
+)
+OUR_KEY: Final = "it was our own API user who wrote it: does a second advosync use its key, or was a backup put back?"
+
+
 @dataclass(frozen=True, slots=True)
 class Ours:
     """What our writes may have left in EspoCRM: as acknowledged, and as sent by a write whose answer is missing."""
@@ -46,6 +55,14 @@ class Ours:
     def has_foreign_hash(self, fingerprint: str | None) -> bool:
         """Whether the fingerprint is neither ours nor empty, once we have written one."""
         return bool(self.fingerprints) and bool(fingerprint) and fingerprint not in self.fingerprints
+
+    def is_outdated(self, fingerprint: str | None, of_rows: str | None, *, ours_since: bool) -> bool:
+        """Whether somebody synced the person after the last run this store knows of.
+
+        ``of_rows``: the fingerprint of the rows just read. ``ours_since``: the store was put back from a copy, it did
+        not sync the person since then, and our own user saved the record last.
+        """
+        return self.has_foreign_hash(fingerprint) and (fingerprint == of_rows or ours_since)
 
     def has_foreign_status(self, status: str | None) -> bool:
         """Whether the status is neither ours nor a request, once we have written one."""

@@ -207,12 +207,15 @@ class Store:
                 {"key": key, "value": value},
             )
 
-    def backup(self, path: str | Path) -> None:
-        """Write a consistent copy to ``path`` (mode 0600), also while others write; copying it back restores it."""
+    def backup(self, path: str | Path, *, copied_at: str | None = None) -> None:
+        """Write a consistent copy to ``path`` (mode 0600), also while others write; copying it back restores it.
+
+        ``copied_at`` marks one that is kept, so that the store knows of itself when it was put back.
+        """
         path = Path(path)
         try:
             with Translating(path):
-                copy(self.conn, path)
+                copy(self.conn, path, copied_at=copied_at)
         except OSError as error:
             raise StoreError(f"The backup {path} cannot be written ({error.strerror}); check the folder.") from error
 

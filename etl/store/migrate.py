@@ -20,6 +20,10 @@ APPLICATION_ID: Final = 0x4144564F
 """``ADVO`` in the file's header: tells our file from any other SQLite file."""
 
 
+COPIED_AT: Final = "copied_at"
+"""Setting of a copy: when it was made. A store that says so was put back from it."""
+
+
 def version_of(conn: sqlite3.Connection) -> int:
     """Return the schema version of the file, 0 for a new one."""
     return int(conn.execute("pragma user_version").fetchone()[0])
@@ -104,8 +108,11 @@ def copy_beside(path: Path, target: Path) -> None:
         copy(reader, target)
 
 
-def copy(conn: sqlite3.Connection, target: Path) -> None:
-    """Write a consistent copy of the whole store to ``target``, mode 0600, never leaving half a copy there."""
+def copy(conn: sqlite3.Connection, target: Path, *, copied_at: str | None = None) -> None:
+    """Write a consistent copy of the whole store to ``target``, mode 0600, never leaving half a copy there.
+
+    ``copied_at``: what the copy is to say of itself, for the day it is put back.
+    """
     partial = target.with_name(f"{target.name}.part")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -114,6 +121,9 @@ def copy(conn: sqlite3.Connection, target: Path) -> None:
         conn.backup(destination)
         # A copy is one file: it must not need the -wal beside it.
         destination.execute("pragma journal_mode = delete")
+        if copied_at is not None:
+            destination.execute("insert or replace into settings values (?, ?)", (COPIED_AT, copied_at))
+            destination.commit()
     finally:
         destination.close()
     partial.replace(target)

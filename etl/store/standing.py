@@ -17,6 +17,8 @@ LAST_MAINTENANCE_AT: Final = "last_maintenance_at"
 SKIPPED_RUNS: Final = "skipped_runs"
 SWEEP_AFTER: Final = "sweep_after"
 SWEEP_BEGUN_BY: Final = "sweep_begun_by"
+PUT_BACK_FROM: Final = "put_back_from"
+"""Setting: when the copy was made from which this store was put back."""
 
 PERIODIC: Final = ("sync", "sweep")
 """The triggers of runs that go over everybody."""
