@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from etl.guard import Saved
     from etl.judging import Judgement
-    from etl.rules.entry import Step
+    from etl.rules.entry import Decision, Step
     from etl.rules.plan import PersonPlan
     from etl.run import Look, Run
 
@@ -150,11 +150,12 @@ def without_unstored(run: Run, saved: Saved, judged: Judgement, shown: EspoRecor
     """The plan with what EspoCRM did not store named: those decisions, and the sentence the person fails with."""
     if judged.whole:
         return saved
-    unstored = tuple(
+    unstored = [
         decision
         for decision in saved.plan.decisions
         if any(step.side is Side.ESPO and saved.change_of(step) in changes for step in decision.steps)
-    )
+    ]
+    unstored += [one for one in saved.plan.decisions if one not in unstored and leaves_an_unremoved(one, unstored)]
     values = {
         step.new_value or step.old_value or ""
         for decision in unstored
@@ -163,8 +164,20 @@ def without_unstored(run: Run, saved: Saved, judged: Judgement, shown: EspoRecor
     }
     lacking = {value for _, value in judged.read.lacking()}
     return replace(
-        saved, unstored=unstored, failure=NotStored(sorted(values | lacking)), unsent=unsent(run, judged, shown)
+        saved, unstored=tuple(unstored), failure=NotStored(sorted(values | lacking)), unsent=unsent(run, judged, shown)
     )
+
+
+def leaves_an_unremoved(decision: Decision, unstored: Sequence[Decision]) -> bool:
+    """Whether a pair moves on from an item that EspoCRM kept: moved, its baseline would make what was kept look new."""
+    base = decision.entry.base
+    removed = {
+        (step.channel, step.old_value)
+        for other in unstored
+        for step in other.steps
+        if step.side is Side.ESPO and step.new_value is None
+    }
+    return base is not None and (decision.entry.channel, base.espo_value) in removed
 
 
 def unsent(run: Run, judged: Judgement, shown: EspoRecord) -> tuple[Left, ...]:

@@ -177,12 +177,11 @@ def test_a_type_that_espocrm_keeps_is_nobodys_edit() -> None:
         assert [remark[-3:] for remark in one.remarks] == [":1]", ":3]"]
 
 
-@pytest.mark.xfail(strict=True, reason="seed 720061 of 10 persons: open, see the case's docstring")
 def test_an_old_number_that_espocrm_keeps_beside_the_new_one_does_not_come_back() -> None:
-    """A hook keeps the old value and stores the new one.
+    """A hook keeps the old value and stores the new one (seed 720061 of 10 persons).
 
-    The second run links the row to the new item and tries to remove the old one, in vain again. Its pair has moved to
-    the new value by then, so the third run takes what still stands for new in EspoCRM, and brings it to Advoware.
+    The second run links the row to the new item and tries to remove the old one, in vain again. Had its pair moved to
+    the new value by then, the third run would take what still stands for new in EspoCRM, and bring it to Advoware.
     """
     with case(TWO, rows=ROWS) as one:
         one.type_in("05112000001", "0511 2000009")
