@@ -314,7 +314,8 @@ OTHERS = (
 SECOND_EDITION = (
     "arrays not stored, echoed", "arrays not stored, shown", "some values not stored", "fields may not be edited",
     "dies: mails stored, no phones", "dies: unlinked, not linked", "dies: linked, not unlinked", "dies: scalars only",
-    "HTML 404 of some in Advoware", "HTML 404 for everybody", "403 to reads of some", "403 to writes of some",
-    "403 of EspoCRM to some", "shared address rows",
+    "404 of some in EspoCRM", "404 of some in Advoware", "HTML 404 of some in Advoware", "404 for everybody",
+    "HTML 404 for everybody", "betnr blanked", "betnr shifted", "away and back", "403 to reads of some",
+    "403 to writes of some", "403 of EspoCRM to some", "shared address rows",
 )  # fmt: skip
 """Faults that whole lives are mixed of; the others need a look of their own (``trials.py``)."""

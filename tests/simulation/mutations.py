@@ -28,6 +28,7 @@ from etl.store.due import clear_due, known_between
 from etl.store.journal import settle
 from etl.store.states import Absence, ChangeState
 from etl.verify import verify_person
+from tests.simulation import test_absent as absent
 from tests.simulation import test_hard_cases as cases
 from tests.simulation import test_second_edition as second
 from tests.simulation.taken_away import Broken, Mutation, Worlds
@@ -230,6 +231,22 @@ def taken_is_deleted(real: Any) -> Callable[..., Any]:
     return of_change
 
 
+def pages_count(real: Any) -> Callable[..., Any]:
+    """A 404 is a 404, whoever says it."""
+    return lambda border, answer: None if answer.status == NOT_FOUND else real(border, answer)
+
+
+def without_recoveries(real: Any) -> Callable[..., Any]:
+    """Whoever returns is new."""
+
+    def with_history(persons: Any, *others: Any) -> Columns:
+        told, nobody = real(persons, *others), np.zeros(len(persons), dtype=bool)
+        kept = {name: told[name] for name in ("edited_by_other", "noted", "first_sync", "begun")}
+        return Columns(persons, **kept, recovery=nobody, trusted=nobody)
+
+    return with_history
+
+
 def credentials_refused(_real: Any) -> Callable[..., Any]:
     """A 403 to anybody is our login's fault."""
 
@@ -239,6 +256,7 @@ def credentials_refused(_real: Any) -> Callable[..., Any]:
     return demand_access
 
 
+NOT_FOUND = 404
 MEANWHILE = Worlds("people edit meanwhile")
 IN_ESPO = Worlds(persons=6, people=0.4, side="espo", nature={"concurrency": False, "latency": 0.4})
 IN_ESPO_GUARDED = Worlds(persons=6, people=0.06, side="espo", nature={"concurrency": True, "latency": 0.05})
@@ -423,6 +441,41 @@ MUTATIONS = (
         answers(value=True),
         IN_ESPO,
         case=cases.test_a_mail_entered_between_our_look_and_our_put_of_phones_is_synced,
+    ),
+    Mutation(
+        "an absence ends a person at once",
+        ("etl.ending:is_over",),
+        answers(value=True),
+        Worlds("404 of some in Advoware", edition=2),
+        case=absent.test_one_404_of_somebody_who_is_there_ends_nothing,
+    ),
+    Mutation(
+        "a page that says 404 is believed",
+        ("etl.clients.http:Border._passing",),
+        pages_count,
+        Worlds("HTML 404 of some in Advoware", edition=2),
+        case=absent.test_a_page_that_says_404_ends_nothing,
+    ),
+    Mutation(
+        "the first 404 is believed without asking others",
+        ("etl.ending:why_not", "etl.belief:why_not"),
+        answers(None),
+        Worlds("404 for everybody", edition=2),
+        case=absent.test_a_404_for_everybody_ends_nothing,
+    ),
+    Mutation(
+        "endings are not guarded",
+        ("etl.ending:why_all",),
+        answers(None),
+        Worlds("betnr blanked", persons=8, edition=2),
+        case=absent.test_an_import_that_blanks_many_is_held,
+    ),
+    Mutation(
+        "whoever returns is a first sync",
+        ("etl.rules.keys:with_history",),
+        without_recoveries,
+        Worlds("away and back", edition=2),
+        case=absent.test_whoever_returns_is_recovered,
     ),
     Mutation(
         "EspoCRM is not asked what it has of a value",
