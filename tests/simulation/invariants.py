@@ -200,7 +200,8 @@ def texts_survive(firm: Firm, person: Person) -> None:
     rows = {row["id"]: row for row in firm.rows(person)}
     cut = {komm_id for komm_id, text in person.cut_texts.items() if person.texts.get(komm_id, text) == text}
     plain = firm.nature.plain
-    written = Counter(plain(text) for komm_id, text in person.texts.items() if text and komm_id in rows.keys() - cut)
+    texts = {komm_id: text for komm_id, text in person.texts.items() if text and not half_a_marker(firm, text)}
+    written = Counter(plain(text) for komm_id, text in texts.items() if komm_id in rows.keys() - cut)
     left = [plain(own_text(row["bemerkung"])) for komm_id, row in rows.items() if komm_id not in cut]
     found = Counter(text for text in left if text and not half_a_marker(firm, text))
     if not firm.nature.answers_put and "meanwhile" in person.kinds:
