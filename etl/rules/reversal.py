@@ -145,12 +145,15 @@ def seen(item: Item) -> ItemSeen:
 
 
 def agreed_before(group: Group, changes: Sequence[Mapping[str, Any]]) -> dict[int, Agreed | None]:
-    """The baseline rows the run touched for this entry, as they were before: None where there was none."""
+    """The baseline rows the run touched for this entry, as they were before: None where there was none.
+
+    A person that was planned again within the run may have a base that an earlier plan of the run had made.
+    """
     before: dict[int, Agreed | None] = {}
-    for one in group.decisions:
+    for at, one in enumerate(group.decisions):
         base = agreed_of((one["facts"] or {}).get("base"))
-        if base is not None:
-            before[base.komm_id] = base
+        if base is not None and not any(is_made_by(earlier, base) for earlier in group.decisions[:at]):
+            before.setdefault(base.komm_id, base)
     for one in group.decisions:
         made = [change["komm_id"] for change in changes if change["decision_id"] == one["id"] and change["komm_id"]]
         kept = (one["foreseen"] or {}).get("komm_id") or (made[0] if one["foreseen"] and made else None)
@@ -158,6 +161,13 @@ def agreed_before(group: Group, changes: Sequence[Mapping[str, Any]]) -> dict[in
             if komm_id is not None:
                 before.setdefault(komm_id, None)
     return before
+
+
+def is_made_by(decision: Mapping[str, Any], base: Agreed) -> bool:
+    """Whether an earlier decision of the run foresaw this pair."""
+    pair = decision["foreseen"]
+    same = pair is not None and (pair["espo_value"], pair["advo_value"]) == (base.espo_value, base.advo_value)
+    return same and pair["komm_id"] in (None, base.komm_id)
 
 
 def agreed_of(image: Mapping[str, Any] | None) -> Agreed | None:

@@ -74,13 +74,21 @@ class Group:
 
 
 def groups(changes: Sequence[Mapping[str, Any]], decisions: Sequence[Mapping[str, Any]]) -> list[Group]:
-    """The run's writes by entry: trails whose decisions meet belong together."""
+    """The run's writes by entry: trails whose decisions meet, or speak of one row, belong together.
+
+    A person that was planned again within the run has several decisions about an entry, which need not share a write.
+    """
+    of_row: dict[int | None, set[int]] = {}
+    for one in decisions:
+        of_row.setdefault(one["komm_id"], set()).add(one["id"])
+    same_row = {number: ids for komm_id, ids in of_row.items() if komm_id is not None for number in ids}
     clusters: list[tuple[frozenset[int], list[RowTrail | ItemTrail]]] = []
     trails: list[RowTrail | ItemTrail] = [*row_trails(changes), *item_trails(changes)]
     for trail in trails:
-        meeting = [one for one in clusters if one[0] & trail.decisions]
+        own = trail.decisions.union(*(same_row.get(number, ()) for number in trail.decisions))
+        meeting = [one for one in clusters if one[0] & own]
         clusters = [one for one in clusters if one not in meeting]
-        joined = trail.decisions.union(*(ids for ids, _ in meeting))
+        joined = own.union(*(ids for ids, _ in meeting))
         clusters.append((joined, [*(one for _, members in meeting for one in members), trail]))
     return [
         Group(
