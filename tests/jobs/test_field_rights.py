@@ -74,7 +74,7 @@ def test_what_a_row_that_is_held_back_holds_is_not_written_a_second_time(
     desk.run(sweep=True)
     named = {"phone": "phoneNumber", "mail": "emailAddress"}[channel]
     items = [one for one in desk.espo.items(person.entity_id) if named in one]
-    wanted = [*items[: 1 if gone else 2], brought]
+    wanted: list[str | tuple[str, str] | dict[str, Any]] = [*items[: 1 if gone else 2], brought]
     if channel == "phone":
         desk.espo.edit(person.entity_id, phones=wanted)
     else:
