@@ -46,6 +46,7 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.
 LOCK = "ONE_WRITE"  # the name by which the client asks for it
 DEAD = 4_194_305  # a process number no Linux gives
 SAMPLED = 0.15  # how often a run on the way to rest is planned first
+UPGRADED = 0.15  # how often the grammar of values is another one than that of the run before
 RARE = 0.06  # how often something happens to a whole record
 NEWER = 0.3  # how often a run meets what the second edition knows
 POWER = 0.3  # how often it is not the process alone that dies
@@ -65,6 +66,7 @@ class Life:
     firm: Firm = field(init=False)
     trace: list[str] = field(default_factory=list)
     kept: dict[str, set[str]] = field(default_factory=dict)
+    typed: set[str] = field(default_factory=set)
     runs: int = 0
     faulty: bool = False
     blurred: bool = False
@@ -136,6 +138,7 @@ class Life:
         self.storm.begin(name, weather)
         self.witness.begin()
         self.faulty |= not weather.is_calm
+        self.typed |= standing(self.firm)
         ended = "killed"
         try:
             report = run(self.config, Options(**options), world=self.world)  # type: ignore[arg-type]
@@ -154,10 +157,17 @@ class Life:
             if person.number in self.storm.windowed:
                 person.excused |= set(person.last)
                 person.doubled |= set(person.last)
+        claim("no number that no person typed", not (made := self.invented()), made)
         could_not_let_go = ended in {"killed", "StoreError", "LockHeld"}  # or met the lease of one that could not
         after_a_step(self.firm, self.path, killed=could_not_let_go, kept=self.kept)
         self.witness.end(approved="approve_run" in options)
         return ended
+
+    def invented(self) -> set[str]:
+        """Numbers in either system that stood in neither before this run, and that nobody typed meanwhile."""
+        now = {value for value in standing(self.firm) if value.startswith("+")}
+        typed = {value for person in self.firm.persons for value in (*person.last, *person.touched)}
+        return now - self.typed - typed
 
     def step_as_planned(self, *, sweep: bool) -> str:
         """A plan and, at the same moment, a run: it writes what the plan said, but for whom a guard keeps back."""
@@ -330,6 +340,7 @@ class Life:
                 self.edit_all(f"episode{number}")
             for _ in range(dice.choice((0, 1, 1, 2, 3))):
                 self.firm.clock.advance(dice.choice((10, 300, 900)))
+                self.upgrade()
                 self.step(weather_of(self.fate.dice(f"weather{self.runs}"), self.nature.edition))
                 if dice.random() < 0.3:
                     self.edit_all(f"episode{number}/{self.runs}", share=0.2)
@@ -338,6 +349,14 @@ class Life:
                 if dice.random() < 0.08 and self.path.exists():
                     self.lose_store(dice.choice((None, None, backup)))
             self.come_to_rest(sweeps=any(FAULTS[name].unseen for name in self.storm.struck - struck))
+
+    def upgrade(self) -> None:
+        """Now and then another version of the grammar, or of the numbers' metadata, runs: all values are read anew."""
+        if self.nature.edition > 1 and self.fate.dice(f"upgrade{self.runs}").random() < UPGRADED and self.path.exists():
+            with closing(sqlite3.connect(self.path)) as store, store:
+                if store.execute("select 1 from sqlite_master where name = 'settings'").fetchone():
+                    store.execute("delete from settings where key = 'grammar'")
+                    self.tell("another grammar")
 
     def edit_all(self, key: str, share: float = 0.6) -> None:
         """People edit, most persons on one side only."""
@@ -384,6 +403,12 @@ class Life:
                         person.cut_values.add(canon(row["tlf"]))
                 if row["id"] in person.cut_texts or canon(row["tlf"] or "") in person.cut_values:
                     person.meant.setdefault(own_text(row["bemerkung"]), set()).add(canon(row["tlf"]))
+
+
+def standing(firm: Firm) -> set[str]:
+    """Every value that any person has on either side."""
+    sides = [firm.sides(person) for person in firm.persons]
+    return {value for one in sides for value in one.espo | one.advo}
 
 
 def is_cut(stands: str | None, sent: str, most: int | None) -> bool:

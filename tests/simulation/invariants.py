@@ -21,7 +21,7 @@ from tests.simulation.oracle import (
     marked_value,
     own_text,
 )
-from tests.simulation.people import SAVES
+from tests.simulation.people import MADE_CLEAR, SAVES
 from tests.simulation.told import query, texts_told, values_that_lost
 from tests.simulation.worlds import TYPE_OF, Firm, Person, marks_of
 
@@ -165,6 +165,7 @@ def agreement(
 ) -> None:
     """Both sides agree on every value that both can hold; what was ``refused`` once is named and stays away."""
     left = {(side, value) for side, reason, value in noted if reason in {"unsyncable", "duplicate"}}
+    unclear = {(side, value) for side, reason, value in noted if reason == "unclear"}
     before = person.agreed if person.synced else Sides(frozenset(), frozenset())
     still = (before.espo ^ before.advo) - person.touched.keys()  # refused before the last rest, not edited since
     not_taken = firm.nature.max_tlf is not None or refused
@@ -174,6 +175,7 @@ def agreement(
         fine = (
             not espo_can_hold(value)
             or (("advo", value) in left and known)
+            or ("advo", value) in unclear
             or (not_taken and value in person.agreed.advo)  # what a value was to replace stays
             or (value in person.cut_values and any(one[1] == "unsyncable" for one in noted))
         )
@@ -185,6 +187,8 @@ def agreement(
         instead = [one for side, why, one in noted if (side, why) == ("advo", "unsyncable")]  # it stays for what it got
         refuses = refused or any(not espo_can_hold(one) for one in instead)
         fine |= bool(instead) and refuses and value in person.agreed.espo
+        waits = any(side == "advo" for side, _ in unclear) and value in person.agreed.espo
+        fine |= ("espo", value) in unclear or waits
         claim("both sides agree", fine, f"person{person.number}: {value} only in EspoCRM; left alone: {noted}")
 
 
@@ -226,6 +230,8 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
         person_keeps_everything(person, sides, lost if "meanwhile" in person.kinds else set())
         return
     if both and (faulty or "meanwhile" in person.kinds or types):
+        return
+    if MADE_CLEAR in person.kinds:  # the pair that waited is in the baseline, and not in what both sides showed
         return
     if person.doubled or person.crowded or len(sides.espo) >= 9 or firm.nature.max_tlf:
         return

@@ -25,9 +25,9 @@ def canon(value: str) -> str:
     """What two spellings of one entry share."""
     text = value.strip()
     if "@" in text:
-        return text.casefold()
+        return text.lower()
     dialled = DIALLED.fullmatch(text)
-    if not dialled:
+    if not dialled or not begins_as_a_number(text) or may_be_two(text):
         return " ".join(text.split())
     extension = dialled["extension"]
     main = text[: dialled.start("extension")] if extension else text
@@ -41,6 +41,16 @@ def canon(value: str) -> str:
     else:
         number = f"49{digits.removeprefix('0')}"
     return f"+{number}" + (f";{extension}" if extension else "")
+
+
+def begins_as_a_number(text: str) -> bool:
+    """Whether the + or the 0 is there; without it, it may be anybody's number."""
+    return text.lstrip("([ ").startswith(("+", "0"))
+
+
+def may_be_two(text: str) -> bool:
+    """Whether a slash stands behind what is a number already."""
+    return any(len(re.sub(r"\D", "", text[: slash.start()])) >= SHORTEST for slash in re.finditer("/", text))
 
 
 def own_text(remark: str | None) -> str:

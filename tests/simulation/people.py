@@ -17,11 +17,24 @@ from tests.simulation.oracle import (
     marked_value,
     own_text,
 )
-from tests.simulation.worlds import FREE, KOMM_KZ, TYPES, Firm, Person, add_row, drawn_entry, marks_of, too_long
+from tests.simulation.worlds import (
+    FREE,
+    KOMM_KZ,
+    TYPES,
+    UNCLEAR,
+    Firm,
+    Person,
+    add_row,
+    drawn_entry,
+    marks_of,
+    too_long,
+)
 
 Json = dict[str, Any]
 MOST = 9
 OF_MAIL = 4  # kommKz of a mail address
+MADE_CLEAR = "made clear"
+DOUBTFUL = 0.1  # how often a number is retyped as what nobody can read
 SHARED = 0.12  # how often an edit is about what several records hold
 PLAIN_NUMBER = re.compile(r"\+49\d+")
 
@@ -84,12 +97,24 @@ class People:
 
     def note_texts(self, person: Person, before: Mapping[int, Json]) -> None:
         """Remember beside which values people's own texts stand on purpose; of a text that is cut the whole one too."""
+        self.note_replaced(person, before)
         cutting = self.firm.nature.max_bemerkung is not None
         for row in self.firm.rows(person):
             value = row["tlf"] or marked_value(row["bemerkung"])  # an emptied row still says whose it was
             if row != before.get(row["id"]) and value:
                 for text in {own_text(row["bemerkung"]), person.texts.get(row["id"], "") if cutting else ""}:
                     person.meant.setdefault(text, set()).add(canon(value))
+
+    def note_replaced(self, person: Person, before: Mapping[int, Json]) -> None:
+        """Who edits or removes a row that was unclear gives up, too, the number that its marker still says."""
+        now = {row["id"]: row["tlf"] for row in self.firm.rows(person)}
+        values = entries_of_rows(self.firm.rows(person))
+        for row in before.values():
+            value, was = marked_value(row["bemerkung"]), row["tlf"]
+            unclear = bool(value and was) and not canon(was or "").startswith("+") and "@" not in str(was)
+            if value and unclear and now.get(row["id"]) != was and not values[value]:
+                person.removed("advo", value, still=False)
+                person.kinds.add(MADE_CLEAR)
 
     # in EspoCRM
 
@@ -209,7 +234,7 @@ class People:
     def add_new_row(self, person: Person, dice: Random) -> str | None:
         _, value, kind = drawn_entry(person, dice)
         if dice.random() < 0.1:
-            value = dice.choice(FREE).format(person.new_number())
+            value = dice.choice(FREE if self.firm.nature.edition == 1 else FREE + UNCLEAR).format(person.new_number())
         if len(self.entries(person)) >= MOST:
             return None
         add_row(self.firm, person, value, person.text(dice), KOMM_KZ[kind] if kind else 4)
@@ -229,6 +254,8 @@ class People:
             return None
         row, number = dice.choice(rows), person.new_number()
         value = f"neu{number}@kanzlei-muster.de" if "@" in row["tlf"] else f"0511/{number}"
+        if self.firm.nature.edition > 1 and "@" not in row["tlf"] and dice.random() < DOUBTFUL:
+            value = dice.choice(UNCLEAR).format(number)
         self.firm.advo.edit_row(person.betnr, row["id"], value=value)
         return f"{row['tlf']} -> {value}"
 

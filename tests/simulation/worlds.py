@@ -31,6 +31,9 @@ TEXTS = (
     "", "", "", "nur vormittags {0}", "Gegner, nicht anrufen {0}", "Büro 📞 {0}", "[privat] {0}", "eins\n{0}",
     "  Rand {0}  ",
 )  # fmt: skip
+UNCLEAR = ("0511 22{0}/33", "4951122{0}", "0511 22{0} / 0171 23{0}", "Tel. 0511 24{0}", "0511 25{0}, ggf. 26{0}")
+"""What may be a number or several, so that none is made of it."""
+
 FREE = ("Mutter: 0511 12{0}", "0171 22{0} privat", "siehe Akte {0}", "skype:max{0}")
 
 
