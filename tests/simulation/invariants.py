@@ -229,9 +229,8 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
     if not person.synced or not person.agreed.espo & person.agreed.advo:  # no pair: no baseline, so it is a first sync
         person_keeps_everything(person, sides, lost if "meanwhile" in person.kinds else set())
         return
-    if both and (faulty or "meanwhile" in person.kinds or types):
-        return
-    if MADE_CLEAR in person.kinds:  # the pair that waited is in the baseline, and not in what both sides showed
+    made_clear = MADE_CLEAR in person.kinds  # the pair that waited is in the baseline, not in what both sides showed
+    if made_clear or (both and (faulty or "meanwhile" in person.kinds or types)):
         return
     if person.doubled or person.crowded or len(sides.espo) >= 9 or firm.nature.max_tlf:
         return
