@@ -232,8 +232,7 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
     made_clear = MADE_CLEAR in person.kinds  # the pair that waited is in the baseline, not in what both sides showed
     if made_clear or (both and (faulty or "meanwhile" in person.kinds or types)):
         return
-    waited = MADE_CLEAR in person.kinds  # its pair is in the baseline, and not in what both sides showed
-    if waited or person.doubled or person.crowded or len(sides.espo) >= 9 or firm.nature.max_tlf:
+    if person.doubled or person.crowded or len(sides.espo) >= 9 or firm.nature.max_tlf:
         return
     whole = firm.nature.scope == "person" and bool(espo) and bool(advo)
     if both and not (espo and advo):
