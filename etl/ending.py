@@ -1,8 +1,7 @@
 """Whoever is not there as agreed waits, and ends when a later run sees the same (rules.md §1, Endings).
 
 While a person waits, its baseline, status and entries stay as they are, and no other betnr is synced with it. What was
-agreed ends only when two regular runs, some minutes apart, saw the same; nothing is changed in the other system then,
-and EspoCRM's fingerprint stays, so that whoever returns is recovered by its markers.
+agreed ends (``etl.unlinking``) only when two regular runs, some minutes apart, saw the same.
 """
 
 from __future__ import annotations
@@ -15,13 +14,11 @@ from etl.absence import note_absent
 from etl.belief import SIDES, why_not
 from etl.guard import configuration_changed
 from etl.rules.guards import FEW_PERSONS, too_many_endings
-from etl.status import show_deleted, show_shared
-from etl.store.baseline import betnr_agreed_with, end_baseline
-from etl.store.due import clear_due, mark_due, no_longer_shared
+from etl.store.baseline import betnr_agreed_with
+from etl.store.due import mark_due, no_longer_shared
 from etl.store.endings import (
     belonging_to_others,
     count_of_late,
-    end_wait,
     looked_at_since,
     open_waits,
     return_from_wait,
@@ -29,17 +26,14 @@ from etl.store.endings import (
     sharers,
 )
 from etl.store.holds import hold_persons, kept_absent, open_holds, release_holds
-from etl.store.journal import settle
-from etl.store.persons import find_persons, load_person, load_persons, update_person
+from etl.store.persons import load_persons, update_person
 from etl.store.states import SEEN, Absence, HoldKind, Status
+from etl.unlinking import end, several_carry, show
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from etl.run import Absent, Run
-
-NO_TROUBLE: dict[str, object] = {"error": None, "retry_count": 0, "next_retry_at": None, "auto_reset_at": None}
-"""The columns of a person that is not waiting for a retry."""
 
 REGULAR_RUN_DECIDES = "nothing of it is touched, a regular run decides"
 NAMED = 10
@@ -223,67 +217,6 @@ def reports(run: Run, entity_ids: Sequence[str]) -> list[str]:
     betnrs = {one["entity_id"]: one["betnr"] for one in load_persons(run.store, entity_ids)}
     told = {entity_id: f"{SEEN[run.absent[entity_id].kind]}; {REGULAR_RUN_DECIDES}" for entity_id in entity_ids}
     return [f"{entity_id} / {betnrs.get(entity_id) or 'no betnr'}: {what}" for entity_id, what in told.items()]
-
-
-# What is believed -----------------------------------------------------------------------------------------------------
-
-
-def end(run: Run, entity_id: str, absent: Absent, *, by: str | None = None) -> None:
-    """What was agreed with the person ends, and EspoCRM is told where the record is there to be told.
-
-    ``by``: the operator who approved it.
-    """
-    why = SEEN[absent.kind]
-    columns: dict[str, object] = dict(NO_TROUBLE)
-    match absent.kind:
-        case Absence.GONE_IN_ADVOWARE:
-            columns["status"] = Status.DELETED_IN_ADVOWARE
-        case Absence.GONE_IN_ESPOCRM:
-            columns["gone_at"] = run.utcnow()
-        case Absence.SHARED_BETNR:
-            columns |= {"status": Status.CONFLICT, "error": several_carry(run, absent.seen_betnr or 0)}
-    with run.store.transaction():
-        end_baseline(run.store, entity_id)
-        settle(run.store, entity_id)
-        clear_due(run.store, [entity_id])
-        update_person(run.store, entity_id, **columns)
-        end_wait(run.store, entity_id, run.utcnow(), approved=by is not None)
-        end_holds(run, entity_id, by or why)
-        if absent.kind is Absence.OTHER_BETNR or not is_shown(run, entity_id, columns.get("status")):
-            mark_due(run.store, [entity_id], why, run.utcnow())
-    run.tally.waiting.discard(entity_id)
-    run.tally.skipped.add(entity_id)
-    run.log.warning("ended", entity_id=entity_id, what=absent.kind)
-    show(run, entity_id)
-
-
-def is_shown(run: Run, entity_id: str, status: object) -> bool:
-    """Whether EspoCRM says already that the person is deleted in Advoware; who shares its betnr is told at each run."""
-    person = load_person(run.store, entity_id) or {}
-    return status != Status.DELETED_IN_ADVOWARE or person["espo_status"] == status
-
-
-def show(run: Run, entity_id: str) -> None:
-    """Say in EspoCRM how the person stands, where it does not say so yet."""
-    person = load_person(run.store, entity_id) or {}
-    if person["status"] == person["espo_status"] or not run.write:
-        return
-    if person["status"] == Status.DELETED_IN_ADVOWARE and person["betnr"] is not None:
-        show_deleted(run, entity_id)
-    elif person["status"] == Status.CONFLICT and person["gone_at"] is None:
-        show_shared(run, entity_id, person["error"])
-
-
-def end_holds(run: Run, entity_id: str, why: str) -> None:
-    """Nobody can approve any more what was held: it was planned from what was agreed, and that ended."""
-    holds = [one["id"] for one in open_holds(run.store, entity_id=entity_id)]
-    release_holds(run.store, holds, now=run.utcnow(), by=why)
-
-
-def several_carry(run: Run, betnr: int) -> str:
-    """What people are told; ``etl.rules.words`` knows it in German."""
-    entity_ids = [one["entity_id"] for one in find_persons(run.store, str(betnr)) if one["gone_at"] is None]
-    return f"Several records carry betnr {betnr}: {', '.join(entity_ids)}. Keep it in one of them."
 
 
 # Two records with one betnr -------------------------------------------------------------------------------------------

@@ -75,9 +75,7 @@ def tell_of_unread(run_: Run) -> None:
 
 def set_apart(run_: Run) -> None:
     """Set records that share a betnr apart: they wait, and then a human must decide."""
-    shared = recheck_shared(run_)
-    with run_.store.transaction():
-        note_shared(run_, shared)
+    note_shared(run_, recheck_shared(run_))
 
 
 def sync_persons(run_: Run, ready: Sequence[str]) -> Plan:

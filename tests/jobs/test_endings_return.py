@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jobs.report import RunReport
+    from jobs.sandbox.simulator import Answer, Call
 
 
 @pytest.fixture
@@ -161,8 +162,8 @@ def test_what_a_run_left_unfinished_when_a_person_ended_is_no_part_of_its_recove
     class Died(BaseException):
         pass
 
-    def dies(call: object, _answer: object) -> None:
-        if getattr(call, "method", "") == "POST" and person.in_advo in getattr(call, "path", ""):
+    def dies(call: Call, _answer: Answer) -> None:
+        if call.method == "POST" and person.in_advo in call.path:
             raise Died
 
     with desk.spoiled(desk.advo, dies), pytest.raises(Died):
@@ -174,4 +175,33 @@ def test_what_a_run_left_unfinished_when_a_person_ended_is_no_part_of_its_recove
     comes_back()
     assert desk.run(sweep=True).exit_code() == 0
     assert len(desk.values(person)) == len(desk.phones(person)) == 4
+    assert desk.quiet(sweep=True).outcome == "done"
+
+
+def test_a_text_that_advoware_cut_before_a_person_ended_is_whole_again_once_it_returns(desk: Desk) -> None:
+    """The run died between the cut and its mending; nothing but its journal knows the text."""
+    desk.advo.switches.max_bemerkung = 40
+    person, *_ = desk.crowd(20, 3)
+    text = "nur vormittags, Gegner, nicht anrufen"
+    row = desk.advo.add_row(person.betnr, "0511 88888888", text)
+
+    class Died(BaseException):
+        pass
+
+    def dies(call: Call, _answer: Answer) -> None:
+        if call.method == "PUT" and person.in_advo in call.path:
+            raise Died
+
+    with desk.spoiled(desk.advo, dies), pytest.raises(Died):
+        desk.run()
+    shown = {one["id"]: one["bemerkung"] for one in desk.advo.rows(person.betnr)}
+    assert text not in shown[row]
+    comes_back = unlink(desk, person)
+    desk.later(sweep=True)
+    desk.later(sweep=True)
+    comes_back()
+    for _ in range(3):
+        assert desk.run(sweep=True).exit_code() == 0
+    shown = {one["id"]: one["bemerkung"] for one in desk.advo.rows(person.betnr)}
+    assert shown[row].endswith(text)
     assert desk.quiet(sweep=True).outcome == "done"

@@ -11,7 +11,6 @@ import numpy as np
 
 from etl.apply import row_steps, second_look, write_row
 from etl.arrays import write_arrays
-from etl.ending import end
 from etl.errors import CredentialsRefused, Moved, UnknownOutcome
 from etl.guard import baseline_record
 from etl.readback import ReadBack
@@ -27,6 +26,7 @@ from etl.store.baseline import save_baseline
 from etl.store.due import clear_due, known_between
 from etl.store.journal import settle
 from etl.store.states import Absence, ChangeState
+from etl.unlinking import end
 from etl.verify import verify_person
 from tests.simulation import test_absent as absent
 from tests.simulation import test_hard_cases as cases
