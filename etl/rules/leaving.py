@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.records import Side
+from etl.rules.cleaning import is_empty
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import NONE, Decision, Entry, Left, Pair, PersonFacts, Policy
 from etl.rules.items import can_hold
@@ -106,18 +107,20 @@ def pair_of_value(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
 def unsyncable(person: PersonFacts, entry: Entry, policy: Policy) -> Left | None:
     """What a system refused or stored otherwise before, or what EspoCRM cannot hold."""
     known = remembered(person, entry, "unsyncable")
-    if entry.variant in SENT_TO_ADVO and entry.item is not None and known is not None:
-        told = told_by(known, Side.ESPO) or "Advoware did not take this value"
-        return Left(Side.ESPO, "unsyncable", told, entry.item.item.value, row_number(entry) or None)
+    if entry.variant in SENT_TO_ADVO and entry.item is not None:
+        value = entry.item.item.value
+        why = "" if known is None else told_by(known, Side.ESPO) or "Advoware did not take this value"
+        why = why or ("it shows nothing" if is_empty(value) else "")  # a row of it would stand empty: deleted there
+        return Left(Side.ESPO, "unsyncable", why, value, row_number(entry) or None) if why else None
     if entry.variant not in SENT_TO_ESPO or entry.row is None:
         return None
     if known is not None:
         told = told_by(known, Side.ADVO) or "EspoCRM did not take this value"
         return Left(Side.ADVO, "unsyncable", told, entry.row.value, entry.row.komm_id)
     moved = entry.row.channel is not entry.channel
-    why = "the row now holds something of another kind" if moved else is_beginning_of_marker(entry)
-    why = why or can_hold(entry.channel, entry.row.value, entry.row.canonical, international=policy.international)
-    return Left(Side.ADVO, "unsyncable", why, entry.row.value, entry.row.komm_id) if why else None
+    reason = "the row now holds something of another kind" if moved else is_beginning_of_marker(entry)
+    reason = reason or can_hold(entry.channel, entry.row.value, entry.row.canonical, international=policy.international)
+    return Left(Side.ADVO, "unsyncable", reason, entry.row.value, entry.row.komm_id) if reason else None
 
 
 def told_by(note: Left, side: Side) -> str | None:

@@ -82,7 +82,8 @@ EDITS: Mapping[str, Edit] = {
     ),
     "a row was changed": typed("0511 1234561"),
     "a row was added": lambda practice, _: practice.advo.add_row(1, "0511 9999999", "neu"),
-    "numbers changed on both sides": both(typed("0511 1234561", SECOND), phones((X2, OFFICE), (Y, FAX))),
+    "numbers changed on both sides": both(typed("0511 3333333", SECOND), phones((X2, OFFICE), (Y, FAX))),
+    "an item was deleted while its row was changed": both(typed("0511 1234561"), phones((Y, FAX))),
     "two rows changed places": both(typed("0511 2222222"), typed("0511 1234560", SECOND)),
     "the number of a pair was typed into the row of another": typed("0511 2222222"),
 }
@@ -226,6 +227,29 @@ def test_an_undo_broken_off_at_any_write_leaves_no_marker_of_a_gone_value(
         come_to_rest(practice)
         no_leftover(practice, entity_id)
         assert not Counter(texts) - Counter(texts_of(practice))
+    assert at > 1
+
+
+@pytest.mark.parametrize("way", ["killed before it", "killed after it"])
+@pytest.mark.parametrize("edits", ["numbers changed on both sides", "an item was deleted while its row was changed"])
+def test_a_restore_broken_off_at_any_write_leaves_no_marker_of_a_gone_value(
+    edits: str, way: str, tmp_path: Path
+) -> None:
+    at, met = 0, True
+    while met:
+        at += 1
+        (tmp_path / str(at)).mkdir()
+        practice, entity_id = in_sync(tmp_path / str(at))
+        EDITS[edits](practice, entity_id)
+        practice.clock.advance(60)
+        texts = texts_of(practice)
+        practice.run(sweep=True)
+        practice.clock.advance(60)
+        met = broken_off(practice, {"trigger": "restore", "restore": 1}, at=at, way=WAYS[way])
+        come_to_rest(practice)
+        no_leftover(practice, entity_id)
+        assert texts_of(practice) == texts
+        assert practice.disagreements() == []
     assert at > 1
 
 

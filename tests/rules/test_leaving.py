@@ -55,6 +55,13 @@ left     unsyncable espo - y
 plan     -
 notes    unsyncable espo y
 """,
+    "an item of signs that nobody sees": """
+now      x Office *        | 88001 0 x'        | m(x:1)
+         unseen Home       |
+agreed   88001 1 x Office x'
+plan     -
+notes    unsyncable espo unseen
+""",
     "a pair whose row now holds a text keeps its pair": """
 now      x Office *        | 88001 0 siehe Akte | m(x:1)
          y Fax             | 88002 0 y'        | m(y:2)
