@@ -86,8 +86,7 @@ def at_rest(firm: Firm, path: Path, but: Excuses) -> None:
         if half_retyped:  # without the journal its two rows look like a person's copy, and copies are left alone
             person.doubled |= set(person.last)
         sides = firm.sides(person)
-        kept = [row for row in firm.rows(person) if is_empty(row["tlf"]) and MARKER.match(row["bemerkung"] or "")]
-        claim("no marker of ours on an empty row", not kept, f"person{person.number}: {kept}")
+        no_marker_of_what_is_gone(firm, person, sides, own)
         stands = status.get(person.entity_id)
         claim("nobody is stuck", stands == "clean", f"person{person.number} {stands}")
         if firm.nature.direction != "both":
@@ -101,6 +100,17 @@ def at_rest(firm: Firm, path: Path, but: Excuses) -> None:
             if not but.blurred and person.number not in but.refused:
                 kinds_fit(firm, person)
                 right_answer(firm, person, sides, lost.get(person.entity_id, set()), faulty=but.faulty)
+
+
+def no_marker_of_what_is_gone(firm: Firm, person: Person, sides: Sides, noted: list[tuple[str, str, str]]) -> None:
+    """A value that is gone from both sides is gone from the remarks too, but where a row is left alone or held back."""
+    marked = [(row, told) for row in firm.rows(person) if (told := marked_value(row["bemerkung"]))]
+    kept = [row for row, _ in marked if is_empty(row["tlf"])]
+    claim("no marker of ours on an empty row", not kept, f"person{person.number}: {kept}")
+    left = {value for side, _, value in noted if side == "advo"}
+    gone = [row for row, told in marked if told not in sides.espo | sides.advo and canon(row["tlf"]) not in left]
+    gone = [] if any(reason == "held_back" for _, reason, _ in noted) else gone
+    claim("no marker speaks of a value nobody holds", not gone, f"person{person.number}: {gone} {sides} {noted}")
 
 
 def is_empty(value: str | None) -> bool:
