@@ -110,7 +110,7 @@ def planned(order: Order) -> Seen:
             raise done.error
         notice(seen, done.plans)
         if done.run is not None:
-            seen.left_out += sorted(done.run.tally.waiting - set(done.run.looks))
+            seen.left_out += sorted(done.run.tally.waiting - set(done.run.looks) - set(done.run.absent))
             seen.failed += [f"{entity_id}: {why}" for entity_id, why in sorted(done.run.tally.failed.items())]
         if order.store.setting(SWEEP_AFTER) is None:
             return seen

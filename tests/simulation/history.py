@@ -164,10 +164,16 @@ class Life:
         return ended
 
     def invented(self) -> set[str]:
-        """Numbers in either system that stood in neither before this run, and that nobody typed meanwhile."""
+        """Numbers in either system that stood in neither before this run, and that nobody typed meanwhile.
+
+        What Advoware makes of a number that it cuts short is Advoware's.
+        """
         now = {value for value in standing(self.firm) if value.startswith("+")}
         typed = {value for person in self.firm.persons for value in (*person.last, *person.touched)}
-        return now - self.typed - typed
+        made = now - self.typed - typed
+        if self.nature.max_tlf is None:
+            return made
+        return {value for value in made if not any(whole.startswith(value) for whole in self.typed | typed)}
 
     def step_as_planned(self, *, sweep: bool) -> str:
         """A plan and, at the same moment, a run: it writes what the plan said, but for whom a guard keeps back."""

@@ -20,6 +20,7 @@ from etl.rules.conflicts import Verdict
 from etl.rules.entry import NONE, Decision
 from etl.rules.marker import as_compared
 from etl.rules.mending import Reading
+from etl.rules.values import Value
 from etl.rules.writes import clash, var6
 from etl.run import Absent
 from etl.store.baseline import save_baseline
@@ -67,6 +68,16 @@ def believed_unread(_real: Any) -> Callable[..., Any]:
     return lambda _run, changes, _espo: {
         change["id"]: {**change, "state": ChangeState.DONE} for change in changes if change["side"] == "espo"
     }
+
+
+def as_written(real: Any) -> Callable[..., Any]:
+    """Whatever a value says, it is compared as it was typed."""
+
+    def read(channel: Any, value: Any, region: Any) -> Any:
+        says = real(channel, value, region)
+        return replace(says, canonical=value) if isinstance(says, Value) else value or None
+
+    return read
 
 
 def rows_before_arrays(_real: Any) -> Callable[..., Any]:
@@ -322,8 +333,8 @@ MUTATIONS = (
     Mutation("null is a place", ("etl.rules.matching:take", "etl.rules.facts:take"), null_is_a_place, CALM),
     Mutation(
         "values are compared as written",
-        ("etl.rules.observed:canonical", "etl.guard:canonical"),
-        lambda _real: lambda _channel, value, _region: value or None,
+        ("etl.rules.observed:classify", "etl.rules.observed:canonical", "etl.guard:canonical"),
+        as_written,
         FIRST,
     ),
     Mutation(
