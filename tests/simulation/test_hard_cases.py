@@ -580,6 +580,7 @@ def test_a_record_relinked_and_linked_back() -> None:
     with case({OFFICE: "Office", MOBILE: "Mobile"}, rows={"0511 2000001": "", "0171 2000001": ""}) as one:
         one.firm.advo.add_person(BETNR + 1, "Ben Muster")
         one.firm.advo.add_row(BETNR + 1, "0511 2000077", "von Ben")
+        one.life.typed.add("+495112000077")
         one.firm.espo.edit(one.entity_id, betnr=BETNR + 1)
         one.end_link()
         one.sync()
