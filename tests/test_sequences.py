@@ -85,13 +85,12 @@ def test_a_number_that_espocrm_just_changed_is_typed_into_the_row_of_another_pai
         assert remembered(practice, "select advo_value, espo_value from conflicts") == [(TYPED[X], Y)]
 
 
-@pytest.mark.parametrize("remark", ["^", "its own"], ids=["the remark stays", "with the remark of its own pair"])
+@pytest.mark.parametrize("remark", [marker(Y, 1), marker(X, 1)], ids=["the remark stays", "with its pair's remark"])
 def test_the_number_of_a_pair_is_typed_into_the_row_of_another_and_stays_there(
     practice: Practice, remark: str
 ) -> None:
     """Saved with the other row's marker it looks like a leftover of ours; but somebody typed it."""
-    told = {} if remark == "^" else {"remark": marker(X, 1)}
-    practice.advo.edit_row(1, SECOND, value=TYPED[X], **told)
+    practice.advo.edit_row(1, SECOND, value=TYPED[X], remark=remark)
     comes_to_rest(practice)
     assert items(practice) == {X: OFFICE, W: OFFICE}
     assert rows(practice)[SECOND][0] == TYPED[X]
