@@ -29,6 +29,7 @@ from jobs.sandbox.transport import InProcess
 from jobs.world import World
 from tests.simulation.affairs import UNSEEN, affair
 from tests.simulation.chance import Fate
+from tests.simulation.consent import Consent
 from tests.simulation.disk import Disk, Killed, under
 from tests.simulation.fault import CALM, Weather
 from tests.simulation.faults import FAULTS, LISTS, OTHERS, PASSING, SECOND_EDITION
@@ -75,10 +76,12 @@ class Life:
         self.firm = build(self.fate, self.nature)
         self.people = People(self.firm)
         self.disk = Disk()
-        self.storm = Storm(self.fate, self.firm, self.people, self.disk, self.trace.append, self.another_run)
+        self.consent = Consent(self.firm)
+        talk = (self.trace.append, self.consent, self.another_run)
+        self.storm = Storm(self.fate, self.firm, self.people, self.disk, *talk)
         self.firm.espo.clock = self.firm.espo.store.clock = self.their_time
         self.path = self.folder / STORE
-        self.witness = Witness(self.firm, self.path)
+        self.witness = Witness(self.firm, self.path, self.consent)
         self.storm.watch, self.storm.heard = self.witness.saw, self.witness.heard
         base = section("http://crm.test", self.firm.advo.address)
         base["espocrm"] |= {"read_concurrency": 1}
@@ -298,6 +301,7 @@ class Life:
         self.storm.forget()
         self.storm.struck.clear()
         self.witness.stood, self.witness.unseen = deepcopy(past.stood), deepcopy(past.unseen)
+        self.consent.known = set(past.known)
 
     def approve(self) -> bool:
         """The operator looks at what is held and lets it go on; whether anything was."""
@@ -325,6 +329,7 @@ class Life:
                 mine.clear()
             person.cut_texts.clear()
             person.synced = person.away is None
+        self.consent.at_rest()
         self.storm.forget()
         self.faulty = self.blurred = False
 
@@ -384,6 +389,7 @@ class Life:
     def lose_store(self, backup: bytes | None = None) -> None:
         """The state store is deleted, or an old copy of it put in its place."""
         self.blurred = True
+        self.consent.known.clear()
         told = texts_told(self.path)
         for person in self.firm.persons:
             for text, value in told.get(person.entity_id, ()):
@@ -448,6 +454,7 @@ class Past:
         self.moment, self.stored = Moment(life.firm), life.stored()
         self.runs, self.trace = life.runs, tuple(life.trace)
         self.stood, self.unseen = deepcopy(life.witness.stood), deepcopy(life.witness.unseen)
+        self.known = frozenset(life.consent.known)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from etl.verify import verify_person
 from tests.simulation import test_absent as absent
 from tests.simulation import test_hard_cases as cases
 from tests.simulation import test_second_edition as second
+from tests.simulation.mutations_of_marks import MUTATIONS_OF_MARKS
 from tests.simulation.mutations_of_values import MUTATIONS_OF_VALUES
 from tests.simulation.taken_away import Broken, Mutation, Worlds
 
@@ -538,6 +539,7 @@ MUTATIONS = (
         Worlds("4xx", persons=8),
         case=partial(cases.test_a_value_advoware_shortens, killed=False),
     ),
+    *MUTATIONS_OF_MARKS,
     *MUTATIONS_OF_VALUES,
 )
 """Each breaks one protection of rules.md."""

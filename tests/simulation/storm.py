@@ -11,6 +11,7 @@ from typing import Any
 from jobs.sandbox.advoware_rows import Beteiligte
 from jobs.sandbox.simulator import Answer, Call
 from tests.simulation.chance import Fate
+from tests.simulation.consent import Consent
 from tests.simulation.disk import Disk, Killed
 from tests.simulation.fault import CALM, NO_ANSWER, Fault, Hit, Moment, Weather
 from tests.simulation.faults import FAULTS
@@ -32,6 +33,7 @@ class Storm:
     people: People
     disk: Disk
     tell: Callable[[str], None]
+    consent: Consent
     another_run: Callable[[], None] = lambda: None
     watch: Callable[[str, Call, Person | None, set[str]], None] = lambda *_: None
     heard: Callable[[Call, Answer], None] = lambda *_: None
@@ -61,6 +63,7 @@ class Storm:
         """Let this weather be over the next run."""
         self.run, self.weather, self.points, self.begun = run, weather, 0, 0
         self.seen.clear()
+        self.consent.begin()
         self.disk.dead, self.disk.is_power_loss = False, weather.is_power_loss
         self.disk.syncs()
         for sim, name in ((self.firm.espo, "espo"), (self.firm.advo, "advo")):
@@ -170,7 +173,7 @@ class Storm:
 
     def is_quiet(self, call: Call) -> bool:
         """A read in calm weather, most of all requests: nothing strikes it, and it tells nobody anything new."""
-        nothing_new = not any(self.unread.values())
+        nothing_new = not any(self.unread.values()) and not self.consent.unseen
         return (
             self.weather.is_calm and call.method == "GET" and nothing_new and not (self.attended or self.silences)
         )
@@ -227,6 +230,8 @@ class Storm:
                     self.unread[person.number] = {
                         one for one in self.unread.get(person.number, ()) if (one == "items") != (system == "espo")
                     }
+                if system == "espo":
+                    self.consent.answered(call, spoiled or answer, spoiled=spoiled is not None)
             finally:
                 self.interfere(system, call, person, "after")
                 self.standing_still = hit
@@ -263,9 +268,10 @@ class Storm:
         dice = self.fate.dice(key)
         victim = person if person is not None and dice.random() < 0.8 else dice.choice(self.firm.persons)
         before = {row["id"]: row for row in self.firm.rows(victim)}
-        arrays = self.firm.espo.items(victim.entity_id)
+        arrays, opted_out = self.firm.espo.items(victim.entity_id), self.consent.opted_out()
         told = self.people.edit(victim, dice, side=self.weather.side)
         if told:
+            self.consent.edited(opted_out)
             victim.kinds.add("meanwhile")
             self.tell(f"meanwhile {told}")
             after = {row["id"]: row for row in self.firm.rows(victim)}

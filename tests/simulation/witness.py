@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs.sandbox.espocrm_arrays import AddressBook
 from jobs.sandbox.simulator import Answer, Call
+from tests.simulation.consent import Consent
 from tests.simulation.invariants import Violation
 from tests.simulation.oracle import MARKER, canon, decoded, entries_of_items, is_relevant, own_text, shortened
 from tests.simulation.told import values_that_lost
@@ -32,23 +32,21 @@ Json = dict[str, Any]
 @dataclass
 class Witness:
     """Looks at the writes of one run. ``taken``: how many values that people entered it took away or overwrote;
-    ``unseen``: what array PUTs were to bring and no GET has shown, by record; ``opted_out``: numbers and mails that
-    were when the run began; ``stood``: the markers each row had before it was overwritten, which may be put back."""
+    ``unseen``: what array PUTs were to bring and no GET has shown, by record;
+    ``stood``: the markers each row had before it was overwritten, which may be put back."""
 
     firm: Firm
     path: Path
+    consent: Consent
     taken: int = 0
     found: list[Violation] = field(default_factory=list)
     unseen: dict[str, set[str]] = field(default_factory=dict)
-    opted_out: set[tuple[str, str]] = field(default_factory=set)
     stood: dict[str, set[str]] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Another run."""
         self.taken = 0
         self.found.clear()
-        books = self.books()
-        self.opted_out = {(name, key) for name in books for key, row in books[name].rows.items() if row.opt_out}
 
     def end(self, *, approved: bool) -> None:
         """Say what was seen; raises the first violation."""
@@ -66,6 +64,8 @@ class Witness:
         if system == "espo":
             self.note_sent(person, body)
             self.found += [one for name in ARRAYS if name in body for one in self.of_array(person, name, body, unread)]
+            lifted = [f"person{person.number}: of {key}" for key in self.consent.lifted(body)]
+            self.found += [Violation("no opt-out is lifted", one) for one in lifted]
         else:
             self.found += self.of_row(person, call, body, unread)
 
@@ -88,30 +88,12 @@ class Witness:
 
     # EspoCRM's arrays
 
-    def books(self) -> dict[str, AddressBook]:
-        """The rows that all records share, by the array that speaks of them."""
-        store = self.firm.espo.store
-        return {"phoneNumberData": store.phones, "emailAddressData": store.mails}
-
-    def lifts(self, person: Person, name: str, items: Iterable[Json]) -> Iterator[Violation]:
-        """No opt-out goes that the sync can see: one of a record it may read. Protected rows stay whatever it sends."""
-        book, role, records = self.books()[name], self.firm.espo.store.role, self.firm.espo.store.records
-        for item in items:
-            key = item[book.scalar] if book.is_phone else item[book.scalar].lower()
-            if item.get("optOut") or (name, key) not in self.opted_out or not book.rows[key].opt_out:
-                continue
-            holders = {one for one, links in book.held.items() if key in links}
-            readable = {one for one in holders & records.keys() if not records[one].deleted}
-            if readable and not holders & role.protected - {person.entity_id}:
-                yield Violation("no opt-out is lifted", f"person{person.number}: {item}")
-
     def of_array(self, person: Person, name: str, body: Json, unread: set[str]) -> Iterator[Violation]:
         """Items go back whole, and none goes that nobody took."""
         key = ARRAYS[name]
         sent = {str(item[key]): item for item in body[name]}
         if "items" in unread:
             return
-        yield from self.lifts(person, name, body[name])
         for item in self.firm.espo.items(person.entity_id):
             if key not in item:
                 continue
