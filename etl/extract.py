@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from etl.absence import note_absent, unlinked
+from etl.ending import let_return
 from etl.errors import Gone, PersonError
 from etl.judging import awaits_judgement
 from etl.reading import Read, batches, overlapped
@@ -19,7 +20,7 @@ from etl.settle import settle_person
 from etl.snapshot import save_advo, save_espo
 from etl.store.baseline import types_moved
 from etl.store.due import SEEN_MODIFIED, clear_due, mark_due, persons_to_poll, shared_betnrs, try_at_once
-from etl.store.endings import has_ended, open_waits
+from etl.store.endings import has_ended, open_waits, sharers
 from etl.store.journal import open_changes, wrote_since
 from etl.store.persons import load_persons, update_person
 from etl.store.states import Absence, Status
@@ -159,6 +160,8 @@ def gone_in_advo(run: Run, person: Person, record: EspoRecord) -> None:
         note_absent(run, record.entity_id, Absence.GONE_IN_ADVOWARE, record.betnr)
         return
     run.tally.skipped.add(record.entity_id)
+    if not sharers(run.store, [record.entity_id]):  # what else it waited for is over: its record is there, as linked
+        let_return(run, [record.entity_id])
     if record.status == Status.DELETED_IN_ADVOWARE:
         clear_due(run.store, [record.entity_id])
     else:

@@ -360,6 +360,22 @@ def test_an_approval_ends_those_still_absent_and_the_others_go_on(desk: Desk) ->
     assert desk.quiet().exit_code() == 0  # what was approved does not count against the next one
 
 
+def test_who_is_deleted_in_advoware_is_held_no_more_once_its_record_is_there_again(desk: Desk) -> None:
+    """World 233: nobody could release it, for its 404 in Advoware was known and no absence of this run."""
+    people = desk.crowd(12)
+    desk.advo.delete_person(people[0].betnr)
+    desk.run(sweep=True)
+    desk.later(sweep=True)
+    assert desk.kept(people[0], "status") == ("deleted_in_advoware",)
+    with desk.broken(desk.espo, lambda call: NOT_FOUND if "/CBeteiligte/" in call.path else None):
+        desk.quiet(sweep=True)
+    assert len(desk.held()) == 12
+    assert desk.run(sweep=True).outcome == "done"
+    assert desk.held() == []
+    assert desk.ask("select count(*) from endings where ended_at is null and returned_at is null") == [(0,)]
+    assert desk.kept(people[0], "status") == ("deleted_in_advoware",)
+
+
 def test_who_is_corrected_while_held_goes_on_with_the_next_sync(desk: Desk) -> None:
     """Nobody waits for the nightly sweep: a list shows the correction, and the look that follows releases it."""
     people = desk.crowd(12)
