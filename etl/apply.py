@@ -15,6 +15,7 @@ from etl.guard import change_record
 from etl.readback import Written
 from etl.reading import stale
 from etl.records import RowDraft, Side
+from etl.rules.marker import MarkerKind, decode
 from etl.rules.mending import MENDING, UNMARKED, unmarked
 from etl.rules.variants import Variant
 from etl.saves import is_unsettled
@@ -132,9 +133,19 @@ def write_row(run: Run, saved: Saved, decision: Decision, step: Step) -> Written
         if refusal.status not in REFUSALS_OF_A_VALUE or step.action in NEVER_REFUSED:
             raise
         if step.action == "mark":
+            if speaks_of_what_is_gone(step):
+                raise
             return None
         note_unsyncable(run, saved, step, f"Advoware refused it ({refusal.reason})", Side.ESPO)
         raise Moved(f"Advoware refused a value of {saved.plan.betnr}.") from refusal
+
+
+def speaks_of_what_is_gone(step: Step) -> bool:
+    """Whether a slot's marker was refused that was to take the place of one with a value: no value is to blame.
+
+    Left alone, a number that was deleted would stay readable in the remark of an empty row until a sweep.
+    """
+    return decode(step.new_remark).kind is MarkerKind.SLOT and decode(step.old_remark).kind is MarkerKind.MARKER
 
 
 def row_written(run: Run, saved: Saved, decision: Decision, step: Step, change: int) -> Written:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobs import persons
-from jobs.sandbox.simulator import Call, ConnectionLost, Unreachable
+from jobs.sandbox.simulator import Answer, Call, ConnectionLost, Unreachable
 from tests.simulation.fault import Weather
 from tests.simulation.history import Life, a_life
 from tests.simulation.oracle import own_text
@@ -416,6 +416,22 @@ def test_a_value_that_advoware_refuses_without_its_marker_too_is_to_blame() -> N
         one.rest()
         assert (one.espo, one.advo) == ({OFFICE, "eine.lange.adresse@muster.de"}, {OFFICE})
         assert query(one.life.path, "select side, reason from left_alone") == [("espo", "unsyncable")]
+
+
+def test_a_slot_whose_marker_advoware_refuses_is_tried_again() -> None:
+    """Trial 528 of 4xx: believed, the number that was deleted stood in the remark of an empty row until a sweep."""
+    with case({OFFICE: "Office", MOBILE: "Mobile"}, rows={"0511 2000001": "", "0171 2000001": ""}) as one:
+        with one.edited():
+            one.firm.advo.empty_row(BETNR, one.row("01712000001")["id"])
+        refused = [Answer(413, {"Content-Type": "application/json"}, b'{"message":"no"}')]
+        one.life.storm.silences.append(
+            lambda system, call, _person: refused.pop() if refused and system == "advo" and call.is_write else None
+        )
+        assert one.sync() == "failed_persons"
+        assert one.sync() == "done"
+        assert "[ESPOCRM-SLOT:3]" in one.remarks
+        one.rest()
+        assert one.espo == one.advo == {OFFICE}
 
 
 def test_an_edit_while_a_person_is_held() -> None:
