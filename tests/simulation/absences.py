@@ -84,7 +84,7 @@ def blanked(hit: Hit) -> None:
 
 def shifted(hit: Hit) -> None:
     """An import is off by one line: each record gets the next one's betnr, the last one none."""
-    persons = [one for one in present(hit.storm) if one.synced]  # with whom nothing is agreed yet any betnr is good
+    persons = [one for one in present(hit.storm) if hit.storm.knows(one)]
     betnrs = iter([*(one.betnr for one in persons[1:]), None])
 
     def shift(firm: Firm, person: Person, _dice: Random) -> str:
@@ -99,7 +99,7 @@ def is_away(hit: Hit) -> None:
     for person in present(hit.storm):
         if hit.dice.random() < SHARE:
             runs = hit.dice.randint(0, MOST_RUNS)
-            way, back = hit.dice.choice(WAYS if runs or not person.synced else (*WAYS, (lend, relinked)))
+            way, back = hit.dice.choice((*WAYS, (lend, relinked)) if not runs and hit.storm.knows(person) else WAYS)
             leave(hit, [person], way, back, runs)
 
 

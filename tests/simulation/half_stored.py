@@ -23,6 +23,7 @@ def stores_nothing(*, echoes: bool, share: float = 1.0) -> Callable[[Hit], None]
 
     def happens(hit: Hit) -> None:
         fate, store = hit.storm.fate, hit.storm.firm.espo.store
+        hit.storm.is_unstored = True
         store.hook = Hook(echoes, lambda value: fate.dice(f"guarded {value.lower()}").random() < share)
         hit.storm.last(hit.dice.randint(0, MOST_RUNS), lambda: setattr(store, "hook", None))
 
@@ -31,6 +32,7 @@ def stores_nothing(*, echoes: bool, share: float = 1.0) -> Callable[[Hit], None]
 
 def withdraws_fields(hit: Hit) -> None:
     """The API user's role may not edit the phones, the mails, or both."""
+    hit.storm.is_unstored = True
     fields = hit.storm.firm.espo.store.role.fields
     fields |= dict.fromkeys(hit.dice.choice(FIELDS), NO_EDIT)
     hit.storm.last(hit.dice.randint(0, MOST_RUNS), fields.clear)

@@ -253,7 +253,9 @@ class Life:
                 break
         claim("at rest a run writes nothing", not self.writes, [*self.firm.espo.writes, *self.firm.advo.writes])
         windowed, refused = self.storm.windowed, frozenset(self.storm.refused)
-        at_rest(self.firm, self.path, Excuses(windowed, refused, blurred=self.blurred, faulty=self.faulty))
+        torn = self.storm.is_unstored and bool(self.nature.torn_reads)
+        excuses = Excuses(windowed, refused, blurred=self.blurred, faulty=self.faulty, torn=torn)
+        at_rest(self.firm, self.path, excuses)
         self.remember()
 
     def wrote_to_sharers_only(self) -> bool:
@@ -325,9 +327,9 @@ class Life:
             }
             person.marks = marks_of(self.firm, person)
             person.misfits = {row["id"] for row in misfits(self.firm, person)}
-            for mine in (person.touched, person.edits, person.kinds, person.excused, person.asked, person.cut_values):
-                mine.clear()
-            person.cut_texts.clear()
+            mine = (person.edits, person.kinds, person.excused, person.asked, person.cut_values, person.obscured)
+            for noted in (person.touched, person.cut_texts, *mine):
+                noted.clear()
             person.synced = person.away is None
         self.consent.at_rest()
         self.storm.forget()
@@ -389,6 +391,7 @@ class Life:
     def lose_store(self, backup: bytes | None = None) -> None:
         """The state store is deleted, or an old copy of it put in its place."""
         self.blurred = True
+        self.storm.store_is_lost |= backup is None
         self.consent.known.clear()
         told = texts_told(self.path)
         for person in self.firm.persons:

@@ -62,12 +62,14 @@ def after_a_step(firm: Firm, path: Path, *, killed: bool, kept: dict[str, set[st
 class Excuses:
     """What a run cannot be blamed for, by the numbers of persons: ``windowed``, edited between our last read and our
     write of the same thing, with the values a row had then and was given; ``refused``, a value was.
-    ``blurred``: the state store was lost; ``faulty``: something went wrong at all."""
+    ``blurred``: the state store was lost; ``faulty``: something went wrong at all; ``torn``: EspoCRM did not store
+    arrays it confirmed, and shows those of a save late, so that one that was to be emptied read as empty."""
 
     windowed: Mapping[int, Collection[str]] = field(default_factory=dict)
     refused: frozenset[int] = frozenset()
     blurred: bool = False
     faulty: bool = False
+    torn: bool = False
 
 
 def at_rest(firm: Firm, path: Path, but: Excuses) -> None:
@@ -99,7 +101,7 @@ def at_rest(firm: Firm, path: Path, but: Excuses) -> None:
             texts_stand_where_meant(firm, person, told.get(person.entity_id, set()))
             if not but.blurred and person.number not in but.refused:
                 kinds_fit(firm, person)
-                right_answer(firm, person, sides, lost.get(person.entity_id, set()), faulty=but.faulty)
+                right_answer(firm, person, sides, lost.get(person.entity_id, set()), but)
 
 
 def no_marker_of_what_is_gone(firm: Firm, person: Person, sides: Sides, noted: list[tuple[str, str, str]]) -> None:
@@ -197,7 +199,7 @@ def agreement(
         instead = [one for side, why, one in noted if (side, why) == ("advo", "unsyncable")]  # it stays for what it got
         refuses = refused or any(not espo_can_hold(one) for one in instead)
         fine |= bool(instead) and refuses and value in person.agreed.espo
-        waits = any(side == "advo" for side, _ in unclear) and value in person.agreed.espo
+        waits = any(side == "advo" for side, _ in unclear) and value in person.agreed.espo | person.obscured
         fine |= ("espo", value) in unclear or waits
         claim("both sides agree", fine, f"person{person.number}: {value} only in EspoCRM; left alone: {noted}")
 
@@ -230,7 +232,7 @@ def half_a_marker(firm: Firm, text: str) -> bool:
     return firm.nature.max_bemerkung is not None and text.startswith("[ESPOCRM:") and "]" not in text
 
 
-def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, faulty: bool) -> None:
+def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], but: Excuses) -> None:
     """One-sided edits have one right answer, and conflicts that EspoCRM wins too."""
     espo = edited(person.agreed.espo, frozenset(person.model["espo"]))
     advo = edited(person.agreed.advo, frozenset(person.model["advo"]))
@@ -240,7 +242,7 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
         person_keeps_everything(person, sides, lost if "meanwhile" in person.kinds else set())
         return
     made_clear = MADE_CLEAR in person.kinds  # the pair that waited is in the baseline, not in what both sides showed
-    if made_clear or (both and (faulty or "meanwhile" in person.kinds or types)):
+    if made_clear or (both and (but.faulty or "meanwhile" in person.kinds or types)):
         return
     if person.doubled or person.crowded or len(sides.espo) >= 9 or firm.nature.max_tlf:
         return
@@ -253,7 +255,10 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
     if wanted is None:
         return
     kept = (keeps_its_item(firm, person) & advo.removed & person.agreed.espo) - espo.removed
-    wanted = Sides(wanted.espo | kept, wanted.advo)
+    if "meanwhile" in person.kinds:  # a run brought what was typed over in that moment, and the pair waits
+        kept |= person.obscured & sides.espo
+    back = brought_back(advo.removed & sides.espo, wanted.espo) if but.torn else frozenset()
+    wanted = Sides(wanted.espo | kept | back, wanted.advo | back)
     told = f"person{person.number} from {person.agreed} by espo {espo} advo {advo}: wanted {wanted}, is {sides}"
     claim("the right answer", wanted == sides, told)
     if whole:
@@ -261,11 +266,27 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], *, fa
         claim("every value that loses is kept", gone <= lost, f"person{person.number}: {gone - lost}")
 
 
+def brought_back(removed: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
+    """What was deleted in Advoware, seen to be gone from EspoCRM, and shown there again by the status PUT's answer.
+
+    So reads what somebody entered behind our write (rules.md §1, *Our own writes*): it is new, and nothing is lost. A
+    read tells so only of an array that was to be empty.
+    """
+    left = {"@" in value for value in wanted}
+    return frozenset(value for value in removed if ("@" in value) not in left)
+
+
 def keeps_its_item(firm: Firm, person: Person) -> set[str]:
-    """The values whose row holds now what EspoCRM cannot: nothing takes their place there, so they stay."""
+    """The values whose row holds now what EspoCRM cannot: nothing takes their place there, so they stay.
+
+    So do those whose row holds such a value instead, as after two rows changed places: EspoCRM has that one already.
+    """
     rows = [row for row in firm.rows(person) if is_relevant(row["tlf"])]
-    instead = [row for row in rows if not espo_can_hold(canon(row["tlf"]))]
-    return {value for row in instead if (value := marked_value(row["bemerkung"]))}
+    moved = [(value, canon(row["tlf"])) for row in rows if (value := marked_value(row["bemerkung"]))]
+    kept = {value for value, instead in moved if not espo_can_hold(instead)}
+    while more := {value for value, instead in moved if instead in kept} - kept:
+        kept |= more
+    return kept
 
 
 def retyped(person: Person) -> bool:

@@ -39,10 +39,12 @@ def type_a_contacts(people: People, person: Person, dice: Random) -> str | None:
     return typed(people, person, item, dice)
 
 
-def typed(people: People, person: Person, item: Json, dice: Random) -> str:
+def typed(people: People, person: Person, item: Json, dice: Random) -> str | None:
     value = item.get("phoneNumber") or item["emailAddress"]
-    people.firm.shared.add(canon(value))
     written = value.replace("+49", "0") if "phoneNumber" in item else dice.choice((value, value.title()))
+    if people.firm.nature.max_tlf and len(written) > people.firm.nature.max_tlf:  # no window of Advoware takes it
+        return None
+    people.firm.shared.add(canon(value))
     add_row(people.firm, person, written, person.text(dice), KOMM_KZ.get(item.get("type") or "", 4))
     return f"{written}, opted out: {item['optOut']}"
 

@@ -106,13 +106,17 @@ class People:
                     person.meant.setdefault(text, set()).add(canon(value))
 
     def note_replaced(self, person: Person, before: Mapping[int, Json]) -> None:
-        """Who edits or removes a row that was unclear gives up, too, the number that its marker still says."""
+        """Who edits or removes a row that was unclear gives up, too, the number that its marker still says.
+
+        Who types over a number with what nobody can read gives it up in Advoware only: EspoCRM keeps it.
+        """
         now = {row["id"]: row["tlf"] for row in self.firm.rows(person)}
         values = entries_of_rows(self.firm.rows(person))
         for row in before.values():
             value, was = marked_value(row["bemerkung"]), row["tlf"]
-            unclear = bool(value and was) and not canon(was or "").startswith("+") and "@" not in str(was)
-            if value and unclear and now.get(row["id"]) != was and not values[value]:
+            if is_number(was) and is_unclear(now.get(row["id"])):
+                person.obscured.add(canon(was))
+            if value and is_unclear(was) and now.get(row["id"]) != was and not values[value]:
                 person.removed("advo", value, still=False)
                 person.kinds.add(MADE_CLEAR)
 
@@ -366,6 +370,16 @@ class People:
         self.firm.advo.edit_row(person.betnr, two["id"], value=one["tlf"])
         person.edits.add("advo")
         return f"{one['tlf']} and {two['tlf']} change places"
+
+
+def is_number(value: str | None) -> bool:
+    """Whether a row's value is one number for certain."""
+    return canon(value or "").startswith("+")
+
+
+def is_unclear(value: str | None) -> bool:
+    """Whether a row shows what is no one number and no mail address."""
+    return bool(value) and not is_number(value) and "@" not in str(value)
 
 
 Action = Callable[[People, Person, Random], "str | None"]

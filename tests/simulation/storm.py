@@ -26,7 +26,9 @@ Silence = Callable[[str, Call, Person | None], Answer | None]
 
 @dataclass
 class Storm:
-    """The hooks of both systems and of the disk for one run. ``attended``: somebody looks at every request."""
+    """The hooks of both systems and of the disk for one run. ``attended``: somebody looks at every request;
+    since all agreed, ``store_is_lost``: the state store was deleted, ``is_unstored``: EspoCRM confirmed arrays that it
+    did not store."""
 
     fate: Fate
     firm: Firm
@@ -48,6 +50,8 @@ class Storm:
     refused: set[int] = field(default_factory=set)
     degraded: set[int] = field(default_factory=set)
     blinded: bool = False
+    store_is_lost: bool = False
+    is_unstored: bool = False
     our_error: float = 0.0
     their_error: float = 0.0
     yesterday: dict[str, Any] = field(default_factory=dict)
@@ -109,7 +113,11 @@ class Storm:
         """Both sides agree: what went wrong until now is over."""
         for mine in (self.windowed, self.refused, self.unread, self.degraded, self.absent_since):
             mine.clear()
-        self.blinded = False
+        self.blinded = self.store_is_lost = self.is_unstored = False
+
+    def knows(self, person: Person) -> bool:
+        """Whether the state store knows which betnr was agreed: where it does not, any is good (rules.md §3)."""
+        return person.synced and not self.store_is_lost
 
     # What strikes
 

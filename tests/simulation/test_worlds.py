@@ -43,7 +43,8 @@ def test_a_seed_that_once_failed_holds(known: Seed) -> None:
 
 @pytest.mark.parametrize("known", TRIALS, ids=lambda known: f"{known.fault} {known.seed}")
 def test_a_trial_that_once_failed_holds(known: TrialSeed) -> None:
-    wrong = trial(known.fault, later=known.run == "later", seed=known.seed, edition=known.edition)
+    later = known.run == "later"
+    wrong = trial(known.fault, later=later, seed=known.seed, persons=known.persons, edition=known.edition)
     assert wrong is None
 
 

@@ -115,7 +115,7 @@ class Person:
     numbers than EspoCRM holds; ``copied``: values of rows, and of their markers, that came with another Beteiligten;
     ``cut_texts``, ``cut_values``: what Advoware shortened and only what a state store knew then could have mended, the
     own texts whole by row, the values as they stand; ``misfits``: rows whose kommKz was not the type's when all was
-    agreed last.
+    agreed last; ``obscured``: numbers typed over since with what nobody can read, so that their pairs wait.
     """
 
     number: int
@@ -141,6 +141,7 @@ class Person:
     cut_texts: dict[int, str] = field(default_factory=dict)
     cut_values: set[str] = field(default_factory=set)
     misfits: set[int] = field(default_factory=set)
+    obscured: set[str] = field(default_factory=set)
     synced: bool = False
     drawn: int = 0
 
