@@ -75,7 +75,7 @@ def at_rest(practice: Practice) -> None:
     assert everything(practice) == stands
 
 
-CORPUS = dict(enumerate(typed("contacts", "more_contacts"), start=1))
+CORPUS = dict(enumerate(typed(), start=1))
 """By the betnr of the person who has it."""
 
 

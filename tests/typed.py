@@ -10,6 +10,7 @@ from pathlib import Path
 from etl.records import Channel
 
 CORPUS = Path(__file__).parent / "corpus"
+FILES = ("contacts", "more_contacts", "odd_contacts")
 NOT_CERTAIN = {"UNCLEAR", "TEXT"}
 
 
@@ -32,8 +33,8 @@ class Typed:
 
 
 def typed(*names: str) -> list[Typed]:
-    """The lines of these files, ``contacts`` and ``more_contacts`` unless others are named."""
-    return [line for name in names or ("contacts", "more_contacts") for line in _lines(CORPUS / f"{name}.tsv")]
+    """The lines of these files, of all unless some are named."""
+    return [line for name in names or FILES for line in _lines(CORPUS / f"{name}.tsv")]
 
 
 def _lines(path: Path) -> list[Typed]:

@@ -26,6 +26,7 @@ class Doubt(StrEnum):
     CUT_OFF = "cut_off"
     PREFIX = "prefix"
     DATE = "date"
+    DECIMAL = "decimal"
     EXTENSIONS = "extensions"
     UNKNOWN = "unknown"
     MORE_THAN_MAIL = "more_than_mail"
@@ -77,6 +78,10 @@ _ENGLISH: Final[Mapping[Doubt, Advice]] = MappingProxyType(
         Doubt.DATE: Advice(
             "It may be a date.",
             'Write a number without dots: "0203 2020".',
+        ),
+        Doubt.DECIMAL: Advice(
+            "It ends in .0, as spreadsheets write what they take for an amount.",
+            'Write "0171 2223334", or an extension 0 after a dash: "0511 12345-0".',
         ),
         Doubt.EXTENSIONS: Advice(
             "It has more than one extension, or a long one.",
@@ -131,6 +136,10 @@ _GERMAN: Final[Mapping[Doubt, Advice]] = MappingProxyType(
         Doubt.DATE: Advice(
             "Das kann ein Datum sein.",
             'Bitte eine Nummer ohne Punkte schreiben: "0203 2020".',
+        ),
+        Doubt.DECIMAL: Advice(
+            "Am Ende steht .0, wie es Tabellenprogramme bei Beträgen schreiben.",
+            'Bitte "0171 2223334" schreiben, die Durchwahl 0 nach einem Strich: "0511 12345-0".',
         ),
         Doubt.EXTENSIONS: Advice(
             "Darin steht mehr als eine Durchwahl oder eine sehr lange.",

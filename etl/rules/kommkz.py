@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from etl.records import Channel
 from etl.rules.canonical import canonical, e164, may_be_number
-from etl.rules.cleaning import is_empty
+from etl.rules.cleaning import clean, is_empty
 from etl.rules.marker import MarkerKind
 
 
@@ -168,7 +168,7 @@ def channel_by_shape(value: str) -> Channel | None:
 
     Everything else is a phone, also text such as "skype:max": whether it is a number is another question.
     """
-    text = value.strip()
+    text = clean(value)  # a full-width "@" is one, and "callto://+49 511 1234567" no web address
     if _WEB.match(text):
         return None
     if "@" in text:

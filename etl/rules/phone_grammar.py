@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberType
-
 from etl.rules.doubts import Doubt
+from etl.rules.numbering import is_mobile, is_valid, length_of_area_code, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_MAX_DIGITS = 15  # of E.164, country code included; the library lets German numbers be longer
+    from etl.rules.numbering import Number
+
 _MAX_DIALED = 18  # of those, with "00" before and the area code's 0 between
-_MIN_DIGITS = 5  # no shorter string is a number, so that most prefixes need not be parsed
 _MIN_AREA_CODE = 3  # with its 0; "02 03/34 23 54" is written in pairs and repeats nothing
+_MIN_BESIDE = 5  # "0511 12345 12346" may be two numbers, "030 1234 5678" is a number in fours
+_MAX_PREFIX = 6  # a country code and an area code, without the 0
 
 _SIGNS = r"[0-9 \n+()\[\].\-/]*"
 _NUMBER = re.compile(rf"[ \n+()\[\].\-/]*[0-9]{_SIGNS}")
@@ -43,23 +43,8 @@ _NO_DIGIT = re.compile(r"[^0-9]+")
 _BLANK = r"[ \n]*"
 _SLASH_BESIDE_DASH = re.compile(rf"/{_BLANK}-|-{_BLANK}/")
 _DOTS = re.compile(rf"\.{_BLANK}\.")
+_DECIMAL = re.compile(r"\.0[ \n]*\Z")
 _DATE = re.compile(rf"0?[1-9][.\-]{_BLANK}(?:0?[1-9]|1[0-2])[.\-]{_BLANK}(?:(?:19|20)[0-9]{{2}}|[0-9]{{2}})")
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """A number as E.164, valid or at least possible or neither, as the library says.
-
-    ``head`` counts the digits written before its national ones: "0", "49", "00490".
-    """
-
-    e164: str
-    mobile: bool
-    valid: bool
-    possible: bool
-    country: str
-    national: str
-    head: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +64,11 @@ class Spelling:
     digits: str
     number: Number | None
 
+    @property
+    def is_national(self) -> bool:
+        """Whether it says no country."""
+        return not self.plus and not self.digits.startswith("00")
+
     def is_number_before(self, position: int) -> bool:
         """Tell whether what stands before ``position`` is a valid number by itself."""
         return is_valid(self.plus + _NO_DIGIT.sub("", self.text[:position]), self.region)
@@ -97,43 +87,6 @@ def read_phone(text: str, region: str) -> tuple[Spelling, Doubt | None] | None:
     if spelling is None:
         return None
     return spelling, next((doubt for doubt, holds in _DOUBTS if holds(spelling)), None)
-
-
-@lru_cache(maxsize=65_536)  # parsing is slow, and the same prefixes come again and again
-def number_of(dialed: str, region: str) -> Number | None:
-    """Return what the library makes of digits with or without "+"; None if it is no number, or of other digits."""
-    try:
-        parsed = phonenumbers.parse(dialed, region)
-    except NumberParseException:
-        return None
-    country, national = str(parsed.country_code), phonenumbers.national_significant_number(parsed)
-    # For some countries the library adds digits, or takes away others than a 0: those are no numbers here.
-    digits = dialed.removeprefix("+")
-    head = digits[: len(digits) - len(national)]
-    abroad = dialed.startswith(("+", "00"))
-    heads = {country, f"{country}0"} if abroad else {""}
-    if head + national != digits or head.lstrip("0") not in heads:
-        return None
-    kind = phonenumbers.number_type(parsed)
-    valid = kind != PhoneNumberType.UNKNOWN and len(country) + len(national) <= _MAX_DIGITS
-    return Number(
-        e164=f"+{country}{national}",
-        mobile=kind == PhoneNumberType.MOBILE,
-        valid=valid,
-        # "0511" alone: the library leaves the 0, for without it there is no number
-        possible=valid or (phonenumbers.is_possible_number(parsed) and not national.startswith("0")),
-        country=country,
-        national=national,
-        head=len(head),
-    )
-
-
-def is_valid(dialed: str, region: str) -> bool:
-    """Tell whether digits with or without "+" are a valid number by themselves."""
-    if len(dialed) < _MIN_DIGITS or dialed[0] not in "+0":
-        return False
-    number = number_of(dialed, region)
-    return number is not None and number.valid
 
 
 def _spelling(text: str, region: str) -> Spelling | None:
@@ -198,6 +151,21 @@ def _or_signs(spelling: Spelling) -> Iterator[int]:
     yield from (match.start() for match in _DOTS.finditer(spelling.text))
 
 
+def _stand_side_by_side(spelling: Spelling) -> bool:
+    """Tell of two long groups, one behind the other, that are each a number with the area code before both."""
+    number, length = spelling.number, 0
+    if number is None:
+        return False
+    for before, group in pairwise(spelling.groups):
+        dialed = f"+{number.country}{spelling.digits[number.head : length]}"
+        numbers = (dialed + before, dialed + group)
+        is_long = length > number.head and min(len(before), len(group)) >= _MIN_BESIDE
+        if is_long and all(is_valid(each, spelling.region) for each in numbers):
+            return True
+        length += len(before)
+    return False
+
+
 def _has_two_extensions(spelling: Spelling) -> bool:
     """Tell of an extension after a dash and one after a word: who dials "0511 12345-0 DW 60" dials 1234560."""
     return bool(spelling.extension) and any(map(spelling.is_number_before, spelling.positions("-")))
@@ -227,16 +195,34 @@ def _is_in_head(spelling: Spelling, bracket: re.Match[str]) -> bool:
     return len(_NO_DIGIT.sub("", spelling.text[: bracket.start()])) <= spelling.number.head
 
 
-def _has_doubtful_prefix(spelling: Spelling) -> bool:
-    """Tell of a country code written twice ("+49 49 511…"), one that lost a 0 ("049 511…"), and a 0 for a line out."""
+def _has_a_zero_too_many(spelling: Spelling) -> bool:
+    """Tell of "00" that may be two zeros: "0-0511 1234567" is not Peru, and "00151 23456789" is not Texas."""
     number = spelling.number
-    if number is None or len(spelling.groups) == 1:
+    if number is None or len(spelling.groups) == 1 or not spelling.digits.startswith("00"):
         return False
-    if spelling.digits.startswith("00") and not _TWO_ZEROS.match(spelling.text):
-        return True  # "0-0511 1234567" is not Peru
-    area_code = _first_national_group(spelling, number)
-    rest = number.national.removeprefix(area_code)
-    return area_code == number.country and is_valid(f"+{number.country}{rest}", spelling.region)
+    stuck_together = len(spelling.groups[0]) > number.head
+    return not _TWO_ZEROS.match(spelling.text) or (
+        stuck_together and is_mobile(spelling.digits[1:], spelling.region)
+    )
+
+
+def _has_doubtful_country_code(spelling: Spelling) -> bool:
+    """Tell of a country code written twice ("+49 49 511…") and one that lost a 0 ("049 511…", "0491711234567")."""
+    number, is_one_group = spelling.number, len(spelling.groups) == 1
+    if number is None or (is_one_group and not spelling.is_national):
+        return False  # E.164 is what we send
+    prefix = _first_national_group(spelling, number)
+    if not prefix.startswith(number.country):
+        return False
+    rest = f"+{number.country}{number.national.removeprefix(number.country)}"
+    if prefix == number.country or (not is_one_group and _is_no_area_code(prefix, number)):
+        return is_valid(rest, spelling.region)
+    return len(prefix) > len(number.country) + 1 and is_mobile(rest, spelling.region)
+
+
+def _is_no_area_code(prefix: str, number: Number) -> bool:
+    """Tell that where a town's area code ends no sign stands: "049511 1234567", but "04951 123456" is Weener."""
+    return len(prefix) <= _MAX_PREFIX and length_of_area_code(number) not in {0, len(prefix)}
 
 
 def _first_national_group(spelling: Spelling, number: Number) -> str:
@@ -253,6 +239,12 @@ def _may_be_a_date(spelling: Spelling) -> bool:
     return _DATE.fullmatch(spelling.text) is not None
 
 
+def _may_be_a_decimal(spelling: Spelling) -> bool:
+    """Tell of what a spreadsheet made of a number: "0" or "+" put before 1712223334.0 is nobody's extension 0."""
+    match = _DECIMAL.search(spelling.text)
+    return match is not None and spelling.is_number_before(match.start())
+
+
 def _is_unknown(spelling: Spelling) -> bool:
     return spelling.number is None or not spelling.number.valid
 
@@ -261,11 +253,14 @@ _DOUBTS: Final[tuple[tuple[Doubt, Callable[[Spelling], bool]], ...]] = (
     (Doubt.START_LOST, _start_is_lost),
     (Doubt.SEVERAL, _may_be_several),
     (Doubt.OR_SIGN, _may_mean_or),
+    (Doubt.SEVERAL, _stand_side_by_side),
     (Doubt.EXTENSIONS, _has_two_extensions),
     (Doubt.CUT_OFF, _is_cut_off),
     (Doubt.BRACKETS, _has_optional_digits),
-    (Doubt.PREFIX, _has_doubtful_prefix),
+    (Doubt.PREFIX, _has_a_zero_too_many),
+    (Doubt.PREFIX, _has_doubtful_country_code),
     (Doubt.DATE, _may_be_a_date),
+    (Doubt.DECIMAL, _may_be_a_decimal),
     (Doubt.UNKNOWN, _is_unknown),
 )
 """The first that holds is the one people are told of."""

@@ -18,10 +18,11 @@ from etl.records import Channel
 from etl.rules.cleaning import clean, collapse
 from etl.rules.doubts import Doubt
 from etl.rules.mail_grammar import addresses_in, is_mail
-from etl.rules.phone_grammar import is_valid, read_phone
+from etl.rules.numbering import is_valid
+from etl.rules.phone_grammar import read_phone
 from etl.rules.readings import readings_of
 
-GRAMMAR: Final = f"2 phonenumbers {phonenumbers.__version__}"
+GRAMMAR: Final = f"3 phonenumbers {phonenumbers.__version__}"
 """The version of this grammar and of the library's metadata: where it changes, canonical values are computed anew."""
 
 LITERAL: Final = "? "

@@ -32,6 +32,7 @@ SEEN = [
     ("+49 49 511 1234567", Doubt.PREFIX),
     ("0-0511-1234567", Doubt.PREFIX),
     ("02.03.2020", Doubt.DATE),
+    ("01712223334.0", Doubt.DECIMAL),
     ("0511 12345-0 DW 60", Doubt.EXTENSIONS),
     ("0163 651068", Doubt.UNKNOWN),
     ("Max Muster <max@example.com>", Doubt.MORE_THAN_MAIL),

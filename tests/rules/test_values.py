@@ -13,7 +13,7 @@ from phonenumbers.geodata import GEOCODE_DATA
 
 from etl.records import Channel
 from etl.rules.cleaning import clean
-from etl.rules.phone_grammar import is_valid
+from etl.rules.numbering import is_valid
 from etl.rules.values import GRAMMAR, LITERAL, Clarity, Value, classify
 from tests.typed import Typed, typed
 

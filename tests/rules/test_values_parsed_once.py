@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etl import diff
-from etl.rules import phone_grammar, values
+from etl.rules import numbering, values
 from etl.store.database import Store
 from etl.store.snapshots import load_frames
 from tests.bench.filling import NOW, fill
@@ -25,8 +25,8 @@ def test_planning_parses_nothing(tmp_path: Path, edited_every: int) -> None:
         everybody = [row["entity_id"] for row in store.rows("select entity_id from persons")]
         frames = load_frames(store, everybody)
     values.classify.cache_clear()
-    phone_grammar.number_of.cache_clear()
+    numbering.number_of.cache_clear()
     plans = diff.plan(frames, POLICY)
     assert sum(len(plan.steps) for plan in plans.values()) >= 60 * edited_every
     assert values.classify.cache_info().misses == 0
-    assert phone_grammar.number_of.cache_info().misses == 0
+    assert numbering.number_of.cache_info().misses == 0
