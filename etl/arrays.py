@@ -27,10 +27,11 @@ from etl.store.states import ArrayOutcome, ChangeState, Status
 from etl.writing import begin, end_badly, end_well
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from etl.guard import Saved
     from etl.judging import Judgement
+    from etl.rules.array_read import Value
     from etl.rules.entry import Decision, Step
     from etl.rules.plan import PersonPlan
     from etl.run import Look, Run
@@ -155,17 +156,27 @@ def without_unstored(run: Run, saved: Saved, judged: Judgement, shown: EspoRecor
         for decision in saved.plan.decisions
         if any(step.side is Side.ESPO and saved.change_of(step) in changes for step in decision.steps)
     ]
-    unstored += [one for one in saved.plan.decisions if one not in unstored and leaves_an_unremoved(one, unstored)]
+    lacking = judged.read.lacking()
+    unstored += [
+        one
+        for one in saved.plan.decisions
+        if one not in unstored and (leaves_an_unremoved(one, unstored) or speaks_of(one, lacking, run.policy.region))
+    ]
     values = {
         step.new_value or step.old_value or ""
         for decision in unstored
         for step in decision.steps
         if step.side is Side.ESPO
     }
-    lacking = {value for _, value in judged.read.lacking()}
-    return replace(
-        saved, unstored=tuple(unstored), failure=NotStored(sorted(values | lacking)), unsent=unsent(run, judged, shown)
-    )
+    values |= {value for _, value in lacking}
+    failure = NotStored(sorted(values))
+    return replace(saved, unstored=tuple(unstored), failure=failure, unsent=unsent(run, judged, shown))
+
+
+def speaks_of(decision: Decision, lacking: Collection[Value], region: str) -> bool:
+    """Whether it is about an item that the PUT carried and that lacks: a marker would name what nobody has there."""
+    item = decision.entry.item
+    return item is not None and value_of(item.item, region) in lacking
 
 
 def leaves_an_unremoved(decision: Decision, unstored: Sequence[Decision]) -> bool:

@@ -177,6 +177,21 @@ def test_a_type_that_espocrm_keeps_is_nobodys_edit() -> None:
         assert [remark[-3:] for remark in one.remarks] == [":1]", ":3]"]
 
 
+def test_an_item_that_lacks_after_our_put_gets_no_marker() -> None:
+    """World 2041: edited just before our PUT, whose echo of the old number EspoCRM does not store."""
+    with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
+        type_in_a_new_row(one)
+        with one.edited():
+            one.firm.advo.edit_row(BETNR, one.row("05112000001")["id"], remark="")
+        one.firm.espo.store.hook = Hook(echoes=False, guards=lambda value: value != MOBILE)
+        one.at("PUT", one.entity_id, lambda: one.set_items((NEW, "Office")), moment="before")
+        assert one.sync() == "failed_persons"
+        assert one.row("05112000001")["bemerkung"] == ""
+        one.firm.espo.store.hook = None
+        one.rest()
+        assert (one.espo, one.advo) == ({OFFICE, NEW, MOBILE}, {OFFICE, MOBILE})  # what nobody sent is carried nowhere
+
+
 def test_an_old_number_that_espocrm_keeps_beside_the_new_one_does_not_come_back() -> None:
     """A hook keeps the old value and stores the new one (seed 720061 of 10 persons).
 
