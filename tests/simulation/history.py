@@ -327,8 +327,8 @@ class Life:
             }
             person.marks = marks_of(self.firm, person)
             person.misfits = {row["id"] for row in misfits(self.firm, person)}
-            mine = (person.edits, person.kinds, person.excused, person.asked, person.cut_values, person.obscured)
-            for noted in (person.touched, person.cut_texts, *mine):
+            mine = (person.edits, person.kinds, person.excused, person.asked, person.cut_values)
+            for noted in (person.touched, person.cut_texts, person.typed_over, *mine):
                 noted.clear()
             person.synced = person.away is None
         self.consent.at_rest()

@@ -21,7 +21,7 @@ from tests.simulation.oracle import (
     marked_value,
     own_text,
 )
-from tests.simulation.people import MADE_CLEAR, SAVES
+from tests.simulation.people import MADE_CLEAR, SAVES, is_unclear
 from tests.simulation.told import query, texts_told, values_that_lost
 from tests.simulation.worlds import TYPE_OF, Firm, Person, marks_of
 
@@ -199,7 +199,7 @@ def agreement(
         instead = [one for side, why, one in noted if (side, why) == ("advo", "unsyncable")]  # it stays for what it got
         refuses = refused or any(not espo_can_hold(one) for one in instead)
         fine |= bool(instead) and refuses and value in person.agreed.espo
-        waits = any(side == "advo" for side, _ in unclear) and value in person.agreed.espo | person.obscured
+        waits = any(side == "advo" for side, _ in unclear) and value in person.agreed.espo | obscured(firm, person)
         fine |= ("espo", value) in unclear or waits
         claim("both sides agree", fine, f"person{person.number}: {value} only in EspoCRM; left alone: {noted}")
 
@@ -256,7 +256,7 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], but: 
         return
     kept = (keeps_its_item(firm, person) & advo.removed & person.agreed.espo) - espo.removed
     if "meanwhile" in person.kinds:  # a run brought what was typed over in that moment, and the pair waits
-        kept |= person.obscured & sides.espo
+        kept |= obscured(firm, person) & sides.espo
     back = brought_back(advo.removed & sides.espo, wanted.espo) if but.torn else frozenset()
     wanted = Sides(wanted.espo | kept | back, wanted.advo | back)
     told = f"person{person.number} from {person.agreed} by espo {espo} advo {advo}: wanted {wanted}, is {sides}"
@@ -282,11 +282,23 @@ def keeps_its_item(firm: Firm, person: Person) -> set[str]:
     So do those whose row holds such a value instead, as after two rows changed places: EspoCRM has that one already.
     """
     rows = [row for row in firm.rows(person) if is_relevant(row["tlf"])]
-    moved = [(value, canon(row["tlf"])) for row in rows if (value := marked_value(row["bemerkung"]))]
+    moved = [(value, canon(row["tlf"])) for row in rows for value in values_it_had(person, row)]
     kept = {value for value, instead in moved if not espo_can_hold(instead)}
     while more := {value for value, instead in moved if instead in kept} - kept:
         kept |= more
     return kept
+
+
+def values_it_had(person: Person, row: Mapping[str, Any]) -> set[str]:
+    """What a row held since all agreed, and what its marker says that it holds."""
+    marked = marked_value(row["bemerkung"])
+    return person.typed_over.get(row["id"], set()) | ({marked} if marked else set())
+
+
+def obscured(firm: Firm, person: Person) -> set[str]:
+    """The numbers over which was typed, since all agreed, what nobody can read: their pairs wait."""
+    unclear = [row["id"] for row in firm.rows(person) if is_unclear(row["tlf"])]
+    return {value for komm_id in unclear for value in person.typed_over.get(komm_id, ())}
 
 
 def retyped(person: Person) -> bool:

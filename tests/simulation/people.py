@@ -106,16 +106,13 @@ class People:
                     person.meant.setdefault(text, set()).add(canon(value))
 
     def note_replaced(self, person: Person, before: Mapping[int, Json]) -> None:
-        """Who edits or removes a row that was unclear gives up, too, the number that its marker still says.
-
-        Who types over a number with what nobody can read gives it up in Advoware only: EspoCRM keeps it.
-        """
+        """Who edits or removes a row that was unclear gives up, too, the number that its marker still says."""
         now = {row["id"]: row["tlf"] for row in self.firm.rows(person)}
         values = entries_of_rows(self.firm.rows(person))
         for row in before.values():
             value, was = marked_value(row["bemerkung"]), row["tlf"]
-            if is_number(was) and is_unclear(now.get(row["id"])):
-                person.obscured.add(canon(was))
+            if is_number(was) and now.get(row["id"]) != was:
+                person.typed_over.setdefault(row["id"], set()).add(canon(was or ""))
             if value and is_unclear(was) and now.get(row["id"]) != was and not values[value]:
                 person.removed("advo", value, still=False)
                 person.kinds.add(MADE_CLEAR)

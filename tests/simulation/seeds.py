@@ -64,6 +64,8 @@ SEEDS = (
     Seed(160, 50, "as 134, entry by entry", 2, 2),
     Seed(233, 50, "deleted in Advoware, then not found in EspoCRM: held for ever, no approval released it", 2, 2),
     Seed(523, 50, "as 233", 2, 2),
+    Seed(2050, 50, "as 129, with a number between that no run saw, and without its marker", 2, 2),
+    Seed(2041, 50, "a marker was written for an item that lacked after our PUT, edited just before it", 2, 2),
     Seed(226, 2, "a marker was written for a value that the read after the PUT no longer showed", 2, 2),
     Seed(254, 2, "the witness's error: what Advoware left of a marker was remembered as somebody's own text", 2, 2),
     Seed(500185, 10, "a mail entered just before our PUT of phones was found by a sweep only", 2, 2),
