@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -255,10 +255,11 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], but: 
     if wanted is None:
         return
     kept = (keeps_its_item(firm, person) & advo.removed & person.agreed.espo) - espo.removed
+    wanted = Sides(wanted.espo | kept, wanted.advo - kept)  # left alone, so that EspoCRM wins nothing of it either
     if "meanwhile" in person.kinds:  # a run brought what was typed over in that moment, and the pair waits
-        kept |= obscured(firm, person) & sides.espo
+        wanted = replace(wanted, espo=wanted.espo | (obscured(firm, person) & sides.espo))
     back = brought_back(advo.removed & sides.espo, wanted.espo) if but.torn else frozenset()
-    wanted = Sides(wanted.espo | kept | back, wanted.advo | back)
+    wanted = Sides(wanted.espo | back, wanted.advo | back)
     told = f"person{person.number} from {person.agreed} by espo {espo} advo {advo}: wanted {wanted}, is {sides}"
     claim("the right answer", wanted == sides, told)
     if whole:

@@ -512,6 +512,13 @@ MUTATIONS = (
         case=second.test_an_empty_row_with_our_marker_becomes_a_slot,
     ),
     Mutation(
+        "a retype makes a row though one stands",
+        ("etl.rules.retyping:row_for",),
+        answers(None),
+        KILLED,
+        case=second.test_a_retype_takes_the_row_that_has_the_value_and_the_new_kommkz,
+    ),
+    Mutation(
         "a trimmed remark is not what was sent",
         ("etl.rules.marker:as_compared", "etl.rules.mending:as_compared"),
         lambda _real: lambda text: text or "",

@@ -66,6 +66,7 @@ SEEDS = (
     Seed(523, 50, "as 233", 2, 2),
     Seed(2050, 50, "as 129, with a number between that no run saw, and without its marker", 2, 2),
     Seed(2041, 50, "a marker was written for an item that lacked after our PUT, edited just before it", 2, 2),
+    Seed(2168, 50, "the witness's error: what waits is a change of nobody, and EspoCRM wins nothing of it", 2, 2),
     Seed(226, 2, "a marker was written for a value that the read after the PUT no longer showed", 2, 2),
     Seed(254, 2, "the witness's error: what Advoware left of a marker was remembered as somebody's own text", 2, 2),
     Seed(500185, 10, "a mail entered just before our PUT of phones was found by a sweep only", 2, 2),

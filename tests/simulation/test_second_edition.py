@@ -177,6 +177,20 @@ def test_a_type_that_espocrm_keeps_is_nobodys_edit() -> None:
         assert [remark[-3:] for remark in one.remarks] == [":1]", ":3]"]
 
 
+def test_a_retype_takes_the_row_that_has_the_value_and_the_new_kommkz() -> None:
+    """Somebody typed the number as a fax before its type in EspoCRM became Fax: nothing is created a third time."""
+    nature = Nature(persons=0, scope="entry", real_komm_kz=True)
+    with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}, nature=nature) as one:
+        with one.edited():
+            add_row(one.firm, one.person, "(0511) 2000001", "", 2)
+        one.sync()
+        with one.edited():
+            one.firm.espo.edit(one.entity_id, phones=[(OFFICE, "Fax")])
+        one.rest()
+        assert len(one.remarks) == len(ROWS), "no duplicate we made"
+        assert one.row("05112000001")["bemerkung"].endswith(":2] Zentrale")
+
+
 def test_an_item_that_lacks_after_our_put_gets_no_marker() -> None:
     """World 2041: edited just before our PUT, whose echo of the old number EspoCRM does not store."""
     with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
