@@ -1,4 +1,4 @@
-"""What the README says is what the code does."""
+"""What the pages say is what the code does, and what they name is there."""
 
 from __future__ import annotations
 
@@ -6,36 +6,114 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
-from etl.rules.variants import Variant
+from etl.records import Channel, Direction
+from etl.rules.conflicts import verdict
+from etl.rules.kommkz import KommKzTable
+from etl.rules.variants import RULES, Variant
 from jobs.cli import app
 from jobs.config import Advoware, Config, Espocrm, Section
 from jobs.exit_codes import ExitCode, Outcome
-from jobs.report import ENDINGS, VARIANT_WORDS
+from jobs.report import ENDINGS, VARIANT_WORDS, RunReport
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text("utf-8")
+PAGES = (
+    "README.md",
+    "jobs/README.md",
+    "etl/rules/README.md",
+    "etl/clients/README.md",
+    "state/README.md",
+    "tests/README.md",
+    "tests/scenarios.md",
+    "tests/bench/README.md",
+)
+README, GUIDE, THE_RULES, APIS, _, TESTS, SCENARIOS, _ = ((ROOT / page).read_text("utf-8") for page in PAGES)
 
 
-def first_column(section: str) -> list[str]:
-    """The backquoted first cells of the tables of a README section."""
-    text = README.split(f"## {section}\n", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"^\| `([^`]+)` \|", text, flags=re.MULTILINE)
+def section(page: str, heading: str) -> str:
+    """The text under a heading, up to the next heading of any level."""
+    return re.split(r"\n#+ ", page.split(f"# {heading}\n", 1)[1], maxsplit=1)[0]
 
 
-def test_the_command_table_lists_the_commands() -> None:
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of a section's tables, without the backquotes around a cell; headings are left out."""
+    lines = [line for line in section(page, heading).splitlines() if line.startswith("|")]
+    cells = [[re.sub(r"^`([^`]*)`$", r"\1", cell.strip()) for cell in line.strip("|").split("|")] for line in lines]
+    return [row for place, row in enumerate(cells) if not any(set(row[0]) == {"-"} for row in cells[place : place + 2])]
+
+
+def first_column(page: str, heading: str) -> list[str]:
+    """The first cells of a section's tables."""
+    return [row[0] for row in rows(page, heading)]
+
+
+def test_the_guide_lists_the_commands() -> None:
     commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    assert first_column("Commands") == commands
+    assert first_column(GUIDE, "Commands") == commands
 
 
-def test_the_exit_code_table_lists_the_exit_codes() -> None:
-    codes = re.findall(r"^\| (\d+) \|", README, flags=re.MULTILINE)
-    assert [int(code) for code in codes] == [code.value for code in ExitCode]
+def test_the_guide_lists_the_exit_codes() -> None:
+    assert first_column(GUIDE, "Exit codes") == [str(code.value) for code in ExitCode]
 
 
-def test_the_decision_table_lists_the_variants() -> None:
-    assert first_column("What happens to an entry") == [variant.value for variant in Variant]
+def test_the_guide_lists_the_keys_of_the_json_document_and_the_outcomes() -> None:
+    report = RunReport(trigger="plan", sweep_after="6b09", chunks=[1, 2])
+    keys = {row[0]: row[1] for row in rows(GUIDE, "The JSON document")}
+    assert list(keys) == list(report.to_dict())
+    assert re.findall(r"`(\w+)`", keys["outcome"]) == [outcome.value for outcome in Outcome]
+    assert re.findall(r"`(\w+)`", keys["persons"]) == list(report.to_dict()["persons"])
+
+
+def test_the_rules_explain_every_variant() -> None:
+    assert first_column(THE_RULES, "Variants") == [variant.value for variant in Variant]
+
+
+def test_the_decision_table_of_the_rules_is_the_one_that_decides() -> None:
+    answers = {True: "yes", False: "no", None: "·"}
+    assert rows(THE_RULES, "§3 The decision table") == [
+        [*(answers[want] for want in rule[:-1]), rule.variant.value] for rule in RULES
+    ]
+
+
+def test_the_conflict_table_of_the_rules_is_the_one_that_decides() -> None:
+    columns = [
+        (Direction.BOTH, False),
+        (Direction.BOTH, True),
+        (Direction.TO_ADVOWARE, False),
+        (Direction.TO_ESPOCRM, False),
+    ]
+    assert {row[0]: row[1:] for row in rows(THE_RULES, "§4 Conflicts and directions")} == {
+        variant.value: [
+            verdict(variant, direction, person_conflict=in_conflict, unsafe_to_revert=False).value
+            for direction, in_conflict in columns
+        ]
+        for variant in list(Variant)[: list(Variant).index(Variant.FORGET)]
+    }
+
+
+def test_the_kommkz_table_of_the_advoware_page_is_the_one_in_force() -> None:
+    table = KommKzTable.default()
+    channels = {Channel.PHONE: "phone", Channel.MAIL: "mail", None: "–"}
+    listed = [(int(row[0]), row[2], row[3], row[4].startswith("yes")) for row in rows(APIS, "Advoware §3: kommKz")]
+    assert listed == [
+        (number, channels[table.channel(number)], table.espo_type(number) or "–", table.channel(number) is not None)
+        for number in range(1, 13)
+    ]
+
+
+def test_every_scenario_of_the_page_is_a_test_and_every_test_a_scenario_of_the_page() -> None:
+    listed = re.findall(r"^\| ([A-Z]\d)\b", SCENARIOS, flags=re.MULTILINE)
+    source = (ROOT / "tests/test_scenarios.py").read_text("utf-8")
+    tested = re.findall(r"^    \"([A-Z]\d)|id=\"([A-Z]\d)\"", source, flags=re.MULTILINE)
+    assert len(listed) == 32
+    assert set(listed) == {one or other for one, other in tested}
+
+
+def test_facts_of_the_apis_are_numbered_without_a_gap() -> None:
+    numbers = re.findall(r"^\*\*([AB])(\d+)\.\*\*", APIS, flags=re.MULTILINE)
+    assert numbers == [("A", str(n)) for n in range(1, 14)] + [("B", str(n)) for n in range(1, 34)]
 
 
 def test_every_variant_and_every_ending_has_words_for_the_screen() -> None:
@@ -47,8 +125,30 @@ def test_every_outcome_has_its_exit_code() -> None:
     assert {outcome.exit_code for outcome in Outcome} == set(ExitCode) - {ExitCode.CHANGES_PLANNED}
 
 
-def test_every_file_the_readme_names_is_there() -> None:
-    named = re.findall(r"`((?:etl|jobs|tests|state)/[^`]*)`", README) + re.findall(r"\]\(([^)]+)\)", README)
+def test_the_readme_is_of_one_screen_or_two() -> None:
+    assert len(README.split()) <= 1000
+
+
+def anchors(page: str) -> set[str]:
+    """What a link may lead to in a page: its headings as GitHub spells them."""
+    headings = re.findall(r"^#+ (.+)$", page, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        name, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / name if name else ROOT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text("utf-8")), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_a_page_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    named = re.findall(r"`((?:etl|jobs|tests|state)/[^`\s]*)`", text)
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 

@@ -1,1 +1,1 @@
-"""advosync as a service: units for systemd and a container file, to copy and adapt. The README says how."""
+"""advosync as a service: units for systemd and a container file, to copy and adapt. jobs/README.md says how."""

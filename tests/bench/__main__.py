@@ -1,4 +1,4 @@
-"""``python -m tests.bench [NAME …]``: measure, print the table; with ``--keep`` also into results.json and the README.
+"""``python -m tests.bench [NAME …]``: measure, print the table; with ``--keep`` also into results.json and the pages.
 
 Needs the extra ``bench`` and no network. All of it takes two hours; a name, fewer persons or fewer runs take less.
 """
@@ -57,7 +57,7 @@ def main() -> int:
     parser.add_argument("--milliseconds", type=int, nargs="+", default=(0, 20, 100), help="how far the systems are")
     parser.add_argument("--runs", type=int, default=5, help="medians of so many")
     parser.add_argument("--folder", type=Path, help="where filled stores are kept for the next time")
-    parser.add_argument("--keep", action="store_true", help="write results.json and the README")
+    parser.add_argument("--keep", action="store_true", help="write results.json, its page, and the README")
     words = parser.parse_args()
     if unknown := set(words.names) - set(NAMES):
         parser.error(f"nothing is called {', '.join(sorted(unknown))}")

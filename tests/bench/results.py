@@ -1,4 +1,4 @@
-"""What was measured, kept in ``results.json`` beside this file and shown as a table in the README."""
+"""What was measured: kept in ``results.json``, shown as a table in README.md beside it, three lines in the README."""
 
 from __future__ import annotations
 
@@ -14,8 +14,17 @@ from pathlib import Path
 from tests.bench.measure import ROOT
 
 KEPT = Path(__file__).with_name("results.json")
-README = ROOT / "README.md"
+PAGE = Path(__file__).with_name("README.md")
 SHOWN = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- /measured -->)", re.DOTALL)
+README = ROOT / "README.md"
+SHOWN_IN_README = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
+FIGURES = (
+    "requests per changed person",
+    "waiting for first sync, 1,000 persons, 20 ms away",
+    "a run without a change, 250,000 persons",
+)
+"""How the lines begin that the main README shows."""
+
 PACKAGES = ("pandas", "pyarrow", "numpy", "httpx", "adbc-driver-sqlite", "vdirsyncer", "duckdb")
 
 
@@ -78,14 +87,15 @@ def kept() -> dict[str, Measured]:
 
 
 def keep(measured: Measured) -> None:
-    """Keep a benchmark's lines in place of its earlier ones, and show all in the README."""
+    """Keep a benchmark's lines in place of its earlier ones, and show them on both pages."""
     together = kept() | {measured.name: measured}
     KEPT.write_text(json.dumps([asdict(one) for one in together.values()], indent=1, ensure_ascii=False) + "\n")
-    README.write_text(SHOWN.sub(lambda _: table(together), README.read_text()))
+    PAGE.write_text(SHOWN.sub(lambda _: table(together), PAGE.read_text("utf-8")), "utf-8")
+    README.write_text(SHOWN_IN_README.sub(lambda _: figures(together), README.read_text("utf-8")), "utf-8")
 
 
 def table(together: dict[str, Measured]) -> str:
-    """The README's section."""
+    """The table of README.md beside this file."""
     rows = [
         f"| {line.what} | {line.measured} | {line.target}{'' if line.met else ' (not reached)'} |"
         for one in together.values()
@@ -93,3 +103,10 @@ def table(together: dict[str, Measured]) -> str:
     ]
     places = dict.fromkeys(f"{one.machine}; {one.versions}" for one in together.values())
     return "\n".join(["| what | measured | target |", "|---|---|---|", *rows, "", *places, ""])
+
+
+def figures(together: dict[str, Measured]) -> str:
+    """The figures the main README shows, as a table."""
+    lines = [line for measured in together.values() for line in measured.lines if line.what.startswith(FIGURES)]
+    rows = [f"| {line.what} | {line.measured} |" for line in lines]
+    return "\n".join(["| figure | measured |", "|---|---|", *rows, ""])

@@ -13,7 +13,7 @@ from etl.rules.observed import fingerprint_of, item_record, row_record
 from tests.bench import requests
 from tests.bench.filling import EDITS, KINDS, REGION, TABLE, agreeing, fill
 from tests.bench.planning import differences, planned
-from tests.bench.results import README, SHOWN, kept, table
+from tests.bench.results import FIGURES, PAGE, README, SHOWN, SHOWN_IN_README, figures, kept, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,14 @@ def test_a_change_costs_no_request_more_than_the_rules_ask_for(
     assert not [count for person in again.struck if (count := again.about(person)[Side.ESPO, "GET"])]
 
 
-def test_the_readmes_table_is_what_was_measured() -> None:
-    shown = SHOWN.search(README.read_text())
+def test_the_page_shows_what_was_measured() -> None:
+    shown = SHOWN.search(PAGE.read_text("utf-8"))
     assert shown is not None
     assert shown[0] == table(kept())
+
+
+def test_the_readme_shows_three_of_the_figures() -> None:
+    shown = SHOWN_IN_README.search(README.read_text("utf-8"))
+    assert shown is not None
+    assert shown[0] == figures(kept())
+    assert [begin for begin in FIGURES if shown[0].count(f"| {begin}") != 1] == []

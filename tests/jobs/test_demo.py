@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,14 @@ def test_the_demo_names_every_variant_that_happens(shown: subprocess.CompletedPr
 
 def test_the_second_run_writes_nothing_and_both_sides_agree(shown: subprocess.CompletedProcess[str]) -> None:
     assert shown.stdout.splitlines()[-1] == "0 writes to EspoCRM, 0 to Advoware. ✓ Both sides agree."
+
+
+def test_the_readme_shows_lines_of_the_demo(shown: subprocess.CompletedProcess[str]) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    quoted = readme.split("```\n")[1].splitlines()
+    lines = iter([line.rstrip() for line in shown.stdout.splitlines()])
+    assert len(quoted) == 12
+    assert [line for line in quoted if line not in lines] == []  # an iterator: in this order
 
 
 def test_a_lost_value_is_shown_with_where_it_is_kept(shown: subprocess.CompletedProcess[str]) -> None:

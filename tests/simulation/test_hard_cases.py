@@ -829,7 +829,7 @@ def test_a_value_that_lost_is_kept_though_its_row_is_retyped_before_the_next_run
 @pytest.mark.parametrize("old_backup", [False, True])
 @pytest.mark.parametrize("longest", [30, 40], ids=["in the marker", "in the text"])
 def test_a_shortened_remark_whose_store_is_lost_before_it_is_mended(longest: int, old_backup: bool) -> None:  # noqa: FBT001
-    """The end of that text stood nowhere else (README, what is guaranteed): all the rest is as ever."""
+    """The end of that text stood nowhere else (jobs/README.md, What is guaranteed): all the rest is as ever."""
     nature = Nature(persons=0, scope="entry", max_bemerkung=longest)
     with case({OFFICE: "Office"}, rows={"0511 2000001": "Zentrale"}, nature=nature) as one:
         backup = one.life.stored() if old_backup else None
