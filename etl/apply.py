@@ -15,8 +15,7 @@ from etl.guard import change_record
 from etl.readback import Written
 from etl.reading import stale
 from etl.records import RowDraft, Side
-from etl.rules.marker import MarkerKind, decode
-from etl.rules.mending import MENDING, UNMARKED, unmarked
+from etl.rules.mending import MENDING, UNMARKED, names_another_value, unmarked
 from etl.rules.variants import Variant
 from etl.saves import is_unsettled
 from etl.shared_rows import with_what_is_stored
@@ -47,8 +46,23 @@ def apply_person(run: Run, saved: Saved) -> None:
         saved = see_arrays(run, saved, look)
         if any(step.side is Side.ADVO and step.action != "create" for _, step in row_steps(saved)):
             read_advoware_again(run, look)
-    written = [write_row(run, saved, decision, step) for decision, step in row_steps(saved)]
-    verify_person(run, saved, [one for one in written if one is not None])
+    saved, written = write_rows(run, saved)
+    verify_person(run, saved, written)
+
+
+def write_rows(run: Run, saved: Saved) -> tuple[Saved, list[Written]]:
+    """Advoware's rows; where a refused marker leaves one that names another value, the person fails in the end."""
+    written: list[Written] = []
+    for decision, step in row_steps(saved):
+        try:
+            one = write_row(run, saved, decision, step)
+        except Refused as refusal:
+            if step.action != "mark" or refusal.status not in REFUSALS_OF_A_VALUE:
+                raise
+            saved = replace(saved, failure=saved.failure or refusal)
+        else:
+            written += [one] if one is not None else []
+    return saved, written
 
 
 def second_look(run: Run, saved: Saved) -> None:
@@ -118,7 +132,8 @@ def row_steps(saved: Saved) -> list[tuple[Decision, Step]]:
 def write_row(run: Run, saved: Saved, decision: Decision, step: Step) -> Written | None:
     """One Kommunikation; ``None`` for a marker Advoware refused, which leaves the row without one.
 
-    What is refused with its marker is tried once more without: where that is taken, no value is to blame.
+    ``Refused`` where it leaves the row with one that names another value: no value is to blame for that. What is
+    refused with its marker is tried once more without: where that is taken, no value is to blame.
     """
     plain = unmarked(step)
     try:
@@ -133,19 +148,11 @@ def write_row(run: Run, saved: Saved, decision: Decision, step: Step) -> Written
         if refusal.status not in REFUSALS_OF_A_VALUE or step.action in NEVER_REFUSED:
             raise
         if step.action == "mark":
-            if speaks_of_what_is_gone(step):
+            if names_another_value(step, run.policy.region):
                 raise
             return None
         note_unsyncable(run, saved, step, f"Advoware refused it ({refusal.reason})", Side.ESPO)
         raise Moved(f"Advoware refused a value of {saved.plan.betnr}.") from refusal
-
-
-def speaks_of_what_is_gone(step: Step) -> bool:
-    """Whether a slot's marker was refused that was to take the place of one with a value: no value is to blame.
-
-    Left alone, a number that was deleted would stay readable in the remark of an empty row until a sweep.
-    """
-    return decode(step.new_remark).kind is MarkerKind.SLOT and decode(step.old_remark).kind is MarkerKind.MARKER
 
 
 def row_written(run: Run, saved: Saved, decision: Decision, step: Step, change: int) -> Written:

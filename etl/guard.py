@@ -18,7 +18,7 @@ from etl.store.states import HoldKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etl.errors import NotStored
+    from etl.errors import PersonError
     from etl.rules.entry import Decision, Left, Pair, Step
     from etl.rules.plan import PersonPlan, Plan
     from etl.run import Approved, Run
@@ -41,7 +41,7 @@ CONFIG_ASKED: Final = "config_asked"
 class Saved:
     """A person's plan with the ids of its journal rows, in the order of ``PersonPlan.steps`` and of ``decided``.
 
-    ``unstored``: the decisions whose values EspoCRM did not store, and ``failure``, what the person fails with then;
+    ``unstored``: the decisions whose values EspoCRM did not store; ``failure``: what the person fails with in the end;
     ``unsent``: what the record shows in their place. ``disturbed``: it shows what the plan did not foresee.
     """
 
@@ -50,7 +50,7 @@ class Saved:
     decision_ids: tuple[int, ...]
     unstored: tuple[Decision, ...] = ()
     unsent: tuple[Left, ...] = ()
-    failure: NotStored | None = None
+    failure: PersonError | None = None
     disturbed: bool = False
 
     def is_unstored(self, decision: Decision) -> bool:

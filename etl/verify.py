@@ -21,7 +21,7 @@ from etl.rules.items import same_items
 from etl.rules.leaving import pair_of_marker
 from etl.rules.leftovers import OURS
 from etl.rules.marker import decode
-from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, TOO_LONG, TOUCHED, Reading
+from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, TOO_LONG, TOUCHED, Reading, names_another_value
 from etl.rules.observed import fingerprint_of, row_records
 from etl.rules.pairs import typed_meanwhile
 from etl.snapshot import save_look
@@ -188,7 +188,7 @@ def move_baseline(
     record = baseline_record(
         saved.plan, pair, run.policy.region, komm_id=komm_id, row_id=found[komm_id].row_id if komm_id in found else None
     )
-    if without or refused_marker(decision, own):
+    if without or refused_marker(decision, own, run.policy.region):
         record |= {"unmarked": True, "remark": found[komm_id].remark if komm_id in found else None}
     save_baseline(run.store, [record], run.utcnow())
 
@@ -224,9 +224,10 @@ def second_rows(run: Run, saved: Saved, written: Sequence[Written], found: Mappi
     ]
 
 
-def refused_marker(decision: Decision, own: Sequence[Written]) -> bool:
-    """Whether the marker of this decision was refused: planned, and not written."""
-    return not own and any(step.action == "mark" for step in decision.steps)
+def refused_marker(decision: Decision, own: Sequence[Written], region: str) -> bool:
+    """Whether the marker of this decision was refused: planned, and not written. One that is tried again is none."""
+    marks = [step for step in decision.steps if step.action == "mark"]
+    return not own and bool(marks) and not any(names_another_value(step, region) for step in marks)
 
 
 def cut_values(written: Iterable[Written], back: ReadBack) -> list[Left]:

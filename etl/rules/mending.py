@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from etl.records import CUT_LETTER, Channel, Side
+from etl.rules.array_read import key
 from etl.rules.conflicts import Verdict
 from etl.rules.entry import Decision, Entry, Left, Pair
 from etl.rules.marker import MarkerKind, as_compared, decode, encode_slot, same_text
@@ -165,6 +166,14 @@ def unmarked(step: Step) -> Step | None:
     stands = step.old_value == plain.new_value and same_text(step.old_remark, remark.own_text)
     stands &= step.action != "create"
     return None if stands else plain
+
+
+def names_another_value(step: Step, region: str) -> bool:
+    """Whether a row's marker names another value than this write's: refused, a number that is gone stays readable."""
+    before, after = decode(step.old_remark).value, decode(step.new_remark).value
+    if before is None:
+        return False
+    return after is None or key(step.channel, before, region) != key(step.channel, after, region)
 
 
 def slot_with_text(komm_kz: int | None, sent: str | None, found: str | None, home: Collection[str]) -> tuple[str, str]:

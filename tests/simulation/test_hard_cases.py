@@ -24,6 +24,7 @@ MOBILE, OFFICE, FAX, HOME = "+491712000001", "+495112000001", "+495112000002", "
 CUTTING = Nature(persons=0, scope="entry", max_bemerkung=40)
 MAIL, OTHER_MAIL = "anna@muster.de", "neu@muster.de"
 BETNR = 300_001
+DUPLICATE = Answer(409, {"Content-Type": "application/json"}, b'{"message":"duplicate"}')
 
 
 class Case:
@@ -423,7 +424,7 @@ def test_a_slot_whose_marker_advoware_refuses_is_tried_again() -> None:
     with case({OFFICE: "Office", MOBILE: "Mobile"}, rows={"0511 2000001": "", "0171 2000001": ""}) as one:
         with one.edited():
             one.firm.advo.empty_row(BETNR, one.row("01712000001")["id"])
-        refused = [Answer(413, {"Content-Type": "application/json"}, b'{"message":"no"}')]
+        refused = [DUPLICATE._replace(status=413)]
         one.life.storm.silences.append(
             lambda system, call, _person: refused.pop() if refused and system == "advo" and call.is_write else None
         )
@@ -432,6 +433,24 @@ def test_a_slot_whose_marker_advoware_refuses_is_tried_again() -> None:
         assert "[ESPOCRM-SLOT:3]" in one.remarks
         one.rest()
         assert one.espo == one.advo == {OFFICE}
+
+
+def test_a_marker_of_the_old_number_that_advoware_refuses_to_replace_is_tried_again() -> None:
+    """Trial 607 of 409: the old number stayed in the remark; all else goes on, and an edit meanwhile is no conflict."""
+    with case({OFFICE: "Office", MOBILE: "Mobile"}, rows={"0511 2000001": "", "0171 2000001": ""}) as one:
+        one.set_items((OFFICE, "Office"), (FAX, "Fax"), (MOBILE, "Mobile"))
+        one.type_in("05112000001", "0511 2000009")
+        one.life.storm.silences.append(
+            lambda system, call, _person: DUPLICATE if system == "advo" and call.method == "PUT" else None
+        )
+        assert one.sync() == "failed_persons"
+        one.life.storm.silences.clear()
+        assert one.advo == one.espo == {"+495112000009", FAX, MOBILE}
+        one.type_in("05112000009", "0511 2000008")
+        assert one.sync() == "done"
+        one.rest()
+        assert one.advo == one.espo == {"+495112000008", FAX, MOBILE}
+        assert one.lost == set()
 
 
 def test_an_edit_while_a_person_is_held() -> None:
