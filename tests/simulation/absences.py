@@ -112,7 +112,7 @@ def leave(hit: Hit, persons: Sequence[Person], way: Leaves, back: Leaves, runs: 
     storm, firm, dice = hit.storm, hit.storm.firm, hit.dice
     held = {one.number: firm.sides(one).espo for one in persons}
     for person in persons:
-        person.away = way(firm, person, dice)
+        person.away = f"{way(firm, person, dice)} for a while"  # so that no affair brings it back
         if person.betnr in firm.advo.beteiligte.persons:
             firm.untouchable[person.betnr] = firm.rows(person)
         person.kinds.add("save_only")
