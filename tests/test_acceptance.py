@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
 
 import pytest
 import structlog
@@ -91,12 +92,17 @@ def values_typed(office: Practice, entity_id: str, betnr: int) -> set[str]:
     return shown | {row["tlf"] for row in office.advo.rows(betnr) if row["tlf"]}
 
 
+def channel_of(value: str) -> Channel:
+    """By its shape; an "@" may be typed in full width."""
+    return Channel.MAIL if "@" in normalize("NFKC", value) else Channel.PHONE
+
+
 def invented(office: Practice, known: dict[int, set[str]]) -> dict[int, set[str]]:
     """By person: what stands there now that nobody typed, and that is not what something typed certainly says."""
     result = {}
     for entity_id, betnr in office.linked():
         if betnr in known:
-            says = [classify(Channel.MAIL if "@" in value else Channel.PHONE, value, REGION) for value in known[betnr]]
+            says = [classify(channel_of(value), value, REGION) for value in known[betnr]]
             certain = {one.canonical for one in says if one is not None and one.clarity is Clarity.CERTAIN}
             now = values_typed(office, entity_id, betnr) - known[betnr]
             if more := {value for value in now if value.lower() not in certain}:
