@@ -283,7 +283,7 @@ def keeps_its_item(firm: Firm, person: Person) -> set[str]:
     So do those whose row holds such a value instead, as after two rows changed places: EspoCRM has that one already.
     """
     rows = [row for row in firm.rows(person) if is_relevant(row["tlf"])]
-    moved = [(value, canon(row["tlf"])) for row in rows for value in values_it_had(person, row)]
+    moved = [(value, canon(row["tlf"])) for row in rows for value in values_it_had(person, row) - {canon(row["tlf"])}]
     kept = {value for value, instead in moved if not espo_can_hold(instead)}
     while more := {value for value, instead in moved if instead in kept} - kept:
         kept |= more
