@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import Unverified
-from etl.guard import Saved, baseline_record
+from etl.guard import Saved, baseline_record, decided
 from etl.judging import shown_as
 from etl.notes import note_conflicts
 from etl.readback import ReadBack, Written, mended_readings, put_back, read_back, without_marker
@@ -123,6 +123,7 @@ def commit_person(
 ) -> None:
     """One transaction: snapshots, baseline, what is left alone, status, due mark, journal."""
     plan, now = saved.plan, run.utcnow()
+    unstored = [decision for decision in decided(plan) if saved.is_unstored(decision)]
     found = {row.komm_id: row for row in back.advo.rows}
     fingerprint = fingerprint_of(row_records(back.advo, run.policy.region, run.policy.table))
     with run.store.what_happened():
@@ -133,7 +134,7 @@ def commit_person(
         save_left_alone(run.store, plan.entity_id, left_records(plan.betnr, left), now)
         save_look(run, espo, back.advo)
         set_decision_state(run.store, saved.decision_ids, "done")
-        set_decision_state(run.store, [saved.decision_of(decision) for decision in saved.unstored], "failed")
+        set_decision_state(run.store, [saved.decision_of(decision) for decision in unstored], "failed")
         settle(run.store, plan.entity_id)
         if saved.failure is None:
             finish_person(run, plan.entity_id, fingerprint, at_rest=at_rest)

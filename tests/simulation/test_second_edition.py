@@ -191,16 +191,18 @@ def test_a_retype_takes_the_row_that_has_the_value_and_the_new_kommkz() -> None:
         assert one.row("05112000001")["bemerkung"].endswith(":2] Zentrale")
 
 
-def test_an_item_that_lacks_after_our_put_gets_no_marker() -> None:
+@pytest.mark.parametrize("is_marked", [False, True])
+def test_an_item_that_lacks_after_our_put_gets_no_marker(is_marked: bool) -> None:  # noqa: FBT001
     """World 2041: edited just before our PUT, whose echo of the old number EspoCRM does not store."""
     with case({OFFICE: "Office"}, rows={"0511 2000001": ""}) as one:
         type_in_a_new_row(one)
+        remark = one.row("05112000001")["bemerkung"] if is_marked else ""
         with one.edited():
-            one.firm.advo.edit_row(BETNR, one.row("05112000001")["id"], remark="")
+            one.firm.advo.edit_row(BETNR, one.row("05112000001")["id"], remark=remark)
         one.firm.espo.store.hook = Hook(echoes=False, guards=lambda value: value != MOBILE)
         one.at("PUT", one.entity_id, lambda: one.set_items((NEW, "Office")), moment="before")
         assert one.sync() == "failed_persons"
-        assert one.row("05112000001")["bemerkung"] == ""
+        assert one.row("05112000001")["bemerkung"] == remark
         one.firm.espo.store.hook = None
         one.rest()
         assert (one.espo, one.advo) == ({OFFICE, NEW, MOBILE}, {OFFICE, MOBILE})  # what nobody sent is carried nowhere
