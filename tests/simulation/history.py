@@ -34,7 +34,7 @@ from tests.simulation.disk import Disk, Killed, under
 from tests.simulation.fault import CALM, Weather
 from tests.simulation.faults import FAULTS, LISTS, OTHERS, PASSING, SECOND_EDITION
 from tests.simulation.invariants import Excuses, Violation, after_a_step, at_rest, claim, misfits
-from tests.simulation.oracle import canon, espo_can_hold, own_text
+from tests.simulation.oracle import canon, entries_of_rows, espo_can_hold, own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
 from tests.simulation.told import let_go, query, steps_of, texts_told, unmended, values_that_lost
@@ -139,7 +139,7 @@ class Life:
         self.firm.espo.forget_calls()
         self.firm.advo.forget_calls()
         self.storm.begin(name, weather)
-        self.witness.begin()
+        self.witness.begin(name)
         self.faulty |= not weather.is_calm
         self.typed |= standing(self.firm)
         ended = "killed"
@@ -395,6 +395,8 @@ class Life:
         self.consent.known.clear()
         told = texts_told(self.path)
         for person in self.firm.persons:
+            rows = entries_of_rows(self.firm.rows(person))  # a second row that we made: nobody knows whose it is then
+            person.doubled |= {value for value, count in rows.items() if count > 1}
             for text, value in told.get(person.entity_id, ()):
                 person.meant.setdefault(text, set()).add(value)
             if self.nature.direction != "both":  # what a direction holds back under a copied marker looks agreed then

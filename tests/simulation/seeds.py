@@ -69,6 +69,8 @@ SEEDS = (
     Seed(2168, 50, "the witness's error: what waits is a change of nobody, and EspoCRM wins nothing of it", 2, 2),
     Seed(2213, 50, "the fault's error: an affair brought back who was deleted for a while", 2, 2),
     Seed(596, 50, "as 117", 2, 2),
+    Seed(2413, 50, "the witness's error: who else is there was asked, and that read was no look at the person", 2, 2),
+    Seed(2414, 50, "the witness's error: a row made twice, and the store lost before it became a slot", 2, 2),
     Seed(226, 2, "a marker was written for a value that the read after the PUT no longer showed", 2, 2),
     Seed(254, 2, "the witness's error: what Advoware left of a marker was remembered as somebody's own text", 2, 2),
     Seed(500185, 10, "a mail entered just before our PUT of phones was found by a sweep only", 2, 2),

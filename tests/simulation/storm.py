@@ -284,7 +284,9 @@ class Storm:
             self.tell(f"meanwhile {told}")
             after = {row["id"]: row for row in self.firm.rows(victim)}
             touched = {f"row{komm_id}" for komm_id in before | after if before.get(komm_id) != after.get(komm_id)}
-            touched |= {"items"} if self.firm.espo.items(victim.entity_id) != arrays else set()
+            if self.firm.espo.items(victim.entity_id) != arrays:
+                touched.add("items")
+                victim.saved_in = self.run
             self.unread.setdefault(victim.number, set()).update(touched)
 
     def note_window(self, system: str, call: Call, person: Person | None) -> None:

@@ -33,7 +33,8 @@ Json = dict[str, Any]
 class Witness:
     """Looks at the writes of one run. ``taken``: how many values that people entered it took away or overwrote;
     ``unseen``: what array PUTs were to bring and no GET has shown, by record;
-    ``stood``: the markers each row had before it was overwritten, which may be put back."""
+    ``stood``: the markers each row had before it was overwritten, which may be put back; ``carried``: the records of
+    array PUTs of this ``run``."""
 
     firm: Firm
     path: Path
@@ -42,11 +43,14 @@ class Witness:
     found: list[Violation] = field(default_factory=list)
     unseen: dict[str, set[str]] = field(default_factory=dict)
     stood: dict[str, set[str]] = field(default_factory=dict)
+    run: str = ""
+    carried: set[str] = field(default_factory=set)
 
-    def begin(self) -> None:
+    def begin(self, run: str) -> None:
         """Another run."""
-        self.taken = 0
+        self.run, self.taken = run, 0
         self.found.clear()
+        self.carried.clear()
 
     def end(self, *, approved: bool) -> None:
         """Say what was seen; raises the first violation."""
@@ -63,6 +67,7 @@ class Witness:
         body = call.json
         if system == "espo":
             self.note_sent(person, body)
+            self.carried |= {person.entity_id} if ARRAYS.keys() & body.keys() else set()
             self.found += [one for name in ARRAYS if name in body for one in self.of_array(person, name, body, unread)]
             lifted = [f"person{person.number}: of {key}" for key in self.consent.lifted(body)]
             self.found += [Violation("no opt-out is lifted", one) for one in lifted]
@@ -133,9 +138,13 @@ class Witness:
             yield from self.takes(person, canon(row["tlf"]), unread)
 
     def marker_of(self, person: Person, remark: str, stood: set[str], unread: set[str]) -> Iterator[Violation]:
-        """The value a marker speaks of is in EspoCRM, unless the row had this marker before."""
+        """The value a marker speaks of is in EspoCRM, unless the row had this marker before.
+
+        Without an array PUT nothing of EspoCRM is read again before a marker (rules.md §5): the look counts.
+        """
         told = MARKER.match(remark)
-        if not told or told[0] in stood or "items" in unread:
+        looked = person.saved_in == self.run and person.entity_id not in self.carried
+        if not told or told[0] in stood or "items" in unread or looked:
             return
         value = decoded(told[1])
         held = {one.get("phoneNumber") or one.get("emailAddress") for one in self.firm.espo.items(person.entity_id)}

@@ -115,7 +115,8 @@ class Person:
     numbers than EspoCRM holds; ``copied``: values of rows, and of their markers, that came with another Beteiligten;
     ``cut_texts``, ``cut_values``: what Advoware shortened and only what a state store knew then could have mended, the
     own texts whole by row, the values as they stand; ``misfits``: rows whose kommKz was not the type's when all was
-    agreed last; ``typed_over``: the numbers that were typed over since, by row.
+    agreed last; ``typed_over``: the numbers that were typed over since, by row; ``saved_in``:
+    the last run during which people changed EspoCRM's items.
     """
 
     number: int
@@ -142,6 +143,7 @@ class Person:
     cut_values: set[str] = field(default_factory=set)
     misfits: set[int] = field(default_factory=set)
     typed_over: dict[int, set[str]] = field(default_factory=dict)
+    saved_in: str = ""
     synced: bool = False
     drawn: int = 0
 
