@@ -221,6 +221,22 @@ def test_a_reading_of_an_unclear_row_is_not_posted_beside_it(practice: Practice,
     at_rest(practice)
 
 
+def test_a_reading_of_what_both_sides_hold_is_a_number_like_any_other(practice: Practice) -> None:
+    """The row is no unlinked one: EspoCRM has both, so Advoware gets both, and no deletion takes the wrong one."""
+    practice.espo.store.settings["phoneNumberInternational"] = False
+    unclear, number = "0171 2223334 privat", "+491712223334"
+    entity_id = hire(practice, 1, [unclear], [unclear])
+    practice.run()
+    practice.espo.edit(entity_id, phones=[(ANCHOR, OFFICE), (unclear, OFFICE), (number, "Mobile")])
+    practice.run()
+    assert items(practice, entity_id) == rows(practice, 1) == sorted([unclear, number])
+    at_rest(practice)
+    practice.espo.edit(entity_id, phones=[(ANCHOR, OFFICE), (number, "Mobile")])
+    practice.run()
+    assert items(practice, entity_id) == rows(practice, 1) == [number]
+    at_rest(practice)
+
+
 # A certain pair edited into an unclear value ------------------------------------------------------------------------
 
 X, NEW = "+495111234560", "+495119999999"

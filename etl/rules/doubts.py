@@ -1,6 +1,7 @@
 """Why a value is unclear, and how to write it, in the words of those who typed it (rules.md §0 "unclear").
 
-What stands in double quotes is an example; a test reads each with the grammar.
+English, as all that the state store and the command line say. What stands in double quotes is an example; a test
+reads each with the grammar.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One doubt in one language: why, and how to write the value instead."""
+    """One doubt: why, and how to write the value instead."""
 
     why: str
     how: str
 
 
-_ENGLISH: Final[Mapping[Doubt, Advice]] = MappingProxyType(
+ADVICE: Final[Mapping[Doubt, Advice]] = MappingProxyType(
     {
         Doubt.WORDS: Advice(
             "Words stand around the number.",
@@ -97,64 +98,3 @@ _ENGLISH: Final[Mapping[Doubt, Advice]] = MappingProxyType(
         ),
     }
 )
-
-_GERMAN: Final[Mapping[Doubt, Advice]] = MappingProxyType(
-    {
-        Doubt.WORDS: Advice(
-            "Bei der Nummer stehen Wörter.",
-            'Bitte die Nummer allein eintragen, "0171 2223334", und die Wörter in die Bemerkung.',
-        ),
-        Doubt.SIGNS: Advice(
-            "Darin steht ein Zeichen, das zu keiner Nummer gehört.",
-            'Bitte nur Ziffern, Leerzeichen und + ( ) - . / verwenden: "0511 1234567".',
-        ),
-        Doubt.START_LOST: Advice(
-            "Am Anfang steht weder + noch 0; eines davon fehlt vielleicht.",
-            'Bitte "+49 171 2223334" oder "0171 2223334" schreiben.',
-        ),
-        Doubt.SEVERAL: Advice(
-            "Das können zwei Nummern sein.",
-            'Bitte jede in einen eigenen Eintrag schreiben: "0511 1234567" und "0171 2223334".',
-        ),
-        Doubt.OR_SIGN: Advice(
-            'Ein Zeichen darin kann "oder" oder "bis" heißen.',
-            'Bitte jede Nummer in einen eigenen Eintrag schreiben, die Durchwahl nach einem Strich: "0511 12345-60" '
-            'und "0511 12345-61".',
-        ),
-        Doubt.BRACKETS: Advice(
-            "Ziffern in Klammern können zur Nummer gehören oder nicht.",
-            'Bitte nur die Vorwahl oder ihre 0 in Klammern setzen: "(0511) 12345-60" oder "+49 (0)511 1234567".',
-        ),
-        Doubt.CUT_OFF: Advice(
-            "Am Ende fehlt etwas.",
-            'Bitte die Nummer bis zur letzten Ziffer schreiben: "0511 12345-0".',
-        ),
-        Doubt.PREFIX: Advice(
-            "Die Landesvorwahl oder eine 0 fehlt vielleicht oder steht doppelt.",
-            'Bitte "+49 511 1234567" oder "0511 1234567" schreiben.',
-        ),
-        Doubt.DATE: Advice(
-            "Das kann ein Datum sein.",
-            'Bitte eine Nummer ohne Punkte schreiben: "0203 2020".',
-        ),
-        Doubt.DECIMAL: Advice(
-            "Am Ende steht .0, wie es Tabellenprogramme bei Beträgen schreiben.",
-            'Bitte "0171 2223334" schreiben, die Durchwahl 0 nach einem Strich: "0511 12345-0".',
-        ),
-        Doubt.EXTENSIONS: Advice(
-            "Darin steht mehr als eine Durchwahl oder eine sehr lange.",
-            'Bitte eine Durchwahl schreiben: "0511 12345-60" oder "0511 12345 DW 60".',
-        ),
-        Doubt.UNKNOWN: Advice(
-            "Eine solche Nummer ist nicht bekannt; vielleicht fehlen Ziffern oder sind falsch.",
-            'Bitte nachsehen und vollständig schreiben: "0163 6510681".',
-        ),
-        Doubt.MORE_THAN_MAIL: Advice(
-            "Darin steht mehr als eine Mailadresse.",
-            'Bitte jede Adresse allein in einen eigenen Eintrag schreiben: "max@example.com".',
-        ),
-    }
-)
-
-ADVICE: Final[Mapping[str, Mapping[Doubt, Advice]]] = MappingProxyType({"en": _ENGLISH, "de": _GERMAN})
-"""By the language of ``report.language``."""

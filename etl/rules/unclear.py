@@ -115,15 +115,23 @@ def row_note(person: PersonFacts, row: RowSeen, entries: Sequence[Entry]) -> Lef
 def item_note(person: PersonFacts, item: ItemSeen, entries: Sequence[Entry]) -> Left | None:
     """An unlinked item: perhaps what an unclear row says; or unclear itself, while a row may be what it says."""
     rows = [other.row for other in entries if other.row is not None and other.row.value]
+    unread = [other.row for other in entries if other.row is not None and is_unread(other)]
     address = address_of(item.canonical, item.doubt, item.readings)
     why = None
     if any(is_reading(address_of(row.canonical, row.doubt, row.readings), item.readings) for row in rows):
         why = advice(item.doubt)
-    elif any(is_reading(address, row.readings) for row in rows):
+    elif any(is_reading(address, row.readings) for row in unread):
         why = "Advoware has an unclear entry that may be this one"
     elif any(note_of(left, Side.ESPO, item.item.value, None) for left in person.left):
         why = PARTED
     return None if why is None else Left(Side.ESPO, "unclear", why, item.item.value)
+
+
+def is_unread(entry: Entry) -> bool:
+    """Whether what stands in a row was agreed by nobody: the row of a pair is as EspoCRM has it, read or not."""
+    if entry.base is None:
+        return entry.variant is not Variant.LINK
+    return row_is_doubtful(entry.row, entry.base)
 
 
 def note_of(left: Left, side: Side, value: str, komm_id: int | None) -> bool:
@@ -141,5 +149,5 @@ def address_of(canonical: str | None, doubt: Doubt | None, readings: str | None)
 
 def advice(doubt: Doubt | None) -> str:
     """Why nobody can read a value, and how to write it."""
-    told = ADVICE["en"][doubt or Doubt.WORDS]
-    return f"{told.why} {told.how}"
+    says = ADVICE[doubt or Doubt.WORDS]
+    return f"{says.why} {says.how}"
