@@ -326,6 +326,7 @@ class Life:
                 row["id"]: text for row in self.firm.rows(person) if (text := own_text(row["bemerkung"]))
             }
             person.marks = marks_of(self.firm, person)
+            self.remember_unread(person)
             person.misfits = {row["id"] for row in misfits(self.firm, person)}
             mine = (person.edits, person.kinds, person.excused, person.asked, person.cut_values)
             for noted in (person.touched, person.cut_texts, person.typed_over, *mine):
@@ -334,6 +335,15 @@ class Life:
         self.consent.at_rest()
         self.storm.forget()
         self.faulty = self.blurred = False
+
+    def remember_unread(self, person: Person) -> None:
+        """Which pairs still wait for what nobody can read to be written clearly."""
+        if person.away is None:
+            waiting = [value for value in person.hidden if value not in person.agreed.advo]
+            hidden = {value: person.agreed.advo.intersection(person.hides(value)) for value in waiting}
+            person.hidden = {value: min(numbers) for value, numbers in hidden.items() if numbers}
+            person.earlier.clear()
+        person.prevented = {value: row for value, row in person.prevented.items() if value not in person.agreed.advo}
 
     def asked_of_advoware(self, person: Person) -> frozenset[str]:
         """What must stay in Advoware; what a value that it shortens was to replace stands there for a while only."""
@@ -399,6 +409,7 @@ class Life:
             person.doubled |= {value for value, count in rows.items() if count > 1}
             for text, value in told.get(person.entity_id, ()):
                 person.meant.setdefault(text, set()).add(value)
+            person.excused |= {number for value in person.hidden for number in person.hides(value)}  # gone from EspoCRM
             if self.nature.direction != "both":  # what a direction holds back under a copied marker looks agreed then
                 person.excused |= person.copied
         for entity_id, values in values_that_lost(self.path).items():

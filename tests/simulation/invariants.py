@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.simulation.neighbours import RETYPED_ELSEWHERE
 from tests.simulation.oracle import (
+    Edited,
     Sides,
     canon,
     edited,
@@ -95,6 +96,7 @@ def at_rest(firm: Firm, path: Path, but: Excuses) -> None:
             one_way(firm, person, sides, but.windowed.get(person.number, ()))
             continue
         agreement(firm, person, sides, own, refused=person.number in but.refused)
+        no_reading_beside(person, sides)
         nothing_made_twice(firm, person)
         if person.number not in but.windowed and not half_retyped:
             texts_survive(firm, person)
@@ -191,6 +193,8 @@ def agreement(
             or (not_taken and value in person.agreed.advo)  # what a value was to replace stays
             or (value in person.cut_values and any(one[1] == "unsyncable" for one in noted))
         )
+        numbers = {number for one in person.hidden for number in person.hides(one)} | person.agreed.advo
+        fine |= value in numbers and any(("espo", one) in unclear for one in sides.espo)
         claim("both sides agree", fine, f"person{person.number}: {value} only in Advoware; left alone: {noted}")
     for value in sides.espo - sides.advo:
         known = refused or firm.nature.max_tlf is not None or value in person.excused or value in still
@@ -202,6 +206,14 @@ def agreement(
         waits = any(side == "advo" for side, _ in unclear) and value in person.agreed.espo | obscured(firm, person)
         fine |= ("espo", value) in unclear or waits
         claim("both sides agree", fine, f"person{person.number}: {value} only in EspoCRM; left alone: {noted}")
+
+
+def no_reading_beside(person: Person, sides: Sides) -> None:
+    """A number that a row nobody can read may mean is not brought beside that row."""
+    alone = sides.advo - sides.espo
+    stand = {value for value, unclear in person.prevented.items() if unclear in alone and value in sides.espo}
+    brought = {value for value in stand & sides.advo if "advo" not in person.touched.get(value, ())}
+    claim("no reading beside what nobody can read", not brought, f"person{person.number}: {brought} {sides}")
 
 
 def nothing_made_twice(firm: Firm, person: Person) -> None:
@@ -238,10 +250,10 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], but: 
     advo = edited(person.agreed.advo, frozenset(person.model["advo"]))
     types = retyped(person)
     both = "advo" in person.edits and ("espo" in person.edits or types)
-    if not person.synced or not person.agreed.espo & person.agreed.advo:  # no pair: no baseline, so it is a first sync
+    made_clear = MADE_CLEAR in person.kinds  # the pair that waited is in the baseline, not in what both sides showed
+    if not person.synced or not (made_clear or person.agreed.espo & person.agreed.advo):  # without a pair: a first sync
         person_keeps_everything(person, sides, lost if "meanwhile" in person.kinds else set())
         return
-    made_clear = MADE_CLEAR in person.kinds  # the pair that waited is in the baseline, not in what both sides showed
     if made_clear or (both and (but.faulty or "meanwhile" in person.kinds or types)):
         return
     if person.doubled or person.crowded or len(sides.espo) >= 9 or firm.nature.max_tlf:
@@ -251,7 +263,7 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], but: 
         return
     if both and person.kinds & {"swap_rows", "fill_row"}:
         return
-    wanted = expected(person.agreed, espo, advo, whole_person=whole)
+    wanted = answer(person, sides, espo, advo, whole=whole)
     if wanted is None:
         return
     kept = (keeps_its_item(firm, person) & advo.removed & person.agreed.espo) - espo.removed
@@ -265,6 +277,22 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], but: 
     if whole:
         gone = advo.added - sides.advo
         claim("every value that loses is kept", gone <= lost, f"person{person.number}: {gone - lost}")
+
+
+def answer(person: Person, sides: Sides, espo: Edited, advo: Edited, *, whole: bool) -> Sides | None:
+    """What both sides must show, None where people did so much that more than one answer is right.
+
+    A pair of which nobody can read EspoCRM's half waits; when its row goes, that half is new, and comes as written.
+    """
+    if person.kinds & {"obscure_item", "add_a_reading"}:
+        is_alone = person.kinds == {"obscure_item"} and len(espo.added) == len(espo.removed) == 1 and not advo
+        waits = is_alone and espo.removed <= person.agreed.advo
+        return Sides(espo.on(person.agreed.espo), person.agreed.advo) if waits else None
+    if person.hidden and espo and advo:
+        return None
+    wanted = expected(person.agreed, espo, advo, whole_person=whole)
+    ended = {value for value, number in person.hidden.items() if number in advo.removed}
+    return wanted and Sides(wanted.espo, wanted.advo | (ended & sides.espo))
 
 
 def brought_back(removed: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
@@ -291,9 +319,10 @@ def keeps_its_item(firm: Firm, person: Person) -> set[str]:
 
 
 def values_it_had(person: Person, row: Mapping[str, Any]) -> set[str]:
-    """What a row held since all agreed, and what its marker says that it holds."""
-    marked = marked_value(row["bemerkung"])
-    return person.typed_over.get(row["id"], set()) | ({marked} if marked else set())
+    """What a row held since all agreed, and what its marker says that it holds, unless another row held it by then."""
+    typed_over, marked = person.typed_over.get(row["id"], set()), marked_value(row["bemerkung"])
+    is_stale = not typed_over and {marked, canon(row["tlf"])} <= person.agreed.advo
+    return typed_over | ({marked} if marked and not is_stale else set())
 
 
 def obscured(firm: Firm, person: Person) -> set[str]:

@@ -16,6 +16,7 @@ from typing import Any
 BRACKET = re.compile(r"\s*\[ESPOCRM[^\[\]\r\n]*\] ?")
 MARKER = re.compile(r"\[ESPOCRM:([A-Za-z0-9+/=]+):(\d+)\]")
 DIALLED = re.compile(r"[0-9 +()./-]+(?:(?:DW|ext\.?|x) *(?P<extension>[0-9]+))?")
+TOO_SHORT = re.compile(r"\+491630[0-9]{5}")  # a mobile lacks digits, and EspoCRM takes it all the same
 SHORTEST = 9  # digits of the shortest number people use here
 ASCII_MAIL = re.compile(r"[\x21-\x7e]+@[a-zA-Z0-9.-]+")
 FOREIGN = ("www.", "DE.BRAK")  # Internet and beA: none of the sync's business
@@ -40,6 +41,8 @@ def canon(value: str) -> str:
         number = digits[2:]
     else:
         number = f"49{digits.removeprefix('0')}"
+    if TOO_SHORT.fullmatch(f"+{number}"):
+        return f"? {' '.join(text.split())}"
     return f"+{number}" + (f";{extension}" if extension else "")
 
 

@@ -17,6 +17,7 @@ from tests.simulation.oracle import (
     marked_value,
     own_text,
 )
+from tests.simulation.unreadable import UNREADABLE
 from tests.simulation.worlds import (
     FREE,
     KOMM_KZ,
@@ -35,6 +36,7 @@ MOST = 9
 OF_MAIL = 4  # kommKz of a mail address
 MADE_CLEAR = "made clear"
 DOUBTFUL = 0.1  # how often a number is retyped as what nobody can read
+UNREAD = 0.2  # how often an edit is about what nobody can read
 SHARED = 0.12  # how often an edit is about what several records hold
 PLAIN_NUMBER = re.compile(r"\+49\d+")
 
@@ -55,6 +57,8 @@ class People:
         action = dice.choice(actions or {"espo": IN_ESPO, "advo": IN_ADVO}[where])
         if self.firm.nature.edition > 1 and dice.random() < SHARED:
             action = dice.choice(BESIDE[where])
+        if self.firm.nature.edition > 2 and dice.random() < UNREAD:
+            action = dice.choice(UNREADABLE[where])
         before, rows = self.values(person), {row["id"]: row for row in self.firm.rows(person)}
         types = self.types()
         told = action(self, person, dice)
@@ -83,6 +87,16 @@ class People:
                 person.added(side, value)
                 if after[side][value] > 1:
                     person.doubled.add(value)
+        for value in [one for one in person.hidden if not after["espo"][one]]:
+            self.note_cleared(person, value, after["espo"])
+
+    def note_cleared(self, person: Person, value: str, stands: Mapping[str, int]) -> None:
+        """Who edits or removes an item that was unclear gives up, too, the number it was typed over."""
+        person.kinds.add(MADE_CLEAR)
+        for number in person.hides(value):
+            if number not in stands:
+                person.removed("espo", number, still=True)
+        del person.hidden[value]
 
     def types(self) -> dict[str, str | None]:
         """EspoCRM's types by number; of one that several records hold it keeps one."""
@@ -169,8 +183,10 @@ class People:
         number = person.new_number()
         if "phoneNumber" in old:
             new = {**old, "phoneNumber": f"+49511{number}"}
-            done = self.save(person, phones=[new if one is old else one for one in phones])
-            return f"{old['phoneNumber']} -> {new['phoneNumber']}" if done else None
+            if not self.save(person, phones=[new if one is old else one for one in phones]):
+                return None
+            person.earlier[new["phoneNumber"]] = canon(old["phoneNumber"])
+            return f"{old['phoneNumber']} -> {new['phoneNumber']}"
         new = {"emailAddress": f"neu{number}@kanzlei-muster.de", "primary": old["primary"]}
         done = self.save(person, mails=[new if one is old else one for one in mails])
         return f"{old['emailAddress']} -> {new['emailAddress']}" if done else None

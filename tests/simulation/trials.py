@@ -25,7 +25,7 @@ class Tried(NamedTuple):
     trace: tuple[str, ...]
 
 
-def trial(fault: str, *, later: bool, seed: int, persons: int = 3, edition: int = 2) -> Exception | None:
+def trial(fault: str, *, later: bool, seed: int, persons: int = 3, edition: int = 3) -> Exception | None:
     """Live a world of this seed with this fault, the rest calm; return what was wrong, None when all was well.
 
     ``later``: all agree, people edit, and the fault strikes the next runs; else it strikes the first sync.
@@ -35,7 +35,7 @@ def trial(fault: str, *, later: bool, seed: int, persons: int = 3, edition: int 
 
 
 def trials(
-    faults: Iterable[str], *, later: bool, seed: int, persons: int = 3, edition: int = 2
+    faults: Iterable[str], *, later: bool, seed: int, persons: int = 3, edition: int = 3
 ) -> Iterator[tuple[str, Tried]]:
     """One trial after the other in the world of this seed, which is lived once up to where they differ.
 

@@ -39,8 +39,8 @@ FREE = ("Mutter: 0511 12{0}", "0171 22{0} privat", "siehe Akte {0}", "skype:max{
 
 @dataclass(frozen=True)
 class Nature:
-    """How this world's systems and configuration are. ``edition``: of the rules; people and weather of the first one
-    knew less, and the dice of its seeds fall as they did then."""
+    """How this world's systems and configuration are. ``edition``: of what people and weather know; those of
+    an earlier one knew less, and the dice of its seeds fall as they did then."""
 
     scope: str = "person"
     direction: str = "both"
@@ -57,7 +57,7 @@ class Nature:
     error_style: ErrorStyle = ErrorStyle.JSON
     latency: float = 0.05
     persons: int = 20
-    edition: int = 2
+    edition: int = 3
     utf16: bool = False
     trims: bool = False
     line_ends: str | None = None
@@ -79,7 +79,7 @@ class Nature:
         return self.max_tlf is not None or self.max_bemerkung is not None
 
     @classmethod
-    def drawn(cls, dice: Random, persons: int, edition: int = 2) -> Nature:
+    def drawn(cls, dice: Random, persons: int, edition: int = 3) -> Nature:
         """A nature of a seed."""
         nature = cls(
             scope=dice.choice(("person", "entry")),
@@ -116,7 +116,9 @@ class Person:
     ``cut_texts``, ``cut_values``: what Advoware shortened and only what a state store knew then could have mended, the
     own texts whole by row, the values as they stand; ``misfits``: rows whose kommKz was not the type's when all was
     agreed last; ``typed_over``: the numbers that were typed over since, by row; ``saved_in``:
-    the last run during which people changed EspoCRM's items.
+    the last run during which people changed EspoCRM's items; ``hidden``: what EspoCRM's items that nobody can read were
+    typed over; ``earlier``: what other items were, since all agreed; ``prevented``: numbers of EspoCRM that a row
+    nobody can read may mean.
     """
 
     number: int
@@ -144,8 +146,18 @@ class Person:
     misfits: set[int] = field(default_factory=set)
     typed_over: dict[int, set[str]] = field(default_factory=dict)
     saved_in: str = ""
+    hidden: dict[str, str] = field(default_factory=dict)
+    earlier: dict[str, str] = field(default_factory=dict)
+    prevented: dict[str, str] = field(default_factory=dict)
     synced: bool = False
     drawn: int = 0
+
+    def hides(self, value: str) -> list[str]:
+        """What an item that nobody can read was typed over, and what that was before, back to when all agreed."""
+        before = [self.hidden[value]]
+        while older := self.earlier.get(before[-1]):
+            before.append(older)
+        return before
 
     def new_number(self) -> int:
         """Seven digits nobody else has."""
