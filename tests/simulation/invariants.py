@@ -311,18 +311,20 @@ def keeps_its_item(firm: Firm, person: Person) -> set[str]:
     So do those whose row holds such a value instead, as after two rows changed places: EspoCRM has that one already.
     """
     rows = [row for row in firm.rows(person) if is_relevant(row["tlf"])]
-    moved = [(value, canon(row["tlf"])) for row in rows for value in values_it_had(person, row) - {canon(row["tlf"])}]
+    had = [(value_it_had(person, row), canon(row["tlf"])) for row in rows]
+    moved = [(value, instead) for value, instead in had if value not in (None, instead)]
     kept = {value for value, instead in moved if not espo_can_hold(instead)}
     while more := {value for value, instead in moved if instead in kept} - kept:
         kept |= more
     return kept
 
 
-def values_it_had(person: Person, row: Mapping[str, Any]) -> set[str]:
-    """What a row held since all agreed, and what its marker says that it holds, unless another row held it by then."""
-    typed_over, marked = person.typed_over.get(row["id"], set()), marked_value(row["bemerkung"])
+def value_it_had(person: Person, row: Mapping[str, Any]) -> str | None:
+    """What a row held when all agreed: what its marker says, unless another row held it by then; else what came first
+    of all that was typed over."""
+    typed_over, marked = person.typed_over.get(row["id"], []), marked_value(row["bemerkung"])
     is_stale = not typed_over and {marked, canon(row["tlf"])} <= person.agreed.advo
-    return typed_over | ({marked} if marked and not is_stale else set())
+    return marked if marked and not is_stale else next(iter(typed_over), None)
 
 
 def obscured(firm: Firm, person: Person) -> set[str]:

@@ -126,7 +126,7 @@ class People:
         for row in before.values():
             value, was = marked_value(row["bemerkung"]), row["tlf"]
             if is_number(was) and now.get(row["id"]) != was:
-                person.typed_over.setdefault(row["id"], set()).add(canon(was or ""))
+                person.typed_over.setdefault(row["id"], []).append(canon(was or ""))
             if value and is_unclear(was) and now.get(row["id"]) != was and not values[value]:
                 person.removed("advo", value, still=False)
                 person.kinds.add(MADE_CLEAR)

@@ -115,10 +115,10 @@ class Person:
     numbers than EspoCRM holds; ``copied``: values of rows, and of their markers, that came with another Beteiligten;
     ``cut_texts``, ``cut_values``: what Advoware shortened and only what a state store knew then could have mended, the
     own texts whole by row, the values as they stand; ``misfits``: rows whose kommKz was not the type's when all was
-    agreed last; ``typed_over``: the numbers that were typed over since, by row; ``saved_in``:
-    the last run during which people changed EspoCRM's items; ``hidden``: what EspoCRM's items that nobody can read were
-    typed over; ``earlier``: what other items were, since all agreed; ``prevented``: numbers of EspoCRM that a row
-    nobody can read may mean.
+    agreed last; ``typed_over``: the numbers that were typed over since, by row, in order; ``saved_in``: the last run
+    during which people changed EspoCRM's items; ``hidden``: what EspoCRM's items that nobody can read were typed over;
+    ``earlier``: what other items were, since all agreed; ``prevented``: numbers of EspoCRM that a row nobody can read
+    may mean.
     """
 
     number: int
@@ -144,7 +144,7 @@ class Person:
     cut_texts: dict[int, str] = field(default_factory=dict)
     cut_values: set[str] = field(default_factory=set)
     misfits: set[int] = field(default_factory=set)
-    typed_over: dict[int, set[str]] = field(default_factory=dict)
+    typed_over: dict[int, list[str]] = field(default_factory=dict)
     saved_in: str = ""
     hidden: dict[str, str] = field(default_factory=dict)
     earlier: dict[str, str] = field(default_factory=dict)
