@@ -190,7 +190,8 @@ def agreement(
             not espo_can_hold(value)
             or (("advo", value) in left and known)
             or ("advo", value) in unclear
-            or (not_taken and value in person.agreed.advo)  # what a value was to replace stays
+            or (not_taken and value in person.agreed.advo)  # what a value was to replace stays, also where a run
+            or (not_taken and "meanwhile" in person.kinds and person.last.get(value) == "removed")  # had just brought it
             or (value in person.cut_values and any(one[1] == "unsyncable" for one in noted))
         )
         numbers = {number for one in person.hidden for number in person.hides(one)} | person.agreed.advo
