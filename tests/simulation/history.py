@@ -34,7 +34,7 @@ from tests.simulation.disk import Disk, Killed, under
 from tests.simulation.fault import CALM, Weather
 from tests.simulation.faults import FAULTS, LISTS, OTHERS, PASSING, SECOND_EDITION
 from tests.simulation.invariants import Excuses, Violation, after_a_step, at_rest, claim, misfits
-from tests.simulation.oracle import canon, entries_of_rows, espo_can_hold, own_text
+from tests.simulation.oracle import canon, entries_of_items, entries_of_rows, espo_can_hold, own_text
 from tests.simulation.people import People
 from tests.simulation.storm import Storm
 from tests.simulation.told import let_go, query, steps_of, texts_told, unmended, values_that_lost
@@ -51,6 +51,7 @@ UPGRADED = 0.15  # how often the grammar of values is another one than that of t
 RARE = 0.06  # how often something happens to a whole record
 NEWER = 0.3  # how often a run meets what the second edition knows
 POWER = 0.3  # how often it is not the process alone that dies
+Step = tuple[object, ...]
 ENOUGH = 16  # runs after which everybody must be at rest
 STORE = "state.db"
 GONE = "what was not synced is gone"
@@ -189,11 +190,17 @@ class Life:
         for entity_id in planned.keys() | written.keys():
             same = planned.get(entity_id) == written.get(entity_id) or (entity_id in held and entity_id not in written)
             same |= any(self.is_shared(step) for step in planned.get(entity_id, ()))
+            same |= self.is_planned_again(entity_id, planned.get(entity_id, []), written.get(entity_id, []))
             told = f"{entity_id}: planned {planned.get(entity_id)}, written {written.get(entity_id)}"
             claim("a run writes what the plan said", same or self.nature.cuts, told)
         return ended
 
-    def is_shared(self, step: tuple[object, ...]) -> bool:
+    def is_planned_again(self, entity_id: str, planned: list[Step], written: list[Step]) -> bool:
+        """Whether the same was planned twice: the run itself changed what this record shares with another one."""
+        shared = self.firm.shared & entries_of_items(self.firm.espo.items(entity_id)).keys()
+        return bool(shared) and set(planned) == set(written)
+
+    def is_shared(self, step: Step) -> bool:
         """Whether a step is about what several records hold: only the look-up before the PUT tells how it stands."""
         return any(isinstance(value, str) and canon(value) in self.firm.shared for value in step)
 

@@ -22,7 +22,7 @@ from tests.simulation.oracle import (
     marked_value,
     own_text,
 )
-from tests.simulation.people import MADE_CLEAR, SAVES, is_unclear
+from tests.simulation.people import MADE_CLEAR, SAVES, is_number, is_unclear
 from tests.simulation.told import query, texts_told, values_that_lost
 from tests.simulation.worlds import TYPE_OF, Firm, Person, marks_of
 
@@ -186,12 +186,12 @@ def agreement(
     not_taken &= any(one[:2] == ("espo", "unsyncable") for one in noted)
     for value in sides.advo - sides.espo:
         known = refused or person.crowded or value in person.doubled or value in person.excused or value in still
+        just_replaced = "meanwhile" in person.kinds and person.last.get(value) == "removed"
         fine = (
             not espo_can_hold(value)
             or (("advo", value) in left and known)
             or ("advo", value) in unclear
-            or (not_taken and value in person.agreed.advo)  # what a value was to replace stays, also where a run
-            or (not_taken and "meanwhile" in person.kinds and person.last.get(value) == "removed")  # had just brought it
+            or (not_taken and (value in person.agreed.advo or just_replaced))  # what a value was to replace stays
             or (value in person.cut_values and any(one[1] == "unsyncable" for one in noted))
         )
         numbers = {number for one in person.hidden for number in person.hides(one)} | person.agreed.advo
@@ -210,7 +210,13 @@ def agreement(
 
 
 def no_reading_beside(person: Person, sides: Sides) -> None:
-    """A number that a row nobody can read may mean is not brought beside that row."""
+    """A number that a row nobody can read may mean is not brought beside that row.
+
+    Where another number went from EspoCRM it may read as what that one was changed into: a pair is never touched by
+    readings (rules.md §0).
+    """
+    if any(is_number(value) for value in person.agreed.espo - sides.espo):
+        return
     alone = sides.advo - sides.espo
     stand = {value for value, unclear in person.prevented.items() if unclear in alone and value in sides.espo}
     brought = {value for value in stand & sides.advo if "advo" not in person.touched.get(value, ())}

@@ -73,6 +73,8 @@ SEEDS = (
     Seed(2414, 50, "the witness's error: a row made twice, and the store lost before it became a slot", 2, 2),
     Seed(2456, 50, "as 134, after the row was retyped twice", 2, 2),
     Seed(2641, 50, "the witness's error: what a refused value was to replace was agreed a moment before", 2, 2),
+    Seed(2728, 50, "the witness's error: planned twice, for our own PUT retyped a number that two records share", 2, 3),
+    Seed(2712, 50, "the witness's error: a reading took the place of a number that became unclear in EspoCRM", 2, 3),
     Seed(226, 2, "a marker was written for a value that the read after the PUT no longer showed", 2, 2),
     Seed(254, 2, "the witness's error: what Advoware left of a marker was remembered as somebody's own text", 2, 2),
     Seed(500185, 10, "a mail entered just before our PUT of phones was found by a sweep only", 2, 2),
