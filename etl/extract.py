@@ -18,6 +18,7 @@ from etl.run import Look, Run
 from etl.saves import Person, is_news, is_somebody_elses, is_unsettled
 from etl.settle import settle_person
 from etl.snapshot import save_advo, save_espo
+from etl.status import shows
 from etl.store.baseline import types_moved
 from etl.store.due import SEEN_MODIFIED, clear_due, mark_due, persons_to_poll, shared_betnrs, try_at_once
 from etl.store.endings import has_ended, open_waits, sharers
@@ -113,6 +114,8 @@ def needs_advoware(run: Run, person: Person, record: EspoRecord) -> bool:
     if not soft or person["changed"] or record.status in ASKING or types_moved(run.store, record.entity_id):
         return True
     if person["status"] != Status.CLEAN or open_changes(run.store, [record.entity_id]):
+        return True
+    if not shows(run, record, Status.CLEAN, person["fingerprint"]):  # nor did it while we never wrote there ourselves
         return True
     ours = Ours.of(person)
     if ours.has_foreign_hash(record.fingerprint) or ours.has_foreign_status(record.status):

@@ -132,6 +132,23 @@ def test_an_emptied_fingerprint_is_nobodys(desk: Desk) -> None:
     assert desk.espo.record(person.entity_id)["kommunikationHash"]
 
 
+@pytest.mark.parametrize("fields", [{"kommunikationHash": THEIRS}, {"syncStatus": "failed"}])
+def test_what_stands_where_a_new_store_wrote_nothing_yet_is_put_right_at_the_next_look(
+    desk: Desk, fields: dict[str, str]
+) -> None:
+    """World 2793: nothing was foreign to a store that never wrote there, and a sweep alone found it."""
+    (person,) = desk.crowd(1)
+    for file in desk.path.parent.glob(f"{desk.path.name}*"):
+        file.unlink()
+    desk.quiet()
+    before = desk.espo.record(person.entity_id)["kommunikationHash"]
+    stamp(desk, person, **fields)
+    desk.run()
+    shown = desk.espo.record(person.entity_id)
+    assert (shown["syncStatus"], shown["kommunikationHash"]) == ("clean", before)
+    assert desk.quiet(sweep=True).outcome == "done"
+
+
 def test_more_than_three_persons_hold_the_whole_run(desk: Desk) -> None:
     people = desk.crowd(8)
     for person in people[:4]:
