@@ -268,7 +268,8 @@ def right_answer(firm: Firm, person: Person, sides: Sides, lost: set[str], but: 
     whole = firm.nature.scope == "person" and bool(espo) and bool(advo)
     if both and not (espo and advo):
         return
-    if both and person.kinds & {"swap_rows", "fill_row"}:
+    waits = bool(espo.removed) and any(is_unclear(value) for value in espo.added)  # one may have become the other
+    if waits or (both and person.kinds & {"swap_rows", "fill_row"}):
         return
     wanted = answer(person, sides, espo, advo, whole=whole)
     if wanted is None:
