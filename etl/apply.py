@@ -1,7 +1,7 @@
 """The third stage: one person's plan, written (rules.md §5): EspoCRM's arrays, then Advoware's rows, one at a time.
 
-Each write is committed as *started* before it is sent and as *done*, *failed* or *unknown* after it. ``Moved`` and
-``UnknownOutcome`` leave this stage untouched: the person is read again, what was done settled, and a new plan made.
+Each write is committed as *started* before it is sent and as *done*, *failed* or *unknown* after it. ``ConcurrentEdit``
+and ``UnknownOutcome`` leave this stage untouched: the person is read again, what was done settled, and a new plan made.
 """
 
 from __future__ import annotations
@@ -9,186 +9,193 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from etl.arrays import REFUSALS_OF_A_VALUE, note_unsyncable, see_arrays, write_arrays
-from etl.errors import Moved, Refused
+from etl.errors import ConcurrentEdit, Refused
 from etl.guard import change_record
-from etl.readback import Written
-from etl.reading import stale
+from etl.reading.parallel import is_stale
+from etl.reading.snapshot import may_be_half_written
 from etl.records import RowDraft, Side
-from etl.rules.mending import MENDING, UNMARKED, names_another_value, unmarked
+from etl.rules.truncation import REPAIR_ACTIONS, UNMARKED_IMAGE, names_another_value, step_without_marker
 from etl.rules.variants import Variant
-from etl.saves import is_unsettled
-from etl.shared_rows import with_what_is_stored
-from etl.store.journal import save_changes
+from etl.store.tables.journal import save_changes
 from etl.verify import verify_person
-from etl.writing import put_row
+from etl.writing.espo_items import VALUE_REFUSAL_STATUSES, mark_unsyncable, read_back_espo, write_espo_items
+from etl.writing.journal import put_row
+from etl.writing.readback import AcknowledgedWrite
+from etl.writing.shared_values import adopt_shared_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etl.guard import Saved
+    from etl.context import PersonReads, RunContext
+    from etl.guard import PlanJournal
     from etl.rules.entry import Decision, Step
-    from etl.run import Look, Run
 
-NEVER_REFUSED = MENDING | {"empty", "leftover"}
+ACTIONS_WITHOUT_NEW_VALUE = REPAIR_ACTIONS | {"empty", "leftover"}
 """Writes that bring no new value; a refusal of one is no verdict on a value and fails the person."""
 
 
-def apply_person(run: Run, saved: Saved) -> None:
-    """Write one person's plan and verify it; raises ``Moved`` when the person must be planned again."""
-    look = run.looks[saved.plan.entity_id]
-    if saved.plan.arrays:
-        saved = with_what_is_stored(run, saved)
-    plan = saved.plan
-    second_look(run, saved)
-    if plan.arrays:
-        write_arrays(run, saved, look)
-        saved = see_arrays(run, saved, look)
-        if any(step.side is Side.ADVO and step.action != "create" for _, step in row_steps(saved)):
-            read_advoware_again(run, look)
-    saved, written = write_rows(run, saved)
-    verify_person(run, saved, written)
+def apply_person(run: RunContext, journal: PlanJournal) -> None:
+    """Write one person's plan and verify it; raises ``ConcurrentEdit`` when the person must be planned again."""
+    reads = run.reads[journal.plan.entity_id]
+    if journal.plan.espo_payload:
+        journal = adopt_shared_rows(run, journal)
+    plan = journal.plan
+    revalidate(run, journal)
+    if plan.espo_payload:
+        write_espo_items(run, journal, reads)
+        journal = read_back_espo(run, journal, reads)
+        if any(step.side is Side.ADVO and step.action != "create" for _, step in advo_steps(journal)):
+            refresh_advo(run, reads)
+    journal, writes = write_rows(run, journal)
+    verify_person(run, journal, writes)
 
 
-def write_rows(run: Run, saved: Saved) -> tuple[Saved, list[Written]]:
+def write_rows(run: RunContext, saved: PlanJournal) -> tuple[PlanJournal, list[AcknowledgedWrite]]:
     """Advoware's rows; where a refused marker leaves one that names another value, the person fails in the end."""
-    written: list[Written] = []
-    for decision, step in row_steps(saved):
+    written: list[AcknowledgedWrite] = []
+    for decision, step in advo_steps(saved):
         try:
-            one = write_row(run, saved, decision, step)
+            write = write_row(run, saved, decision, step)
         except Refused as refusal:
-            if step.action != "mark" or refusal.status not in REFUSALS_OF_A_VALUE:
+            if step.action != "mark" or refusal.status not in VALUE_REFUSAL_STATUSES:
                 raise
             saved = replace(saved, failure=saved.failure or refusal)
         else:
-            written += [one] if one is not None else []
+            written += [write] if write is not None else []
     return saved, written
 
 
-def second_look(run: Run, saved: Saved) -> None:
+def revalidate(run: RunContext, journal: PlanJournal) -> None:
     """Read again what is overwritten or where something vanished; whatever differs means: plan again (rules.md §1, §5).
 
     The same reads would give the same plan, so only a difference needs planning.
     """
-    plan, look = saved.plan, run.looks[saved.plan.entity_id]
-    vanished = sides_things_vanished_from(plan.decisions)
-    overwrites = any(step.side is Side.ADVO and step.action != "create" for step in plan.steps)
-    if Side.ESPO in vanished or (plan.arrays and stale(run, look.espo_at)):
-        read_espo_again(run, look)
-    if Side.ADVO in vanished or (overwrites and not plan.arrays and stale(run, look.advo_at)):
-        read_advoware_again(run, look)
+    plan, reads = journal.plan, run.reads[journal.plan.entity_id]
+    missing_sides = sides_missing_entries(plan.decisions)
+    overwrites_rows = any(step.side is Side.ADVO and step.action != "create" for step in plan.steps)
+    if Side.ESPO in missing_sides or (plan.espo_payload and is_stale(run, reads.espo_at)):
+        refresh_espo(run, reads)
+    if Side.ADVO in missing_sides or (overwrites_rows and not plan.espo_payload and is_stale(run, reads.advo_at)):
+        refresh_advo(run, reads)
 
 
-def sides_things_vanished_from(decisions: Iterable[Decision]) -> set[Side]:
+def sides_missing_entries(decisions: Iterable[Decision]) -> set[Side]:
     """Where an entry was known and is not any more, so that something is emptied, removed, made anew or forgotten."""
     sides: set[Side] = set()
     for decision in decisions:
         if decision.variant is Variant.FORGET:
             sides |= {Side.ESPO, Side.ADVO}
-        elif decision.steps and vanished_from_espo(decision):
+        elif decision.steps and is_missing_in_espo(decision):
             sides.add(Side.ESPO)
-        elif decision.steps and vanished_from_advoware(decision):
+        elif decision.steps and is_missing_in_advo(decision):
             sides.add(Side.ADVO)
     return sides
 
 
-def vanished_from_espo(decision: Decision) -> bool:
+def is_missing_in_espo(decision: Decision) -> bool:
     """Whether EspoCRM does not show a known item any more."""
     deleted_and_edited = decision.variant is Variant.CLASH and decision.entry.item is None
     return decision.variant is Variant.VAR2 or deleted_and_edited
 
 
-def vanished_from_advoware(decision: Decision) -> bool:
+def is_missing_in_advo(decision: Decision) -> bool:
     """Whether Advoware does not show a known row any more; its item may have been edited meanwhile."""
-    edited_and_gone = decision.variant is Variant.VAR1 and decision.entry.base is not None
-    return decision.variant is Variant.VAR3 or edited_and_gone
+    edited_and_deleted = decision.variant is Variant.VAR1 and decision.entry.base is not None
+    return decision.variant is Variant.VAR3 or edited_and_deleted
 
 
-def read_espo_again(run: Run, look: Look) -> None:
-    """Refresh EspoCRM's half of the look; ``Moved`` when it differs from what was planned with, or is half written."""
-    fresh, seen = run.espo.fetch(look.espo.entity_id), look.espo
-    if (fresh.items, fresh.betnr) != (seen.items, seen.betnr) or (
-        fresh.modified_at != seen.modified_at and is_unsettled(run, fresh)
+def refresh_espo(run: RunContext, reads: PersonReads) -> None:
+    """Refresh EspoCRM's half of the look.
+
+    ``ConcurrentEdit`` when it differs from what was planned with, or is half written.
+    """
+    fresh, planned_with = run.espo.fetch(reads.espo.entity_id), reads.espo
+    if (fresh.items, fresh.betnr) != (planned_with.items, planned_with.betnr) or (
+        fresh.modified_at != planned_with.modified_at and may_be_half_written(run, fresh)
     ):
-        raise Moved(f"EspoCRM's record {fresh.entity_id} changed since it was planned.")
-    look.espo, look.espo_at = fresh, run.monotonic()
+        raise ConcurrentEdit(f"EspoCRM's record {fresh.entity_id} changed since it was planned.")
+    reads.espo, reads.espo_at = fresh, run.monotonic()
 
 
-def read_advoware_again(run: Run, look: Look) -> None:
-    """Refresh Advoware's half of the look; ``Moved`` when any row differs from what was planned with."""
-    seen = look.advo.rows
-    look.advo, look.advo_at = run.advoware.fetch(look.advo.betnr), run.monotonic()
-    if look.advo.rows != seen:
-        raise Moved(f"The rows of {look.advo.betnr} in Advoware changed since they were planned.")
+def refresh_advo(run: RunContext, reads: PersonReads) -> None:
+    """Refresh Advoware's half of the look; ``ConcurrentEdit`` when any row differs from what was planned with."""
+    rows_before = reads.advo.rows
+    reads.advo, reads.advo_at = run.advo.fetch(reads.advo.betnr), run.monotonic()
+    if reads.advo.rows != rows_before:
+        raise ConcurrentEdit(f"The rows of {reads.advo.betnr} in Advoware changed since they were planned.")
 
 
-def row_steps(saved: Saved) -> list[tuple[Decision, Step]]:
+def advo_steps(journal: PlanJournal) -> list[tuple[Decision, Step]]:
     """Advoware's writes with their decisions, in the plan's order; none of what EspoCRM did not store."""
-    owner = {id(step): decision for decision in saved.plan.decisions for step in decision.steps}
-    steps = [(owner[id(step)], step) for step in saved.plan.steps if step.side is Side.ADVO]
-    return [(decision, step) for decision, step in steps if not saved.is_unstored(decision)]
+    decision_of_step = {id(step): decision for decision in journal.plan.decisions for step in decision.steps}
+    steps = [(decision_of_step[id(step)], step) for step in journal.plan.steps if step.side is Side.ADVO]
+    return [(decision, step) for decision, step in steps if not journal.is_unstored(decision)]
 
 
-def write_row(run: Run, saved: Saved, decision: Decision, step: Step) -> Written | None:
+def write_row(run: RunContext, journal: PlanJournal, decision: Decision, step: Step) -> AcknowledgedWrite | None:
     """One Kommunikation; ``None`` for a marker Advoware refused, which leaves the row without one.
 
     ``Refused`` where it leaves the row with one that names another value: no value is to blame for that. What is
     refused with its marker is tried once more without: where that is taken, no value is to blame.
     """
-    plain = unmarked(step)
+    unmarked_step = step_without_marker(step)
     try:
         try:
-            return row_written(run, saved, decision, step, saved.change_of(step))
+            return send_row(run, journal, decision, step, journal.change_id(step))
         except Refused as refusal:
-            if plain is None or refusal.status not in REFUSALS_OF_A_VALUE:
+            if unmarked_step is None or refusal.status not in VALUE_REFUSAL_STATUSES:
                 raise
-            change = one_more_change(run, saved, decision, plain)
-            return replace(row_written(run, saved, decision, plain, change), unmarked=True)
+            change_id = journal_second_try(run, journal, decision, unmarked_step)
+            return replace(send_row(run, journal, decision, unmarked_step, change_id), unmarked=True)
     except Refused as refusal:
-        if refusal.status not in REFUSALS_OF_A_VALUE or step.action in NEVER_REFUSED:
+        if refusal.status not in VALUE_REFUSAL_STATUSES or step.action in ACTIONS_WITHOUT_NEW_VALUE:
             raise
         if step.action == "mark":
             if names_another_value(step, run.policy.region):
                 raise
             return None
-        note_unsyncable(run, saved, step, f"Advoware refused it ({refusal.reason})", Side.ESPO)
-        raise Moved(f"Advoware refused a value of {saved.plan.betnr}.") from refusal
+        mark_unsyncable(run, journal, step, f"Advoware refused it ({refusal.reason})", Side.ESPO)
+        raise ConcurrentEdit(f"Advoware refused a value of {journal.plan.betnr}.") from refusal
 
 
-def row_written(run: Run, saved: Saved, decision: Decision, step: Step, change: int) -> Written:
-    """One write to Advoware, journalled as ``change``; the value it makes lose is kept with its *started*."""
+def send_row(
+    run: RunContext, journal: PlanJournal, decision: Decision, step: Step, change_id: int
+) -> AcknowledgedWrite:
+    """One write to Advoware, journalled as ``change_id``; the value it makes lose is kept with its *started*."""
     draft = RowDraft(
         step.new_value or "", step.new_remark or "", step.online, step.komm_kz if step.action == "create" else None
     )
-    lost = lost_value(run, saved, decision, step, change)
-    row = put_row(run, change, saved.plan.betnr, step.komm_id, draft, lost)
-    return Written(decision, step, row.komm_id, row.row_id or None, change)
+    conflicts = conflict_records(run, journal, decision, step, change_id)
+    row = put_row(run, change_id, journal.plan.betnr, step.komm_id, draft, conflicts)
+    return AcknowledgedWrite(decision, step, row.komm_id, row.row_id or None, change_id)
 
 
-def one_more_change(run: Run, saved: Saved, decision: Decision, step: Step) -> int:
+def journal_second_try(run: RunContext, journal: PlanJournal, decision: Decision, step: Step) -> int:
     """The journal row of a second try, of the same decision."""
-    known_rows = tuple(row.komm_id for row in run.looks[saved.plan.entity_id].rows)
-    record = change_record(run, saved.plan, step, decision, known_rows)
-    whose = {"decision_id": saved.decision_of(decision), "seq": len(saved.plan.steps)}
-    return save_changes(run.store, [record | whose | {"after": record["after"] | UNMARKED}])[0]
+    komm_ids_before = tuple(row.komm_id for row in run.reads[journal.plan.entity_id].rows)
+    record = change_record(run, journal.plan, step, decision, komm_ids_before)
+    keys = {"decision_id": journal.decision_id(decision), "seq": len(journal.plan.steps)}
+    return save_changes(run.store, [record | keys | {"after": record["after"] | UNMARKED_IMAGE}])[0]
 
 
-def lost_value(run: Run, saved: Saved, decision: Decision, step: Step, change: int) -> list[dict[str, Any]]:
+def conflict_records(
+    run: RunContext, journal: PlanJournal, decision: Decision, step: Step, change_id: int
+) -> list[dict[str, Any]]:
     """The value this write, its decision's only one, makes lose; to be kept with its *started* (rules.md §4)."""
-    if decision.lost is None:
+    if decision.lost_value is None:
         return []
     item = decision.entry.item
     return [
         {
             "run_id": run.id,
-            "change_id": change,
-            "entity_id": saved.plan.entity_id,
-            "betnr": saved.plan.betnr,
+            "change_id": change_id,
+            "entity_id": journal.plan.entity_id,
+            "betnr": journal.plan.betnr,
             "variant": decision.variant,
             "komm_id": step.komm_id,
             "channel": step.channel,
             "espo_value": item.item.value if item is not None else None,
-            "advo_value": decision.lost,
+            "advo_value": decision.lost_value,
             "kept": "espo",
             "reason": decision.reason,
             "created_at": run.utcnow(),

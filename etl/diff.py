@@ -15,37 +15,43 @@ import pandas as pd
 
 from etl.frames import STEPS
 from etl.records import Channel, Side
-from etl.rules.canonical import similar
-from etl.rules.conflicts import Verdict, in_conflict, verdict
-from etl.rules.entry import Decision, Entry, Left, PersonFacts, Policy
-from etl.rules.facts import entries_with_facts
-from etl.rules.keys import sides as sides_of
-from etl.rules.leaving import held_back, is_first, is_undo_note, leave, remembered, undo_notes
-from etl.rules.leftovers import leaves_a_leftover, stands_empty
-from etl.rules.matching import match
-from etl.rules.pairs import Decided, one_pair_a_value
-from etl.rules.people import PeopleOf
-from etl.rules.plan import PersonPlan, Plan, none_dropped_by_others
-from etl.rules.rights import held_by_rights
+from etl.rules.actions import WriteContext, build_decision
+from etl.rules.entry import Decision, Entry, LeftAlone, PersonState, Policy
+from etl.rules.espo.rights import missing_right_note
+from etl.rules.espo.unread import unreadable_channel_notes, without_channels
+from etl.rules.joins.entries import PersonEntries
+from etl.rules.joins.facts import classify_entries
+from etl.rules.joins.keys import build_sides as sides_of
+from etl.rules.joins.matching import match
+from etl.rules.left_alone import (
+    find_left_alone,
+    find_note,
+    has_held_back_note,
+    is_in_first_sync,
+    is_undo_note,
+    undo_notes,
+)
+from etl.rules.leftovers import is_empty_leftover, leaves_leftover
+from etl.rules.plan import PersonPlan, Plan, keep_reassigned_pairs
+from etl.rules.same_value import ResolvedEntry, merge_same_value
 from etl.rules.slots import Slots
-from etl.rules.unclear import without_ended_pairs
-from etl.rules.unread import readable, unread_notes
-from etl.rules.variants import Variant
-from etl.rules.writes import Means, decision
+from etl.rules.unclear import split_ended_pairs
+from etl.rules.values.canonical import is_similar
+from etl.rules.variants import Resolution, Variant, is_person_conflict, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from etl.rules.array_read import InPart
-    from etl.rules.columns import Columns
-    from etl.rules.facts import Entries
-    from etl.rules.matching import Sides
+    from etl.rules.espo.array_read import PartialPut
+    from etl.rules.joins.columns import ColumnArrays
+    from etl.rules.joins.facts import Entries
+    from etl.rules.joins.matching import MatchSides
 
-TWIN = "another item of this person has the same value"
+DUPLICATE_ITEM = "another item of this person has the same value"
 
 
-def plan(
-    frames: Mapping[str, pd.DataFrame], policy: Policy, in_part: Mapping[str, InPart] | None = None
+def plan_from_frames(
+    frames: Mapping[str, pd.DataFrame], policy: Policy, in_part: Mapping[str, PartialPut] | None = None
 ) -> Plan:
     """Return the plan of every person to whom anything happened, by entity id.
 
@@ -54,142 +60,171 @@ def plan(
     """
     if frames["persons"].empty:
         return {}
-    unread, frames = unread_notes(frames, policy.no_read), readable(frames, policy.no_read)
+    unreadable, frames = (
+        unreadable_channel_notes(frames, policy.unreadable_channels),
+        without_channels(frames, policy.unreadable_channels),
+    )
     persons, sides = sides_of(frames, policy.table)
-    entries = entries_with_facts(match(sides, similar_values), sides, persons, policy.table)
-    touched = touched_persons(entries, sides, persons)
-    if unread:
-        touched = np.union1d(touched, np.flatnonzero(np.isin(persons.words("entity_id"), list(unread))))
-    if not len(touched):
+    entries = classify_entries(match(sides, are_similar), sides, persons, policy.table)
+    person_positions = persons_to_decide(entries, sides, persons)
+    if unreadable:
+        person_positions = np.union1d(
+            person_positions, np.flatnonzero(np.isin(persons.str_array("entity_id"), list(unreadable)))
+        )
+    if not len(person_positions):
         return {}
-    people = PeopleOf(persons, sides, frames["left_alone"], touched)
+    people = PersonEntries(persons, sides, frames["left_alone"], person_positions)
     return {
-        facts.entity_id: person_plan(
+        person.entity_id: plan_person(
             replace(
-                facts,
-                in_part=(in_part or {}).get(facts.entity_id, facts.in_part),
-                unread=tuple(unread.get(facts.entity_id, ())),
+                person,
+                partial_put=(in_part or {}).get(person.entity_id, person.partial_put),
+                unreadable_notes=tuple(unreadable.get(person.entity_id, ())),
             ),
-            own,
+            person_entries,
             policy,
         )
-        for facts, own in people.with_entries(entries)
+        for person, person_entries in people.iter_persons(entries)
     }
 
 
-def similar_values(was: str, now: str) -> bool:
+def are_similar(before: str, now: str) -> bool:
     """Whether one canonical value may have become the other; its shape tells the channel."""
-    return similar(Channel.MAIL if "@" in was else Channel.PHONE, was, now)
+    return is_similar(Channel.MAIL if "@" in before else Channel.PHONE, before, now)
 
 
-def touched_persons(entries: Entries, sides: Sides, persons: Columns) -> np.ndarray:
+def persons_to_decide(entries: Entries, sides: MatchSides, persons: ColumnArrays) -> np.ndarray:
     """Persons with anything to decide: a variant, a baseline row to move, a second item, or an old note to renew."""
-    acting = entries.person[(entries.variant != Variant.SAME.value) | entries.moves]
-    twins = sides.items["person"][~sides.items["pair"]]
-    leftover = sides.rows["person"][sides.rows["spare"] | sides.rows["emptied"]]
-    return np.unique(np.concatenate([acting, twins, leftover, np.flatnonzero(persons["noted"])]))
+    with_changes = entries.person[(entries.variant != Variant.SAME.value) | entries.baseline_outdated]
+    with_duplicates = sides.items["person"][~sides.items["pair"]]
+    with_leftovers = sides.rows["person"][sides.rows["spare"] | sides.rows["emptied"]]
+    return np.unique(np.concatenate([with_changes, with_duplicates, with_leftovers, np.flatnonzero(persons["noted"])]))
 
 
-def person_plan(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> PersonPlan:
+def plan_person(person: PersonState, entries: Sequence[Entry], policy: Policy) -> PersonPlan:
     """Decide one person: leave, conflict and direction, one value one pair, slots, writes."""
-    twins = tuple(
-        Left(Side.ESPO, "duplicate", TWIN, twin.item.value, channel=twin.item.channel)
-        for twin in person.twins
+    duplicates = tuple(
+        LeftAlone(Side.ESPO, "duplicate", DUPLICATE_ITEM, item.item.value, channel=item.item.channel)
+        for item in person.duplicate_items
     )
-    if person.waits_for is not None:
-        return PersonPlan(person.entity_id, person.betnr, (), (*person.left,), person.items, waits_for=person.waits_for)
-    decided = one_pair_a_value(judged(person, entries, policy))
-    means = Means(Slots(person.slots), policy, person.in_part.taken)
-    decisions = none_dropped_by_others([decision(one, means) for one in in_order(decided)])
+    if person.waiting_side is not None:
+        return PersonPlan(
+            person.entity_id, person.betnr, (), (*person.left_alone,), person.items, waiting_side=person.waiting_side
+        )
+    resolved_entries = merge_same_value(resolve_entries(person, entries, policy))
+    means = WriteContext(Slots(person.slots), policy, person.partial_put.removed_items)
+    decisions = keep_reassigned_pairs([build_decision(resolved, means) for resolved in sort_entries(resolved_entries)])
     return PersonPlan(
         person.entity_id,
         person.betnr,
         decisions,
-        noted(person, decisions) + twins + person.unread,
+        notes_left_alone(person, decisions) + duplicates + person.unreadable_notes,
         person.items,
         first_sync=person.first_sync,
         recovery=person.recovery,
-        vanished_from=person.vanished_from,
-        again=held_beside_steps(decided, decisions) or any(
-            one.again or (one.entry.type_edit and one.entry.variant is Variant.VAR6) for one in decided if one.active
+        empty_side=person.empty_side,
+        replan=has_held_entries(resolved_entries, decisions)
+        or any(
+            resolved.replan or (resolved.entry.type_edit and resolved.entry.variant is Variant.VAR6)
+            for resolved in resolved_entries
+            if resolved.is_active
         ),
     )
 
 
-def held_beside_steps(decided: Sequence[Decided], decisions: Sequence[Decision]) -> bool:
+def has_held_entries(resolved_entries: Sequence[ResolvedEntry], decisions: Sequence[Decision]) -> bool:
     """Whether a direction holds entries back while others change: what stands then may mean another plan for them."""
-    held = any(one.verdict is Verdict.HOLD and one.left is None for one in decided)
-    return held and any(one.steps for one in decisions)
+    is_any_held = any(
+        resolved.resolution is Resolution.LEAVE and resolved.left_alone is None for resolved in resolved_entries
+    )
+    return is_any_held and any(decision.steps for decision in decisions)
 
 
-def noted(person: PersonFacts, decisions: Sequence[Decision]) -> tuple[Left, ...]:
+def notes_left_alone(person: PersonState, decisions: Sequence[Decision]) -> tuple[LeftAlone, ...]:
     """What is left alone; of what an operator undid, the notes about both halves of the entry."""
-    own = [replace(one.left, channel=one.entry.channel) for one in decisions if one.left is not None]
-    halves = [
-        note
-        for one in decisions
-        if one.left is not None and is_undo_note(one.left)
-        for note in undo_notes(person, one.entry)
+    entry_notes = [
+        replace(decision.left_alone, channel=decision.entry.channel)
+        for decision in decisions
+        if decision.left_alone is not None
     ]
-    return tuple(dict.fromkeys([*own, *halves]))
+    undo_halves = [
+        note
+        for decision in decisions
+        if decision.left_alone is not None and is_undo_note(decision.left_alone)
+        for note in undo_notes(person, decision.entry)
+    ]
+    return tuple(dict.fromkeys([*entry_notes, *undo_halves]))
 
 
-def judged(person: PersonFacts, entries: Sequence[Entry], policy: Policy) -> list[Decided]:
+def resolve_entries(person: PersonState, entries: Sequence[Entry], policy: Policy) -> list[ResolvedEntry]:
     """Say of each entry whether it is left alone, and else who wins it."""
-    apart = without_ended_pairs(entries)
-    halves = {id(entry) for entry in apart} - {id(entry) for entry in entries}
-    pairs = [(entry, left or held_by_rights(entry, policy)) for entry, left in leave(person, apart, policy)]
-    protected = {
+    split_entries = split_ended_pairs(entries)
+    half_ids = {id(entry) for entry in split_entries} - {id(entry) for entry in entries}
+    entries_and_notes = [
+        (entry, note or missing_right_note(entry, policy))
+        for entry, note in find_left_alone(person, split_entries, policy)
+    ]
+    protected_ids = {
         id(entry)
-        for entry, _ in pairs
-        if is_first(person, entry) or held_back(person, entry) or is_our_half(person, entry) or id(entry) in halves
+        for entry, _ in entries_and_notes
+        if is_in_first_sync(person, entry)
+        or has_held_back_note(person, entry)
+        or is_own_partial_write(person, entry)
+        or id(entry) in half_ids
     }
-    counting = {entry.variant.value for entry, left in pairs if left is None and id(entry) not in protected}
-    conflict = in_conflict(counting, policy.scope)
-    verdicts = [
-        Verdict.GO  # whatever the direction: a slot marker takes nothing, and the number deleted there must not stay
-        if stands_empty(entry)
-        else verdict(
-            entry.variant, policy.direction, person_conflict=conflict, unsafe_to_revert=id(entry) in protected
+    variants = {
+        entry.variant.value for entry, note in entries_and_notes if note is None and id(entry) not in protected_ids
+    }
+    is_conflict = is_person_conflict(variants, policy.scope)
+    resolutions = [
+        # whatever the direction: a slot marker takes nothing, and the number deleted there must not stay
+        Resolution.APPLY
+        if is_empty_leftover(entry)
+        else resolve(
+            entry.variant, policy.direction, person_conflict=is_conflict, unsafe_to_revert=id(entry) in protected_ids
         )
-        for entry, _ in pairs
+        for entry, _ in entries_and_notes
     ]
     return [
-        Decided(
+        ResolvedEntry(
             entry,
-            says,
-            left or refused_revert(person, entry, says),
-            again=leaves_a_leftover(entry, pairs),
+            resolution,
+            note or earlier_refusal(person, entry, resolution),
+            replan=leaves_leftover(entry, entries_and_notes),
         )
-        for (entry, left), says in zip(pairs, verdicts, strict=True)
+        for (entry, note), resolution in zip(entries_and_notes, resolutions, strict=True)
     ]
 
 
-def is_our_half(person: PersonFacts, entry: Entry) -> bool:
+def is_own_partial_write(person: PersonState, entry: Entry) -> bool:
     """Whether one side lacks the entry because EspoCRM stored a PUT of ours in part: that is nobody's change."""
     if entry.variant is Variant.VAR4 and entry.row is not None:
-        return entry.row.komm_id in person.in_part.taken
+        return entry.row.komm_id in person.partial_put.removed_items
     if entry.variant is Variant.VAR1 and entry.item is not None and entry.base is None:
-        return (entry.channel, entry.item.canonical) in person.in_part.brought
+        return (entry.channel, entry.item.canonical) in person.partial_put.added_values
     return False
 
 
-def refused_revert(person: PersonFacts, entry: Entry, says: Verdict) -> Left | None:
+def earlier_refusal(person: PersonState, entry: Entry, resolution: Resolution) -> LeftAlone | None:
     """EspoCRM's value is to come back, but Advoware did not take it before: not tried again until edited."""
-    if says is not Verdict.REVERT or entry.item is None:
+    if resolution is not Resolution.REVERT or entry.item is None:
         return None
-    return remembered(person, entry, "unsyncable")
+    return find_note(person, entry, "unsyncable")
 
 
-def in_order(decided: Sequence[Decided]) -> list[Decided]:
+def sort_entries(resolved_entries: Sequence[ResolvedEntry]) -> list[ResolvedEntry]:
     """By row, then by item: the order of the plan does not depend on the order of the frames."""
     return sorted(
-        decided,
-        key=lambda one: (one.entry.row.komm_id if one.entry.row else 1 << 62, one.entry.channel, item_value(one.entry)),
+        resolved_entries,
+        key=lambda resolved: (
+            resolved.entry.row.komm_id if resolved.entry.row else 1 << 62,
+            resolved.entry.channel,
+            espo_spelling(resolved.entry),
+        ),
     )
 
 
-def item_value(entry: Entry) -> str:
+def espo_spelling(entry: Entry) -> str:
     """EspoCRM's spelling, or nothing."""
     return entry.item.item.value if entry.item is not None else ""
 
@@ -198,11 +233,12 @@ def steps_frame(plans: Plan) -> pd.DataFrame:
     """The plan as a frame, schema ``STEPS``: one row a step, columns as ``plan --json`` names them."""
     rows = [
         (
-            one.entity_id, one.betnr, made.variant.value, step.side.value, step.action, step.channel.value,
-            step.komm_id, step.komm_kz, step.old_value, step.new_value, step.old_remark, step.new_remark, made.reason,
+            person.entity_id, person.betnr, decision.variant.value, step.side.value, step.action, step.channel.value,
+            step.komm_id, step.komm_kz, step.old_value, step.new_value, step.old_remark, step.new_remark,
+            decision.reason,
         )
-        for one in plans.values()
-        for made in one.decisions
-        for step in made.steps
+        for person in plans.values()
+        for decision in person.decisions
+        for step in decision.steps
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(STEPS), dtype="object").astype(STEPS)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FORBIDDEN = 403
-RIGHTS = "although it accepts the login; check its rights there, and any firewall between."
+RIGHTS_HINT = "although it accepts the login; check its rights there, and any firewall between."
 
 
 class AdvosyncError(Exception):
@@ -54,11 +54,11 @@ class LockHeld(AdvosyncError):
     """Another writing run holds the lease of this state store."""
 
 
-class RunEnds(AdvosyncError):
+class RunAborted(AdvosyncError):
     """This run cannot go on; what is left stays due and no person is to blame."""
 
 
-class Outage(RunEnds):
+class Outage(RunAborted):
     """A system does not answer, answers nonsense, or answers incompletely."""
 
     def __init__(self, system: str, reason: str) -> None:
@@ -66,7 +66,7 @@ class Outage(RunEnds):
         self.system = system
 
 
-class CredentialsRefused(RunEnds):
+class CredentialsRefused(RunAborted):
     """A login was refused. Trying again would lock the address (espocrm-api.md, fact 12)."""
 
     def __init__(self, system: str, reason: str) -> None:
@@ -74,7 +74,7 @@ class CredentialsRefused(RunEnds):
         self.system = system
 
 
-class OneAfterAnother(RunEnds):
+class ConsecutiveRefusals(RunAborted):
     """A system refuses one person after another: the next run begins behind them, once somebody looked."""
 
     def __init__(self, system: str, reason: str) -> None:
@@ -82,7 +82,7 @@ class OneAfterAnother(RunEnds):
         self.system = system
 
 
-class Stopped(RunEnds):
+class Stopped(RunAborted):
     """A signal asked the run to end; the request under way was finished and recorded."""
 
 
@@ -98,7 +98,7 @@ class PersonError(AdvosyncError):
     """One person cannot be synced now; all others go on."""
 
 
-class Malformed(PersonError):
+class MalformedPayload(PersonError):
     """A payload lacks a field it must have, or has it with the wrong type. The message names the field."""
 
 
@@ -137,10 +137,10 @@ class Forbidden(Refused):
 
     def __init__(self, system: str, reason: str, *, explained: bool = True) -> None:
         super().__init__(system, FORBIDDEN, reason, explained=explained)
-        self.args = (f"{system} refuses this person (403: {reason}) {RIGHTS}",)
+        self.args = (f"{system} refuses this person (403: {reason}) {RIGHTS_HINT}",)
 
 
-class Gone(PersonError):
+class NotFound(PersonError):
     """404: this person does not exist in that system (any more)."""
 
     def __init__(self, system: str, key: str) -> None:
@@ -148,7 +148,7 @@ class Gone(PersonError):
         self.system = system
 
 
-class Moved(PersonError):
+class ConcurrentEdit(PersonError):
     """The record changed between our read and our write: nothing was written, plan again."""
 
 
@@ -162,5 +162,5 @@ class NotStored(PersonError):
         )
 
 
-class Unverified(PersonError):
+class VerificationFailed(PersonError):
     """What was read back is not what was written."""

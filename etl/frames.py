@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Schema = dict[str, str]
 
 TEXT: Final = "string[pyarrow]"
-WHOLE: Final = "Int64"
-FACT: Final = "boolean"
+INTEGER: Final = "Int64"
+BOOLEAN: Final = "boolean"
 
 PERSON: Final = ["entity_id", "betnr"]
 """Key of a link: one person in both systems."""
@@ -36,36 +36,36 @@ ENTRY: Final = ["entity_id", "betnr", "komm_id"]
 
 PERSONS: Final = {
     "entity_id": TEXT,
-    "betnr": WHOLE,
+    "betnr": INTEGER,
     "last_sync_at": TEXT,
-    "agreed_betnr": WHOLE,
-    "ended": FACT,
+    "agreed_betnr": INTEGER,
+    "ended": BOOLEAN,
     "espo_fingerprint": TEXT,
     "advo_fingerprint": TEXT,
-    "edited_by_other": FACT,
+    "edited_by_other": BOOLEAN,
     "waiting_side": TEXT,
 }
 
 ITEMS: Final = {
     "entity_id": TEXT,
-    "betnr": WHOLE,
+    "betnr": INTEGER,
     "channel": TEXT,
-    "position": WHOLE,
+    "position": INTEGER,
     "value": TEXT,
     "canonical": TEXT,
     "doubt": TEXT,
     "readings": TEXT,
     "type": TEXT,
-    "is_primary": FACT,
-    "opt_out": FACT,
-    "invalid": FACT,
+    "is_primary": BOOLEAN,
+    "opt_out": BOOLEAN,
+    "invalid": BOOLEAN,
     "raw": TEXT,
 }
 
 ROWS: Final = {
     "entity_id": TEXT,
-    "betnr": WHOLE,
-    "komm_id": WHOLE,
+    "betnr": INTEGER,
+    "komm_id": INTEGER,
     "row_id": TEXT,
     "value": TEXT,
     "canonical": TEXT,
@@ -76,35 +76,35 @@ ROWS: Final = {
     "marker_kind": TEXT,
     "marker_value": TEXT,
     "marker_canonical": TEXT,
-    "marker_komm_kz": WHOLE,
-    "komm_kz": WHOLE,
-    "field_komm_kz": WHOLE,
+    "marker_komm_kz": INTEGER,
+    "komm_kz": INTEGER,
+    "field_komm_kz": INTEGER,
     "channel": TEXT,
-    "online": FACT,
-    "mobile": FACT,
+    "online": BOOLEAN,
+    "mobile": BOOLEAN,
 }
 
 BASELINE: Final = {
     "entity_id": TEXT,
-    "betnr": WHOLE,
-    "komm_id": WHOLE,
+    "betnr": INTEGER,
+    "komm_id": INTEGER,
     "channel": TEXT,
     "espo_value": TEXT,
     "espo_canonical": TEXT,
     "espo_type": TEXT,
     "advo_value": TEXT,
     "advo_canonical": TEXT,
-    "komm_kz": WHOLE,
+    "komm_kz": INTEGER,
     "row_id": TEXT,
     "remark": TEXT,
-    "unmarked": FACT,
-    "other_row": WHOLE,
+    "unmarked": BOOLEAN,
+    "other_row": INTEGER,
 }
 
 LEFT_ALONE: Final = {
     "entity_id": TEXT,
     "side": TEXT,
-    "komm_id": WHOLE,
+    "komm_id": INTEGER,
     "channel": TEXT,
     "value": TEXT,
     "reason": TEXT,
@@ -114,13 +114,13 @@ LEFT_ALONE: Final = {
 
 STEPS: Final = {
     "entity_id": TEXT,
-    "betnr": WHOLE,
+    "betnr": INTEGER,
     "variant": TEXT,
     "side": TEXT,
     "action": TEXT,
     "channel": TEXT,
-    "komm_id": WHOLE,
-    "komm_kz": WHOLE,
+    "komm_id": INTEGER,
+    "komm_kz": INTEGER,
     "old_value": TEXT,
     "new_value": TEXT,
     "old_remark": TEXT,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-CUT_LETTER = "\ufffd"
+REPLACEMENT_CHARACTER = "\ufffd"
 """What a text shows where a system cut a letter in two: half of a surrogate pair cannot be stored, sent or compared.
 
 U+FFFD is also what .NET and browsers write there themselves, so both ways of telling it read alike. Left out instead, a
@@ -47,7 +47,7 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class EspoItem:
     """An entry in EspoCRM. ``raw`` is the whole item as read, JSON text with sorted keys, for echoing every key."""
 
     channel: Channel
@@ -60,7 +60,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class EspoListing:
     """A CBeteiligte as a list shows it: without its arrays (espocrm-api.md, fact 1)."""
 
     entity_id: str
@@ -86,7 +86,7 @@ class EspoRecord:
     modified_at: str | None
     modified_by: str | None
     answered_at: str
-    items: tuple[Item, ...] = ()
+    items: tuple[EspoItem, ...] = ()
     version: int | None = None
     retry_count: int = 0
     next_retry_at: str | None = None
@@ -94,7 +94,7 @@ class EspoRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AdvoRow:
     """A Kommunikation in Advoware, as read."""
 
     komm_id: int
@@ -116,9 +116,9 @@ class RowDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class AdvoPerson:
+class AdvoRecord:
     """A Beteiligter with all its Kommunikationen. ``fields`` are its top-level contact fields, name to value."""
 
     betnr: int
-    rows: tuple[Row, ...] = ()
+    rows: tuple[AdvoRow, ...] = ()
     fields: dict[str, str] = field(default_factory=dict)

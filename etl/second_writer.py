@@ -11,126 +11,141 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.guard import digest
-from etl.rules.foreign import FOREIGN_HASH, LATER_RUN, OUR_KEY, Ours, judged, too_many
-from etl.store.baseline import end_baseline
-from etl.store.holds import hold_persons, open_holds, release_holds
-from etl.store.journal import settle
-from etl.store.persons import load_persons, update_person
-from etl.store.states import HoldKind
+from etl.guard import plan_digest
+from etl.rules.second_writer import (
+    LATER_RUN,
+    OTHER_FINGERPRINT,
+    OWN_KEY,
+    OwnWrites,
+    find_second_writer,
+    too_many_second_writer,
+)
+from etl.store.enums import HoldKind
+from etl.store.tables.baseline import delete_baseline
+from etl.store.tables.holds import insert_holds, open_holds, release_holds
+from etl.store.tables.journal import close_plans
+from etl.store.tables.persons import load_persons, update_person
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from etl.context import RunContext
     from etl.records import EspoRecord
     from etl.rules.plan import Plan
-    from etl.run import Run
 
-NAMED: Final = "another sync, or a hook, writes here"
-EDITED: Final = "an entry of the person changed"
+SECOND_WRITER: Final = "another sync, or a hook, writes here"
+RELEASED_BY_EDIT: Final = "an entry of the person changed"
 
 
-def without_foreign(run: Run, ready: Sequence[str], accepted: Collection[str] = ()) -> list[str]:
+def exclude_second_writer(run: RunContext, ready: Sequence[str], approved_ids: Collection[str] = ()) -> list[str]:
     """Return who of ``ready`` may be planned and written; the others are named in ``run.foreign`` or stay left.
 
-    ``accepted``: whom an operator just approved although somebody else writes there.
+    ``approved_ids``: whom an operator just approved although somebody else writes there.
     """
-    left = {one["entity_id"]: one["id"] for one in open_holds(run.store) if one["until_edited"]}
-    free = set()
+    hold_of_person = {hold["entity_id"]: hold["id"] for hold in open_holds(run.store) if hold["until_edited"]}
+    free_ids = set()
     with run.store.transaction():
         for person in load_persons(run.store, ready):
             entity_id = person["entity_id"]
-            if entity_id not in accepted and stays_left(run, entity_id, left.get(entity_id)):
+            if entity_id not in approved_ids and stays_held(run, entity_id, hold_of_person.get(entity_id)):
                 continue
-            why = reason_to_leave(run, person, run.looks[entity_id].espo)
-            if why is None or entity_id in accepted:
-                free.add(entity_id)
+            reason = second_writer_reason(run, person, run.reads[entity_id].espo)
+            if reason is None or entity_id in approved_ids:
+                free_ids.add(entity_id)
             else:
-                run.foreign[entity_id] = why
-    return [entity_id for entity_id in ready if entity_id in free]
+                run.second_writer_reasons[entity_id] = reason
+    return [entity_id for entity_id in ready if entity_id in free_ids]
 
 
-def stays_left(run: Run, entity_id: str, hold: int | None) -> bool:
+def stays_held(run: RunContext, entity_id: str, hold_id: int | None) -> bool:
     """Whether a person that was left alone before still shows the same entries; else its hold ends."""
-    if hold is None:
+    if hold_id is None:
         return False
-    if entity_id in run.edited:
-        release_holds(run.store, [hold], now=run.utcnow(), by=EDITED)
+    if entity_id in run.changed_since_last_read:
+        release_holds(run.store, [hold_id], now=run.utcnow(), released_by=RELEASED_BY_EDIT)
         return False
-    run.tally.held.add(entity_id)
+    run.counters.held.add(entity_id)
     return True
 
 
-def reason_to_leave(run: Run, person: Mapping[str, Any], record: EspoRecord) -> str | None:
+def second_writer_reason(run: RunContext, person: Mapping[str, Any], record: EspoRecord) -> str | None:
     """Judge one person by its record, and take what stands there as known."""
-    ours, by_us = Ours.of(person), record.modified_by == run.user_id
-    put_back = run.copied_at is not None and (person["last_sync_at"] or "") <= run.copied_at
-    if ours.is_outdated(record.fingerprint, person["advo_fingerprint"], ours_since=put_back and by_us):
+    own_writes, saved_by_us = OwnWrites.from_person(person), record.modified_by == run.user_id
+    is_restored = run.restored_copy_at is not None and (person["last_sync_at"] or "") <= run.restored_copy_at
+    if own_writes.is_outdated(
+        record.fingerprint, person["advo_fingerprint"], saved_since_restore=is_restored and saved_by_us
+    ):
         run.log.warning("store_outdated", entity_id=person["entity_id"], last_sync_at=person["last_sync_at"])
-        forget_agreed(run, person["entity_id"])
-        take_as_known(run, person, ours, record, 0)
-        return None if put_back else LATER_RUN
-    found = judged(
-        ours,
+        forget_baseline(run, person["entity_id"])
+        accept_as_known(run, person, own_writes, record, 0)
+        return None if is_restored else LATER_RUN
+    check = find_second_writer(
+        own_writes,
         record.status,
         record.fingerprint,
-        saved_by_us=by_us,
-        entry_changed=person["entity_id"] in run.edited,
+        saved_by_us=saved_by_us,
+        is_entry_changed=person["entity_id"] in run.changed_since_last_read,
     )
-    take_as_known(run, person, ours, record, found.foreign_writes)
-    if found.reason is None:
+    accept_as_known(run, person, own_writes, record, check.foreign_writes)
+    if check.reason is None:
         return None
-    return f"{NAMED}: {found.reason}" + (f"; {OUR_KEY}" if found.reason == FOREIGN_HASH and by_us else "")
+    return f"{SECOND_WRITER}: {check.reason}" + (
+        f"; {OWN_KEY}" if check.reason == OTHER_FINGERPRINT and saved_by_us else ""
+    )
 
 
-def forget_agreed(run: Run, entity_id: str) -> None:
+def forget_baseline(run: RunContext, entity_id: str) -> None:
     """Know no more of a person than a new store would: its next plan is a recovery."""
-    end_baseline(run.store, entity_id)
-    settle(run.store, entity_id)
+    delete_baseline(run.store, entity_id)
+    close_plans(run.store, entity_id)
     update_person(run.store, entity_id, last_sync_at=None)
 
 
-def take_as_known(run: Run, person: Mapping[str, Any], ours: Ours, record: EspoRecord, foreign_writes: int) -> None:
+def accept_as_known(
+    run: RunContext, person: Mapping[str, Any], own_writes: OwnWrites, record: EspoRecord, foreign_writes: int
+) -> None:
     """What stands in EspoCRM is not foreign to us a second time."""
-    known: dict[str, Any] = {"foreign_writes": foreign_writes}
-    if ours.statuses and record.status:
-        known |= {"status_written": record.status, "status_sent": record.status}
-    if ours.fingerprints and record.fingerprint:
-        known |= {"fingerprint_written": record.fingerprint, "fingerprint_sent": record.fingerprint}
-    if any(person[column] != value for column, value in known.items()):
-        update_person(run.store, person["entity_id"], **known)
+    columns: dict[str, Any] = {"foreign_writes": foreign_writes}
+    if own_writes.statuses and record.status:
+        columns |= {"status_written": record.status, "status_sent": record.status}
+    if own_writes.fingerprints and record.fingerprint:
+        columns |= {"fingerprint_written": record.fingerprint, "fingerprint_sent": record.fingerprint}
+    if any(person[column] != value for column, value in columns.items()):
+        update_person(run.store, person["entity_id"], **columns)
 
 
-def hold_foreign(run: Run, entity_ids: Sequence[str], plans: Plan) -> None:
+def hold_second_writer(run: RunContext, entity_ids: Sequence[str], plans: Plan) -> None:
     """Name these persons and keep them back: until an entry changes, or until an operator approves when too many."""
     if not entity_ids:
         return
-    until_edited = not too_many(run.foreign)
-    newly = hold_persons(
+    until_edited = not too_many_second_writer(run.second_writer_reasons)
+    newly_held = insert_holds(
         run.store,
         [
             {
                 "run_id": run.id,
                 "entity_id": entity_id,
-                "betnr": run.looks[entity_id].advo.betnr,
+                "betnr": run.reads[entity_id].advo.betnr,
                 "kind": HoldKind.SECOND_WRITER,
-                "reason": run.foreign[entity_id],
-                "digest": digest(plans[entity_id]) if entity_id in plans and plans[entity_id].steps else None,
+                "reason": run.second_writer_reasons[entity_id],
+                "digest": plan_digest(plans[entity_id]) if entity_id in plans and plans[entity_id].steps else None,
                 "until_edited": until_edited,
                 "held_at": run.utcnow(),
             }
             for entity_id in entity_ids
         ],
     )
-    run.tally.held |= set(entity_ids)
-    run.tally.newly_held |= set() if until_edited else set(newly)
-    for entity_id in newly:
-        run.log.error("second_writer", entity_id=entity_id, reason=run.foreign[entity_id])
-        run.tally.notices.append(notice(entity_id, run.foreign[entity_id], run.id, until_edited=until_edited))
+    run.counters.held |= set(entity_ids)
+    run.counters.newly_held |= set() if until_edited else set(newly_held)
+    for entity_id in newly_held:
+        run.log.error("second_writer", entity_id=entity_id, reason=run.second_writer_reasons[entity_id])
+        run.counters.notices.append(
+            second_writer_notice(entity_id, run.second_writer_reasons[entity_id], run.id, until_edited=until_edited)
+        )
 
 
-def notice(entity_id: str, reason: str, run_id: int, *, until_edited: bool) -> str:
+def second_writer_notice(entity_id: str, reason: str, run_id: int, *, until_edited: bool) -> str:
     """One sentence for people: who, what was seen, and what ends it."""
-    ends = "until one of its entries changes, or" if until_edited else "with everybody else until"
-    return f"{entity_id}: {reason}. It is left alone {ends} `advosync approve {run_id}`."
+    held_until = "until one of its entries changes, or" if until_edited else "with everybody else until"
+    return f"{entity_id}: {reason}. It is left alone {held_until} `advosync approve {run_id}`."
 

@@ -10,75 +10,102 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from etl.errors import Unverified
-from etl.guard import Saved, baseline_record, decided
-from etl.judging import shown_as
-from etl.notes import note_conflicts
-from etl.readback import ReadBack, Written, mended_readings, put_back, read_back, without_marker
-from etl.records import EspoRecord, Row, Side
-from etl.rules.entry import Decision, Left
-from etl.rules.items import same_items
-from etl.rules.leaving import pair_of_marker
-from etl.rules.leftovers import OURS
+from etl.errors import VerificationFailed
+from etl.guard import PlanJournal, baseline_record, decisions_to_journal
+from etl.reading.own_arrays import item_with_value
+from etl.reading.snapshot import save_both_sides
+from etl.records import AdvoRow, EspoRecord, Side
+from etl.rules.entry import Decision, LeftAlone
+from etl.rules.espo.items import has_same_items
+from etl.rules.left_alone import next_baseline_from_marker
+from etl.rules.leftovers import OWN_LEFTOVER_PREFIX
 from etl.rules.marker import decode
-from etl.rules.mending import CREATING, MENDING, NOT_AS_SENT, TOO_LONG, TOUCHED, Reading, names_another_value
-from etl.rules.observed import fingerprint_of, row_records
-from etl.rules.pairs import typed_meanwhile
-from etl.snapshot import save_look
-from etl.status import renew_status, shows
-from etl.store.array_puts import forget_parts
-from etl.store.baseline import came_to_agreement, drop_baseline, save_baseline, save_left_alone
-from etl.store.due import clear_due, mark_due
-from etl.store.journal import set_change_state, set_decision_state, settle
-from etl.store.persons import update_person
-from etl.store.states import ChangeState, Status
+from etl.rules.same_value import is_value_in_new_row
+from etl.rules.snapshot_records import fingerprint_of_rows, row_records
+from etl.rules.truncation import (
+    CREATING_ACTIONS,
+    EDITED_SINCE,
+    NOT_AS_SENT,
+    REMARK_TOO_LONG,
+    REPAIR_ACTIONS,
+    WriteOutcome,
+    names_another_value,
+)
+from etl.store.enums import ChangeState, PersonStatus
+from etl.store.tables.array_puts import clear_partial_puts
+from etl.store.tables.baseline import delete_pairs, save_baseline, save_left_alone, save_synced_betnr
+from etl.store.tables.journal import close_plans, set_change_state, set_decision_state
+from etl.store.tables.persons import update_person
+from etl.store.tables.queue import clear_due, mark_due
+from etl.writing.readback import (
+    AcknowledgedWrite,
+    ReadBack,
+    merge_readbacks,
+    read_back,
+    revert_write,
+    rewrite_without_marker,
+)
+from etl.writing.status import post_conflict_notes, shows_status, write_clean_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from etl.rules.entry import Pair
-    from etl.run import Look, Run
+    from etl.context import PersonReads, RunContext
+    from etl.rules.entry import NextBaseline
 
 EDITED_MEANWHILE = "edited while it was synced"
 STATUS_NOT_WRITTEN = "its status could not be written"
 
 
-def verify_person(run: Run, saved: Saved, written: Sequence[Written]) -> None:
+def verify_person(run: RunContext, journal: PlanJournal, writes: Sequence[AcknowledgedWrite]) -> None:
     """Read Advoware back, mend what was not stored as sent, renew EspoCRM's status and commit the person."""
-    look = run.looks[saved.plan.entity_id]
-    back = read_back(run, look, written)
-    refuse_unstored(run, written, back)
-    if back.cut:
-        back = mended(run, saved, written, back)
-    settled = not back.disturbed and TOUCHED.isdisjoint(back.readings.values())
-    records = row_records(back.advo, run.policy.region, run.policy.table)
-    if saved.failure is not None:  # its status PUT is the failure's
-        commit_person(run, saved, written, back, look.espo, at_rest=False)
-        raise saved.failure
-    seen = look.espo.items
-    espo = renew_status(run, look.espo, fingerprint_of(records) if settled else None)
-    edited_in_espo = not same_items(seen, espo.items)
+    reads = run.reads[journal.plan.entity_id]
+    readback = read_back(run, reads, writes)
+    require_created_rows(run, writes, readback)
+    if readback.has_truncation:
+        readback = repair_truncation(run, journal, writes, readback)
+    is_stable = not readback.edited_by_others and EDITED_SINCE.isdisjoint(readback.outcomes.values())
+    records = row_records(readback.advo, run.policy.region, run.policy.table)
+    if journal.failure is not None:  # its status PUT is the failure's
+        commit_person(run, journal, writes, readback, reads.espo, is_stable=False)
+        raise journal.failure
+    items_before = reads.espo.items
+    espo = write_clean_status(run, reads.espo, fingerprint_of_rows(records) if is_stable else None)
+    edited_in_espo = not has_same_items(items_before, espo.items)
     if edited_in_espo:
         mark_due(run.store, [espo.entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
-    commit_person(run, saved, written, back, espo, at_rest=settled and not edited_in_espo and not saved.disturbed)
-    note_conflicts(run, saved.plan.entity_id)
+    commit_person(
+        run,
+        journal,
+        writes,
+        readback,
+        espo,
+        is_stable=is_stable and not edited_in_espo and not journal.edited_by_others,
+    )
+    post_conflict_notes(run, journal.plan.entity_id)
 
 
-def refuse_unstored(run: Run, written: Sequence[Written], back: ReadBack) -> None:
+def require_created_rows(run: RunContext, writes: Sequence[AcknowledgedWrite], readback: ReadBack) -> None:
     """A new row that is not there was never stored, though Advoware confirmed it: its value must not read as deleted.
 
     Somebody who deletes a row in the moment between our write and our GET has to do so again; nothing is lost by it.
     """
-    there = {row.komm_id for row in back.advo.rows}
-    unstored = [one for one in written if one.step.action in CREATING and one.komm_id not in there]
-    if unstored:
-        error = Unverified(f"Advoware confirmed a new Kommunikation {unstored[0].komm_id} but does not show it.")
-        changes = [one.change for one in unstored]
-        set_change_state(run.store, changes, ChangeState.FAILED, now=run.utcnow(), error=str(error))
+    komm_ids = {row.komm_id for row in readback.advo.rows}
+    missing_writes = [
+        write for write in writes if write.step.action in CREATING_ACTIONS and write.komm_id not in komm_ids
+    ]
+    if missing_writes:
+        error = VerificationFailed(
+            f"Advoware confirmed a new Kommunikation {missing_writes[0].komm_id} but does not show it."
+        )
+        change_ids = [write.change_id for write in missing_writes]
+        set_change_state(run.store, change_ids, ChangeState.FAILED, now=run.utcnow(), error=str(error))
         raise error
 
 
-def mended(run: Run, saved: Saved, written: Sequence[Written], back: ReadBack) -> ReadBack:
+def repair_truncation(
+    run: RunContext, journal: PlanJournal, writes: Sequence[AcknowledgedWrite], readback: ReadBack
+) -> ReadBack:
     """Put back what Advoware could not hold, all writes of the entry, and write too long remarks without marker.
 
     The last write goes back first, so that an own text is home before the row it was moved to is emptied. A row of the
@@ -86,233 +113,285 @@ def mended(run: Run, saved: Saved, written: Sequence[Written], back: ReadBack) -
     Where even that does not read as sent the person fails, and the writes in question count as failed: what stands in
     Advoware then was never agreed on.
     """
-    cut = {id(one.decision) for one in written if back.readings[one.komm_id] is Reading.VALUE_CUT}
-    unsyncable = [one for one in written[::-1] if id(one.decision) in cut and back.readings[one.komm_id] not in TOUCHED]
-    others = [one for one in written if id(one.decision) not in cut]
-    too_long = [one for one in others if back.readings[one.komm_id] in TOO_LONG]
-    found = {row.komm_id: row for row in back.advo.rows}
+    truncated_ids = {
+        id(write.decision) for write in writes if readback.outcomes[write.komm_id] is WriteOutcome.VALUE_TRUNCATED
+    }
+    unsyncable_writes = [
+        write
+        for write in writes[::-1]
+        if id(write.decision) in truncated_ids and readback.outcomes[write.komm_id] not in EDITED_SINCE
+    ]
+    other_writes = [write for write in writes if id(write.decision) not in truncated_ids]
+    too_long_remarks = [write for write in other_writes if readback.outcomes[write.komm_id] in REMARK_TOO_LONG]
+    rows = {row.komm_id: row for row in readback.advo.rows}
     try:
-        refuse_to_mend_twice((*unsyncable, *too_long))
-        again = [
-            put_back(run, saved, one, found[one.komm_id], texts_at_home(one, unsyncable, found)) for one in unsyncable
+        require_first_repair((*unsyncable_writes, *too_long_remarks))
+        repairs = [
+            revert_write(
+                run, journal, write, rows[write.komm_id], own_texts_on_other_rows(write, unsyncable_writes, rows)
+            )
+            for write in unsyncable_writes
         ]
-        again += [without_marker(run, saved, one, found[one.komm_id]) for one in too_long]
-        return mended_readings(read_back(run, run.looks[saved.plan.entity_id], again), back, again)
-    except Unverified as error:
-        changes = [one.change for one in (*unsyncable, *too_long)]
-        set_change_state(run.store, changes, ChangeState.FAILED, now=run.utcnow(), error=str(error))
+        repairs += [rewrite_without_marker(run, journal, write, rows[write.komm_id]) for write in too_long_remarks]
+        return merge_readbacks(read_back(run, run.reads[journal.plan.entity_id], repairs), readback, repairs)
+    except VerificationFailed as error:
+        change_ids = [write.change_id for write in (*unsyncable_writes, *too_long_remarks)]
+        set_change_state(run.store, change_ids, ChangeState.FAILED, now=run.utcnow(), error=str(error))
         raise
 
 
-def texts_at_home(one: Written, unsyncable: Iterable[Written], found: Mapping[int, Row]) -> set[str]:
+def own_texts_on_other_rows(
+    write: AcknowledgedWrite, unsyncable_writes: Iterable[AcknowledgedWrite], rows: Mapping[int, AdvoRow]
+) -> set[str]:
     """The own texts on the other rows of a write's entry, as they stand or once they are put back."""
-    stand = {decode(found[komm_id].remark).own_text for komm_id in one.decision.drops if komm_id in found}
-    others = [other for other in unsyncable if other is not one and other.decision is one.decision]
-    return stand | {decode(other.step.old_remark).own_text for other in others}
+    texts = {decode(rows[komm_id].remark).own_text for komm_id in write.decision.ended_komm_ids if komm_id in rows}
+    other_writes = [other for other in unsyncable_writes if other is not write and other.decision is write.decision]
+    return texts | {decode(other.step.old_remark).own_text for other in other_writes}
 
 
-def refuse_to_mend_twice(cut: Iterable[Written]) -> None:
+def require_first_repair(truncated_writes: Iterable[AcknowledgedWrite]) -> None:
     """What an interrupted run left to be mended and still reads otherwise would be mended for ever."""
-    for one in cut:
-        if one.step.action in MENDING:
-            raise Unverified(f"Advoware does not take back what Kommunikation {one.komm_id} was.")
+    for write in truncated_writes:
+        if write.step.action in REPAIR_ACTIONS:
+            raise VerificationFailed(f"Advoware does not take back what Kommunikation {write.komm_id} was.")
 
 
 def commit_person(
-    run: Run, saved: Saved, written: Sequence[Written], back: ReadBack, espo: EspoRecord, *, at_rest: bool
+    run: RunContext,
+    journal: PlanJournal,
+    writes: Sequence[AcknowledgedWrite],
+    readback: ReadBack,
+    espo: EspoRecord,
+    *,
+    is_stable: bool,
 ) -> None:
     """One transaction: snapshots, baseline, what is left alone, status, due mark, journal."""
-    plan, now = saved.plan, run.utcnow()
-    unstored = [decision for decision in decided(plan) if saved.is_unstored(decision)]
-    found = {row.komm_id: row for row in back.advo.rows}
-    fingerprint = fingerprint_of(row_records(back.advo, run.policy.region, run.policy.table))
-    with run.store.what_happened():
+    plan, now = journal.plan, run.utcnow()
+    unstored = [decision for decision in decisions_to_journal(plan) if journal.is_unstored(decision)]
+    rows = {row.komm_id: row for row in readback.advo.rows}
+    fingerprint = fingerprint_of_rows(row_records(readback.advo, run.policy.region, run.policy.table))
+    with run.store.transaction_without_fsync():
         for decision in plan.decisions:
-            if not saved.is_unstored(decision):
-                move_baseline(run, saved, decision, written, back, found)
-        left = (*plan.left, *saved.unsent, *cut_values(written, back), *second_rows(run, saved, written, found))
-        save_left_alone(run.store, plan.entity_id, left_records(plan.betnr, left), now)
-        save_look(run, espo, back.advo)
-        set_decision_state(run.store, saved.decision_ids, "done")
-        set_decision_state(run.store, [saved.decision_of(decision) for decision in unstored], "failed")
-        settle(run.store, plan.entity_id)
-        if saved.failure is None:
-            finish_person(run, plan.entity_id, fingerprint, at_rest=at_rest)
-        if at_rest and not plan.again:
+            if not journal.is_unstored(decision):
+                advance_baseline(run, journal, decision, writes, readback, rows)
+        left_alone = (
+            *plan.left_alone,
+            *journal.shown_in_place,
+            *truncation_notes(writes, readback),
+            *duplicate_notes(run, journal, writes, rows),
+        )
+        save_left_alone(run.store, plan.entity_id, records_left_alone(plan.betnr, left_alone), now)
+        save_both_sides(run, espo, readback.advo)
+        set_decision_state(run.store, journal.decision_ids, "done")
+        set_decision_state(run.store, [journal.decision_id(decision) for decision in unstored], "failed")
+        close_plans(run.store, plan.entity_id)
+        if journal.failure is None:
+            mark_clean(run, plan.entity_id, fingerprint, is_stable=is_stable)
+        if is_stable and not plan.replan:
             clear_due(run.store, [plan.entity_id])
-        if not at_rest:
+        if not is_stable:
             mark_due(run.store, [plan.entity_id], EDITED_MEANWHILE, now)
-        if not shows(run, espo, Status.CLEAN, fingerprint if at_rest else None):
+        if not shows_status(run, espo, PersonStatus.CLEAN, fingerprint if is_stable else None):
             mark_due(run.store, [plan.entity_id], STATUS_NOT_WRITTEN, now)
-    count_person(run, saved, len(left))
+    count_person(run, journal, len(left_alone))
 
 
-def count_person(run: Run, saved: Saved, left: int) -> None:
+def count_person(run: RunContext, journal: PlanJournal, left_alone: int) -> None:
     """What the report says of a person that was written."""
-    entity_id = saved.plan.entity_id
-    carried_out = [one for one in saved.plan.decisions if one.steps and not saved.is_unstored(one)]
-    run.tally.changed |= {entity_id} if carried_out else set()
-    run.tally.clean |= {entity_id} if saved.failure is None else set()
-    run.tally.left_alone += left
-    run.tally.conflicts += sum(decision.lost is not None for decision in saved.plan.decisions)
-    run.tally.variants.update(decision.variant for decision in carried_out)
+    entity_id = journal.plan.entity_id
+    done_decisions = [
+        decision for decision in journal.plan.decisions if decision.steps and not journal.is_unstored(decision)
+    ]
+    run.counters.changed |= {entity_id} if done_decisions else set()
+    run.counters.clean |= {entity_id} if journal.failure is None else set()
+    run.counters.left_alone += left_alone
+    run.counters.conflicts += sum(decision.lost_value is not None for decision in journal.plan.decisions)
+    run.counters.variants.update(decision.variant for decision in done_decisions)
 
 
-def move_baseline(
-    run: Run, saved: Saved, decision: Decision, written: Sequence[Written], back: ReadBack, found: Mapping[int, Row]
+def advance_baseline(
+    run: RunContext,
+    journal: PlanJournal,
+    decision: Decision,
+    writes: Sequence[AcknowledgedWrite],
+    readback: ReadBack,
+    rows: Mapping[int, AdvoRow],
 ) -> None:
     """Move one entry's baseline row to what the plan foresaw, where that stands or others edited what we left."""
-    if decision.keeps:
+    if decision.keeps_baseline:
         return
-    own = [one for one in written if one.decision is decision]
-    if any(back.readings[one.komm_id] is Reading.VALUE_CUT for one in own):
-        if any(back.readings[one.komm_id] in TOUCHED for one in own):  # the row it was is somebody's by now
-            drop_baseline(run.store, saved.plan.entity_id, decision.drops)
+    decision_writes = [write for write in writes if write.decision is decision]
+    if any(readback.outcomes[write.komm_id] is WriteOutcome.VALUE_TRUNCATED for write in decision_writes):
+        if any(
+            readback.outcomes[write.komm_id] in EDITED_SINCE for write in decision_writes
+        ):  # the row it was is somebody's by now
+            delete_pairs(run.store, journal.plan.entity_id, decision.ended_komm_ids)
             return
-        recovered = pair_of_marker(decision.entry)  # put back to what the marker said, which no baseline row says yet
-        if recovered is not None:
-            save_baseline(run.store, [baseline_record(saved.plan, recovered, run.policy.region)], run.utcnow())
+        marker_pair = next_baseline_from_marker(
+            decision.entry
+        )  # put back to what the marker said, which no baseline row says yet
+        if marker_pair is not None:
+            save_baseline(run.store, [baseline_record(journal.plan, marker_pair, run.policy.region)], run.utcnow())
         return
     row = decision.entry.row
-    stands = row is None or (row.komm_id in found and found[row.komm_id].row_id == row.row_id)
-    if not decision.steps and not stands:
+    is_row_unchanged = row is None or (row.komm_id in rows and rows[row.komm_id].row_id == row.row_id)
+    if not decision.steps and not is_row_unchanged:
         return
-    drop_baseline(run.store, saved.plan.entity_id, decision.drops)
-    pair = decision.pair
-    if pair is None or (pair.komm_id is None and holds_it_too(run, saved, own[0], found)):
+    delete_pairs(run.store, journal.plan.entity_id, decision.ended_komm_ids)
+    pair = decision.next_baseline
+    if pair is None or (pair.komm_id is None and has_duplicate_row(run, journal, decision_writes[0], rows)):
         return
-    komm_id = pair.komm_id if pair.komm_id is not None else own[0].komm_id
-    without = any(
-        one.unmarked or back.readings[komm_id] is Reading.REMARK_CUT for one in own if one.komm_id == komm_id
+    komm_id = pair.komm_id if pair.komm_id is not None else decision_writes[0].komm_id
+    lacks_marker = any(
+        write.unmarked or readback.outcomes[komm_id] is WriteOutcome.REMARK_TRUNCATED
+        for write in decision_writes
+        if write.komm_id == komm_id
     )
-    pair = as_shown(run, saved, decision, pair)
+    pair = with_espo_spelling(run, journal, decision, pair)
     record = baseline_record(
-        saved.plan, pair, run.policy.region, komm_id=komm_id, row_id=found[komm_id].row_id if komm_id in found else None
+        journal.plan, pair, run.policy.region, komm_id=komm_id, row_id=rows[komm_id].row_id if komm_id in rows else None
     )
-    if without or refused_marker(decision, own, run.policy.region):
-        record |= {"unmarked": True, "remark": found[komm_id].remark if komm_id in found else None}
+    if lacks_marker or is_marker_refused(decision, decision_writes, run.policy.region):
+        record |= {"unmarked": True, "remark": rows[komm_id].remark if komm_id in rows else None}
     save_baseline(run.store, [record], run.utcnow())
 
 
-def as_shown(run: Run, saved: Saved, decision: Decision, pair: Pair) -> Pair:
+def with_espo_spelling(run: RunContext, journal: PlanJournal, decision: Decision, pair: NextBaseline) -> NextBaseline:
     """The pair with EspoCRM's spelling and type as the read after our PUT showed them, whatever we sent.
 
     Both live on the address row, which other records share and may protect (espocrm-api.md ² 7). A type that the plan
     kept back for a retype stays.
     """
-    sent = next((step.item for step in decision.steps if step.side is Side.ESPO and step.item is not None), None)
-    if sent is None:
+    sent_item = next((step.item for step in decision.steps if step.side is Side.ESPO and step.item is not None), None)
+    if sent_item is None:
         return pair
-    shown = shown_as(run.looks[saved.plan.entity_id].items, sent.channel, sent.value, run.policy.region)
-    if shown is None:
+    shown_item = item_with_value(
+        run.reads[journal.plan.entity_id].items, sent_item.channel, sent_item.value, run.policy.region
+    )
+    if shown_item is None:
         return pair
-    kind = shown.type if pair.espo_type == sent.type else pair.espo_type
-    return replace(pair, espo_value=shown.value, espo_type=kind)
+    espo_type = shown_item.type if pair.espo_type == sent_item.type else pair.espo_type
+    return replace(pair, espo_value=shown_item.value, espo_type=espo_type)
 
 
-def holds_it_too(run: Run, saved: Saved, made: Written, found: Mapping[int, Row]) -> bool:
+def has_duplicate_row(
+    run: RunContext, journal: PlanJournal, write: AcknowledgedWrite, rows: Mapping[int, AdvoRow]
+) -> bool:
     """Whether a row we did not know of holds the value we just created."""
-    known = {row.komm_id for row in run.looks[saved.plan.entity_id].rows} | {made.komm_id}
-    return typed_meanwhile(found.values(), known, made.step.channel, made.step.new_value, run.policy.region)
+    known_komm_ids = {row.komm_id for row in run.reads[journal.plan.entity_id].rows} | {write.komm_id}
+    return is_value_in_new_row(
+        rows.values(), known_komm_ids, write.step.channel, write.step.new_value, run.policy.region
+    )
 
 
-def second_rows(run: Run, saved: Saved, written: Sequence[Written], found: Mapping[int, Row]) -> list[Left]:
+def duplicate_notes(
+    run: RunContext, journal: PlanJournal, writes: Sequence[AcknowledgedWrite], rows: Mapping[int, AdvoRow]
+) -> list[LeftAlone]:
     """The rows we made of which the value came to light in another one: that one is the pair, ours becomes a slot."""
     return [
-        Left(Side.ADVO, "duplicate", OURS, found[one.komm_id].value or "", one.komm_id, channel=one.step.channel)
-        for one in written
-        if one.step.action == "create" and one.komm_id in found and holds_it_too(run, saved, one, found)
+        LeftAlone(
+            Side.ADVO,
+            "duplicate",
+            OWN_LEFTOVER_PREFIX,
+            rows[write.komm_id].value or "",
+            write.komm_id,
+            channel=write.step.channel,
+        )
+        for write in writes
+        if write.step.action == "create" and write.komm_id in rows and has_duplicate_row(run, journal, write, rows)
     ]
 
 
-def refused_marker(decision: Decision, own: Sequence[Written], region: str) -> bool:
+def is_marker_refused(decision: Decision, decision_writes: Sequence[AcknowledgedWrite], region: str) -> bool:
     """Whether the marker of this decision was refused: planned, and not written. One that is tried again is none."""
     marks = [step for step in decision.steps if step.action == "mark"]
-    return not own and bool(marks) and not any(names_another_value(step, region) for step in marks)
+    return not decision_writes and bool(marks) and not any(names_another_value(step, region) for step in marks)
 
 
-def cut_values(written: Iterable[Written], back: ReadBack) -> list[Left]:
+def truncation_notes(writes: Iterable[AcknowledgedWrite], readback: ReadBack) -> list[LeftAlone]:
     """The values Advoware stores otherwise than sent: they stay in EspoCRM only."""
     return [
-        Left(
+        LeftAlone(
             Side.ESPO,
             "unsyncable",
             NOT_AS_SENT,
-            one.decision.entry.item.item.value,
-            one.decision.entry.row.komm_id if one.decision.entry.row is not None else None,
-            channel=one.step.channel,
+            write.decision.entry.item.item.value,
+            write.decision.entry.row.komm_id if write.decision.entry.row is not None else None,
+            channel=write.step.channel,
         )
-        for one in written
-        if back.readings[one.komm_id] is Reading.VALUE_CUT and one.decision.entry.item is not None
+        for write in writes
+        if readback.outcomes[write.komm_id] is WriteOutcome.VALUE_TRUNCATED and write.decision.entry.item is not None
     ]
 
 
-def left_records(betnr: int, left: Iterable[Left]) -> list[dict[str, Any]]:
+def records_left_alone(betnr: int, notes: Iterable[LeftAlone]) -> list[dict[str, Any]]:
     """What is left alone, as the table keeps it."""
     return [
         {
             "betnr": betnr,
-            "side": one.side,
-            "komm_id": one.komm_id,
-            "channel": one.channel,
-            "value": one.value,
-            "reason": one.reason,
-            "direction": one.direction,
-            "detail": one.detail,
+            "side": note.side,
+            "komm_id": note.komm_id,
+            "channel": note.channel,
+            "value": note.value,
+            "reason": note.reason,
+            "direction": note.direction,
+            "detail": note.detail,
         }
-        for one in left
+        for note in notes
     ]
 
 
-def finish_person(
-    run: Run, entity_id: str, fingerprint: str, *, at_rest: bool, vanished_from: Side | None = None
+def mark_clean(
+    run: RunContext, entity_id: str, fingerprint: str, *, is_stable: bool, empty_side: Side | None = None
 ) -> None:
     """The person's own columns after a success; the fingerprint only when everything read as foreseen.
 
-    ``vanished_from``: the side that shows no known entry and of which nothing was written; nobody waits for it again.
+    ``empty_side``: the side that shows no known entry and of which nothing was written; nobody waits for it again.
     """
     columns: dict[str, Any] = {
-        "status": Status.CLEAN,
+        "status": PersonStatus.CLEAN,
         "last_sync_at": run.utcnow(),
         "error": None,
         "retry_count": 0,
         "next_retry_at": None,
         "auto_reset_at": None,
-        "waiting_side": vanished_from,
+        "waiting_side": empty_side,
     }
-    if at_rest:
+    if is_stable:
         columns["fingerprint"] = fingerprint
-        forget_parts(run.store, entity_id)
+        clear_partial_puts(run.store, entity_id)
     update_person(run.store, entity_id, **columns)
-    came_to_agreement(run.store, entity_id, run.looks[entity_id].advo.betnr)
+    save_synced_betnr(run.store, entity_id, run.reads[entity_id].advo.betnr)
 
 
-def agree_quietly(run: Run, saved: Saved | None, look: Look) -> None:
+def commit_without_writes(run: RunContext, journal: PlanJournal | None, reads: PersonReads) -> None:
     """A person with nothing to write: the baseline follows what both sides show; one PUT if its status is stale."""
-    entity_id = look.espo.entity_id
-    records = row_records(look.advo, run.policy.region, run.policy.table)
-    fingerprint = fingerprint_of(records)
-    espo, at_rest = look.espo, True
-    if not shows(run, espo, Status.CLEAN, fingerprint):
-        espo = renew_status(run, espo, fingerprint)
-        at_rest = same_items(look.espo.items, espo.items)
-    with run.store.what_happened():
-        if saved is not None:
-            found = {row.komm_id: row for row in look.advo.rows}
-            nothing = ReadBack(look.advo, {}, disturbed=False)
-            for decision in saved.plan.decisions:
-                move_baseline(run, saved, decision, (), nothing, found)
-            save_left_alone(run.store, entity_id, left_records(look.advo.betnr, saved.plan.left), run.utcnow())
-            run.tally.left_alone += len(saved.plan.left)
-            set_decision_state(run.store, saved.decision_ids, "done")
-        settle(run.store, entity_id)
-        vanished_from = saved.plan.vanished_from if saved is not None else None
-        finish_person(run, entity_id, fingerprint, at_rest=at_rest, vanished_from=vanished_from)
-        if not at_rest:
-            save_look(run, espo, look.advo)
+    entity_id = reads.espo.entity_id
+    records = row_records(reads.advo, run.policy.region, run.policy.table)
+    fingerprint = fingerprint_of_rows(records)
+    espo, is_stable = reads.espo, True
+    if not shows_status(run, espo, PersonStatus.CLEAN, fingerprint):
+        espo = write_clean_status(run, espo, fingerprint)
+        is_stable = has_same_items(reads.espo.items, espo.items)
+    with run.store.transaction_without_fsync():
+        if journal is not None:
+            rows = {row.komm_id: row for row in reads.advo.rows}
+            readback = ReadBack(reads.advo, {}, edited_by_others=False)
+            for decision in journal.plan.decisions:
+                advance_baseline(run, journal, decision, (), readback, rows)
+            save_left_alone(
+                run.store, entity_id, records_left_alone(reads.advo.betnr, journal.plan.left_alone), run.utcnow()
+            )
+            run.counters.left_alone += len(journal.plan.left_alone)
+            set_decision_state(run.store, journal.decision_ids, "done")
+        close_plans(run.store, entity_id)
+        empty_side = journal.plan.empty_side if journal is not None else None
+        mark_clean(run, entity_id, fingerprint, is_stable=is_stable, empty_side=empty_side)
+        if not is_stable:
+            save_both_sides(run, espo, reads.advo)
             mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
-        elif not shows(run, espo, Status.CLEAN, fingerprint):
+        elif not shows_status(run, espo, PersonStatus.CLEAN, fingerprint):
             mark_due(run.store, [entity_id], STATUS_NOT_WRITTEN, run.utcnow())
-        elif saved is None or not saved.plan.again:
+        elif journal is None or not journal.plan.replan:
             clear_due(run.store, [entity_id])
-    run.tally.clean.add(entity_id)
+    run.counters.clean.add(entity_id)

@@ -17,7 +17,7 @@ import typer
 
 from etl.errors import AdvosyncError
 from etl.records import Direction, Scope
-from jobs.exit_codes import ExitCode, Outcome, outcome_of
+from jobs.exit_codes import CommandOutcome, ExitCode, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from jobs.config import Config
-    from jobs.pipeline import Options
-    from jobs.report import RunReport
+    from jobs.pipeline import RunOptions
+    from jobs.run.report import RunReport
 
-INTERRUPTED = 130
+CTRL_C_EXIT_CODE = 130
 """What typer answers for Ctrl-C."""
 
 app = typer.Typer(
@@ -41,21 +41,23 @@ app = typer.Typer(
 
 # The options commands share ---------------------------------------------------------------------------------------
 
-ToDirection = Annotated[Direction | None, typer.Option("--direction", help="Only this way; the file's, unless given.")]
-ConflictScope = Annotated[
+DirectionOption = Annotated[
+    Direction | None, typer.Option("--direction", help="Only this way; the file's, unless given.")
+]
+ScopeOption = Annotated[
     Scope | None, typer.Option("--conflict-scope", help="How far a conflict reaches; the file's, unless given.")
 ]
-People = Annotated[
+PersonOption = Annotated[
     list[str] | None,
     typer.Option("--person", metavar="ID|BETNR", help="Only this person; may be given several times."),
 ]
-Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept with the run.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")]
-Whole = Annotated[
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; kept with the run.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")]
+WholeOption = Annotated[
     bool, typer.Option("--whole", help="All runs of the backfill, sweep or undo of which this run was a chunk.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it is carried out.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before it is carried out.")]
 
 
 @app.callback()
@@ -71,9 +73,9 @@ def advosync(
 @app.command()
 def demo() -> int:
     """Show everything on a small law firm; needs no configuration and no network."""
-    from jobs.demo import main as show
+    from jobs.commands.demo import main as run_demo
 
-    return show() or ExitCode.DONE
+    return run_demo() or ExitCode.DONE
 
 
 @app.command()
@@ -83,9 +85,9 @@ def sandbox(
     """Run both simulated systems until Ctrl-C, and print the settings to use them."""
     from functools import partial
 
-    from jobs.playground import keyboard, serve
+    from jobs.commands.sandbox import enter_presses, serve_sandbox
 
-    serve(persons, typer.echo, partial(typer.echo, err=True), keyboard())
+    serve_sandbox(persons, typer.echo, partial(typer.echo, err=True), enter_presses())
     return ExitCode.DONE
 
 
@@ -94,7 +96,7 @@ def check(
     context: typer.Context,
     schema: Annotated[bool, typer.Option("--schema", help="Only print the JSON schema of config.yaml.")] = False,
     data: Annotated[bool, typer.Option("--data", help="Read everybody, and say what a first sync will meet.")] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Say of every precondition whether it holds, or what to do."""
     if schema:
@@ -103,15 +105,15 @@ def check(
         typer.echo(json.dumps(json_schema(), indent=2))
         return ExitCode.DONE
     if data:
-        return looked_over(configured(context), as_json=as_json)
-    from jobs import checks
+        return check_data(load_config(context), as_json=as_json)
+    from jobs.commands import check as check_command
 
-    findings = checks.examine(configured(context))
+    results = check_command.run_checks(load_config(context))
     if as_json:
-        typer.echo(checks.to_json(findings))
+        typer.echo(check_command.checks_to_json(results))
     else:
-        checks.render(findings, screen())
-    return checks.exit_code(findings)
+        check_command.render_checks(results, make_console())
+    return check_command.checks_exit_code(results)
 
 
 @app.command("setup-espocrm")
@@ -124,65 +126,65 @@ def setup_espocrm(
     ] = None,
 ) -> int:
     """Create the custom fields EspoCRM lacks, with an administrator's login that is kept nowhere."""
-    config = configured(context, with_credentials=False)
-    from jobs import setup_espocrm as setup
+    config = load_config(context, with_credentials=False)
+    from jobs.commands import setup_espocrm as setup_command
 
-    somebody = sys.stdin.isatty()
-    ask = (lambda what, hide: typer.prompt(what, hide_input=hide)) if somebody else None
-    user, password = setup.login(os.environ, ask)
-    consent = setup.Consent(None if yes else typer.confirm if somebody else setup.nobody, concurrency)
-    with setup.administrator(config, user, password) as admin:
-        return setup.carry_out(config, admin, screen(), consent)
+    is_interactive = sys.stdin.isatty()
+    ask = (lambda question, hide: typer.prompt(question, hide_input=hide)) if is_interactive else None
+    user, password = setup_command.read_admin_login(os.environ, ask)
+    confirm = typer.confirm if is_interactive else setup_command.refuse_to_ask
+    consent = setup_command.SetupConsent(None if yes else confirm, concurrency)
+    with setup_command.make_admin_client(config, user, password) as admin:
+        return setup_command.set_up_fields(config, admin, make_console(), consent)
 
 
 @app.command()
 def plan(
     context: typer.Context,
-    direction: ToDirection = None,
-    scope: ConflictScope = None,
-    person: People = None,
+    direction: DirectionOption = None,
+    scope: ScopeOption = None,
+    person: PersonOption = None,
     output: Annotated[Path | None, typer.Option("--output", help="Also write it to FILE.md or FILE.json.")] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Show what a run would write, and write nothing; exit 2 if there is something to do."""
-    config = configured(context)
-    from jobs.pipeline import Options
-    from jobs.plan_file import writer_for
+    config = load_config(context)
+    from jobs.pipeline import RunOptions
+    from jobs.run.plan_file import writer_for
 
-    also = writer_for(output) if output is not None else None
-    options = Options(trigger="plan", direction=direction, scope=scope, persons=tuple(person or ()), write=False)
-    return carried_out(config, options, as_json=as_json, also=also)
+    write_plan = writer_for(output) if output is not None else None
+    options = RunOptions(trigger="plan", direction=direction, scope=scope, persons=tuple(person or ()), write=False)
+    return run_and_print(config, options, as_json=as_json, write_plan=write_plan)
 
 
 @app.command()
 def sync(
     context: typer.Context,
-    direction: ToDirection = None,
-    scope: ConflictScope = None,
-    person: People = None,
+    direction: DirectionOption = None,
+    scope: ScopeOption = None,
+    person: PersonOption = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Look at every linked person on both sides.")] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Do one run."""
-    config = configured(context)
-    from jobs.pipeline import Options
+    config = load_config(context)
+    from jobs.pipeline import RunOptions
 
-    options = Options(direction=direction, scope=scope, persons=tuple(person or ()), sweep=sweep)
-    return carried_out(config, options, as_json=as_json)
+    options = RunOptions(direction=direction, scope=scope, persons=tuple(person or ()), sweep=sweep)
+    return run_and_print(config, options, as_json=as_json)
 
 
 @app.command()
 def run(context: typer.Context) -> int:
     """Sync, sweep and keep house at the times of the schedule, until SIGTERM or Ctrl-C."""
-    config = configured(context)
-    from etl.environment import demand_usable
-    from jobs.scheduler import serve
-    from jobs.stopping import stoppable
-    from jobs.world import REAL
+    config = load_config(context)
+    from etl.environment import require_usable_environment
+    from jobs.environment import PRODUCTION, stop_on_signals
+    from jobs.scheduler import run_scheduler
 
-    demand_usable()
-    with stoppable() as stopping:
-        serve(config, REAL, stopping)
+    require_usable_environment()
+    with stop_on_signals() as stop_signal:
+        run_scheduler(config, PRODUCTION, stop_signal)
     return ExitCode.DONE
 
 
@@ -192,32 +194,32 @@ def status(
     max_age: Annotated[
         str | None, typer.Option("--max-age", metavar="SPAN", help="Exit 1 when the last success is older, like 30m.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Say how everything stands, and how long edits take to arrive."""
     from datetime import UTC, datetime
 
-    from jobs import standing
+    from jobs.commands import status as status_command
 
-    oldest, now = standing.age(max_age) if max_age else None, datetime.now(UTC)
-    found = standing.how_it_stands(configured(context, with_credentials=False), now)
+    max_age_span, now = status_command.parse_max_age(max_age) if max_age else None, datetime.now(UTC)
+    current = status_command.collect_status(load_config(context, with_credentials=False), now)
     if as_json:
-        typer.echo(standing.to_json(found))
+        typer.echo(status_command.status_to_json(current))
     else:
-        standing.render(found, screen())
-    return standing.exit_code(found, now, oldest)
+        status_command.render_status(current, make_console())
+    return status_command.status_exit_code(current, now, max_age_span)
 
 
 @app.command()
-def held(context: typer.Context, as_json: AsJson = False) -> int:
+def held(context: typer.Context, as_json: JsonOption = False) -> int:
     """List the persons a guard keeps back, by run."""
-    from jobs import holds
+    from jobs.commands import held as held_command
 
-    waiting = holds.waiting(configured(context, with_credentials=False))
+    records = held_command.list_held_persons(load_config(context, with_credentials=False))
     if as_json:
-        typer.echo(json.dumps({"held": waiting}, ensure_ascii=False))
+        typer.echo(json.dumps({"held": records}, ensure_ascii=False))
     else:
-        holds.render(waiting, screen())
+        held_command.render_holds(records, make_console())
     return ExitCode.DONE
 
 
@@ -225,39 +227,39 @@ def held(context: typer.Context, as_json: AsJson = False) -> int:
 def approve(
     context: typer.Context,
     run: Annotated[int, typer.Argument(metavar="RUN", help="The run whose held persons are meant; see `held`.")],
-    whole: Whole = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
+    whole: WholeOption = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Carry out now what a guard held back, where the steps are still the same."""
-    config = configured(context)
-    from jobs.pipeline import Options
+    config = load_config(context)
+    from jobs.pipeline import RunOptions
 
-    options = Options(trigger="approve", approve_run=run, whole=whole, operator=operator(), reason=reason)
-    return carried_out(config, options, as_json=as_json)
+    options = RunOptions(trigger="approve", approve_run=run, whole=whole, operator=current_user(), reason=reason)
+    return run_and_print(config, options, as_json=as_json)
 
 
 @app.command()
-def maintenance(context: typer.Context, as_json: AsJson = False) -> int:
+def maintenance(context: typer.Context, as_json: JsonOption = False) -> int:
     """Check the state store, copy it, and delete old copies and old history."""
-    config = configured(context, with_credentials=False)
-    from jobs.maintenance import maintain
+    config = load_config(context, with_credentials=False)
+    from jobs.commands.maintenance import maintain
 
-    return kept(maintain(config, keeper("maintenance", None)), as_json=as_json)
+    return print_result(maintain(config, maintenance_options("maintenance", None)), as_json=as_json)
 
 
 @app.command()
 def backup(
     context: typer.Context,
     to: Annotated[Path | None, typer.Option("--to", help="The file to write; in `backups/` unless given.")] = None,
-    reason: Reason = None,
-    as_json: AsJson = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Write a consistent copy of the state store."""
-    config = configured(context, with_credentials=False)
-    from jobs.maintenance import Wish, back_up
+    config = load_config(context, with_credentials=False)
+    from jobs.commands.maintenance import MaintenanceArgs, back_up
 
-    return kept(back_up(config, keeper("backup", reason), Wish(to=to)), as_json=as_json)
+    return print_result(back_up(config, maintenance_options("backup", reason), MaintenanceArgs(to=to)), as_json=as_json)
 
 
 @app.command()
@@ -266,14 +268,16 @@ def prune(
     days: Annotated[
         int | None, typer.Option("--days", min=1, help="Keep history of so many days; the file's, unless given.")
     ] = None,
-    reason: Reason = None,
-    as_json: AsJson = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Delete history that is older than retention says and not needed any more."""
-    config = configured(context, with_credentials=False)
-    from jobs.maintenance import Wish, prune_now
+    config = load_config(context, with_credentials=False)
+    from jobs.commands.maintenance import MaintenanceArgs, prune_store
 
-    return kept(prune_now(config, keeper("prune", reason), Wish(days=days)), as_json=as_json)
+    return print_result(
+        prune_store(config, maintenance_options("prune", reason), MaintenanceArgs(days=days)), as_json=as_json
+    )
 
 
 @app.command()
@@ -290,32 +294,32 @@ def backfill(
     status: Annotated[
         list[str] | None, typer.Option("--status", help="Only persons on this status; may be given several times.")
     ] = None,
-    direction: ToDirection = None,
-    scope: ConflictScope = None,
+    direction: DirectionOption = None,
+    scope: ScopeOption = None,
     chunk: Annotated[int, typer.Option("--chunk", min=1, help="Persons between two pauses of the lock.")] = 200,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the one that was stopped.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Look once at the selected persons on both sides, in chunks, beside the regular runs."""
-    config = configured(context)
-    from jobs.pipeline import Options
-    from jobs.selecting import selection_of
+    config = load_config(context)
+    from jobs.pipeline import RunOptions
+    from jobs.run.options import parse_selection
 
-    selection = selection_of(
+    selection = parse_selection(
         everybody=everybody, betnrs=betnr, entities=entity, since=since, statuses=status, chunk=chunk, resume=resume
     )
-    options = Options(
+    options = RunOptions(
         trigger="plan" if dry_run else "backfill",
         direction=direction,
         scope=scope,
         write=not dry_run,
-        operator=operator(),
+        operator=current_user(),
         reason=reason,
         backfill=selection,
     )
-    return carried_out(config, options, as_json=as_json)
+    return run_and_print(config, options, as_json=as_json)
 
 
 @app.command()
@@ -323,18 +327,18 @@ def explain(
     context: typer.Context,
     person: Annotated[str, typer.Argument(metavar="ID|BETNR", help="EspoCRM's ID, or the betnr.")],
     everything: Annotated[bool, typer.Option("--all", help="The whole story, not one screen.")] = False,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Tell one person's story: what was seen, decided and why, written, lost, and when."""
-    config = configured(context, with_credentials=False)
-    from jobs import explain as story
+    config = load_config(context, with_credentials=False)
+    from jobs.commands import explain as explain_command
 
-    told = story.explained(config, person)
+    histories = explain_command.explain_persons(config, person)
     if as_json:
-        typer.echo(json.dumps({"persons": told}, ensure_ascii=False))
+        typer.echo(json.dumps({"persons": histories}, ensure_ascii=False))
     else:
-        for one in told:
-            story.render(one, screen(), everything=everything)
+        for history in histories:
+            explain_command.render_history(history, make_console(), everything=everything)
     return ExitCode.DONE
 
 
@@ -345,21 +349,21 @@ def conflicts(
     seen: Annotated[
         list[int] | None, typer.Option("--seen", metavar="NO", help="Take this one off the list; may be repeated.")
     ] = None,
-    reason: Reason = None,
-    as_json: AsJson = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """List the values that lost, or mark them as seen."""
-    config = configured(context, with_credentials=False)
-    from jobs import conflicts as lost
-    from jobs.recorded import Asked
+    config = load_config(context, with_credentials=False)
+    from jobs.commands import conflicts as conflicts_command
+    from jobs.commands.operator_log import OperatorRequest
 
     if seen:
-        lost.mark(config, seen, Asked(operator(), reason))
-    found = lost.lost_values(config, everything=everything)
+        conflicts_command.mark_conflicts_seen(config, seen, OperatorRequest(current_user(), reason))
+    records = conflicts_command.list_lost_values(config, everything=everything)
     if as_json:
-        typer.echo(json.dumps({"conflicts": found}, ensure_ascii=False))
+        typer.echo(json.dumps({"conflicts": records}, ensure_ascii=False))
     else:
-        lost.render(found, screen())
+        conflicts_command.render_conflicts(records, make_console())
     return ExitCode.DONE
 
 
@@ -367,35 +371,35 @@ def conflicts(
 def restore(
     context: typer.Context,
     conflict: Annotated[int, typer.Argument(metavar="NO", help="The number `conflicts` shows.")],
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Put a value that lost back on both sides."""
-    config = configured(context)
-    from jobs.pipeline import Options
+    config = load_config(context)
+    from jobs.pipeline import RunOptions
 
-    options = Options(trigger="restore", restore=conflict, operator=operator(), reason=reason)
-    return shown_first(config, options, dry_run=dry_run, yes=yes, as_json=as_json)
+    options = RunOptions(trigger="restore", restore=conflict, operator=current_user(), reason=reason)
+    return confirm_and_run(config, options, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 @app.command()
 def undo(
     context: typer.Context,
     run: Annotated[int, typer.Argument(metavar="RUN", help="The run whose writes are put back.")],
-    whole: Whole = False,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
+    whole: WholeOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Put back what a run wrote, on both sides, where nobody edited it since."""
-    config = configured(context)
-    from jobs.pipeline import Options
+    config = load_config(context)
+    from jobs.pipeline import RunOptions
 
-    options = Options(trigger="undo", undo_run=run, whole=whole, operator=operator(), reason=reason)
-    return shown_first(config, options, dry_run=dry_run, yes=yes, as_json=as_json)
+    options = RunOptions(trigger="undo", undo_run=run, whole=whole, operator=current_user(), reason=reason)
+    return confirm_and_run(config, options, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 @app.command()
@@ -403,21 +407,21 @@ def retry(
     context: typer.Context,
     person: Annotated[list[str] | None, typer.Argument(metavar="ID|BETNR", help="Persons to try again.")] = None,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody who failed.")] = False,
-    reason: Reason = None,
-    as_json: AsJson = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Make failed persons due now; of those named, what was undone may happen again."""
     if bool(person) == everybody:
         raise typer.BadParameter("name persons, or say --all")
-    config = configured(context, with_credentials=False)
-    from jobs import retry as again
-    from jobs.recorded import Asked
+    config = load_config(context, with_credentials=False)
+    from jobs.commands import retry as retry_command
+    from jobs.commands.operator_log import OperatorRequest
 
-    retried = again.retry(config, person or (), Asked(operator(), reason))
+    result = retry_command.retry_persons(config, person or (), OperatorRequest(current_user(), reason))
     if as_json:
-        typer.echo(json.dumps(again.to_document(retried), ensure_ascii=False))
+        typer.echo(json.dumps(retry_command.retry_document(result), ensure_ascii=False))
     else:
-        typer.echo("\n".join(again.told(retried)))
+        typer.echo("\n".join(retry_command.retry_lines(result)))
     return ExitCode.DONE
 
 
@@ -425,14 +429,16 @@ def retry(
 def forget(
     context: typer.Context,
     person: Annotated[str, typer.Argument(metavar="ID|BETNR", help="A person who is no longer linked.")],
-    reason: Reason = None,
-    as_json: AsJson = False,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
 ) -> int:
     """Erase a person who is no longer linked from the store and its copies."""
-    config = configured(context, with_credentials=False)
-    from jobs import forget as erasing
+    config = load_config(context, with_credentials=False)
+    from jobs.commands import forget as forget_command
 
-    return kept(erasing.forget(config, person, keeper("forget", reason)), as_json=as_json)
+    return print_result(
+        forget_command.forget_by_key(config, person, maintenance_options("forget", reason)), as_json=as_json
+    )
 
 
 @app.command()
@@ -440,15 +446,15 @@ def export(
     context: typer.Context,
     view: Annotated[str, typer.Argument(metavar="VIEW", help="A view of the state store, like open_conflicts.")],
     output: Annotated[Path | None, typer.Option("--output", help="The file; standard output unless given.")] = None,
-    reason: Reason = None,
+    reason: ReasonOption = None,
 ) -> int:
     """Write a view of the state store as CSV."""
-    config = configured(context, with_credentials=False)
-    from jobs import export as leaving
+    config = load_config(context, with_credentials=False)
+    from jobs.commands import export as export_command
+    from jobs.commands.operator_log import OperatorRequest
     from jobs.private_file import write_private
-    from jobs.recorded import Asked
 
-    text = leaving.export(config, view, Asked(operator(), reason))
+    text = export_command.export_view(config, view, OperatorRequest(current_user(), reason))
     if output is None:
         typer.echo(text, nl=False)
     else:
@@ -463,17 +469,17 @@ def inspect(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on this machine; 0: any free one.")] = 8001,
 ) -> int:
     """Open the state store to a browser on this machine, read-only, until Ctrl-C."""
-    config = configured(context, with_credentials=False)
+    config = load_config(context, with_credentials=False)
     from importlib.util import find_spec
 
     from etl.errors import ConfigError
 
     if find_spec("datasette") is None:
         raise ConfigError("`inspect` needs its extra: pip install 'advosync[inspect]'.")
-    from jobs.inspector.server import serve
+    from jobs.inspector.server import serve_inspector
 
     typer.echo("Open this address in a browser on this machine; it works until you press Ctrl-C.", err=True)
-    serve(config.state.path, port, typer.echo)
+    serve_inspector(config.state.path, port, typer.echo)
     return ExitCode.DONE
 
 
@@ -487,15 +493,15 @@ def report(
     output: Annotated[Path | None, typer.Option("--output", help="The file; else named after the days.")] = None,
 ) -> int:
     """Write a span of days as one HTML page with plots."""
-    config = configured(context, with_credentials=False)
+    config = load_config(context, with_credentials=False)
     from datetime import UTC, datetime
 
-    from jobs import summary_page
+    from jobs.html_report import page as report_page
     from jobs.private_file import write_private
 
-    span = summary_page.span_of(since, until, days, datetime.now(UTC).date())
-    path = output or Path(f"advosync-{span.first}-{span.last}.html")
-    write_private(path, summary_page.page(config, span, names=names))
+    days_covered = report_page.parse_date_range(since, until, days, datetime.now(UTC).date())
+    path = output or Path(f"advosync-{days_covered.first}-{days_covered.last}.html")
+    write_private(path, report_page.render_report_page(config, days_covered, names=names))
     typer.echo(path)
     return ExitCode.DONE
 
@@ -503,28 +509,28 @@ def report(
 # What commands share ----------------------------------------------------------------------------------------------
 
 
-def configured(context: typer.Context, *, with_credentials: bool = True) -> Config:
+def load_config(context: typer.Context, *, with_credentials: bool = True) -> Config:
     """The configuration named before the command; from here on logs are written as it says, its secrets masked."""
     import logging
 
-    from jobs import logs
-    from jobs.config import load
+    from jobs.config import read_config
+    from jobs.telemetry import logs
 
     path, verbose = context.obj
-    config = load(path, with_credentials=with_credentials)
+    config = read_config(path, with_credentials=with_credentials)
     level = logging.DEBUG if verbose else logging.INFO
-    logs.configure(config.report.log_format, secrets=config.secrets(), level=level)
+    logs.configure_logging(config.report.log_format, secrets=config.secrets(), level=level)
     return config
 
 
-def screen() -> Console:
+def make_console() -> Console:
     """Where tables go. Asked for when there is something to show: loaded before the logs, rich would enter them too."""
     from rich.console import Console
 
     return Console()
 
 
-def operator() -> str:
+def current_user() -> str:
     """Who is at the keyboard; a container may run under a number without a name."""
     import os
     from getpass import getuser
@@ -535,77 +541,89 @@ def operator() -> str:
         return f"uid {os.getuid()}"
 
 
-def keeper(trigger: str, reason: str | None) -> Options:
+def maintenance_options(trigger: str, reason: str | None) -> RunOptions:
     """Keeping house, as it is recorded."""
-    from jobs.options import Options
+    from jobs.run.options import RunOptions
 
-    return Options(trigger=trigger, operator=operator(), reason=reason)
+    return RunOptions(trigger=trigger, operator=current_user(), reason=reason)
 
 
-def kept(done: dict[str, object], *, as_json: bool) -> int:
+def print_result(result: dict[str, object], *, as_json: bool) -> int:
     """What keeping house came to, and its exit code."""
-    typer.echo(json.dumps(done, ensure_ascii=False) if as_json else "\n".join(f"{name}: {done[name]}" for name in done))
+    typer.echo(
+        json.dumps(result, ensure_ascii=False) if as_json else "\n".join(f"{name}: {result[name]}" for name in result)
+    )
     return ExitCode.DONE
 
 
-def looked_over(config: Config, *, as_json: bool) -> int:
+def check_data(config: Config, *, as_json: bool) -> int:
     """``check --data``: what a first sync will meet."""
     from dataclasses import replace
 
-    from jobs import first_look, progress
-    from jobs.world import REAL
+    from jobs.commands import check_data
+    from jobs.environment import PRODUCTION
+    from jobs.telemetry import progress
 
-    with progress.shown() as tell:
-        seen = first_look.look(config, world=replace(REAL, progress=tell))
+    with progress.progress_bars() as progress_callback:
+        data_report = check_data.report_first_sync(config, environment=replace(PRODUCTION, progress=progress_callback))
     if as_json:
-        typer.echo(seen.to_json())
+        typer.echo(data_report.to_json())
     else:
-        first_look.render(seen, screen())
+        check_data.render_first_sync_report(data_report, make_console())
     return ExitCode.DONE
 
 
-def carried_out(
-    config: Config, options: Options, *, as_json: bool, also: Callable[[RunReport], None] | None = None
+def run_and_print(
+    config: Config, options: RunOptions, *, as_json: bool, write_plan: Callable[[RunReport], None] | None = None
 ) -> int:
-    """One run, shown (and given to ``also``), and its exit code."""
+    """One run, shown (and given to ``write_plan``), and its exit code."""
     from dataclasses import replace
 
-    from jobs import pipeline, progress, telling
-    from jobs.stopping import heeding, stoppable
-    from jobs.world import REAL
+    from jobs import pipeline
+    from jobs.environment import PRODUCTION, stop_on_signals, with_stop_signal
+    from jobs.telemetry import after_run, progress
 
-    with progress.shown() as tell, stoppable() as stopping:
-        world = heeding(replace(REAL, progress=tell), stopping)
-        report = telling.attended(config, options, lambda: pipeline.run(config, options, world=world), world=world)
-    if also is not None:
-        also(report)
+    with progress.progress_bars() as progress_callback, stop_on_signals() as stop_signal:
+        environment = with_stop_signal(replace(PRODUCTION, progress=progress_callback), stop_signal)
+        report = after_run.run_with_notifications(
+            config,
+            options,
+            lambda: pipeline.run_to_completion(config, options, environment=environment),
+            environment=environment,
+        )
+    if write_plan is not None:
+        write_plan(report)
     if as_json:
         typer.echo(report.to_json())
     else:
-        show(report)
+        print_run(report)
     return report.exit_code()
 
 
-def shown_first(config: Config, options: Options, *, dry_run: bool, yes: bool, as_json: bool) -> int:
+def confirm_and_run(config: Config, options: RunOptions, *, dry_run: bool, yes: bool, as_json: bool) -> int:
     """What puts something back: at a terminal its plan is shown first, and carried out when somebody says so."""
     from dataclasses import replace
 
-    look = replace(options, trigger="plan", write=False)
+    plan_options = replace(options, trigger="plan", write=False)
     if dry_run:
-        return carried_out(config, look, as_json=as_json)
+        return run_and_print(config, plan_options, as_json=as_json)
     if not (yes or as_json) and sys.stdin.isatty():
-        code = carried_out(config, look, as_json=False)
+        code = run_and_print(config, plan_options, as_json=False)
         if code != ExitCode.CHANGES_PLANNED or not typer.confirm("Carry this out?"):
             return code
-    return carried_out(config, options, as_json=as_json)
+    return run_and_print(config, options, as_json=as_json)
 
 
-def show(report: RunReport) -> None:
+def print_run(report: RunReport) -> None:
     """A run on standard output; a plan with its steps."""
-    from jobs.report import PLAN, render_plan, render_summary
+    from jobs.run.report import PLAN_TRIGGER, render_plan, render_summary
 
-    console = screen()
-    if report.trigger == PLAN and report.outcome.exit_code in {ExitCode.DONE, ExitCode.FAILED_PERSONS, ExitCode.HELD}:
+    console = make_console()
+    if report.trigger == PLAN_TRIGGER and report.outcome.exit_code in {
+        ExitCode.DONE,
+        ExitCode.FAILED_PERSONS,
+        ExitCode.HELD,
+    }:
         render_plan(report, console)
     render_summary(report, console)
 
@@ -617,29 +635,31 @@ def main() -> None:
     """The console script. A character the terminal lacks becomes "?"; JSON is UTF-8 whatever the locale says."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8" if "--json" in sys.argv else None, errors="replace")
-    sys.exit(execute(sys.argv[1:]))
+    sys.exit(run_command_line(sys.argv[1:]))
 
 
-def execute(arguments: Sequence[str]) -> int:
+def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command line; its exit code. Every error of advosync ends here: a sentence and a code."""
     as_json = "--json" in arguments
     try:
         code = app(args=list(arguments), prog_name="advosync", standalone_mode=False)
     except typer.Abort:
-        return failed(Outcome.STOPPED, "stopped", as_json=as_json)
+        return print_failure(CommandOutcome.STOPPED, "stopped", as_json=as_json)
     except typer.TyperException as error:
-        return failed(Outcome.USAGE, f"{error.format_message()} Try `advosync --help`.", as_json=as_json)
+        return print_failure(CommandOutcome.USAGE, f"{error.format_message()} Try `advosync --help`.", as_json=as_json)
     except AdvosyncError as error:
-        return failed(outcome_of(error), str(error), as_json=as_json)
+        return print_failure(outcome_of(error), str(error), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a document and a code
         record_crash(error)
-        return failed(Outcome.CRASHED, f"a mistake in advosync itself ({type(error).__name__})", as_json=as_json)
-    if code == INTERRUPTED:
-        return failed(Outcome.STOPPED, "stopped by Ctrl-C", as_json=as_json)
+        return print_failure(
+            CommandOutcome.CRASHED, f"a mistake in advosync itself ({type(error).__name__})", as_json=as_json
+        )
+    if code == CTRL_C_EXIT_CODE:
+        return print_failure(CommandOutcome.STOPPED, "stopped by Ctrl-C", as_json=as_json)
     return int(code or 0)
 
 
-def failed(outcome: Outcome, message: str, *, as_json: bool) -> int:
+def print_failure(outcome: CommandOutcome, message: str, *, as_json: bool) -> int:
     """Says why on standard error, and with ``--json`` on standard output too; the outcome's exit code."""
     typer.echo(f"advosync: {message}", err=True)
     if as_json:
@@ -651,8 +671,8 @@ def record_crash(error: BaseException) -> None:
     """The trace goes through the log, where secrets are masked."""
     import structlog
 
-    from jobs import logs
+    from jobs.telemetry import logs
 
     if not structlog.is_configured():
-        logs.configure()
+        logs.configure_logging()
     structlog.get_logger("advosync").error("crashed", exc_info=error)

@@ -29,7 +29,7 @@ from pydantic import (
 
 from etl.errors import ConfigError
 from etl.records import Channel, Direction, Scope
-from jobs.settings_file import Finding, expand, read_yaml
+from jobs.yaml_file import ConfigProblem, expand_variables, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +58,7 @@ class Language(StrEnum):
 # What a value may be ---------------------------------------------------------------------------------------------
 
 
-def web_address(value: str) -> str:
+def check_web_address(value: str) -> str:
     """An http or https address without login, query and closing slash.
 
     The signs count, not what is behind them: everything we add behind a "#" or "?" would be lost.
@@ -83,7 +83,7 @@ def has_host(value: str, schemes: set[str]) -> bool:
         return False
 
 
-def url_path(value: str) -> str:
+def check_url_path(value: str) -> str:
     """A part of an address that is only path."""
     if {"?", "#", ":"} & set(value) or " " in value or not value.isprintable() or not value.strip("/"):
         msg = 'must be a path like "api/v1/advonet"'
@@ -91,16 +91,16 @@ def url_path(value: str) -> str:
     return value
 
 
-def tls_address(value: str) -> str:
+def check_tls_address(value: str) -> str:
     """A web address the password may be sent to: https, or this very machine."""
-    address = web_address(value)
+    address = check_web_address(value)
     if urlsplit(address).scheme != "https" and urlsplit(address).hostname not in LOOPBACK:
         msg = "must begin with https:// because the password is sent there"
         raise ValueError(msg)
     return address
 
 
-def phone_region(value: str) -> str:
+def check_phone_region(value: str) -> str:
     """A region whose phone numbers we can read."""
     from phonenumbers import SUPPORTED_REGIONS  # noqa: PLC0415 - a tenth of a second that --help does not need
 
@@ -110,7 +110,7 @@ def phone_region(value: str) -> str:
     return value
 
 
-def time_zone(value: str) -> str:
+def check_time_zone(value: str) -> str:
     """A zone of the IANA database."""
     try:
         ZoneInfo(value)
@@ -120,7 +120,7 @@ def time_zone(value: str) -> str:
     return value
 
 
-def crontab(value: str) -> str:
+def check_crontab(value: str) -> str:
     """Five crontab fields the scheduler understands."""
     from apscheduler.triggers.cron import CronTrigger  # noqa: PLC0415 - only where the file names one
 
@@ -132,12 +132,12 @@ def crontab(value: str) -> str:
     return value
 
 
-def text_of_number(value: object) -> object:
+def number_to_text(value: object) -> object:
     """``only`` lists ids and betnr; both are kept as text."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def not_a_flag(value: object) -> object:
+def reject_bool(value: object) -> object:
     """``true`` is no number, though Python thinks so."""
     if isinstance(value, bool):
         msg = "must be a number"
@@ -145,7 +145,7 @@ def not_a_flag(value: object) -> object:
     return value
 
 
-def filled(value: SecretStr) -> SecretStr:
+def require_text(value: SecretStr) -> SecretStr:
     """A secret that is there."""
     if not value.get_secret_value().strip():
         msg = "must not be empty"
@@ -153,14 +153,14 @@ def filled(value: SecretStr) -> SecretStr:
     return value
 
 
-Text = Annotated[str, Field(min_length=1)]
-Whole = Annotated[int, BeforeValidator(not_a_flag)]
-Number = Annotated[float, BeforeValidator(not_a_flag)]
-Secret = Annotated[SecretStr, AfterValidator(filled)]
-Address = Annotated[str, AfterValidator(web_address)]
-TlsAddress = Annotated[str, AfterValidator(tls_address)]
-Person = Annotated[str, BeforeValidator(text_of_number), Field(min_length=1)]
-KommKz = Annotated[int, Field(ge=1, le=12)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
+WholeNumber = Annotated[int, BeforeValidator(reject_bool)]
+Number = Annotated[float, BeforeValidator(reject_bool)]
+Secret = Annotated[SecretStr, AfterValidator(require_text)]
+WebAddress = Annotated[str, AfterValidator(check_web_address)]
+TlsAddress = Annotated[str, AfterValidator(check_tls_address)]
+PersonKey = Annotated[str, BeforeValidator(number_to_text), Field(min_length=1)]
+KommKzNumber = Annotated[int, Field(ge=1, le=12)]
 
 
 # The file, section by section ------------------------------------------------------------------------------------
@@ -172,43 +172,43 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
-class Fields(Section):
+class FieldsSection(Section):
     """What EspoCRM calls the fields the sync uses (the client's ``FIELDS``; a test holds both equal)."""
 
-    betnr: Text = "betnr"
-    sync_status: Text = "syncStatus"
-    last_sync: Text = "advowareLastSync"
-    fingerprint: Text = "kommunikationHash"
-    error: Text = "syncErrorMessage"
-    retry_count: Text = "syncRetryCount"
-    next_retry: Text = "syncNextRetry"
-    auto_reset: Text = "syncAutoResetAt"
+    betnr: NonEmptyText = "betnr"
+    sync_status: NonEmptyText = "syncStatus"
+    last_sync: NonEmptyText = "advowareLastSync"
+    fingerprint: NonEmptyText = "kommunikationHash"
+    error: NonEmptyText = "syncErrorMessage"
+    retry_count: NonEmptyText = "syncRetryCount"
+    next_retry: NonEmptyText = "syncNextRetry"
+    auto_reset: NonEmptyText = "syncAutoResetAt"
 
 
-class Espocrm(Section):
+class EspocrmSection(Section):
     """Where EspoCRM is and how it is read."""
 
-    url: Address
+    url: WebAddress
     """EspoCRM's address, as in the browser, without #."""
     api_key: Secret
     """Key of an API user who may read and edit the entity."""
-    entity: Text = "CBeteiligte"
+    entity: NonEmptyText = "CBeteiligte"
     """Name of the entity that carries the persons."""
-    fields: Fields = Fields()
+    fields: FieldsSection = FieldsSection()
     """Names of the custom fields, where they differ."""
-    page_size: Whole = Field(200, ge=1, le=200)
+    page_size: WholeNumber = Field(200, ge=1, le=200)
     """Records a list page; EspoCRM refuses more than 200."""
     timeout_seconds: Number = Field(30, gt=0, le=600)
     """How long one request may take."""
-    read_concurrency: Whole = Field(2, ge=1, le=32)
+    read_concurrency: WholeNumber = Field(2, ge=1, le=32)
     """How many reads may overlap."""
-    settle_seconds: Whole = Field(5, ge=0, le=300)
+    settle_seconds: WholeNumber = Field(5, ge=0, le=300)
     """A record somebody saved less than this ago may be half written and waits for the next run."""
     note_conflicts: bool = True
     """Write a note into the record's stream when a value of Advoware lost."""
 
 
-class Advoware(Section):
+class AdvowareSection(Section):
     """Where Advoware is, who logs in, and how gently it is asked."""
 
     base_url: TlsAddress | None = None
@@ -217,85 +217,85 @@ class Advoware(Section):
     """Fixed address of the token service."""
     configurator_url: TlsAddress = "https://www2.advo-net.net/AdvonetConfigurator"
     """Discovery: tells the two addresses of a Kanzlei."""
-    path_prefix: Annotated[str, AfterValidator(url_path)] = "api/v1/advonet"
+    path_prefix: Annotated[str, AfterValidator(check_url_path)] = "api/v1/advonet"
     """What stands between the base address and "Beteiligte"."""
-    kanzlei: Text
+    kanzlei: NonEmptyText
     """The firm's code at Advo-net."""
-    database: Text
+    database: NonEmptyText
     """The firm's database."""
-    user: Text
+    user: NonEmptyText
     """Advoware user the sync logs in as."""
-    role: Whole = Field(2, ge=0)
+    role: WholeNumber = Field(2, ge=0)
     """Role of that user, as the token service wants it."""
-    product: Whole = Field(64, ge=0)
+    product: WholeNumber = Field(64, ge=0)
     """64 for programs of third parties."""
-    app_id: Text
+    app_id: NonEmptyText
     """AppID issued by Advoware."""
     api_key: Secret
     """Key that signs token requests, base64."""
     password: Secret
     """Password of that user."""
-    allowed_hosts: tuple[Text, ...] = ("advo-net.net",)
+    allowed_hosts: tuple[NonEmptyText, ...] = ("advo-net.net",)
     """Discovery may name addresses under these domains only, and only with TLS: the password goes there."""
     timeout_seconds: Number = Field(30, gt=0, le=600)
     """How long one request may take."""
-    read_concurrency: Whole = Field(4, ge=1, le=32)
+    read_concurrency: WholeNumber = Field(4, ge=1, le=32)
     """How many reads may overlap; writes never do."""
     max_requests_per_second: Number = Field(10, ge=0, le=1000)
     """Ceiling over all calls; 0: no limit."""
-    poll_budget: Whole = Field(500, ge=0, le=100_000)
+    poll_budget: WholeNumber = Field(500, ge=0, le=100_000)
     """Persons looked at in a run only because their last look is long ago."""
 
 
 class KommKzRow(Section):
     """What one kommKz means to this firm, where it differs from the built-in table."""
 
-    name: Text | None = None
+    name: NonEmptyText | None = None
     channel: Channel | None = None
-    espo_type: Text | None = None
+    espo_type: NonEmptyText | None = None
     """EspoCRM's phone type."""
     relevant: bool | None = None
     """Whether it is synced at all."""
 
 
-def overrides(rows: Mapping[int, KommKzRow]) -> dict[int, dict[str, Any]]:
+def komm_kz_changes(rows: Mapping[int, KommKzRow]) -> dict[int, dict[str, Any]]:
     """Only what was written: ``channel: null`` says "no channel", a missing ``channel`` says nothing."""
     return {komm_kz: row.model_dump(exclude_unset=True) for komm_kz, row in rows.items()}
 
 
-class Sync(Section):
+class SyncSection(Section):
     """What a run does."""
 
     direction: Direction = Direction.BOTH
     """both, to_advoware or to_espocrm."""
     conflict_scope: Scope = Scope.PERSON
     """person: when both sides changed, EspoCRM wins for the whole person. entry: only for the entry in question."""
-    region: Annotated[str, AfterValidator(phone_region)] = "DE"
+    region: Annotated[str, AfterValidator(check_phone_region)] = "DE"
     """Country of phone numbers without a country code."""
-    overlap_seconds: Whole = Field(120, ge=0, le=86_400)
+    overlap_seconds: WholeNumber = Field(120, ge=0, le=86_400)
     """How far the search for changed records reaches back before the last run."""
-    persons_per_run: Whole = Field(1000, ge=1, le=100_000)
+    persons_per_run: WholeNumber = Field(1000, ge=1, le=100_000)
     """Most persons a run takes; the longest waiting first."""
     max_staleness_seconds: Number = Field(2, ge=0, le=60)
     """A side read longer ago is read again before it is written."""
-    outage_after: Whole = Field(3, ge=1, le=100)
+    outage_after: WholeNumber = Field(3, ge=1, le=100)
     """Failures in a row after which a system counts as out."""
-    komm_kz: dict[KommKz, KommKzRow] = Field(default_factory=dict)
+    komm_kz: dict[KommKzNumber, KommKzRow] = Field(default_factory=dict)
     """Changes to the kommKz table, by kommKz."""
-    only: tuple[Person, ...] = ()
+    only: tuple[PersonKey, ...] = ()
     """A pilot group, ids or betnr; empty: everybody."""
-    endings_after_minutes: Whole = Field(10, ge=0, le=10_080)
+    endings_after_minutes: WholeNumber = Field(10, ge=0, le=10_080)
     """Least time between the two looks after which somebody who is not there is believed gone."""
 
     @field_validator("komm_kz")
     @classmethod
-    def a_table_that_works(cls, rows: dict[int, KommKzRow]) -> dict[int, KommKzRow]:
+    def check_komm_kz_table(cls, rows: dict[int, KommKzRow]) -> dict[int, KommKzRow]:
         """Changes that leave the table usable."""
         if rows:
-            from etl.rules.kommkz import KommKzTable  # noqa: PLC0415 - only where the file changes the table
+            from etl.rules.values.kommkz import KommKzTable  # noqa: PLC0415 - only where the file changes the table
 
             try:
-                KommKzTable.default().with_overrides(overrides(rows))
+                KommKzTable.default().with_overrides(komm_kz_changes(rows))
             except ValueError as error:
                 msg = str(error).removeprefix("sync.komm_kz: ")
                 raise ValueError(msg) from None
@@ -303,37 +303,37 @@ class Sync(Section):
 
     def komm_kz_overrides(self) -> dict[int, dict[str, Any]]:
         """The changes as the kommKz table takes them: kommKz to what is written down about it, nothing else."""
-        return overrides(self.komm_kz)
+        return komm_kz_changes(self.komm_kz)
 
 
-class Guards(Section):
+class GuardsSection(Section):
     """Above which a run is held and somebody is asked."""
 
-    max_removals: Whole = Field(50, ge=0)
+    max_removals: WholeNumber = Field(50, ge=0)
     """Emptied, removed and overwritten values of a run."""
     max_removal_share: Number = Field(0.10, ge=0, le=1)
     """Their share of all known values (looked at from 11 on)."""
 
 
-class Retry(Section):
+class RetrySection(Section):
     """When a failed person is tried again."""
 
     backoff_minutes: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = Field((1, 5, 15, 60, 240), min_length=1)
     """Waiting time after the 1st, 2nd, … failure; the last one repeats."""
-    max_failures: Whole = Field(5, ge=1, le=100)
+    max_failures: WholeNumber = Field(5, ge=1, le=100)
     """With this failure a person counts as permanently failed."""
     auto_reset_hours: Number = Field(24, gt=0, le=8760)
     """After which a permanently failed person is tried again."""
 
 
-class When(Section):
+class JobTimes(Section):
     """Either ``{minutes: n}`` or ``{cron: "…"}``."""
 
-    minutes: Whole | None = Field(None, ge=1, le=10_080)
-    cron: Annotated[str, AfterValidator(crontab)] | None = None
+    minutes: WholeNumber | None = Field(None, ge=1, le=10_080)
+    cron: Annotated[str, AfterValidator(check_crontab)] | None = None
 
     @model_validator(mode="after")
-    def one_of_both(self) -> Self:
+    def require_minutes_or_cron(self) -> Self:
         """A time is one or the other."""
         if (self.minutes is None) == (self.cron is None):
             msg = 'must be {minutes: 15} or {cron: "30 2 * * *"}'
@@ -341,35 +341,35 @@ class When(Section):
         return self
 
 
-class Schedule(Section):
+class ScheduleSection(Section):
     """When ``run`` does what."""
 
-    sync: When = When(minutes=15)
+    sync: JobTimes = JobTimes(minutes=15)
     """The regular run."""
-    sweep: When = When.model_construct(minutes=None, cron="30 2 * * *")
+    sweep: JobTimes = JobTimes.model_construct(minutes=None, cron="30 2 * * *")
     """A look at every linked person on both sides."""
-    maintenance: When = When.model_construct(minutes=None, cron="0 4 * * *")
+    maintenance: JobTimes = JobTimes.model_construct(minutes=None, cron="0 4 * * *")
     """Backup and retention."""
-    jitter_seconds: Whole = Field(20, ge=0, le=3600)
+    jitter_seconds: WholeNumber = Field(20, ge=0, le=3600)
     """Runs start up to this much later, so that several firms do not start at once."""
-    timezone: Annotated[str, AfterValidator(time_zone)] = "Europe/Berlin"
+    timezone: Annotated[str, AfterValidator(check_time_zone)] = "Europe/Berlin"
     """Zone of the cron times."""
 
 
-class State(Section):
+class StateSection(Section):
     """Where the sync remembers."""
 
     path: Path = Path("state/state.db")
     """The database; a relative path starts at this file's folder."""
-    lease_seconds: Whole = Field(120, ge=10, le=3600)
+    lease_seconds: WholeNumber = Field(120, ge=10, le=3600)
     """How long a lock lives without a sign of life."""
-    keep_history_days: Whole = Field(180, ge=1)
+    keep_history_days: WholeNumber = Field(180, ge=1)
     """Age after which runs and changes are pruned."""
-    keep_backups: Whole = Field(7, ge=0)
+    keep_backups: WholeNumber = Field(7, ge=0)
     """How many copies are kept."""
 
 
-class Report(Section):
+class ReportSection(Section):
     """Who is told what, and how."""
 
     language: Language = Language.DE
@@ -385,7 +385,7 @@ class Report(Section):
 
     @field_validator("ping_url")
     @classmethod
-    def ping_address(cls, value: SecretStr | None) -> SecretStr | None:
+    def check_ping_url(cls, value: SecretStr | None) -> SecretStr | None:
         """A web address, kept secret: whoever knows it can silence the alarm."""
         if value is not None and not has_host(value.get_secret_value(), {"http", "https"}):
             msg = "must be an address like https://…"
@@ -396,18 +396,18 @@ class Report(Section):
 class Config(Section):
     """The whole of ``config.yaml``."""
 
-    espocrm: Espocrm
-    advoware: Advoware
-    sync: Sync = Sync()
-    guards: Guards = Guards()
-    retry: Retry = Retry()
-    schedule: Schedule = Schedule()
-    state: State = State()
-    report: Report = Report()
+    espocrm: EspocrmSection
+    advoware: AdvowareSection
+    sync: SyncSection = SyncSection()
+    guards: GuardsSection = GuardsSection()
+    retry: RetrySection = RetrySection()
+    schedule: ScheduleSection = ScheduleSection()
+    state: StateSection = StateSection()
+    report: ReportSection = ReportSection()
 
     @model_validator(mode="before")
     @classmethod
-    def empty_sections(cls, sections: object) -> object:
+    def default_empty_sections(cls, sections: object) -> object:
         """A section whose keys are all commented out is an empty section."""
         if not isinstance(sections, dict):
             return sections
@@ -423,37 +423,39 @@ class Config(Section):
 
 # Reading it ------------------------------------------------------------------------------------------------------
 
-CREDENTIALS = {("espocrm", "api_key"), ("advoware", "app_id"), ("advoware", "api_key"), ("advoware", "password")}
+CREDENTIAL_KEYS = {("espocrm", "api_key"), ("advoware", "app_id"), ("advoware", "api_key"), ("advoware", "password")}
 """Keys a command that only looks into the state store can do without."""
 
 
-def load(path: Path, env: Mapping[str, str] | None = None, *, with_credentials: bool = True) -> Config:
+def read_config(path: Path, env: Mapping[str, str] | None = None, *, with_credentials: bool = True) -> Config:
     """The configuration in ``path``; every mistake in it in one ``ConfigError``, a line each.
 
     ``with_credentials=False`` is for commands that only read the state store: the two logins may then lack their
     variables. ``env`` is the environment (``os.environ`` unless given).
     """
-    written = read_yaml(path)
-    expanded, findings = expand(written, os.environ if env is None else env)
-    unfilled = {finding.key for finding in findings}
+    sections = read_yaml(path)
+    expanded, problems = expand_variables(sections, os.environ if env is None else env)
+    unset_keys = {problem.key for problem in problems}
     if not with_credentials:
-        findings = [finding for finding in findings if finding.key not in CREDENTIALS]
+        problems = [problem for problem in problems if problem.key not in CREDENTIAL_KEYS]
     try:
         config = Config.model_validate(expanded)
     except ValidationError as error:
-        findings += [finding for finding in refusals(error) if finding.key not in unfilled]
-    if findings:
-        raise ConfigError("\n".join(f"{path}: {finding}" for finding in findings))
-    return at_home(config, path.absolute().parent)
+        problems += [problem for problem in config_problems(error) if problem.key not in unset_keys]
+    if problems:
+        raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
+    return with_absolute_paths(config, path.absolute().parent)
 
 
-def refusals(error: ValidationError) -> Iterator[Finding]:
+def config_problems(error: ValidationError) -> Iterator[ConfigProblem]:
     """Pydantic's errors in our words."""
     for detail in error.errors(include_url=False, include_input=False):
-        yield Finding(tuple(part for part in detail["loc"] if part != "[key]"), reason(detail["type"], detail["msg"]))
+        yield ConfigProblem(
+            tuple(part for part in detail["loc"] if part != "[key]"), problem_reason(detail["type"], detail["msg"])
+        )
 
 
-REASONS = {
+PYDANTIC_REASONS = {
     "missing":               "is missing",
     "extra_forbidden":       "is not a key of this file",
     "string_type":           "must be text (put it in quotes)",
@@ -464,13 +466,15 @@ REASONS = {
 """Pydantic's kinds of error that our words tell better."""
 
 
-def reason(kind: str, message: str) -> str:
+def problem_reason(kind: str, message: str) -> str:
     """Why a value is refused, without the value: it may be a secret."""
-    own = message.removeprefix("Value error, ")
-    return REASONS.get(kind) or own.replace("Input should be", "must be").replace("Value should have", "must have")
+    text = message.removeprefix("Value error, ")
+    return PYDANTIC_REASONS.get(kind) or text.replace("Input should be", "must be").replace(
+        "Value should have", "must have"
+    )
 
 
-def at_home(config: Config, folder: Path) -> Config:
+def with_absolute_paths(config: Config, folder: Path) -> Config:
     """The same configuration with its paths made absolute, seen from the file's folder."""
     state = config.state.model_copy(update={"path": folder / config.state.path.expanduser()})
     metrics = config.report.metrics_file and folder / config.report.metrics_file.expanduser()
@@ -478,7 +482,7 @@ def at_home(config: Config, folder: Path) -> Config:
     return config.model_copy(update={"state": state, "report": report})
 
 
-def digest(config: Config) -> str:
+def config_digest(config: Config) -> str:
     """16 hex digits that change when a plan of this file could mean something else (rules.md §6, guards).
 
     Region, kommKz table, entity, direction, scope and the configured addresses; Kanzlei and database belong to

@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
     """A mistake in advosync itself; please report it."""
 
 
-class Outcome(StrEnum):
+class CommandOutcome(StrEnum):
     """How a run ended, as ``--json`` and the table ``runs`` say it."""
 
     DONE = "done"
@@ -51,18 +51,18 @@ class Outcome(StrEnum):
         return ExitCode[self.name]
 
 
-def outcome_of(error: BaseException) -> Outcome:
+def outcome_of(error: BaseException) -> CommandOutcome:
     """How a run ended that ended with this error; follows from the error's class alone."""
     match error:
         case errors.ConfigError() | errors.StoreError():
-            return Outcome.REFUSED
+            return CommandOutcome.REFUSED
         case errors.LockHeld():
-            return Outcome.LOCKED
+            return CommandOutcome.LOCKED
         case errors.Stopped() | KeyboardInterrupt():
-            return Outcome.STOPPED
-        case errors.RunEnds() | errors.UnknownOutcome():
-            return Outcome.OUTAGE
+            return CommandOutcome.STOPPED
+        case errors.RunAborted() | errors.UnknownOutcome():
+            return CommandOutcome.OUTAGE
         case errors.PersonError():
-            return Outcome.FAILED_PERSONS
+            return CommandOutcome.FAILED_PERSONS
         case _:
-            return Outcome.CRASHED
+            return CommandOutcome.CRASHED

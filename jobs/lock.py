@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from etl.errors import LockHeld, StoreError
 from etl.store.database import Store
-from etl.store.lease import end_lease, lease_token, load_lease, renew_lease, save_lease
+from etl.store.lease import delete_lease, load_lease, load_lease_token, renew_lease, save_lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
 
-BEATS_PER_LEASE: Final = 4
+RENEWALS_PER_LEASE: Final = 4
 """A lease is renewed this often before it would expire, so three heartbeats may fail."""
 
 
-def unknown_birth(_pid: int) -> str | None:
+def unknown_start_time(_pid: int) -> str | None:
     """Say of no process when it was born: then its number alone tells."""
     return None
 
@@ -51,28 +51,28 @@ class Lease:
         now: str,
         host: str,
         pid: int,
-        alive: Callable[[int], bool],
-        born: Callable[[int], str | None] = unknown_birth,
+        is_alive: Callable[[int], bool],
+        start_time_of: Callable[[int], str | None] = unknown_start_time,
         run: str | None = None,
     ) -> Self:
         """Take the lease, or raise LockHeld saying who holds it since when.
 
-        ``alive`` and ``born`` are asked about processes of this host; ``run`` names what the lease is for.
+        ``is_alive`` and ``start_time_of`` are asked about processes of this host; ``run`` names what the lease is for.
         """
         token = secrets.token_hex(16)
         with store.transaction():
-            held = load_lease(store)
-            if held and not is_stale(held, now=now, host=host, alive=alive, born=born):
-                raise LockHeld(held_by(held))
+            lease = load_lease(store)
+            if lease and not is_lease_stale(lease, now=now, host=host, is_alive=is_alive, start_time_of=start_time_of):
+                raise LockHeld(holder_message(lease))
             save_lease(
                 store,
                 token=token,
                 host=host,
                 pid=pid,
-                born=born(pid),
+                process_started_at=start_time_of(pid),
                 run=run,
                 now=now,
-                expires_at=later(now, lease_seconds),
+                expires_at=add_seconds(now, lease_seconds),
             )
         return cls(store, token, lease_seconds)
 
@@ -85,8 +85,8 @@ class Lease:
             now=now,
             host=socket.gethostname(),
             pid=os.getpid(),
-            alive=process_alive,
-            born=process_born,
+            is_alive=is_process_alive,
+            start_time_of=process_start_time,
             run=run,
         )
 
@@ -96,22 +96,22 @@ class Lease:
         Another thread passes a ``store`` of its own.
         """
         store = store or self.store
-        if not renew_lease(store, self.token, now=now, expires_at=later(now, self.lease_seconds)):
+        if not renew_lease(store, self.token, now=now, expires_at=add_seconds(now, self.lease_seconds)):
             self.lost = True
-            held = load_lease(store)
-            raise LockHeld(f"This run lost its lease. {held_by(held) if held else 'Nobody holds it now.'}")
+            lease = load_lease(store)
+            raise LockHeld(f"This run lost its lease. {holder_message(lease) if lease else 'Nobody holds it now.'}")
 
     def check(self) -> None:
         """Raise LockHeld when the lease is no longer ours: asked in each transaction of a run.
 
         The store is asked too: a machine that slept wakes up long before the next heartbeat.
         """
-        if self.lost or lease_token(self.store) != self.token:
+        if self.lost or load_lease_token(self.store) != self.token:
             raise LockHeld("This run lost its lease to another one; it writes nothing more.")
 
     def release(self) -> None:
         """Give the lease back, if it is still ours; somebody else's stays."""
-        end_lease(self.store, self.token)
+        delete_lease(self.store, self.token)
 
     def __enter__(self) -> Self:
         """Give the held lease to a ``with`` block."""
@@ -138,9 +138,9 @@ class Heartbeat:
     ) -> None:
         self.lease = lease
         self.clock = clock
-        self.stopping = threading.Event()
-        self.wait = wait or self.stopping.wait
-        self.thread = threading.Thread(target=self.beat, name="advosync-heartbeat", daemon=True)
+        self.stop_event = threading.Event()
+        self.wait = wait or self.stop_event.wait
+        self.thread = threading.Thread(target=self.renew_until_stopped, name="advosync-heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         """Start beating."""
@@ -149,20 +149,20 @@ class Heartbeat:
 
     def __exit__(self, *reason: object) -> None:
         """Stop beating; the lease itself is released by its own block."""
-        self.stopping.set()
+        self.stop_event.set()
         self.thread.join()
 
-    def beat(self) -> None:
+    def renew_until_stopped(self) -> None:
         """Renew every quarter of the lease until stopped or lost."""
-        expires_at = later(self.clock(), self.lease.lease_seconds)
-        while not self.wait(self.lease.lease_seconds / BEATS_PER_LEASE) and not self.lease.lost:
+        expires_at = add_seconds(self.clock(), self.lease.lease_seconds)
+        while not self.wait(self.lease.lease_seconds / RENEWALS_PER_LEASE) and not self.lease.lost:
             now = self.clock()
-            if self.renewed(now):
-                expires_at = later(now, self.lease.lease_seconds)
+            if self.try_renew(now):
+                expires_at = add_seconds(now, self.lease.lease_seconds)
             elif expires_at <= now:
                 self.lease.lost = True
 
-    def renewed(self, now: str) -> bool:
+    def try_renew(self, now: str) -> bool:
         """Try to renew once; False when the store could not be written or the lease is lost."""
         try:
             with Store.open(self.lease.store.path, now=now) as store:
@@ -172,42 +172,46 @@ class Heartbeat:
         return True
 
 
-def is_stale(
-    held: dict[str, Any],
+def is_lease_stale(
+    lease: dict[str, Any],
     *,
     now: str,
     host: str,
-    alive: Callable[[int], bool],
-    born: Callable[[int], str | None],
+    is_alive: Callable[[int], bool],
+    start_time_of: Callable[[int], str | None],
 ) -> bool:
     """Whether a lease binds nobody any more: expired, or its owner is dead on this very host."""
-    if held["expires_at"] <= now:
+    if lease["expires_at"] <= now:
         return True
-    return held["host"] == host and is_dead(held["pid"], held["born"], alive=alive, born=born)
-
-
-def is_dead(pid: int, birth: str | None, *, alive: Callable[[int], bool], born: Callable[[int], str | None]) -> bool:
-    """Whether the process is gone, or its number now belongs to another one."""
-    if not alive(pid):
-        return True
-    return birth is not None and born(pid) not in {None, birth}
-
-
-def held_by(held: dict[str, Any]) -> str:
-    """Say in a sentence who holds the lease."""
-    run = f" for {held['run']}" if held["run"] else ""
-    return (
-        f"Process {held['pid']} on {held['host']} holds the lock{run} since {held['acquired_at']} UTC, "
-        f"last heard of at {held['heartbeat_at']}; wait for it to end."
+    return lease["host"] == host and is_process_dead(
+        lease["pid"], lease["born"], is_alive=is_alive, start_time_of=start_time_of
     )
 
 
-def later(now: str, seconds: int) -> str:
+def is_process_dead(
+    pid: int, start_time: str | None, *, is_alive: Callable[[int], bool], start_time_of: Callable[[int], str | None]
+) -> bool:
+    """Whether the process is gone, or its number now belongs to another one."""
+    if not is_alive(pid):
+        return True
+    return start_time is not None and start_time_of(pid) not in {None, start_time}
+
+
+def holder_message(lease: dict[str, Any]) -> str:
+    """Say in a sentence who holds the lease."""
+    run = f" for {lease['run']}" if lease["run"] else ""
+    return (
+        f"Process {lease['pid']} on {lease['host']} holds the lock{run} since {lease['acquired_at']} UTC, "
+        f"last heard of at {lease['heartbeat_at']}; wait for it to end."
+    )
+
+
+def add_seconds(now: str, seconds: int) -> str:
     """Return the UTC text that many seconds after ``now``."""
     return (datetime.strptime(now, TIME_FORMAT) + timedelta(seconds=seconds)).strftime(TIME_FORMAT)  # noqa: DTZ007
 
 
-def process_alive(pid: int) -> bool:
+def is_process_alive(pid: int) -> bool:
     """Whether a process with this number exists on this host, also when it is somebody else's."""
     try:
         os.kill(pid, 0)
@@ -218,7 +222,7 @@ def process_alive(pid: int) -> bool:
     return True
 
 
-def process_born(pid: int) -> str | None:
+def process_start_time(pid: int) -> str | None:
     """Return when a process was born: the boot it belongs to and its clock ticks since then; None where unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

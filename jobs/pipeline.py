@@ -15,157 +15,159 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from etl.candidates import list_candidates, note_modified
-from etl.ending import judge_absent
-from etl.errors import ConfigError, LockHeld, RunEnds, Stopped
-from etl.extract import look_at_drifted, poll_advoware
-from etl.guard import CONFIG_DIGEST, change_record, configuration_changed
+from etl.endings import judge_absences
+from etl.errors import ConfigError, LockHeld, RunAborted, Stopped
+from etl.extract import poll_advo, read_drifted_in_espo
+from etl.guard import CONFIG_DIGEST, change_record, has_configuration_changed
+from etl.reading.poll import mark_candidates_due, record_listings
 from etl.records import Channel
 from etl.renewal import renew_values
-from etl.rules.rights import MAY_NOT
-from etl.store.baseline import persons_held_back, persons_with_note
+from etl.rules.espo.rights import MISSING_RIGHT
 from etl.store.database import Store
-from etl.store.due import awaits_retry, due_persons, known_between, mark_due, reset_permanently_failed
-from etl.store.holds import kept_absent, kept_back, open_holds, release_holds
-from etl.store.journal import save_changes, wrote
-from etl.store.migrate import COPIED_AT
-from etl.store.persons import find_persons, load_persons
-from etl.store.runs import abandon_runs, runs_of_the_whole
-from etl.store.standing import LAST_SWEEP_AT, PUT_BACK_FROM, SWEEP_AFTER, SWEEP_BEGUN_BY
-from etl.store.states import HoldKind
-from jobs.approval import approved
-from jobs.backfill import as_begun, backfilled, reached
+from etl.store.enums import HoldKind
+from etl.store.migrations import COPIED_AT
+from etl.store.queries.status import LAST_SWEEP_AT, RESTORED_FROM, SWEEP_AFTER, SWEEP_STARTED_BY
+from etl.store.tables.baseline import persons_left_alone_by_direction, persons_with_note
+from etl.store.tables.holds import ids_held_as_absent, ids_held_by_guard, open_holds, release_holds
+from etl.store.tables.journal import has_writes, save_changes
+from etl.store.tables.persons import find_persons, load_persons
+from etl.store.tables.queue import awaits_retry, due_persons, ids_of_linked_between, mark_due, reset_permanent_failures
+from etl.store.tables.runs import abandon_runs, chunk_run_ids
+from jobs.client_factory import make_advoware_client, make_espo_client
+from jobs.environment import PRODUCTION, Environment
 from jobs.exit_codes import outcome_of
-from jobs.giving_way import give_way, taken
 from jobs.lock import Heartbeat
-from jobs.options import Options as Options  # noqa: PLC0414 - what a run is asked is part of how it is called
-from jobs.options import Order
-from jobs.outcome import Done, end_recorded, finished, report_of, started
-from jobs.persons import looked_at, set_apart, sync_persons, tell_of_unread
-from jobs.putting_back import Restore, Undo, put_back
-from jobs.report import ENDS_A_SWEEP, RunReport
-from jobs.setup import make_run
-from jobs.systems import advoware, espocrm
-from jobs.world import REAL, World
+from jobs.run.approve import approve_run
+from jobs.run.backfill import last_entity_id, resume_options, run_backfill_chunks
+from jobs.run.chunk_lock import acquire_lease, yield_to_waiter
+from jobs.run.factory import make_run_context
+from jobs.run.options import RunOptions as RunOptions  # noqa: PLC0414 - what a run is asked is part of how it is called
+from jobs.run.options import RunRequest
+from jobs.run.record import RunResult, build_report, record_abort, record_end, record_start
+from jobs.run.report import CHUNK_STOPPING_OUTCOMES, RunReport
+from jobs.run.sync_persons import read_both_sides, report_read_errors, skip_shared_betnrs, sync_persons
+from jobs.run.undo_restore import RestorePlanner, UndoPlanner, run_operator_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from etl.context import RunContext
     from etl.rules.plan import Plan
-    from etl.run import Run
     from jobs.config import Config
     from jobs.lock import Lease
 
-PUT_BACK = "the state store was put back from a copy of {} UTC: who was synced since then is taken up by its markers"
+RESTORED_COPY_NOTICE = (
+    "the state store was put back from a copy of {} UTC: who was synced since then is taken up by its markers"
+)
 
-NAP_SECONDS, PATIENCE_SECONDS = 5.0, 1800.0
+CHUNK_POLL_SECONDS, CHUNK_MAX_WAIT_SECONDS = 5.0, 1800.0
 """How often, and how long, a sweep asks for the lock between two chunks."""
 
 
-def run(config: Config, options: Options, *, world: World = REAL) -> RunReport:
+def run_to_completion(config: Config, options: RunOptions, *, environment: Environment = PRODUCTION) -> RunReport:
     """Do what is asked and report it; raises LockHeld, ConfigError and StoreError when nothing was started."""
-    options, *others = every_chunk(config, options, world) if options.whole else [options]
-    report = run_once(config, options, world=world)
+    options, *others = chunk_options(config, options, environment) if options.whole else [options]
+    report = run_once(config, options, environment=environment)
     if options.backfill is not None:
         options = replace(options, backfill=replace(options.backfill, resume=True))
-    while report.goes_on:
-        report = report.followed_by(next_chunk(config, options, world))
+    while report.has_next_chunk:
+        report = report.merge_chunk(run_next_chunk(config, options, environment))
     for other in others:
-        if report.outcome not in ENDS_A_SWEEP:
-            report = report.followed_by(next_chunk(config, replace(other, part_of=report.run_id), world))
+        if report.outcome not in CHUNK_STOPPING_OUTCOMES:
+            report = report.merge_chunk(run_next_chunk(config, replace(other, part_of=report.run_id), environment))
     return report
 
 
-def every_chunk(config: Config, options: Options, world: World) -> list[Options]:
+def chunk_options(config: Config, options: RunOptions, environment: Environment) -> list[RunOptions]:
     """One undo, or one approval, for each chunk of longer work that has something to it, the newest first."""
-    with Store.open(config.state.path, now=world.now(), durable=world.durable) as store:
+    with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
         if options.undo_run is not None:
-            wrote_something = [one for one in runs_of_the_whole(store, options.undo_run) if wrote(store, one)]
-            return [replace(options, undo_run=one) for one in wrote_something] or [options]
-        held_by = {one["run_id"] for one in open_holds(store)}
-        chunks = runs_of_the_whole(store, options.approve_run or 0)
-        return [replace(options, approve_run=one) for one in chunks if one in held_by] or [options]
+            runs_to_undo = [run_id for run_id in chunk_run_ids(store, options.undo_run) if has_writes(store, run_id)]
+            return [replace(options, undo_run=run_id) for run_id in runs_to_undo] or [options]
+        holding_runs = {hold["run_id"] for hold in open_holds(store)}
+        chunks = chunk_run_ids(store, options.approve_run or 0)
+        return [replace(options, approve_run=run_id) for run_id in chunks if run_id in holding_runs] or [options]
 
 
-def run_once(config: Config, options: Options, *, world: World = REAL) -> RunReport:
+def run_once(config: Config, options: RunOptions, *, environment: Environment = PRODUCTION) -> RunReport:
     """Do one run, of a sweep one chunk, under one lease."""
-    with Store.open(config.state.path, now=world.now(), durable=world.durable) as store:
-        order = Order(config, part_of_sweep(store, as_begun(store, options)), world, store)
+    with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+        request = RunRequest(config, sweep_options(store, resume_options(store, options)), environment, store)
         if not options.write:
-            return planned(order)
-        with lease_of(order) as lease:
-            abandon_runs(store, world.now())
-            with store.only_while(lease.check):
-                done = stages(order)
-            report = report_of(order, done)
+            return run_plan(request)
+        with hold_lease(request) as lease:
+            abandon_runs(store, environment.now())
+            with store.with_lease_check(lease.check):
+                result = run_stages(request)
+            report = build_report(request, result)
             report.sweep_after = store.setting(SWEEP_AFTER) if options.sweep else None
             if options.backfill is not None:
-                report.sweep_after = reached(store)
-            return finished(order, report)
+                report.sweep_after = last_entity_id(store)
+            return record_end(request, report)
 
 
-def part_of_sweep(store: Store, options: Options) -> Options:
+def sweep_options(store: Store, options: RunOptions) -> RunOptions:
     """The options of a sweep that goes on behind an earlier chunk: a part of it."""
     if not options.sweep or store.setting(SWEEP_AFTER) is None:
         return options
-    begun_by = store.setting(SWEEP_BEGUN_BY)
-    return replace(options, part_of=int(begun_by) if begun_by else None)
+    first_run = store.setting(SWEEP_STARTED_BY)
+    return replace(options, part_of=int(first_run) if first_run else None)
 
 
-def next_chunk(config: Config, options: Options, world: World) -> RunReport:
+def run_next_chunk(config: Config, options: RunOptions, environment: Environment) -> RunReport:
     """The next chunk of a sweep, once whoever took the lock between the chunks gave it back."""
-    waited = 0.0
+    waited_seconds = 0.0
     while True:
         try:
-            world.checkpoint()
-            with Store.open(config.state.path, now=world.now(), durable=world.durable) as store:
-                give_way(store, world)
-            return run_once(config, options, world=world)
+            environment.checkpoint()
+            with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+                yield_to_waiter(store, environment)
+            return run_once(config, options, environment=environment)
         except Stopped as stopped:
             return RunReport(outcome=outcome_of(stopped), error=str(stopped))
-        except LockHeld as held:
-            if waited >= PATIENCE_SECONDS:
-                return RunReport(outcome=outcome_of(held), error=str(held))
-        world.sleep(NAP_SECONDS)
-        waited += NAP_SECONDS
+        except LockHeld as lock_held:
+            if waited_seconds >= CHUNK_MAX_WAIT_SECONDS:
+                return RunReport(outcome=outcome_of(lock_held), error=str(lock_held))
+        environment.sleep(CHUNK_POLL_SECONDS)
+        waited_seconds += CHUNK_POLL_SECONDS
 
 
 @contextmanager
-def lease_of(order: Order) -> Iterator[Lease]:
+def hold_lease(request: RunRequest) -> Iterator[Lease]:
     """Hold the lease for the time of a block, renewed by a heartbeat, released on every path."""
-    world = order.world
-    with taken(order) as lease, ExitStack() as stack:
-        if world.heartbeat:
-            stack.enter_context(Heartbeat(lease, clock=world.now))
+    environment = request.environment
+    with acquire_lease(request) as lease, ExitStack() as stack:
+        if environment.heartbeat:
+            stack.enter_context(Heartbeat(lease, clock=environment.now))
         yield lease
 
 
-def planned(order: Order) -> RunReport:
+def run_plan(request: RunRequest) -> RunReport:
     """A run on a scratch copy that never writes; its steps are then listed in the real store."""
     with tempfile.TemporaryDirectory(prefix="advosync-plan-") as folder:
         copy = Path(folder) / "state.db"
-        order.store.backup(copy)
-        with Store.open(copy, now=order.world.now(), durable=False) as scratch:
-            on_copy = replace(order, store=scratch)
+        request.store.backup(copy)
+        with Store.open(copy, now=request.environment.now(), durable=False) as scratch:
+            copy_request = replace(request, store=scratch)
             try:
-                done = stages(on_copy)
+                result = run_stages(copy_request)
             except Exception:
-                with end_recorded(order, started(order)):
+                with record_abort(request, record_start(request)):
                     raise
-            report = report_of(on_copy, done)
-    with order.store.transaction():
-        report.run_id = started(order)
-        if done.run is not None:
-            list_steps(replace(done.run, id=report.run_id, store=order.store), done.plans)
-        return finished(order, report)
+            report = build_report(copy_request, result)
+    with request.store.transaction():
+        report.run_id = record_start(request)
+        if result.run is not None:
+            save_plan_steps(replace(result.run, id=report.run_id, store=request.store), result.plans)
+        return record_end(request, report)
 
 
-def list_steps(run_: Run, plans: Plan) -> None:
+def save_plan_steps(run: RunContext, plans: Plan) -> None:
     """The steps of a plan as rows of ``changes`` that nothing will ever carry out."""
     save_changes(
-        run_.store,
+        run.store,
         [
-            {**change_record(run_, plan, step, decision), "decision_id": None, "seq": seq}
+            {**change_record(run, plan, step, decision), "decision_id": None, "seq": seq}
             for plan in plans.values()
             for decision in plan.decisions
             for seq, step in enumerate(decision.steps)
@@ -173,144 +175,158 @@ def list_steps(run_: Run, plans: Plan) -> None:
     )
 
 
-def stages(order: Order) -> Done:
+def run_stages(request: RunRequest) -> RunResult:
     """Log in and do what is asked; what ends a run early is part of what is told of it."""
-    done = Done(started(order))
-    world = order.world
+    result = RunResult(record_start(request))
+    environment = request.environment
     with (
-        structlog.contextvars.bound_contextvars(run_id=done.run_id),
-        end_recorded(order, done.run_id),
-        espocrm(order.config, transport=world.espo_transport, **world.surroundings()) as espo,
-        advoware(order.config, transport=world.advo_transport, **world.surroundings()) as advo,
+        structlog.contextvars.bound_contextvars(run_id=result.run_id),
+        record_abort(request, result.run_id),
+        make_espo_client(request.config, transport=environment.espo_transport, **environment.for_clients()) as espo,
+        make_advoware_client(request.config, transport=environment.advo_transport, **environment.for_clients()) as advo,
     ):
-        done.espo_calls, done.advo_calls = espo.calls, advo.calls
+        result.espo_calls, result.advo_calls = espo.calls, advo.calls
         try:
-            done.run = make_run(order, done.run_id, espo, advo)
-            done.plans = carried_out(done.run, order.options)
-        except (RunEnds, LockHeld) as ended:
-            done.error = ended
-            structlog.get_logger().error("run_ended", reason=str(ended))
-    return done
+            result.run = make_run_context(request, result.run_id, espo, advo)
+            result.plans = execute_run(result.run, request.options)
+        except (RunAborted, LockHeld) as aborted:
+            result.error = aborted
+            structlog.get_logger().error("run_ended", reason=str(aborted))
+    return result
 
 
 # What is asked ----------------------------------------------------------------------------------------------------
 
 
-def carried_out(run_: Run, options: Options) -> Plan:
+def execute_run(run: RunContext, options: RunOptions) -> Plan:
     """Do what is asked, and judge whoever turned out not to be there."""
-    know_configuration(run_)
-    know_copy(run_)
-    renew_values(run_)
-    reset_permanently_failed(run_.store, run_.utcnow())
-    plans = plans_of(run_, options)
-    judge_absent(run_)
+    check_configuration(run)
+    check_for_restored_copy(run)
+    renew_values(run)
+    reset_permanent_failures(run.store, run.utcnow())
+    plans = dispatch_run(run, options)
+    judge_absences(run)
     return plans
 
 
-def plans_of(run_: Run, options: Options) -> Plan:  # noqa: PLR0911 - one line a kind
+def dispatch_run(run: RunContext, options: RunOptions) -> Plan:  # noqa: PLR0911 - one line a kind
     """The kinds of run."""
     if options.backfill is not None:
-        return backfilled(run_, options.backfill)
-    list_candidates(run_)
-    set_apart(run_)
+        return run_backfill_chunks(run, options.backfill)
+    mark_candidates_due(run)
+    skip_shared_betnrs(run)
     if options.approve_run is not None:
-        return approved(run_, options.approve_run, options.operator or "unknown")
+        return approve_run(run, options.approve_run, options.operator or "unknown")
     if options.undo_run is not None:
-        return put_back(run_, Undo(options.undo_run))
+        return run_operator_plan(run, UndoPlanner(options.undo_run))
     if options.restore is not None:
-        return put_back(run_, Restore(options.restore))
+        return run_operator_plan(run, RestorePlanner(options.restore))
     if options.persons:
-        return asked(run_, options.persons)
+        return sync_named_persons(run, options.persons)
     if options.sweep:
-        return swept(run_)
-    return periodic(run_)
+        return run_sweep_chunk(run)
+    return run_periodic(run)
 
 
-def know_configuration(run_: Run) -> None:
+def check_configuration(run: RunContext) -> None:
     """The first configuration is the agreed one; who was held for another goes on once it is approved or put back."""
-    if run_.store.setting(CONFIG_DIGEST) is None:
-        run_.store.set_setting(CONFIG_DIGEST, run_.limits.config_digest)
-    if not configuration_changed(run_):
-        held = [one["id"] for one in open_holds(run_.store) if one["kind"] == HoldKind.CONFIGURATION]
-        release_holds(run_.store, held, now=run_.utcnow(), by="the configuration is the agreed one")
+    if run.store.setting(CONFIG_DIGEST) is None:
+        run.store.set_setting(CONFIG_DIGEST, run.limits.config_digest)
+    if not has_configuration_changed(run):
+        hold_ids = [
+            hold_record["id"] for hold_record in open_holds(run.store) if hold_record["kind"] == HoldKind.CONFIGURATION
+        ]
+        release_holds(run.store, hold_ids, now=run.utcnow(), released_by="the configuration is the agreed one")
 
 
-def know_copy(run_: Run) -> None:
+def check_for_restored_copy(run: RunContext) -> None:
     """A store that says of itself that it is a copy was put back: it meets what its own later runs wrote."""
-    copied_at = run_.store.setting(COPIED_AT)
+    copied_at = run.store.setting(COPIED_AT)
     if copied_at is not None:
-        with run_.store.transaction():
-            run_.store.set_setting(PUT_BACK_FROM, copied_at)
-            run_.store.set_setting(COPIED_AT, None)
-        run_.tally.notices.append(PUT_BACK.format(copied_at))
-    run_.copied_at = run_.store.setting(PUT_BACK_FROM)
+        with run.store.transaction():
+            run.store.set_setting(RESTORED_FROM, copied_at)
+            run.store.set_setting(COPIED_AT, None)
+        run.counters.notices.append(RESTORED_COPY_NOTICE.format(copied_at))
+    run.restored_copy_at = run.store.setting(RESTORED_FROM)
 
 
-def periodic(run_: Run) -> Plan:
+def run_periodic(run: RunContext) -> Plan:
     """The regular run: who is due, longest waiting first, and the rolling look into Advoware."""
-    waiting = persons_held_back(run_.store, but=run_.policy.direction)
-    mark_due(run_.store, waiting, "held back by another direction", run_.utcnow())
-    allowed = set(Channel) - run_.policy.no_edit - run_.policy.no_read
-    mark_due(run_.store, persons_with_note(run_.store, MAY_NOT, allowed), "a right was given in EspoCRM", run_.utcnow())
-    due = due_persons(run_.store, run_.utcnow(), run_.limits.persons_per_run, run_.limits.only)
-    ready = looked_at(run_, due)
-    drift = poll_advoware(run_, [*run_.looks, *run_.absent, *run_.tally.failed])  # who fails in this run fails once
-    held_for_steps = kept_back(run_.store) - kept_absent(run_.store)  # who is there again is held no more
-    drifted = look_at_drifted(run_, [one for one in drift if one[0]["entity_id"] not in held_for_steps])
-    tell_of_unread(run_)
-    return sync_persons(run_, [*ready, *drifted])
+    entity_ids = persons_left_alone_by_direction(run.store, except_direction=run.policy.direction)
+    mark_due(run.store, entity_ids, "held back by another direction", run.utcnow())
+    allowed = set(Channel) - run.policy.readonly_channels - run.policy.unreadable_channels
+    mark_due(
+        run.store, persons_with_note(run.store, MISSING_RIGHT, allowed), "a right was given in EspoCRM", run.utcnow()
+    )
+    due = due_persons(run.store, run.utcnow(), run.limits.persons_per_run, run.limits.only)
+    entity_ids_read = read_both_sides(run, due)
+    drifted_reads = poll_advo(
+        run, [*run.reads, *run.absences, *run.counters.failed]
+    )  # who fails in this run fails once
+    ids_held_for_steps = ids_held_by_guard(run.store) - ids_held_as_absent(
+        run.store
+    )  # who is there again is held no more
+    drifted = read_drifted_in_espo(
+        run, [read for read in drifted_reads if read[0]["entity_id"] not in ids_held_for_steps]
+    )
+    report_read_errors(run)
+    return sync_persons(run, [*entity_ids_read, *drifted])
 
 
-def asked(run_: Run, keys: Sequence[str]) -> Plan:
+def sync_named_persons(run: RunContext, keys: Sequence[str]) -> Plan:
     """Persons an operator named: looked at on both sides, retry times or not.
 
     Who is held because it was not there is looked at, too, which may release it; a plan shows the steps of all held.
     """
-    found = {one["entity_id"]: one for key in keys for one in find_persons(run_.store, key)}
-    unknown = [key for key in keys if not find_persons(run_.store, key)]
-    if unknown:
-        raise ConfigError(f"Nobody is known as {', '.join(unknown)}: name the id of an EspoCRM record, or a betnr.")
-    for_steps = [one for one in open_holds(run_.store) if one["kind"] != HoldKind.ENDINGS]
-    held_already = {one["entity_id"] for one in for_steps} if run_.write else set()
-    left_out = held_already | run_.tally.skipped | run_.absent.keys()
-    chosen = [
-        one
-        for one in found.values()
-        if one["entity_id"] not in left_out and run_.limits.allows(one["entity_id"], one["betnr"])
+    persons = {person["entity_id"]: person for key in keys for person in find_persons(run.store, key)}
+    unknown_keys = [key for key in keys if not find_persons(run.store, key)]
+    if unknown_keys:
+        raise ConfigError(
+            f"Nobody is known as {', '.join(unknown_keys)}: name the id of an EspoCRM record, or a betnr."
+        )
+    step_holds = [hold_record for hold_record in open_holds(run.store) if hold_record["kind"] != HoldKind.ENDINGS]
+    held_ids = {hold_record["entity_id"] for hold_record in step_holds} if run.write else set()
+    left_out = held_ids | run.counters.skipped | run.absences.keys()
+    selected = [
+        person
+        for person in persons.values()
+        if person["entity_id"] not in left_out and run.limits.allows(person["entity_id"], person["betnr"])
     ]
-    run_.tally.held |= held_already & set(found)
-    linked = [one["entity_id"] for one in chosen if one["betnr"] is not None]
-    mark_due(run_.store, linked, "asked for by an operator", run_.utcnow())
-    return sync_persons(run_, looked_at(run_, chosen, everybody=True))
+    run.counters.held |= held_ids & set(persons)
+    linked_ids = [person["entity_id"] for person in selected if person["betnr"] is not None]
+    mark_due(run.store, linked_ids, "asked for by an operator", run.utcnow())
+    return sync_persons(run, read_both_sides(run, selected, force=True))
 
 
-def swept(run_: Run) -> Plan:
+def run_sweep_chunk(run: RunContext) -> Plan:
     """One chunk of a sweep: every linked person in it on both sides; its position is kept until the last chunk."""
-    after, size = run_.store.setting(SWEEP_AFTER), run_.limits.persons_per_run
-    page = run_.espo.linked(after, size)
-    last = len(page.listings) < size
-    note_modified(run_, page.listings)
-    set_apart(run_)
-    chunk = chunk_of(run_, [one.entity_id for one in page.listings], after, last=last)
-    plans = sync_persons(run_, looked_at(run_, chunk, everybody=True))
-    with run_.store.transaction():
+    after, size = run.store.setting(SWEEP_AFTER), run.limits.persons_per_run
+    page = run.espo.list_sweep_chunk(after, size)
+    is_last = len(page.listings) < size
+    record_listings(run, page.listings)
+    skip_shared_betnrs(run)
+    chunk = load_sweep_chunk(run, [listing.entity_id for listing in page.listings], after, is_last=is_last)
+    plans = sync_persons(run, read_both_sides(run, chunk, force=True))
+    with run.store.transaction():
         if after is None:
-            run_.store.set_setting(SWEEP_BEGUN_BY, str(run_.id))
-        run_.store.set_setting(SWEEP_AFTER, None if last else page.listings[-1].entity_id)
-        if last:
-            run_.store.set_setting(LAST_SWEEP_AT, run_.utcnow())
+            run.store.set_setting(SWEEP_STARTED_BY, str(run.id))
+        run.store.set_setting(SWEEP_AFTER, None if is_last else page.listings[-1].entity_id)
+        if is_last:
+            run.store.set_setting(LAST_SWEEP_AT, run.utcnow())
     return plans
 
 
-def chunk_of(run_: Run, listed: Sequence[str], after: str | None, *, last: bool) -> list[dict[str, Any]]:
+def load_sweep_chunk(
+    run: RunContext, listed_ids: Sequence[str], after: str | None, *, is_last: bool
+) -> list[dict[str, Any]]:
     """The persons of a chunk: those EspoCRM lists, and those only we know of, whose own GET will tell.
 
     Whom a guard holds is read, too: that tells whether it is still there.
     """
-    known = known_between(run_.store, after or "", None if last else listed[-1])
-    chosen = ({*listed} | {*known}) - run_.tally.skipped - run_.absent.keys()
+    known_ids = ids_of_linked_between(run.store, after or "", None if is_last else listed_ids[-1])
+    entity_ids = ({*listed_ids} | {*known_ids}) - run.counters.skipped - run.absences.keys()
     return [
-        one
-        for one in load_persons(run_.store, sorted(chosen))
-        if run_.limits.allows(one["entity_id"], one["betnr"]) and not awaits_retry(one, run_.utcnow())
+        person
+        for person in load_persons(run.store, sorted(entity_ids))
+        if run.limits.allows(person["entity_id"], person["betnr"]) and not awaits_retry(person, run.utcnow())
     ]

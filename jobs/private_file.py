@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 def write_private(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, mode 0600, in the place of what was there; ConfigError when that cannot be done."""
-    partial = path.with_name(f".{path.name}.part")
+    partial_path = path.with_name(f".{path.name}.part")
     try:
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        partial_path.unlink(missing_ok=True)
+        with os.fdopen(
+            os.open(partial_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
+        ) as file:
             file.write(text)
-        partial.replace(path)
+        partial_path.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        partial_path.unlink(missing_ok=True)
         raise ConfigError(f"{path} cannot be written ({error.strerror}); name another file with --output.") from error

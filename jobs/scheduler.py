@@ -21,33 +21,34 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from etl.clients.ping import Event
+from etl.clients.healthcheck import PingEvent
 from etl.errors import AdvosyncError, LockHeld, Stopped
 from etl.store.database import Store
-from etl.store.standing import count_skipped, standing
-from jobs import maintenance, pipeline, telling
-from jobs.exit_codes import Outcome
-from jobs.moments import text_of, time_of
-from jobs.options import Options
-from jobs.stopping import heeding
-from jobs.timetable import Job, missed_between, next_time, trigger
+from etl.store.queries.status import add_skipped_runs, load_status
+from jobs import pipeline
+from jobs.commands import maintenance
+from jobs.environment import with_stop_signal
+from jobs.exit_codes import CommandOutcome
+from jobs.run.options import RunOptions
+from jobs.schedule import Job, count_missed_runs, make_trigger, next_time
+from jobs.telemetry import after_run
+from jobs.times import format_store_time, parse_store_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jobs.config import Config
-    from jobs.report import RunReport
-    from jobs.stopping import Stopping
-    from jobs.world import World
+    from jobs.environment import Environment, StopSignal
+    from jobs.run.report import RunReport
 
-LOOK_AT_THE_CLOCK = 60.0
+CLOCK_CHECK_SECONDS = 60.0
 """Seconds after which a waiting scheduler looks whether somebody set the clock."""
 
-CLOCK_WAS_SET = timedelta(seconds=90)
-ADVANCED = frozenset({Outcome.DONE, Outcome.FAILED_PERSONS, Outcome.HELD})
+MAX_CLOCK_DRIFT = timedelta(seconds=90)
+COMPLETED_OUTCOMES = frozenset({CommandOutcome.DONE, CommandOutcome.FAILED_PERSONS, CommandOutcome.HELD})
 
 
-class Turns:
+class JobQueue:
     """Who asked for a turn; each job waits at most once. Asked by the scheduler's thread, taken by one other."""
 
     def __init__(self) -> None:
@@ -62,7 +63,7 @@ class Turns:
         os.close(self._awake)
         os.close(self._wake)
 
-    def ask(self, job: Job) -> None:
+    def put(self, job: Job) -> None:
         """Ask for a turn; who waits already will have one, and this one is counted as skipped."""
         with self._lock:
             if job in self._waiting:
@@ -71,154 +72,171 @@ class Turns:
             self._waiting.add(job)
         os.write(self._wake, b"!")
 
-    def take(self) -> Job | None:
+    def get(self) -> Job | None:
         """Whose turn it is, None when nobody waits: sync first, but after one whoever else waits."""
         with self._lock:
-            others = [job for job in Job if job in self._waiting and job is not self._last]
-            chosen = next(iter(others), self._last if self._last in self._waiting else None)
-            self._last = chosen
-            self._waiting -= {chosen} if chosen else set()
-        return chosen
+            next_jobs = [candidate for candidate in Job if candidate in self._waiting and candidate is not self._last]
+            job = next(iter(next_jobs), self._last if self._last in self._waiting else None)
+            self._last = job
+            self._waiting -= {job} if job else set()
+        return job
 
-    def take_skipped(self) -> dict[Job, int]:
+    def pop_skipped(self) -> dict[Job, int]:
         """How often each job was skipped since the last time this was asked."""
         with self._lock:
-            counted, self.skipped = dict(self.skipped), Counter()
-        return counted
+            counts, self.skipped = dict(self.skipped), Counter()
+        return counts
 
-    def wait(self, stopping: Stopping, seconds: float) -> None:
+    def wait(self, stop_signal: StopSignal, seconds: float) -> None:
         """Wait until somebody asks for a turn or wants to stop, or for so long."""
-        ready, _, _ = select.select([self._awake, stopping.fileno()], [], [], seconds)
-        if self._awake in ready:
+        readable, _, _ = select.select([self._awake, stop_signal.fileno()], [], [], seconds)
+        if self._awake in readable:
             os.read(self._awake, 1024)
 
 
-class Clock:
+class ClockWatch:
     """Notices that somebody set the clock, by comparing it with one that only runs."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._zero = self._difference()
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._reference = self._difference()
 
-    def was_set(self) -> bool:
+    def has_jumped(self) -> bool:
         """Whether the clock was set since the last time this was asked."""
-        now, before = self._difference(), self._zero
-        if abs(now - before) < CLOCK_WAS_SET:
+        now, before = self._difference(), self._reference
+        if abs(now - before) < MAX_CLOCK_DRIFT:
             return False
-        self._zero = now
+        self._reference = now
         return True
 
     def _difference(self) -> timedelta:
-        return self._world.utcnow() - datetime(1970, 1, 1, tzinfo=UTC) - timedelta(seconds=self._world.monotonic())
+        return (
+            self._environment.utcnow()
+            - datetime(1970, 1, 1, tzinfo=UTC)
+            - timedelta(seconds=self._environment.monotonic())
+        )
 
 
-def serve(config: Config, world: World, stopping: Stopping) -> None:
+def run_scheduler(config: Config, environment: Environment, stop_signal: StopSignal) -> None:
     """Run what the schedule says until somebody asks to stop; raises StoreError when the store cannot be used."""
-    world = heeding(world, stopping)
+    environment = with_stop_signal(environment, stop_signal)
     log = structlog.get_logger()
-    missed = times_missed(config, world)
-    turns = Turns()
-    with timer(config, world, turns) as timed:
-        log.info("scheduler_started", next_runs={job.id: text_of(job.next_run_time) for job in timed.get_jobs()})
-        note_skipped(config, world, missed)
-        clock, postponed = Clock(world), False
-        while stopping.by is None:
-            job = turns.take()
+    missed_counts = count_missed_by_job(config, environment)
+    queue = JobQueue()
+    with running_timer(config, environment, queue) as timer:
+        log.info(
+            "scheduler_started", next_runs={job.id: format_store_time(job.next_run_time) for job in timer.get_jobs()}
+        )
+        record_skips(config, environment, missed_counts)
+        clock, is_sweep_postponed = ClockWatch(environment), False
+        while stop_signal.requested_by is None:
+            job = queue.get()
             if job is not None:
-                postponed = take_turn(config, world, turns, job, postponed=postponed)
-                note_skipped(config, world, turns.take_skipped())
+                is_sweep_postponed = run_job(config, environment, queue, job, is_sweep_postponed=is_sweep_postponed)
+                record_skips(config, environment, queue.pop_skipped())
                 continue
-            turns.wait(stopping, LOOK_AT_THE_CLOCK)
-            if clock.was_set():
+            queue.wait(stop_signal, CLOCK_CHECK_SECONDS)
+            if clock.has_jumped():
                 log.warning("clock_was_set")
-                reschedule(config, world, timed)
-    turns.close()
-    log.info("scheduler_stopped", by=stopping.by)
+                reschedule_jobs(config, environment, timer)
+    queue.close()
+    log.info("scheduler_stopped", by=stop_signal.requested_by)
 
 
 @contextmanager
-def timer(config: Config, world: World, turns: Turns) -> Iterator[BackgroundScheduler]:
+def running_timer(config: Config, environment: Environment, queue: JobQueue) -> Iterator[BackgroundScheduler]:
     """APScheduler, asking for turns in its own thread for the time of the block."""
     zone = ZoneInfo(config.schedule.timezone)
-    timed = BackgroundScheduler(
+    scheduler = BackgroundScheduler(
         timezone=zone,
         executors={"default": ThreadPoolExecutor(1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    now = world.utcnow()
-    for job, at in first_times(config, world).items():
-        times = trigger(config.schedule, job, since=at, jitter=config.schedule.jitter_seconds)
-        timed.add_job(turns.ask, times, args=[job], id=job, next_run_time=max(at, now))
-    timed.start()
+    now = environment.utcnow()
+    for job, first_time in first_run_times(config, environment).items():
+        job_trigger = make_trigger(config.schedule, job, since=first_time, jitter=config.schedule.jitter_seconds)
+        scheduler.add_job(queue.put, job_trigger, args=[job], id=job, next_run_time=max(first_time, now))
+    scheduler.start()
     try:
-        yield timed
+        yield scheduler
     finally:
-        timed.shutdown(wait=False)
+        scheduler.shutdown(wait=False)
 
 
-def first_times(config: Config, world: World) -> dict[Job, datetime]:
+def first_run_times(config: Config, environment: Environment) -> dict[Job, datetime]:
     """When each job's first turn is: what was missed while nothing ran, and a sweep that was interrupted, at once."""
-    last, interrupted = last_times(config, world)
-    now = world.utcnow()
+    last, interrupted = last_run_times(config, environment)
+    now = environment.utcnow()
     first = {job: next_time(config.schedule, job, last=last[job], now=now) for job in Job}
     return first | ({Job.SWEEP: now} if interrupted else {})
 
 
-def last_times(config: Config, world: World) -> tuple[dict[Job, datetime | None], bool]:
+def last_run_times(config: Config, environment: Environment) -> tuple[dict[Job, datetime | None], bool]:
     """When each job was last done, and whether a sweep stands in the middle; this also proves the store usable."""
-    with Store.open(config.state.path, now=world.now(), durable=world.durable) as store:
-        found = standing(store)
-    at = {
-        Job.SYNC: (found["last_run"] or {}).get("started_at"),
-        Job.SWEEP: found["sweep"]["last_at"],
-        Job.MAINTENANCE: found["maintenance"]["last_at"],
+    with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+        current = load_status(store)
+    texts = {
+        Job.SYNC: (current["last_run"] or {}).get("started_at"),
+        Job.SWEEP: current["sweep"]["last_at"],
+        Job.MAINTENANCE: current["maintenance"]["last_at"],
     }
-    return {job: time_of(at[job]) if at[job] else None for job in Job}, found["sweep"]["after"] is not None
+    return {job: parse_store_time(texts[job]) if texts[job] else None for job in Job}, current["sweep"][
+        "after"
+    ] is not None
 
 
-def times_missed(config: Config, world: World) -> dict[Job, int]:
+def count_missed_by_job(config: Config, environment: Environment) -> dict[Job, int]:
     """How many times passed while nothing ran, less the one of each job that is made good now."""
-    last, _ = last_times(config, world)
-    now = world.utcnow()
-    return {job: missed_between(config.schedule, job, at, now) for job, at in last.items() if at is not None}
+    last, _ = last_run_times(config, environment)
+    now = environment.utcnow()
+    return {
+        job: count_missed_runs(config.schedule, job, last_time, now)
+        for job, last_time in last.items()
+        if last_time is not None
+    }
 
 
-def reschedule(config: Config, world: World, timed: BackgroundScheduler) -> None:
+def reschedule_jobs(config: Config, environment: Environment, timer: BackgroundScheduler) -> None:
     """Work all times out anew, after the clock was set: an hour back would otherwise be an hour without a run."""
     for job in Job:
-        at = next_time(config.schedule, job, last=None, now=world.utcnow())
-        timed.modify_job(job, next_run_time=at)
-    timed.wakeup()
+        first_time = next_time(config.schedule, job, last=None, now=environment.utcnow())
+        timer.modify_job(job, next_run_time=first_time)
+    timer.wakeup()
 
 
 # A turn ------------------------------------------------------------------------------------------------------------
 
 
-def take_turn(config: Config, world: World, turns: Turns, job: Job, *, postponed: bool) -> bool:
+def run_job(config: Config, environment: Environment, queue: JobQueue, job: Job, *, is_sweep_postponed: bool) -> bool:
     """Carry a job out; whatever it ends with, the next one has its turn. Whether a sweep waits for better times."""
     if job is Job.MAINTENANCE:
-        kept_house(config, world)
-        return postponed
-    report = synced(config, world, job)
-    advanced = report is not None and report.outcome in ADVANCED
-    if job is Job.SWEEP and report is not None and report.goes_on:
-        turns.ask(Job.SWEEP)
+        run_scheduled_maintenance(config, environment)
+        return is_sweep_postponed
+    report = run_scheduled_sync(config, environment, job)
+    is_completed = report is not None and report.outcome in COMPLETED_OUTCOMES
+    if job is Job.SWEEP and report is not None and report.has_next_chunk:
+        queue.put(Job.SWEEP)
         return False
-    if job is Job.SYNC and advanced and postponed:
-        turns.ask(Job.SWEEP)
+    if job is Job.SYNC and is_completed and is_sweep_postponed:
+        queue.put(Job.SWEEP)
         return False
-    return postponed or (job is Job.SWEEP and not advanced)
+    return is_sweep_postponed or (job is Job.SWEEP and not is_completed)
 
 
-def synced(config: Config, world: World, job: Job) -> RunReport | None:
+def run_scheduled_sync(config: Config, environment: Environment, job: Job) -> RunReport | None:
     """One run, or one chunk of a sweep; None when it could not begin."""
-    options = Options(trigger=job, sweep=job is Job.SWEEP)
+    options = RunOptions(trigger=job, sweep=job is Job.SWEEP)
     log = structlog.get_logger()
     try:
-        report = telling.attended(config, options, lambda: pipeline.run_once(config, options, world=world), world=world)
-    except LockHeld as held:
-        log.warning("run_skipped", job=job, reason=str(held))
-        note_skipped(config, world, {job: 1})
+        report = after_run.run_with_notifications(
+            config,
+            options,
+            lambda: pipeline.run_once(config, options, environment=environment),
+            environment=environment,
+        )
+    except LockHeld as lock_held:
+        log.warning("run_skipped", job=job, reason=str(lock_held))
+        record_skips(config, environment, {job: 1})
         return None
     except Stopped:
         return None
@@ -232,26 +250,26 @@ def synced(config: Config, world: World, job: Job) -> RunReport | None:
     return report
 
 
-def kept_house(config: Config, world: World) -> None:
+def run_scheduled_maintenance(config: Config, environment: Environment) -> None:
     """The maintenance; what goes wrong is logged and told to the dead man's switch."""
     log = structlog.get_logger()
     try:
-        maintenance.maintain(config, Options(trigger=Job.MAINTENANCE), world=world)
+        maintenance.maintain(config, RunOptions(trigger=Job.MAINTENANCE), environment=environment)
     except AdvosyncError as error:
         log.error("run_failed", job=Job.MAINTENANCE, reason=str(error))  # noqa: TRY400 - a sentence, no trace
-        telling.tell_switch(config, world, Event.FAILURE, str(error), alarm=True)
+        after_run.ping_healthcheck(config, environment, PingEvent.FAILURE, str(error), alarm=True)
     except Exception:
         log.exception("run_crashed", job=Job.MAINTENANCE)
 
 
-def note_skipped(config: Config, world: World, times: dict[Job, int]) -> None:
+def record_skips(config: Config, environment: Environment, skips: dict[Job, int]) -> None:
     """Remember skipped and missed runs for ``status``; a store that is busy or full is told of elsewhere."""
-    counted = {job: count for job, count in times.items() if count}
-    if not counted:
+    counts = {job: count for job, count in skips.items() if count}
+    if not counts:
         return
     try:
-        with Store.open(config.state.path, now=world.now(), durable=world.durable) as store:
-            for job, count in counted.items():
-                count_skipped(store, job, count, world.now())
+        with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+            for job, count in counts.items():
+                add_skipped_runs(store, job, count, environment.now())
     except AdvosyncError as error:
         structlog.get_logger().warning("skipped_runs_not_noted", reason=str(error))

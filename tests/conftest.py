@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs.sandbox.advoware import AdvoSim
-from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.advoware.api import AdvoSim
+from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimClock
 
 pytest.register_assert_rewrite("tests.office", "tests.planned", "tests.play")
-from tests.office import Office  # noqa: E402 - what it asserts is to be told in full
+from tests.office import HttpHarness  # noqa: E402 - what it asserts is to be told in full
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def office_clock() -> SimClock:
+def harness_clock() -> SimClock:
     return SimClock()
 
 
 @pytest.fixture(scope="session")
-def servers(office_clock: SimClock) -> Iterator[Servers]:
-    with Servers(EspoSim(office_clock), AdvoSim(office_clock)) as running:
+def servers(harness_clock: SimClock) -> Iterator[Servers]:
+    with Servers(EspoSim(harness_clock), AdvoSim(harness_clock)) as running:
         yield running
 
 
 @pytest.fixture
-def office(servers: Servers, office_clock: SimClock, tmp_path: Path) -> Office:
-    return Office(servers, office_clock, tmp_path)
+def http_harness(servers: Servers, harness_clock: SimClock, tmp_path: Path) -> HttpHarness:
+    return HttpHarness(servers, harness_clock, tmp_path)

@@ -30,18 +30,18 @@ LEGEND = {
     "blanks": " \t\u00a0", "unseen": "\u200b\u00ad ",   # what people type over a number to delete it
 }  # fmt: skip
 
-AS_IT_STANDS = "^"
+SAME_REMARK = "^"
 UNTOUCHED = "="
 NOTHING = "-"
 
-MARGIN = 9
+KEYWORD_WIDTH = 9
 """Where the cells of a line begin."""
 
 Cells = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class ItemShown:
+class ItemState:
     """An item in EspoCRM; a mail has no type."""
 
     value: str
@@ -57,7 +57,7 @@ class ItemShown:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class RowShown:
+class RowState:
     """A row in Advoware with its real kommKz."""
 
     komm_id: int
@@ -68,20 +68,20 @@ class RowShown:
 
 
 @dataclass(slots=True)
-class Shown:
+class SideStates:
     """What stands on both sides; None: as it stood before."""
 
-    items: list[ItemShown] | None = None
-    rows: list[RowShown] | None = None
+    items: list[ItemState] | None = None
+    rows: list[RowState] | None = None
 
 
 @dataclass(slots=True)
-class Round:
+class ScenarioRound:
     """Edits, one run, and what then is: both sides, the calls about the person, what lost, what is left alone."""
 
-    edits: Shown = field(default_factory=Shown)
+    edits: SideStates = field(default_factory=SideStates)
     run: list[str] = field(default_factory=list)
-    after: Shown = field(default_factory=Shown)
+    after: SideStates = field(default_factory=SideStates)
     calls: list[str] | None = None
     did: list[str] = field(default_factory=list)
     lost: list[tuple[str | None, str | None]] = field(default_factory=list)
@@ -89,126 +89,135 @@ class Round:
 
 
 @dataclass(slots=True)
-class Story:
+class Scenario:
     """A person's way through one or more runs; ``synced`` when a first sync comes before the first edits."""
 
-    before: Shown = field(default_factory=Shown)
+    before: SideStates = field(default_factory=SideStates)
     person: dict[str, str] = field(default_factory=dict)
-    rounds: list[Round] = field(default_factory=list)
+    rounds: list[ScenarioRound] = field(default_factory=list)
     synced: bool = False
 
     @property
-    def is_told(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the last round has its end, so that the next line begins another."""
-        return not self.rounds or self.rounds[-1].after != Shown()
+        return not self.rounds or self.rounds[-1].after != SideStates()
 
 
-def marker(value: str, komm_kz: int, own_text: str = "") -> str:
+def marker_text(value: str, komm_kz: int, own_text: str = "") -> str:
     """A remark with a marker, as rules.md §0 writes it."""
     return f"[ESPOCRM:{base64.b64encode(value.encode()).decode()}:{komm_kz}] {own_text}".rstrip(" " * (not own_text))
 
 
-def slot(komm_kz: int, own_text: str = "") -> str:
+def slot_text(komm_kz: int, own_text: str = "") -> str:
     """The remark of an emptied row."""
     return f"[ESPOCRM-SLOT:{komm_kz}] {own_text}".rstrip(" " * (not own_text))
 
 
-def own_text(remark: str | None) -> str:
+def own_text_of_remark(remark: str | None) -> str:
     """What of a remark is the person's."""
     return re.sub(r"^\s*\[ESPOCRM[^\]]*\] ?", "", remark or "")
 
 
-def spelled(cell: str, legend: Mapping[str, str | None] = LEGEND) -> str | None:
+def legend_value(cell: str, legend: Mapping[str, str | None] = LEGEND) -> str | None:
     """A value: a letter of the legend, or itself."""
     return legend.get(cell, cell)
 
 
-def remark(cell: str, legend: Mapping[str, str | None] = LEGEND) -> str | None:
+def parse_remark(cell: str, legend: Mapping[str, str | None] = LEGEND) -> str | None:
     r"""A remark: ``m(x:1) text``, ``slot(1) text``, ``null``, or text in which ``\n`` is a line end."""
     text = cell.replace("\\n", "\n")
-    if found := re.match(r"m\((?P<value>[^:()]+):(?P<kz>\d+)\) ?(?P<own>.*)", text, re.DOTALL):
-        return marker(spelled(found["value"], legend) or "", int(found["kz"]), found["own"])
-    if found := re.match(r"slot\((?P<kz>\d+)\) ?(?P<own>.*)", text, re.DOTALL):
-        return slot(int(found["kz"]), found["own"])
-    return spelled(text, legend) if text == "null" else text
+    if match := re.match(r"m\((?P<value>[^:()]+):(?P<kz>\d+)\) ?(?P<own>.*)", text, re.DOTALL):
+        return marker_text(legend_value(match["value"], legend) or "", int(match["kz"]), match["own"])
+    if match := re.match(r"slot\((?P<kz>\d+)\) ?(?P<own>.*)", text, re.DOTALL):
+        return slot_text(int(match["kz"]), match["own"])
+    return legend_value(text, legend) if text == "null" else text
 
 
-def item(cell: str, legend: Mapping[str, str | None] = LEGEND) -> ItemShown:
+def parse_item(cell: str, legend: Mapping[str, str | None] = LEGEND) -> ItemState:
     """``x Office * optOut invalid``: value, type (none for a mail), ``*`` for the primary, flags."""
     name, *rest = cell.split()
     flags = {"*", "optOut", "invalid"}
     kind = next((word for word in rest if word not in flags), None)
-    return ItemShown(spelled(name, legend) or "", kind, "*" in rest, "optOut" in rest, "invalid" in rest)
+    return ItemState(legend_value(name, legend) or "", kind, "*" in rest, "optOut" in rest, "invalid" in rest)
 
 
-def row(cell: str, told: str, legend: Mapping[str, str | None] = LEGEND) -> RowShown:
+def parse_row(cell: str, remark_cell: str, legend: Mapping[str, str | None] = LEGEND) -> RowState:
     """``88001 1 x'``: id, kommKz (``1o``: online), tlf; the remark stands in the next cell."""
     komm_id, komm_kz, *tlf = cell.split(maxsplit=2)
     kz = int(komm_kz.removesuffix("o"))
-    return RowShown(int(komm_id), kz, spelled("".join(tlf), legend), remark(told, legend), komm_kz.endswith("o"))
+    return RowState(
+        int(komm_id), kz, legend_value("".join(tlf), legend), parse_remark(remark_cell, legend), komm_kz.endswith("o")
+    )
 
 
-def story(text: str, legend: Mapping[str, str | None] = LEGEND) -> Story:
-    """Read a person's table: keywords at the left margin (``READERS``), then EspoCRM | row | remark."""
-    told = Story()
-    for word, lines in blocks(text):
-        if word == "edits" or (word in {"run", "after"} and told.is_told):
-            told.rounds.append(Round())
-            told.synced |= word == "edits"
-        setattr(told if word in {"person", "before"} else told.rounds[-1], word, READERS[word](lines, legend))
-    return told
+def parse_scenario(text: str, legend: Mapping[str, str | None] = LEGEND) -> Scenario:
+    """Read a person's table: keywords at the left margin (``LINE_PARSERS``), then EspoCRM | row | remark."""
+    scenario = Scenario()
+    for word, lines in table_blocks(text):
+        if word == "edits" or (word in {"run", "after"} and scenario.is_complete):
+            scenario.rounds.append(ScenarioRound())
+            scenario.synced |= word == "edits"
+        setattr(
+            scenario if word in {"person", "before"} else scenario.rounds[-1], word, LINE_PARSERS[word](lines, legend)
+        )
+    return scenario
 
 
-def blocks(text: str) -> list[tuple[str, list[Cells]]]:
+def table_blocks(text: str) -> list[tuple[str, list[Cells]]]:
     """Each keyword with its lines of three cells; a line without keyword belongs to the one above. The title goes."""
-    found: list[tuple[str, list[Cells]]] = []
+    word_lines: list[tuple[str, list[Cells]]] = []
     for line in filter(str.strip, text.splitlines()[1:]):
-        word, rest = line[:MARGIN].strip(), line[MARGIN:]
-        espo, advo, told = (*(cell.strip() for cell in rest.split("|")), "", "")[:3]
+        word, rest = line[:KEYWORD_WIDTH].strip(), line[KEYWORD_WIDTH:]
+        espo, advo, remark_cell = (*(cell.strip() for cell in rest.split("|")), "", "")[:3]
         if word:
-            found.append((word, []))
-        found[-1][1].append((espo, advo, told))
-    return found
+            word_lines.append((word, []))
+        word_lines[-1][1].append((espo, advo, remark_cell))
+    return word_lines
 
 
-def shown(lines: list[Cells], legend: Mapping[str, str | None] = LEGEND) -> Shown:
+def parse_sides(lines: list[Cells], legend: Mapping[str, str | None] = LEGEND) -> SideStates:
     """Both sides as some lines show them; ``=`` in the first: that side is untouched."""
-    items = [item(espo, legend) for espo, _, _ in lines if espo not in {"", NOTHING, UNTOUCHED}]
-    rows = [row(advo, told, legend) for _, advo, told in lines if advo not in {"", NOTHING, UNTOUCHED}]
+    items = [parse_item(espo, legend) for espo, _, _ in lines if espo not in {"", NOTHING, UNTOUCHED}]
+    rows = [
+        parse_row(advo, remark_cell, legend) for _, advo, remark_cell in lines if advo not in {"", NOTHING, UNTOUCHED}
+    ]
     espo, advo, _ = lines[0]
-    return Shown(None if espo == UNTOUCHED else items, None if advo == UNTOUCHED else rows)
+    return SideStates(None if espo == UNTOUCHED else items, None if advo == UNTOUCHED else rows)
 
 
-def words(lines: list[Cells], _legend: Mapping[str, str | None]) -> list[str]:
+def parse_words(lines: list[Cells], _legend: Mapping[str, str | None]) -> list[str]:
     """The words of a single line."""
     return lines[0][0].split()
 
 
-def fields(lines: list[Cells], _legend: Mapping[str, str | None]) -> dict[str, str]:
+def parse_person_fields(lines: list[Cells], _legend: Mapping[str, str | None]) -> dict[str, str]:
     """``mobil=0171 2223334``: a person's top-level fields in Advoware."""
     return dict(line[0].split("=", 1) for line in lines)
 
 
-def lost(lines: list[Cells], legend: Mapping[str, str | None]) -> list[tuple[str | None, str | None]]:
+def parse_lost(lines: list[Cells], legend: Mapping[str, str | None]) -> list[tuple[str | None, str | None]]:
     """EspoCRM's value that was kept, ``-`` for none, and Advoware's that lost."""
-    return [(None if kept == NOTHING else spelled(kept, legend), spelled(gone, legend)) for kept, gone, _ in lines]
+    return [
+        (None if espo_value == NOTHING else legend_value(espo_value, legend), legend_value(advo_value, legend))
+        for espo_value, advo_value, _ in lines
+    ]
 
 
-def left(lines: list[Cells], legend: Mapping[str, str | None]) -> list[tuple[str, str, str | None]]:
+def parse_left_alone(lines: list[Cells], legend: Mapping[str, str | None]) -> list[tuple[str, str, str | None]]:
     """``unsyncable advo v``: reason, side, value."""
-    told = (line[0].split(maxsplit=2) for line in lines)
-    return [(reason, side, spelled(value, legend)) for reason, side, value in told]
+    cells = (line[0].split(maxsplit=2) for line in lines)
+    return [(reason, side, legend_value(value, legend)) for reason, side, value in cells]
 
 
-READERS: Mapping[str, Callable[[list[Cells], Mapping[str, str | None]], Any]] = {
-    "person": fields,
-    "before": shown,
-    "edits":  shown,
-    "run":    words,
-    "after":  shown,
-    "calls":  words,
-    "did":    words,
-    "lost":   lost,
-    "left":   left,
+LINE_PARSERS: Mapping[str, Callable[[list[Cells], Mapping[str, str | None]], Any]] = {
+    "person": parse_person_fields,
+    "before": parse_sides,
+    "edits":  parse_sides,
+    "run":    parse_words,
+    "after":  parse_sides,
+    "calls":  parse_words,
+    "did":    parse_words,
+    "lost":   parse_lost,
+    "left":   parse_left_alone,
 }  # fmt: skip
 """Each keyword of a table, also the name of what it fills, and how its lines are read."""

@@ -16,31 +16,31 @@ import httpx
 
 from etl.records import Direction, Scope
 from jobs.config import Config
-from jobs.pipeline import Options, run
-from jobs.sandbox.advoware import Switches
-from jobs.sandbox.advoware_rows import Beteiligte
-from jobs.sandbox.espocrm_store import EspoStore, new_ids
+from jobs.environment import Environment
+from jobs.pipeline import RunOptions, run_to_completion
+from jobs.sandbox.advoware.api import AdvoBehaviour
+from jobs.sandbox.advoware.rows import AdvoDatabase
+from jobs.sandbox.espocrm.store import EspoStore, generate_ids
 from jobs.sandbox.simulator import ConnectionLost, SimClock
-from jobs.world import World
-from tests.notation import AS_IT_STANDS, ItemShown, RowShown, Shown, Story, own_text
+from tests.notation import SAME_REMARK, ItemState, RowState, Scenario, SideStates, own_text_of_remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from jobs.report import RunReport
+    from jobs.run.report import RunReport
     from jobs.sandbox.server import Servers
-    from jobs.sandbox.simulator import Answer, Call, Json
+    from jobs.sandbox.simulator import Json, SimRequest, SimResponse
 
 START = datetime(2026, 8, 30, 8, 0, tzinfo=UTC)
 FIRST_BETNR = 104711
 NOT_RELEVANT = {5, 11, 12}
-WIRE = httpx.HTTPTransport()
+TRANSPORT = httpx.HTTPTransport()
 """httpx's own, made once: each would read the machine's certificates again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class PersonKeys:
     """A person on both sides."""
 
     entity_id: str
@@ -48,7 +48,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class PersonRequest:
     """A request about one person, in the order both systems saw them; ``side`` is E or A."""
 
     side: str
@@ -57,24 +57,24 @@ class Sent:
     body: Any
 
 
-class Office:
+class HttpHarness:
     """Two running systems, emptied; a configuration and a clock of its own that stands still unless moved."""
 
     def __init__(self, servers: Servers, clock: SimClock, folder: Path) -> None:
         clock.set(START)
         self.clock = clock
         self.espo, self.advo = servers.espo, servers.advo
-        self.espo.store = EspoStore(clock, new_ids(0, clock))
-        self.advo.beteiligte, self.advo.switches = Beteiligte(), Switches()
-        self.espo.forget_calls()
-        self.advo.forget_calls()
-        self.runs: list[list[tuple[str, Call]]] = [[]]
+        self.espo.store = EspoStore(clock, generate_ids(0, clock))
+        self.advo.beteiligte, self.advo.behaviour = AdvoDatabase(), AdvoBehaviour()
+        self.espo.clear_request_log()
+        self.advo.clear_request_log()
+        self.runs: list[list[tuple[str, SimRequest]]] = [[]]
         self.may_write = True
-        self.espo.before, self.advo.before = self._seen_by("E"), self._seen_by("A")
+        self.espo.before, self.advo.before = self._recorder("E"), self._recorder("A")
         self.config = Config.model_validate({**servers.config(), "state": {"path": str(folder / "state.db")}})
-        self.world = World(
-            espo_transport=WIRE,
-            advo_transport=WIRE,
+        self.environment = Environment(
+            espo_transport=TRANSPORT,
+            advo_transport=TRANSPORT,
             utcnow=clock,
             monotonic=lambda: clock().timestamp(),
             sleep=clock.advance,
@@ -82,99 +82,101 @@ class Office:
             heartbeat=False,
         )
 
-    def _seen_by(self, side: str) -> Callable[[Call], Answer | None]:
-        def seen(call: Call) -> Answer | None:
+    def _recorder(self, side: str) -> Callable[[SimRequest], SimResponse | None]:
+        def record(call: SimRequest) -> SimResponse | None:
             self.runs[-1].append((side, call))
             if call.is_write and not self.may_write:
                 raise ConnectionLost
             return None
 
-        return seen
+        return record
 
     # What people do -----------------------------------------------------------------------------------------------
 
-    def move_in(self, told: Story) -> Person:
+    def add_person(self, scenario: Scenario) -> PersonKeys:
         """Put a person into both systems as the table's ``before`` says; row ids are counted from 88001."""
         betnr = FIRST_BETNR + len(self.advo.beteiligte.persons)
         name = f"Max Muster{betnr}"
-        items = told.before.items or []
+        items = scenario.before.items or []
         entity_id = self.espo.add_person(
             name,
             betnr,
-            phones=[whole(one) for one in items if not one.is_mail],
-            mails=[whole(one) for one in items if one.is_mail],
+            phones=[item_json(item) for item in items if not item.is_mail],
+            mails=[item_json(item) for item in items if item.is_mail],
         )
-        self.advo.add_person(betnr, name, **told.person)
-        for row in told.before.rows or []:
+        self.advo.add_person(betnr, name, **scenario.person)
+        for row in scenario.before.rows or []:
             self._add_row(betnr, row)
-        return Person(entity_id, betnr)
+        return PersonKeys(entity_id, betnr)
 
-    def edit(self, person: Person, edits: Shown) -> None:
+    def edit(self, person: PersonKeys, edits: SideStates) -> None:
         """Let people change both sides until they show this; ``^`` leaves a remark as it stands."""
         if edits.items is not None:
             self._edit_items(person, edits.items)
         if edits.rows is not None:
             self._edit_rows(person, edits.rows)
 
-    def _edit_items(self, person: Person, wanted: Sequence[ItemShown]) -> None:
-        now = self.items(person)
+    def _edit_items(self, person: PersonKeys, target: Sequence[ItemState]) -> None:
+        current = self.items(person)
         for name, mails in (("phones", False), ("mails", True)):
-            ours = [one for one in wanted if one.is_mail is mails]
-            if sorted(ours) != [one for one in now if one.is_mail is mails]:
-                self.espo.edit(person.entity_id, **{name: [whole(one) for one in ours]})
+            targets_of_channel = [item for item in target if item.is_mail is mails]
+            if sorted(targets_of_channel) != [item for item in current if item.is_mail is mails]:
+                self.espo.edit(person.entity_id, **{name: [item_json(item) for item in targets_of_channel]})
 
-    def _edit_rows(self, person: Person, wanted: Sequence[RowShown]) -> None:
-        now = {row.komm_id: row for row in self.rows(person)}
-        for komm_id in now.keys() - {row.komm_id for row in wanted}:
+    def _edit_rows(self, person: PersonKeys, target: Sequence[RowState]) -> None:
+        current = {row.komm_id: row for row in self.rows(person)}
+        for komm_id in current.keys() - {row.komm_id for row in target}:
             self.advo.remove_row(person.betnr, komm_id)
-        for row in wanted:
-            was = now.get(row.komm_id)
-            if was is None:
+        for row in target:
+            before = current.get(row.komm_id)
+            if before is None:
                 self._add_row(person.betnr, row)
                 continue
-            edited = replace(row, remark=was.remark) if row.remark == AS_IT_STANDS else row
-            if edited != was:
-                self.advo.edit_row(person.betnr, row.komm_id, value=edited.tlf, remark=edited.remark)
+            target_row = replace(row, remark=before.remark) if row.remark == SAME_REMARK else row
+            if target_row != before:
+                self.advo.edit_row(person.betnr, row.komm_id, value=target_row.tlf, remark=target_row.remark)
 
-    def _add_row(self, betnr: int, row: RowShown) -> None:
-        made = self.advo.add_row(betnr, row.tlf, row.remark or None, komm_kz=row.komm_kz, online=row.online)
-        assert made == row.komm_id, f"the table calls row {made} {row.komm_id}"
+    def _add_row(self, betnr: int, row: RowState) -> None:
+        komm_id = self.advo.add_row(betnr, row.tlf, row.remark or None, komm_kz=row.komm_kz, online=row.online)
+        assert komm_id == row.komm_id, f"the table calls row {komm_id} {row.komm_id}"
 
     # What stands there --------------------------------------------------------------------------------------------
 
-    def items(self, person: Person) -> list[ItemShown]:
+    def items(self, person: PersonKeys) -> list[ItemState]:
         """EspoCRM's items, sorted: beyond the primary their order is not kept."""
         return sorted(
-            ItemShown(
-                one.get("phoneNumber") or one["emailAddress"],
-                one.get("type"),
-                one["primary"],
-                one["optOut"],
-                one["invalid"],
+            ItemState(
+                item.get("phoneNumber") or item["emailAddress"],
+                item.get("type"),
+                item["primary"],
+                item["optOut"],
+                item["invalid"],
             )
-            for one in self.espo.items(person.entity_id)
+            for item in self.espo.items(person.entity_id)
         )
 
-    def rows(self, person: Person) -> list[RowShown]:
+    def rows(self, person: PersonKeys) -> list[RowState]:
         """Advoware's rows by id, remark null as text."""
         return [
-            RowShown(row["id"], row["kommKz"], row["tlf"], row["bemerkung"] or "", row["online"])
+            RowState(row["id"], row["kommKz"], row["tlf"], row["bemerkung"] or "", row["online"])
             for row in self.advo.rows(person.betnr)
         ]
 
-    def own_texts(self, person: Person) -> dict[int, str]:
+    def own_texts(self, person: PersonKeys) -> dict[int, str]:
         """What people wrote into remarks, by row."""
-        return {row.komm_id: own_text(row.remark) for row in self.rows(person)}
+        return {row.komm_id: own_text_of_remark(row.remark) for row in self.rows(person)}
 
-    def fingerprint(self, person: Person) -> str:
+    def fingerprint(self, person: PersonKeys) -> str:
         """The fingerprint as rules.md §0 defines it, reckoned here a second time."""
-        told = [row for row in self.advo.rows(person.betnr) if row["tlf"] and row["kommKz"] not in NOT_RELEVANT]
-        return hashlib.md5("".join(sorted(row["rowId"] for row in told)).encode()).hexdigest()[:16]  # noqa: S324
+        relevant_rows = [
+            row for row in self.advo.rows(person.betnr) if row["tlf"] and row["kommKz"] not in NOT_RELEVANT
+        ]
+        return hashlib.md5("".join(sorted(row["rowId"] for row in relevant_rows)).encode()).hexdigest()[:16]  # noqa: S324
 
-    def remembered(self, question: str, *params: object) -> list[tuple[Any, ...]]:
+    def query_store(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
         """What the state store answers."""
         with closing(sqlite3.connect(self.config.state.path)) as store:
-            return store.execute(question, params).fetchall()
+            return store.execute(sql, params).fetchall()
 
     # Runs ---------------------------------------------------------------------------------------------------------
 
@@ -184,33 +186,33 @@ class Office:
         self.runs.append([])
         directions = [Direction(word) for word in words if word in set(Direction)]
         scopes = [Scope(word) for word in words if word in set(Scope)]
-        options = Options(direction=next(iter(directions), None), scope=next(iter(scopes), None), sweep=sweep)
-        return run(self.config, options, world=self.world)
+        options = RunOptions(direction=next(iter(directions), None), scope=next(iter(scopes), None), sweep=sweep)
+        return run_to_completion(self.config, options, environment=self.environment)
 
-    def sent(self, person: Person, nth: int = -1) -> list[Sent]:
+    def requests_about(self, person: PersonKeys, nth: int = -1) -> list[PersonRequest]:
         """The requests of a run (the first is 0) about one person, in their order; lists and logins are nobody's."""
         runs = self.runs[1:]
-        return list(about(person, runs[nth]))
+        return list(iter_requests_about(person, runs[nth]))
 
     @property
-    def writes(self) -> list[tuple[str, Call]]:
+    def writes(self) -> list[tuple[str, SimRequest]]:
         """The writing requests of the last run, whoever they are about."""
         return [(side, call) for side, call in self.runs[-1] if call.is_write]
 
 
-def about(person: Person, requests: Sequence[tuple[str, Call]]) -> Iterator[Sent]:
+def iter_requests_about(person: PersonKeys, requests: Sequence[tuple[str, SimRequest]]) -> Iterator[PersonRequest]:
     """The requests about one person; a note's person is its parent."""
     for side, call in requests:
-        own = f"/CBeteiligte/{person.entity_id}" if side == "E" else f"/Beteiligte/{person.betnr}"
-        _, named, path = call.path.partition(own)
-        note = call.path.endswith("/Note") and call.json["parentId"] == person.entity_id
-        if named or note:
-            yield Sent(side, call.method, "/Note" if note else path, call.json)
+        own_path = f"/CBeteiligte/{person.entity_id}" if side == "E" else f"/Beteiligte/{person.betnr}"
+        _, is_own_path, path = call.path.partition(own_path)
+        is_note = call.path.endswith("/Note") and call.json["parentId"] == person.entity_id
+        if is_own_path or is_note:
+            yield PersonRequest(side, call.method, "/Note" if is_note else path, call.json)
 
 
-def whole(one: ItemShown) -> Json:
+def item_json(item: ItemState) -> Json:
     """An item as EspoCRM's window sends it and shows it, every key."""
-    flags = {"primary": one.primary, "optOut": one.opt_out, "invalid": one.invalid}
-    if one.is_mail:
-        return {"emailAddress": one.value, "lower": one.value.lower(), **flags}
-    return {"phoneNumber": one.value, "type": one.type, **flags}
+    flags = {"primary": item.primary, "optOut": item.opt_out, "invalid": item.invalid}
+    if item.is_mail:
+        return {"emailAddress": item.value, "lower": item.value.lower(), **flags}
+    return {"phoneNumber": item.value, "type": item.type, **flags}

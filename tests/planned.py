@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from etl.diff import plan, steps_frame
+from etl.diff import plan_from_frames, steps_frame
 from etl.frames import BASELINE, ITEMS, LEFT_ALONE, PERSONS, ROWS, STEPS, Schema
-from etl.records import Channel, Direction, Item, Row, Scope
-from etl.rules.canonical import canonical
+from etl.records import AdvoRow, Channel, Direction, EspoItem, Scope
 from etl.rules.entry import Policy
-from etl.rules.kommkz import KommKzTable
-from etl.rules.observed import item_record, row_record
 from etl.rules.plan import PersonPlan
-from tests.notation import NOTHING, Cells, blocks, remark, shown, spelled
+from etl.rules.snapshot_records import item_record, row_record
+from etl.rules.values.canonical import canonical
+from etl.rules.values.kommkz import KommKzTable
+from tests.notation import NOTHING, Cells, legend_value, parse_remark, parse_sides, table_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Told:
+class PlanTable:
     """A table: the frames of one person, the steps that are to come out, and what else the plan says."""
 
     frames: dict[str, pd.DataFrame]
@@ -47,55 +47,61 @@ class Told:
     again: bool = False
 
 
-def told(text: str) -> Told:
+def parse_plan_table(text: str) -> PlanTable:
     """Read a table."""
-    of = dict(blocks(text))
-    now = shown(of["now"])
-    person = dict(pair.split("=", 1) for line in of.get("person", []) for pair in line[0].split())
+    lines_by_keyword = dict(table_blocks(text))
+    states = parse_sides(lines_by_keyword["now"])
+    person = dict(pair.split("=", 1) for line in lines_by_keyword.get("person", []) for pair in line[0].split())
     items = [
-        Item(
-            Channel.MAIL if one.is_mail else Channel.PHONE,
-            one.value,
-            one.type,
-            primary=one.primary,
-            opt_out=one.opt_out,
-            invalid=one.invalid,
+        EspoItem(
+            Channel.MAIL if item.is_mail else Channel.PHONE,
+            item.value,
+            item.type,
+            primary=item.primary,
+            opt_out=item.opt_out,
+            invalid=item.invalid,
         )
-        for one in now.items or []
+        for item in states.items or []
     ]
     rows = [
-        Row(one.komm_id, f"ROW{one.komm_id}", one.tlf, one.remark, one.komm_kz, one.online) for one in now.rows or []
+        AdvoRow(row.komm_id, f"ROW{row.komm_id}", row.tlf, row.remark, row.komm_kz, row.online)
+        for row in states.rows or []
     ]
-    if "agreed" in of:
+    if "agreed" in lines_by_keyword:
         person = {"last_sync_at": SYNCED, "agreed_betnr": str(BETNR)} | person
-    contact = {name: spelled(value) or "" for name, value in person.items() if name not in PERSONS}
+    contact = {name: legend_value(value) or "" for name, value in person.items() if name not in PERSONS}
     frames = {
-        "persons": frame([KEY | {name: value or None for name, value in person.items() if name in PERSONS}], PERSONS),
-        "items": frame(
-            [KEY | {"position": place} | item_record(one, "DE") for place, one in enumerate(items)], ITEMS
+        "persons": frame_of(
+            [KEY | {name: value or None for name, value in person.items() if name in PERSONS}], PERSONS
         ),
-        "rows": frame([KEY | row_record(one, contact, "DE", TABLE) for one in rows], ROWS),
-        "baseline": frame([agreed(line) for line in of.get("agreed", [])], BASELINE),
-        "left_alone": frame([left(line) for line in of.get("left", [])], LEFT_ALONE),
+        "items": frame_of(
+            [KEY | {"position": place} | item_record(item, "DE") for place, item in enumerate(items)], ITEMS
+        ),
+        "rows": frame_of([KEY | row_record(row, contact, "DE", TABLE) for row in rows], ROWS),
+        "baseline": frame_of([parse_baseline_record(line) for line in lines_by_keyword.get("agreed", [])], BASELINE),
+        "left_alone": frame_of([parse_left_record(line) for line in lines_by_keyword.get("left", [])], LEFT_ALONE),
     }
-    return Told(
+    return PlanTable(
         frames,
-        [step(line) for line in of.get("plan", []) if line[0] != NOTHING],
-        [note(line) for line in of.get("notes", [])],
-        of["waits"][0][0] if "waits" in of else None,
-        "again" in of,
+        [parse_step(line) for line in lines_by_keyword.get("plan", []) if line[0] != NOTHING],
+        [parse_note(line) for line in lines_by_keyword.get("notes", [])],
+        lines_by_keyword["waits"][0][0] if "waits" in lines_by_keyword else None,
+        "again" in lines_by_keyword,
     )
 
 
-def frame(records: Iterable[Mapping[str, Any]], schema: Schema) -> pd.DataFrame:
+def frame_of(records: Iterable[Mapping[str, Any]], schema: Schema) -> pd.DataFrame:
     """Records as a frame of this schema, as the store gives it; what they lack is null."""
-    whole = [{**dict.fromkeys(schema), **record} for record in records]
+    records_with_all_columns = [{**dict.fromkeys(schema), **record} for record in records]
     return pd.DataFrame(
-        {name: pd.Series([typed(one[name], kind) for one in whole], dtype=kind) for name, kind in schema.items()}
+        {
+            name: pd.Series([column_value(record[name], kind) for record in records_with_all_columns], dtype=kind)
+            for name, kind in schema.items()
+        }
     )
 
 
-def typed(value: object, kind: str) -> object:
+def column_value(value: object, kind: str) -> object:
     """Words of a table as the column's type wants them; facts are never null in the store."""
     if kind == "boolean":
         return value not in {None, False, "0"}
@@ -104,36 +110,36 @@ def typed(value: object, kind: str) -> object:
     return str(value) if kind.startswith("string") and value is not None else value
 
 
-def agreed(line: Cells) -> Record:
+def parse_baseline_record(line: Cells) -> Record:
     """``88001 1 x Office x'``: row, kommKz, EspoCRM's value, type (``-`` for a mail), Advoware's value, flags."""
     komm_id, komm_kz, espo, kind, advo, *flags = line[0].split()
     channel = Channel.MAIL if kind == NOTHING else Channel.PHONE
-    other = [int(flag.removeprefix("other=")) for flag in flags if flag.startswith("other=")]
+    other_rows = [int(flag.removeprefix("other=")) for flag in flags if flag.startswith("other=")]
     return KEY | {
         "komm_id": int(komm_id),
         "channel": channel,
-        "espo_value": spelled(espo),
-        "espo_canonical": canonical(channel, spelled(espo), "DE"),
+        "espo_value": legend_value(espo),
+        "espo_canonical": canonical(channel, legend_value(espo), "DE"),
         "espo_type": None if kind == NOTHING else kind,
-        "advo_value": spelled(advo),
-        "advo_canonical": canonical(channel, spelled(advo), "DE"),
+        "advo_value": legend_value(advo),
+        "advo_canonical": canonical(channel, legend_value(advo), "DE"),
         "komm_kz": int(komm_kz),
         "row_id": f"ROW{komm_id}",
-        "remark": remark(line[1]) if "unmarked" in flags else None,
+        "remark": parse_remark(line[1]) if "unmarked" in flags else None,
         "unmarked": "unmarked" in flags,
-        "other_row": next(iter(other), None),
+        "other_row": next(iter(other_rows), None),
         "agreed_at": "2026-08-30 08:00:00",
     }
 
 
-def left(line: Cells) -> Record:
+def parse_left_record(line: Cells) -> Record:
     """``held_back advo 88001 z' to_advoware``: reason, side, row (``-``), value, direction if any; detail."""
     reason, side, komm_id, value, *direction = line[0].split()
     return KEY | {
         "id": 1,
         "side": side,
         "komm_id": None if komm_id == NOTHING else int(komm_id),
-        "value": spelled(value),
+        "value": legend_value(value),
         "reason": reason,
         "direction": next(iter(direction), None),
         "detail": line[1] or None,
@@ -141,11 +147,11 @@ def left(line: Cells) -> Record:
     }
 
 
-def step(line: Cells) -> tuple[Any, ...]:
+def parse_step(line: Cells) -> tuple[Any, ...]:
     """A step as a row of the steps frame, without its reason."""
     variant, side, action, komm_id, komm_kz = line[0].split()
-    old_value, new_value = (spelled(cell) for cell in change(line[1]))
-    old_remark, new_remark = (None if cell == NOTHING else remark(cell) for cell in change(line[2]))
+    old_value, new_value = (legend_value(cell) for cell in parse_change(line[1]))
+    old_remark, new_remark = (None if cell == NOTHING else parse_remark(cell) for cell in parse_change(line[2]))
     channel = "mail" if "@" in (old_value or "") + (new_value or "") else "phone"
     return (
         *(ENTITY, BETNR, variant, SIDES[side], action, channel),
@@ -155,66 +161,84 @@ def step(line: Cells) -> tuple[Any, ...]:
     )
 
 
-def change(cell: str) -> tuple[str, str]:
+def parse_change(cell: str) -> tuple[str, str]:
     """``old > new``; nothing at all is null on both sides."""
     old, _, new = cell.partition(">") if cell else (NOTHING, "", NOTHING)
     return old.strip(), new.strip()
 
 
-def note(line: Cells) -> tuple[str, str, str | None]:
+def parse_note(line: Cells) -> tuple[str, str, str | None]:
     """``unsyncable advo v``: reason, side, value."""
     reason, side, value = line[0].split(maxsplit=2)
-    return reason, side, spelled(value)
+    return reason, side, legend_value(value)
 
 
-def planned(
+def assert_plan(
     text: str, direction: str = "both", scope: str = "person", *, international: bool = True
 ) -> PersonPlan:
     """Plan a table's person and compare the steps and everything else the table tells; return the plan."""
-    this = told(text)
+    table = parse_plan_table(text)
     policy = Policy(Direction(direction), Scope(scope), "DE", TABLE, international=international)
-    plans = plan(this.frames, policy)
-    made = plans.get(ENTITY) or PersonPlan(ENTITY, BETNR, (), (), ())
-    assert as_written(made) == this.steps
-    assert in_frame(plans) == sorted(this.steps, key=str)
-    notes = [(one.reason, one.side.value, one.value) for one in made.left]
-    assert (sorted(notes), made.waits_for, made.again) == (sorted(this.notes), this.waits, this.again)
-    return made
+    plans = plan_from_frames(table.frames, policy)
+    plan_of_person = plans.get(ENTITY) or PersonPlan(ENTITY, BETNR, (), (), ())
+    assert steps_in_write_order(plan_of_person) == table.steps
+    assert steps_of_frame(plans) == sorted(table.steps, key=str)
+    notes = [(left_alone.reason, left_alone.side.value, left_alone.value) for left_alone in plan_of_person.left_alone]
+    assert (sorted(notes), plan_of_person.waiting_side, plan_of_person.replan) == (
+        sorted(table.notes),
+        table.waits,
+        table.again,
+    )
+    return plan_of_person
 
 
-def planned_together(tables: Sequence[str]) -> tuple[list[Any], list[Any]]:
+def plans_alone_and_together(tables: Sequence[str]) -> tuple[list[Any], list[Any]]:
     """The steps of each table's person planned alone, and of all of them planned in one go from reversed frames."""
     policy = Policy(Direction.BOTH, Scope.PERSON, "DE", TABLE)
-    frames = [told(table).frames for table in tables]
-    named = [
-        {name: one.assign(entity_id=f"e{number}", betnr=BETNR + number) for name, one in of.items()}
-        for number, of in enumerate(frames)
+    frames = [parse_plan_table(table).frames for table in tables]
+    frames_of_persons = [
+        {name: frame.assign(entity_id=f"e{number}", betnr=BETNR + number) for name, frame in frames_of_person.items()}
+        for number, frames_of_person in enumerate(frames)
     ]
-    whole = {name: pd.concat([of[name] for of in reversed(named)], ignore_index=True) for name in named[0]}
-    together = plan(whole, policy)
-    alone = [plan(of, policy) for of in named]
+    all_frames = {
+        name: pd.concat([frames_of_person[name] for frames_of_person in reversed(frames_of_persons)], ignore_index=True)
+        for name in frames_of_persons[0]
+    }
+    together = plan_from_frames(all_frames, policy)
+    alone = [plan_from_frames(frames_of_person, policy) for frames_of_person in frames_of_persons]
     order = [f"e{number}" for number in range(len(tables))]
     return (
-        [as_written(one[name]) for name, one in zip(order, alone, strict=True) if name in one],
-        [as_written(together[name]) for name in order if name in together],
+        [
+            steps_in_write_order(plans_of_one[name])
+            for name, plans_of_one in zip(order, alone, strict=True)
+            if name in plans_of_one
+        ],
+        [steps_in_write_order(together[name]) for name in order if name in together],
     )
 
 
-def as_written(made: PersonPlan) -> list[tuple[Any, ...]]:
+def steps_in_write_order(plan_of_person: PersonPlan) -> list[tuple[Any, ...]]:
     """The steps in the order they are written, each with its decision's variant, without the reason."""
-    variant = {id(one): decision.variant for decision in made.decisions for one in decision.steps}
+    variant = {id(step): decision.variant for decision in plan_of_person.decisions for step in decision.steps}
     return [
         (
-            *(made.entity_id, made.betnr, variant[id(one)].value, one.side.value, one.action, one.channel.value),
-            *(one.komm_id, one.komm_kz, one.old_value, one.new_value, one.old_remark, one.new_remark),
+            *(
+                plan_of_person.entity_id,
+                plan_of_person.betnr,
+                variant[id(step)].value,
+                step.side.value,
+                step.action,
+                step.channel.value,
+            ),
+            *(step.komm_id, step.komm_kz, step.old_value, step.new_value, step.old_remark, step.new_remark),
         )
-        for one in made.steps
+        for step in plan_of_person.steps
     ]
 
 
-def in_frame(plans: dict[str, PersonPlan]) -> list[tuple[Any, ...]]:
+def steps_of_frame(plans: dict[str, PersonPlan]) -> list[tuple[Any, ...]]:
     """The rows of the steps frame, without the reason."""
-    whole = steps_frame(plans)
-    assert list(whole.dtypes.items()) == list(frame([], STEPS).dtypes.items())
-    plain = whole.drop(columns="reason").astype(object)
-    return sorted(plain.where(plain.notna(), None).itertuples(index=False, name=None), key=str)
+    frame = steps_frame(plans)
+    assert list(frame.dtypes.items()) == list(frame_of([], STEPS).dtypes.items())
+    objects = frame.drop(columns="reason").astype(object)
+    return sorted(objects.where(objects.notna(), None).itertuples(index=False, name=None), key=str)

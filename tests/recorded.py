@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from jobs.sandbox.espocrm import EspoSim
-from jobs.sandbox.espocrm_login import BASIC, SYNC_USER
-from jobs.sandbox.simulator import Answer, SimClock
+from jobs.sandbox.espocrm.api import EspoSim
+from jobs.sandbox.espocrm.login import BASIC_CREDENTIALS, SYNC_USER
+from jobs.sandbox.simulator import SimClock, SimResponse
 
 CASSETTES = Path(__file__).parent / "cassettes" / "espocrm-9.2.7"
 SITE = "http://crm.example.test"
@@ -32,7 +32,7 @@ SECOND = (
     "stream_off",
 )  # fmt: skip
 
-ANNA, BERND, CLARA, DORIS, EMIL = EVERYBODY = (
+ANNA, BERND, CLARA, DORIS, EMIL = FIRST_PERSONS = (
     "6b043d185cf2319ed", "6b043d197d5ce6745", "6b043d1a9d5c1ad31", "6b043d1bbce6e4a8b", "6b043d1cdc3df6f0b",
 )  # fmt: skip
 GERDA, HANS, ILSE, LENA = "6b08de375bc304bfc", "6b08de38baa685113", "6b08de38c16d6477b", "6b08de3aa54301502"
@@ -44,42 +44,42 @@ ROLES: dict[str, tuple[str, str, dict[str, str]]] = {
 }
 
 
-def interactions(cassette: str) -> list[dict[str, Any]]:
+def load_interactions(cassette: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load((CASSETTES / f"{cassette}.yaml").read_text("utf-8"))["interactions"])
 
 
-def moment(recorded: dict[str, Any]) -> datetime:
-    return parsedate_to_datetime(recorded["response"]["headers"]["date"][0])
+def response_date(interaction: dict[str, Any]) -> datetime:
+    return parsedate_to_datetime(interaction["response"]["headers"]["date"][0])
 
 
-def brought_to(cassette: str) -> tuple[EspoSim, SimClock]:
+def simulator_at(cassette: str) -> tuple[EspoSim, SimClock]:
     """The simulator and its clock as the server was when this cassette began."""
     session = FIRST if cassette in FIRST else SECOND
     clock = SimClock()
     sim = EspoSim(clock, api_key="API-KEY")
-    (seed_first if session == FIRST else seed_second)(sim, clock)
-    for before in session[: session.index(cassette)]:
-        set_up(sim, before)
-        for recorded in interactions(before):
-            replay(sim, clock, recorded)
-    set_up(sim, cassette)
-    clock.set(moment(interactions(cassette)[0]))
+    (seed_first_session if session == FIRST else seed_second_session)(sim, clock)
+    for earlier in session[: session.index(cassette)]:
+        prepare_cassette(sim, earlier)
+        for interaction in load_interactions(earlier):
+            replay(sim, clock, interaction)
+    prepare_cassette(sim, cassette)
+    clock.set(response_date(load_interactions(cassette)[0]))
     return sim, clock
 
 
-def replay(sim: EspoSim, clock: SimClock, recorded: dict[str, Any]) -> Answer:
+def replay(sim: EspoSim, clock: SimClock, interaction: dict[str, Any]) -> SimResponse:
     """The simulator's answer to a recorded request, at the second the real one gave it."""
-    request = recorded["request"]
-    clock.set(moment(recorded))
+    request = interaction["request"]
+    clock.set(response_date(interaction))
     headers = {name: values[0] for name, values in request["headers"].items()}
     if "Authorization" in headers:
-        headers["Authorization"] = f"Basic {BASIC}"
-    elif recorded["response"]["status"]["code"] == 401:
+        headers["Authorization"] = f"Basic {BASIC_CREDENTIALS}"
+    elif interaction["response"]["status"]["code"] == 401:
         headers["X-Api-Key"] = "wrong"  # keys are masked: whoever got 401 had the wrong one
     return sim.handle(request["method"], request["uri"].removeprefix(SITE), headers, (request["body"] or "").encode())
 
 
-def set_up(sim: EspoSim, cassette: str) -> None:
+def prepare_cassette(sim: EspoSim, cassette: str) -> None:
     """What the administrator changed before this cassette."""
     sim.store.concurrency = True if cassette == "version_number" else None
     sim.store.stream = cassette != "stream_off"
@@ -88,13 +88,13 @@ def set_up(sim: EspoSim, cassette: str) -> None:
     if cassette in SECOND:
         entity_id, name, rights = ROLES.get(cassette, (SYNC.id, SYNC.name, {}))
         sim.login.api_user = replace(SYNC, id=entity_id, name=name)
-        sim.store.role.fields = {one: rights for one in ("phoneNumber", "emailAddress") if rights}
+        sim.store.role.fields = {field: rights for field in ("phoneNumber", "emailAddress") if rights}
 
 
-def seed_first(sim: EspoSim, clock: SimClock) -> None:
+def seed_first_session(sim: EspoSim, clock: SimClock) -> None:
     """The five persons as they stood when the first session began."""
     names = ("Anna Ahrens", "Bernd Brandt", "Clara Conrad", "Doris Drewes", "Emil Ernst")
-    for n, (entity_id, name) in enumerate(zip(EVERYBODY, names, strict=True)):
+    for n, (entity_id, name) in enumerate(zip(FIRST_PERSONS, names, strict=True)):
         clock.set(parsedate_to_datetime(f"Mon, 23 Nov 2026 13:18:{16 + n} GMT"))
         mail = f"{name.split()[1].lower()}{n}@kanzlei-muster.de"
         phones = [(f"+4951170000{n}", "Office"), (f"+4917170000{n}", "Mobile")]
@@ -102,7 +102,7 @@ def seed_first(sim: EspoSim, clock: SimClock) -> None:
     sim.store.ids = itertools.chain(["6b043d1f91f747a65"], sim.store.ids)  # the note of stream_note
 
 
-def seed_second(sim: EspoSim, clock: SimClock) -> None:
+def seed_second_session(sim: EspoSim, clock: SimClock) -> None:
     """The persons of the second session, and a Contact that is nobody's affair, with marks on his number and mail."""
     sim.app_timestamp = "1795739388"
     del sim.store.fields["advowareRowId"]
@@ -114,10 +114,10 @@ def seed_second(sim: EspoSim, clock: SimClock) -> None:
         (50, LENA, "Lena Lang", 910014, "lang@kanzlei-muster.de", "+49511700051"),
     ):
         clock.set(parsedate_to_datetime(f"Fri, 27 Nov 2026 01:34:{second} GMT"))
-        given: dict[str, Any] = {"phones": [(phone, "Office")], "mails": [mail]}
-        sim.add_person(name, betnr, **given, entity_id=entity_id, user=SYNC, syncStatus="clean")
+        addresses: dict[str, Any] = {"phones": [(phone, "Office")], "mails": [mail]}
+        sim.add_person(name, betnr, **addresses, entity_id=entity_id, user=SYNC, syncStatus="clean")
         if entity_id == HANS:
-            phones = [*given["phones"], {"phoneNumber": "+49511700021", "type": "Fax", **marks}]
+            phones = [*addresses["phones"], {"phoneNumber": "+49511700021", "type": "Fax", **marks}]
             sim.edit(HANS, phones=phones, mails=[mail, {"emailAddress": "Huber@Kanzlei-Muster.de", **marks}])
             sim.store.records[HANS].modified_by = SYNC
     sim.store.ids = itertools.chain([KARL, "6b08de3dc1edb7e27"], sim.store.ids)  # the Contact, the note of stream_off

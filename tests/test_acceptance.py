@@ -10,86 +10,87 @@ import pytest
 import structlog
 
 from etl.records import Channel
-from etl.rules.values import Clarity, classify
-from jobs.sandbox import advoware_login, espocrm_login
+from etl.rules.values.classify import Clarity, classify
+from jobs.sandbox.advoware import login as advoware_login
+from jobs.sandbox.espocrm import login as espocrm_login
 from jobs.sandbox.people import random_edits
 from jobs.sandbox.simulator import ConnectionLost
-from tests.notation import own_text
-from tests.practice import REGION, Practice, remembered
-from tests.typed import typed
+from tests.notation import own_text_of_remark
+from tests.practice import REGION, SyncHarness, query_state
+from tests.typed import corpus_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jobs.sandbox.simulator import Answer, Call
+    from jobs.sandbox.simulator import SimRequest, SimResponse
 
 
-def refuse_writes(call: Call) -> Answer | None:
+def refuse_writes(call: SimRequest) -> SimResponse | None:
     if call.is_write:
         raise ConnectionLost
     return None
 
 
 def test_a_firm_of_a_thousand_comes_to_agree_and_then_nothing_more_is_written(tmp_path: Path) -> None:
-    office = Practice.of(tmp_path, 1000)
-    texts = office.own_texts()
-    first = office.run()
+    harness = SyncHarness.create(tmp_path, 1000)
+    texts = harness.own_texts()
+    first = harness.run()
     assert first.outcome == "done"
-    assert office.disagreements() == []
-    assert office.own_texts().items() >= texts.items()
+    assert harness.disagreements() == []
+    assert harness.own_texts().items() >= texts.items()
 
-    office.clock.advance(60)
-    random_edits(office.espo, office.advo, 60, seed=3)
-    texts = {number: text for number, text in office.own_texts().items() if text}
-    assert office.run(sweep=True).outcome == "done"
-    office.run(sweep=True)  # whose entries all vanished waited one run
-    after = office.own_texts()
+    harness.clock.advance(60)
+    random_edits(harness.espo, harness.advo, 60, seed=3)
+    texts = {number: text for number, text in harness.own_texts().items() if text}
+    assert harness.run(sweep=True).outcome == "done"
+    harness.run(sweep=True)  # whose entries all vanished waited one run
+    after = harness.own_texts()
     assert {text for number, text in texts.items() if number not in after} == set()
-    assert office.disagreements() == []
+    assert harness.disagreements() == []
 
-    quiet = office.run(sweep=True)
-    assert (quiet.outcome, quiet.writes.espocrm, quiet.writes.advoware, office.writes) == ("done", 0, 0, [])
-    assert not [call for call in office.advo.journal if call.method == "DELETE"]
+    quiet = harness.run(sweep=True)
+    assert (quiet.outcome, quiet.writes.espocrm, quiet.writes.advoware, harness.writes) == ("done", 0, 0, [])
+    assert not [call for call in harness.advo.request_log if call.method == "DELETE"]
 
 
 def test_no_number_that_no_person_typed_stands_in_either_system(tmp_path: Path) -> None:
     """Typed strings of the corpus spread over a firm, several to a person, on both sides; an edit of them, too."""
-    office = Practice.of(tmp_path, 150, seed=11)
-    people = list(office.linked())
-    lines = typed()
+    harness = SyncHarness.create(tmp_path, 150, seed=11)
+    people = list(harness.person_links())
+    lines = corpus_lines()
     for place, line in enumerate(lines):
         entity_id, betnr = people[place * 7 % len(people)]
-        office.advo.add_row(betnr, line.value)
+        harness.advo.add_row(betnr, line.value)
         if line.certain and line.channel is Channel.PHONE and ";" not in line.says and place % 3 == 0:
-            items = office.espo.items(entity_id)
+            items = harness.espo.items(entity_id)
             if line.says not in [item.get("phoneNumber") for item in items]:
-                office.espo.edit(entity_id, phones=[*phones_of(items), (line.says, "Other")])
-    known = {betnr: values_typed(office, entity_id, betnr) for entity_id, betnr in people}
-    assert office.run().outcome == "done"
-    assert invented(office, known) == {}
+                harness.espo.edit(entity_id, phones=[*phones_of(items), (line.says, "Other")])
+    typed_values = {betnr: values_on_both_sides(harness, entity_id, betnr) for entity_id, betnr in people}
+    assert harness.run().outcome == "done"
+    assert values_without_source(harness, typed_values) == {}
     for sweep in (False, True):
-        quiet = office.run(sweep=sweep)
-        assert (quiet.outcome, office.writes) == ("done", [])
+        quiet = harness.run(sweep=sweep)
+        assert (quiet.outcome, harness.writes) == ("done", [])
     for place, (_, betnr) in enumerate(people[:60]):
-        row = next(row["id"] for row in office.advo.rows(betnr) if row["tlf"])
-        office.advo.edit_row(betnr, row, value=lines[place * 5].value)
-        known[betnr].add(lines[place * 5].value)
+        row = next(row["id"] for row in harness.advo.rows(betnr) if row["tlf"])
+        harness.advo.edit_row(betnr, row, value=lines[place * 5].value)
+        typed_values[betnr].add(lines[place * 5].value)
     for sweep in (True, False):
-        assert office.run(sweep=sweep).outcome == "done"
-        assert invented(office, known) == {}
-    assert office.run(sweep=True).outcome == "done"
-    assert office.writes == []
+        assert harness.run(sweep=sweep).outcome == "done"
+        assert values_without_source(harness, typed_values) == {}
+    assert harness.run(sweep=True).outcome == "done"
+    assert harness.writes == []
 
 
 def phones_of(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [item for item in items if "phoneNumber" in item]
 
 
-def values_typed(office: Practice, entity_id: str, betnr: int) -> set[str]:
+def values_on_both_sides(harness: SyncHarness, entity_id: str, betnr: int) -> set[str]:
     """What stands on either side of a person."""
-    items = office.espo.items(entity_id)
-    shown = {item.get("phoneNumber") or item["emailAddress"] for item in items}
-    return shown | {row["tlf"] for row in office.advo.rows(betnr) if row["tlf"]}
+    items = harness.espo.items(entity_id)
+    espo_values = {item.get("phoneNumber") or item["emailAddress"] for item in items}
+    return espo_values | {row["tlf"] for row in harness.advo.rows(betnr) if row["tlf"]}
 
 
 def channel_of(value: str) -> Channel:
@@ -97,78 +98,84 @@ def channel_of(value: str) -> Channel:
     return Channel.MAIL if "@" in normalize("NFKC", value) else Channel.PHONE
 
 
-def invented(office: Practice, known: dict[int, set[str]]) -> dict[int, set[str]]:
+def values_without_source(harness: SyncHarness, typed_values: dict[int, set[str]]) -> dict[int, set[str]]:
     """By person: what stands there now that nobody typed, and that is not what something typed certainly says."""
     result = {}
-    for entity_id, betnr in office.linked():
-        if betnr in known:
-            says = [classify(channel_of(value), value, REGION) for value in known[betnr]]
-            certain = {one.canonical for one in says if one is not None and one.clarity is Clarity.CERTAIN}
-            now = values_typed(office, entity_id, betnr) - known[betnr]
-            if more := {value for value in now if value.lower() not in certain}:
-                result[betnr] = more
+    for entity_id, betnr in harness.person_links():
+        if betnr in typed_values:
+            classified = [classify(channel_of(value), value, REGION) for value in typed_values[betnr]]
+            certain = {
+                value_meaning.canonical
+                for value_meaning in classified
+                if value_meaning is not None and value_meaning.clarity is Clarity.CERTAIN
+            }
+            new_values = values_on_both_sides(harness, entity_id, betnr) - typed_values[betnr]
+            if unexplained := {value for value in new_values if value.lower() not in certain}:
+                result[betnr] = unexplained
     return result
 
 
 def test_a_plan_changes_nothing_and_says_what_the_sync_then_writes(tmp_path: Path) -> None:
-    office = Practice.of(tmp_path, 40)
-    office.run()
-    random_edits(office.espo, office.advo, 25, seed=9)
-    office.clock.advance(60)
-    before = picture(office)
-    plan = office.run(trigger="plan", write=False)
-    assert plan.exit_code() == (2 if plan.outcome == "done" else 3)
-    assert office.writes == []
-    assert picture(office) == before
-    office.clock.advance(-900)
-    office.run()
-    done = remembered(
-        office,
+    harness = SyncHarness.create(tmp_path, 40)
+    harness.run()
+    random_edits(harness.espo, harness.advo, 25, seed=9)
+    harness.clock.advance(60)
+    before = state_without_runs(harness)
+    plan_report = harness.run(trigger="plan", write=False)
+    assert plan_report.exit_code() == (2 if plan_report.outcome == "done" else 3)
+    assert harness.writes == []
+    assert state_without_runs(harness) == before
+    harness.clock.advance(-900)
+    harness.run()
+    changes_done = query_state(
+        harness,
         "select entity_id, variant, side, action, komm_id, old_value, new_value from changes"
         " where run_id = (select max(id) from runs) and state = 'done' and action <> 'create'",
     )
-    told = ("entity_id", "variant", "side", "action", "komm_id", "old_value", "new_value")
-    planned = [dict(one) for one in plan.changes]
-    shown = {tuple(one[name] for name in told) for one in planned if one["action"] != "create"}
-    assert set(done) == shown
-    assert shown
+    columns = ("entity_id", "variant", "side", "action", "komm_id", "old_value", "new_value")
+    changes_planned = [dict(change) for change in plan_report.changes]
+    planned_rows = {
+        tuple(change[name] for name in columns) for change in changes_planned if change["action"] != "create"
+    }
+    assert set(changes_done) == planned_rows
+    assert planned_rows
 
 
 def test_losing_the_state_store_writes_nothing_to_advoware_and_doubles_nothing(tmp_path: Path) -> None:
-    office = Practice.of(tmp_path, 60)
-    office.run()
-    office.run()
-    rows = {betnr: office.advo.rows(betnr) for _, betnr in office.linked()}
+    harness = SyncHarness.create(tmp_path, 60)
+    harness.run()
+    harness.run()
+    rows = {betnr: harness.advo.rows(betnr) for _, betnr in harness.person_links()}
     for file in tmp_path.glob("state.db*"):
         file.unlink()
-    again = office.run()
-    assert again.outcome == "done"
-    assert office.advo.writes == []
-    assert {betnr: office.advo.rows(betnr) for _, betnr in office.linked()} == rows
-    assert office.run(sweep=True).writes.advoware == 0
+    report = harness.run()
+    assert report.outcome == "done"
+    assert harness.advo.writes == []
+    assert {betnr: harness.advo.rows(betnr) for _, betnr in harness.person_links()} == rows
+    assert harness.run(sweep=True).writes.advoware == 0
 
 
 @pytest.mark.parametrize("answer", ["cut short", "html", "no rows", "no ids"])
 def test_an_odd_answer_of_advoware_loses_nothing_and_says_what_it_was(tmp_path: Path, answer: str) -> None:
-    office = Practice.of(tmp_path, 6)
-    office.run()
-    random_edits(office.espo, office.advo, 4, seed=2)
-    before = both_sides(office)
-    office.advo.after = odd_answers(answer)
-    report = office.run(sweep=True)
+    harness = SyncHarness.create(tmp_path, 6)
+    harness.run()
+    random_edits(harness.espo, harness.advo, 4, seed=2)
+    before = both_sides(harness)
+    harness.advo.after = falsify_answers(answer)
+    report = harness.run(sweep=True)
     assert report.outcome in ("outage", "failed_persons")
-    told = report.error or " ".join(one["error"] for one in report.errors)
-    assert "Advoware" in told
-    assert both_sides(office)[1] == before[1]
-    office.advo.after = None
-    office.clock.advance(3600)
-    office.run(sweep=True)
-    office.run(sweep=True)
-    assert office.disagreements() == []
+    error_text = report.error or " ".join(failure["error"] for failure in report.errors)
+    assert "Advoware" in error_text
+    assert both_sides(harness)[1] == before[1]
+    harness.advo.after = None
+    harness.clock.advance(3600)
+    harness.run(sweep=True)
+    harness.run(sweep=True)
+    assert harness.disagreements() == []
 
 
-def odd_answers(kind: str) -> Any:
-    def after(call: Call, answer: Answer) -> Answer | None:
+def falsify_answers(kind: str) -> Any:
+    def after(call: SimRequest, answer: SimResponse) -> SimResponse | None:
         if call.method != "GET" or "/Beteiligte/" not in call.path:
             return None
         if kind == "html":
@@ -176,8 +183,8 @@ def odd_answers(kind: str) -> Any:
             return answer._replace(status=200, headers={"Content-Type": "text/html"}, body=page)
         if kind == "cut short":
             return answer._replace(body=answer.body[: len(answer.body) // 2])
-        gone = b'"kommunikation"' if kind == "no rows" else b'"id"'
-        return answer._replace(body=answer.body.replace(gone, b'"anderes"'))
+        key = b'"kommunikation"' if kind == "no rows" else b'"id"'
+        return answer._replace(body=answer.body.replace(key, b'"anderes"'))
 
     return after
 
@@ -194,42 +201,42 @@ ODD_REMARKS = [
 
 @pytest.mark.parametrize("remark", ODD_REMARKS)
 def test_an_odd_remark_is_somebodys_text_and_stays(tmp_path: Path, remark: str) -> None:
-    office = Practice.of(tmp_path, 0)
-    office.espo.add_person("Max Muster", 4711, phones=[("+495111234560", "Office"), ("+495111234561", "Office")])
-    office.advo.add_person(4711, "Max Muster")
-    row = office.advo.add_row(4711, "0511/1234560", remark)
-    assert office.run().outcome == "done"
-    stands = {one["id"]: one["bemerkung"] for one in office.advo.rows(4711)}[row]
-    kept = own_text(remark) if remark.startswith("[ESPOCRM") else remark
-    assert stands.endswith(kept)
-    assert office.run(sweep=True).writes.advoware == 0
+    harness = SyncHarness.create(tmp_path, 0)
+    harness.espo.add_person("Max Muster", 4711, phones=[("+495111234560", "Office"), ("+495111234561", "Office")])
+    harness.advo.add_person(4711, "Max Muster")
+    row = harness.advo.add_row(4711, "0511/1234560", remark)
+    assert harness.run().outcome == "done"
+    stored_remark = {row_json["id"]: row_json["bemerkung"] for row_json in harness.advo.rows(4711)}[row]
+    expected_end = own_text_of_remark(remark) if remark.startswith("[ESPOCRM") else remark
+    assert stored_remark.endswith(expected_end)
+    assert harness.run(sweep=True).writes.advoware == 0
 
 
 def test_no_secret_is_in_any_output_log_or_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     structlog.reset_defaults()
     logging.getLogger().setLevel(logging.DEBUG)
-    office = Practice.of(tmp_path, 20)
-    office.run()
-    office.advo.login.revoke()
-    random_edits(office.espo, office.advo, 10, seed=1)
-    report = office.run(sweep=True)
-    office.espo.before = refuse_writes
-    office.run(sweep=True)
-    shown = "".join(capfd.readouterr()) + report.to_json() + repr(office.config)
-    stored = b"".join(file.read_bytes() for file in tmp_path.glob("state.db*"))
+    harness = SyncHarness.create(tmp_path, 20)
+    harness.run()
+    harness.advo.login.revoke()
+    random_edits(harness.espo, harness.advo, 10, seed=1)
+    report = harness.run(sweep=True)
+    harness.espo.before = refuse_writes
+    harness.run(sweep=True)
+    output = "".join(capfd.readouterr()) + report.to_json() + repr(harness.config)
+    store_bytes = b"".join(file.read_bytes() for file in tmp_path.glob("state.db*"))
     logins = [espocrm_login.API_KEY, advoware_login.API_KEY, advoware_login.PASSWORD]
-    assert office.advo.login.given > 1
+    assert harness.advo.login.issued_count > 1
     for secret in [*logins, "sandbox-token-", "sandbox-refresh-"]:
-        assert secret not in shown
-        assert secret.encode() not in stored
+        assert secret not in output
+        assert secret.encode() not in store_bytes
 
 
-def picture(office: Practice) -> tuple[Any, ...]:
+def state_without_runs(harness: SyncHarness) -> tuple[Any, ...]:
     """Both systems, and of the store what a plan must leave alone."""
     tables = ("persons", "espo_entries", "advo_entries", "baseline", "left_alone", "conflicts", "holds", "settings")
-    return both_sides(office), *(remembered(office, f"select * from {table}") for table in tables)
+    return both_sides(harness), *(query_state(harness, f"select * from {table}") for table in tables)
 
 
-def both_sides(office: Practice) -> tuple[Any, Any]:
-    items = {entity_id: office.espo.record(entity_id) for entity_id, _ in office.linked()}
-    return items, {betnr: office.advo.rows(betnr) for _, betnr in office.linked()}
+def both_sides(harness: SyncHarness) -> tuple[Any, Any]:
+    items = {entity_id: harness.espo.record(entity_id) for entity_id, _ in harness.person_links()}
+    return items, {betnr: harness.advo.rows(betnr) for _, betnr in harness.person_links()}

@@ -14,12 +14,12 @@ ROOT = Path(__file__).parent.parent
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "config.yaml", "etl", "jobs", "tests", "state"}
 
 STAGE = "stage"  # any other file directly in etl/
-GROUND = {"etl.environment", "etl.errors", "etl.imports", "etl.records", "etl.frames", "etl.rules"}
+GROUND = {"etl.environment", "etl.errors", "etl.lazy_imports", "etl.records", "etl.frames", "etl.rules"}
 
 #   layer            what of etl it may import besides itself
 MAY_IMPORT = {
     "etl.errors":    set(),
-    "etl.imports":   set(),
+    "etl.lazy_imports":   set(),
     "etl.environment": {"etl.errors"},
     "etl.records":   set(),
     "etl.frames":    {"etl.records"},
@@ -40,7 +40,7 @@ ONLY_IN = {
     "starlette":     ("jobs/sandbox/",),
     "uvicorn":       ("jobs/sandbox/", "jobs/inspector/server.py"),
     "datasette":     ("jobs/inspector/server.py",),           # an extra: nothing else may need it
-    "apscheduler":   ("jobs/scheduler.py", "jobs/timetable.py", "jobs/config.py"),  # config: what a crontab is
+    "apscheduler":   ("jobs/scheduler.py", "jobs/schedule.py", "jobs/config.py"),  # config: what a crontab is
     "typer":         ("jobs/",),
     "rich":          ("jobs/",),
     "pydantic":      ("etl/clients/", "jobs/"),               # the borders: payloads and configuration
@@ -56,7 +56,7 @@ CLOCKS = {"now", "utcnow", "today"}
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFile:
     """A file of ours, read and parsed."""
 
     path: str
@@ -67,8 +67,8 @@ class Source:
 
     @property
     def layer(self) -> str:
-        known = [layer for layer in MAY_IMPORT if self.module == layer or self.module.startswith(f"{layer}.")]
-        return known[0] if known else STAGE
+        matching_layers = [layer for layer in MAY_IMPORT if self.module == layer or self.module.startswith(f"{layer}.")]
+        return matching_layers[0] if matching_layers else STAGE
 
     def imports(self) -> set[str]:
         return imports_of(self.path)
@@ -78,54 +78,64 @@ class Source:
 def imports_of(path: str) -> set[str]:
     """Every module a file imports, anywhere in it; ``from etl import apply`` counts as ``etl.apply``."""
     tree = ast.parse((ROOT / path).read_text("utf-8"))
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively; absolute imports can be searched for"
-            whole = node.module in {"etl", "jobs"}
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} if whole else {str(node.module)}
-    return found
+            is_package = node.module in {"etl", "jobs"}
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names} if is_package else {str(node.module)}
+    return modules
 
 
-def sources(*folders: str) -> list[Source]:
+def source_files(*folders: str) -> list[SourceFile]:
     paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
-    return [Source(path.relative_to(ROOT).as_posix()) for path in paths]
+    return [SourceFile(path.relative_to(ROOT).as_posix()) for path in paths]
 
 
 def layer_of(module: str) -> str:
-    return Source(module.replace(".", "/") + ".py").layer
+    return SourceFile(module.replace(".", "/") + ".py").layer
 
 
-@pytest.mark.parametrize("source", sources("etl"), ids=lambda source: source.path)
-def test_imports_run_one_way(source: Source) -> None:
-    ours = {module for module in source.imports() if module.split(".")[0] in {"etl", "jobs"}}
-    assert not {module for module in ours if module.startswith("jobs")}, "etl knows nothing of how runs are started"
+@pytest.mark.parametrize("source", source_files("etl"), ids=lambda source: source.path)
+def test_imports_run_one_way(source: SourceFile) -> None:
+    own_modules = {module for module in source.imports() if module.split(".")[0] in {"etl", "jobs"}}
+    assert not {module for module in own_modules if module.startswith("jobs")}, (
+        "etl knows nothing of how runs are started"
+    )
     allowed = MAY_IMPORT[source.layer] | {source.layer}
-    assert not {module for module in ours if module != "etl" and layer_of(module) not in allowed}
+    assert not {module for module in own_modules if module != "etl" and layer_of(module) not in allowed}
 
 
-@pytest.mark.parametrize("source", sources("etl", "jobs"), ids=lambda source: source.path)
-def test_a_library_is_imported_only_where_it_belongs(source: Source) -> None:
+@pytest.mark.parametrize("source", source_files("etl", "jobs"), ids=lambda source: source.path)
+def test_a_library_is_imported_only_where_it_belongs(source: SourceFile) -> None:
     libraries = {module.split(".")[0] for module in source.imports()} & set(ONLY_IN)
     assert not {library for library in libraries if not source.path.startswith(ONLY_IN[library])}
 
 
 def test_no_two_files_need_each_other() -> None:
-    files = sources("etl", "jobs")
-    ours = {source.module for source in files}
-    needs = {source.module: source.imports() & ours - {source.module} for source in files}
-    while leaves := {module for module, needed in needs.items() if not needed}:  # nothing left to import: no circle
-        needs = {module: needed - leaves for module, needed in needs.items() if module not in leaves}
-    assert needs == {}
+    files = source_files("etl", "jobs")
+    own_modules = {source.module for source in files}
+    imports_by_module = {source.module: source.imports() & own_modules - {source.module} for source in files}
+    while modules_without_imports := {
+        module for module, imported in imports_by_module.items() if not imported
+    }:  # nothing left to import: no circle
+        imports_by_module = {
+            module: imported - modules_without_imports
+            for module, imported in imports_by_module.items()
+            if module not in modules_without_imports
+        }
+    assert imports_by_module == {}
 
 
-PURE = [source for source in sources("etl") if source.layer in {"etl.rules", "etl.diff", "etl.frames", "etl.records"}]
+PURE = [
+    source for source in source_files("etl") if source.layer in {"etl.rules", "etl.diff", "etl.frames", "etl.records"}
+]
 
 
 @pytest.mark.parametrize("source", PURE, ids=lambda source: source.path)
-def test_rules_and_diff_know_no_network_file_clock_chance_or_log(source: Source) -> None:
+def test_rules_and_diff_know_no_network_file_clock_chance_or_log(source: SourceFile) -> None:
     assert not {module.split(".")[0] for module in source.imports()} & IMPURE
     tree = ast.parse((ROOT / source.path).read_text("utf-8"))
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
@@ -135,11 +145,11 @@ def test_rules_and_diff_know_no_network_file_clock_chance_or_log(source: Source)
 
 
 def test_the_top_level_holds_only_what_belongs_there() -> None:
-    listed = {path.name for path in ROOT.iterdir() if not path.name.startswith(".") and path.name != "__pycache__"}
-    assert listed <= TOP_LEVEL
+    entries = {path.name for path in ROOT.iterdir() if not path.name.startswith(".") and path.name != "__pycache__"}
+    assert entries <= TOP_LEVEL
 
 
-@pytest.mark.parametrize("source", sources("etl", "jobs"), ids=lambda source: source.path)
-def test_no_file_is_called_after_nothing(source: Source) -> None:
-    nothing = {"util", "utils", "helper", "helpers", "manager", "misc", "common"}
-    assert not set(Path(source.path).stem.split("_")) & nothing
+@pytest.mark.parametrize("source", source_files("etl", "jobs"), ids=lambda source: source.path)
+def test_no_file_is_called_after_nothing(source: SourceFile) -> None:
+    empty_words = {"util", "utils", "helper", "helpers", "manager", "misc", "common"}
+    assert not set(Path(source.path).stem.split("_")) & empty_words

@@ -10,13 +10,12 @@ import pytest
 import yaml
 
 from etl.records import Channel, Direction
-from etl.rules.conflicts import verdict
-from etl.rules.kommkz import KommKzTable
-from etl.rules.variants import RULES, Variant
+from etl.rules.values.kommkz import KommKzTable
+from etl.rules.variants import RULES, Variant, resolve
 from jobs.cli import app
-from jobs.config import Advoware, Config, Espocrm, Section
-from jobs.exit_codes import ExitCode, Outcome
-from jobs.report import ENDINGS, VARIANT_WORDS, RunReport
+from jobs.config import AdvowareSection, Config, EspocrmSection, Section
+from jobs.exit_codes import CommandOutcome, ExitCode
+from jobs.run.report import OUTCOME_TEXTS, VARIANT_WORDS, RunReport
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
@@ -62,7 +61,7 @@ def test_the_guide_lists_the_keys_of_the_json_document_and_the_outcomes() -> Non
     report = RunReport(trigger="plan", sweep_after="6b09", chunks=[1, 2])
     keys = {row[0]: row[1] for row in rows(GUIDE, "The JSON document")}
     assert list(keys) == list(report.to_dict())
-    assert re.findall(r"`(\w+)`", keys["outcome"]) == [outcome.value for outcome in Outcome]
+    assert re.findall(r"`(\w+)`", keys["outcome"]) == [outcome.value for outcome in CommandOutcome]
     assert re.findall(r"`(\w+)`", keys["persons"]) == list(report.to_dict()["persons"])
 
 
@@ -86,7 +85,7 @@ def test_the_conflict_table_of_the_rules_is_the_one_that_decides() -> None:
     ]
     assert {row[0]: row[1:] for row in rows(THE_RULES, "§4 Conflicts and directions")} == {
         variant.value: [
-            verdict(variant, direction, person_conflict=in_conflict, unsafe_to_revert=False).value
+            resolve(variant, direction, person_conflict=in_conflict, unsafe_to_revert=False).value
             for direction, in_conflict in columns
         ]
         for variant in list(Variant)[: list(Variant).index(Variant.FORGET)]
@@ -118,11 +117,11 @@ def test_facts_of_the_apis_are_numbered_without_a_gap() -> None:
 
 def test_every_variant_and_every_ending_has_words_for_the_screen() -> None:
     assert list(VARIANT_WORDS) == [variant.value for variant in Variant]
-    assert list(ENDINGS) == list(Outcome)
+    assert list(OUTCOME_TEXTS) == list(CommandOutcome)
 
 
 def test_every_outcome_has_its_exit_code() -> None:
-    assert {outcome.exit_code for outcome in Outcome} == set(ExitCode) - {ExitCode.CHANGES_PLANNED}
+    assert {outcome.exit_code for outcome in CommandOutcome} == set(ExitCode) - {ExitCode.CHANGES_PLANNED}
 
 
 def test_the_readme_is_of_one_screen_or_two() -> None:
@@ -148,8 +147,8 @@ def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_a_page_names_is_there(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
-    named = re.findall(r"`((?:etl|jobs|tests|state)/[^`\s]*)`", text)
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    paths = re.findall(r"`((?:etl|jobs|tests|state)/[^`\s]*)`", text)
+    assert [name for name in paths if not (ROOT / name).exists()] == []
 
 
 def test_continuous_integration_runs_the_readmes_test_command() -> None:
@@ -163,33 +162,36 @@ def test_the_version_stands_once_and_the_script_is_the_command_line() -> None:
     assert project["scripts"] == {"advosync": "jobs.cli:main"}
 
 
-def written_keys(model: type[Section], section: dict[str, object]) -> None:
+def assert_keys_and_defaults(model: type[Section], section: dict[str, object]) -> None:
     """Fails unless the section of config.yaml has every key of the model, with the model's default where it has one."""
     assert list(section) == list(model.model_fields)
     defaults = model.model_construct().model_dump(mode="json", warnings=False)
-    assert {key: value for key, value in section.items() if key in defaults and key not in TO_FILL_IN} == {
-        key: without_nothing(value) for key, value in defaults.items()
+    assert {key: value for key, value in section.items() if key in defaults and key not in REQUIRED_KEYS} == {
+        key: without_none(value) for key, value in defaults.items()
     }
 
 
-def without_nothing(value: object) -> object:
+def without_none(value: object) -> object:
     """A time is written with the one key that counts."""
     return {key: part for key, part in value.items() if part is not None} if isinstance(value, dict) else value
 
 
-TO_FILL_IN = {
-    name for model in (Espocrm, Advoware) for name, field in model.model_fields.items() if field.is_required()
+REQUIRED_KEYS = {
+    name
+    for model in (EspocrmSection, AdvowareSection)
+    for name, field in model.model_fields.items()
+    if field.is_required()
 }
 
 
 def test_the_configuration_that_comes_along_has_every_key_with_its_default_and_a_comment() -> None:
     text = (ROOT / "config.yaml").read_text("utf-8")
-    written = yaml.safe_load(text)
-    assert list(written) == list(Config.model_fields)
-    for name, section in written.items():
+    document = yaml.safe_load(text)
+    assert list(document) == list(Config.model_fields)
+    for name, section in document.items():
         model = Config.model_fields[name].annotation
         assert isinstance(model, type)
         assert issubclass(model, Section)
-        written_keys(model, section)
+        assert_keys_and_defaults(model, section)
     settings = [line for line in text.splitlines() if re.match(r"  \w", line)]
     assert [line for line in settings if "#" not in line] == []

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.notation import LEGEND
-from tests.play import play
+from tests.play import run_scenarios
 
 if TYPE_CHECKING:
-    from tests.office import Office
+    from tests.office import HttpHarness
 
 SAME_NUMBER = ["0511/12345-60", "(0511) 12345 60", "+49 511 1234560", "0049 511 1234560"]
 NO_PLAIN_NUMBER = [
@@ -62,30 +62,32 @@ did      link
 """
 
 
-@pytest.mark.parametrize("written", SAME_NUMBER)
-def test_spellings_of_one_number_are_one_entry(office: Office, written: str) -> None:
-    play(office, LINKED, legend={"e": LEGEND["x"], "v": written})
+@pytest.mark.parametrize("advo_value", SAME_NUMBER)
+def test_spellings_of_one_number_are_one_entry(http_harness: HttpHarness, advo_value: str) -> None:
+    run_scenarios(http_harness, LINKED, legend={"e": LEGEND["x"], "v": advo_value})
 
 
-@pytest.mark.parametrize(("written", "number"), NO_PLAIN_NUMBER)
-def test_what_espocrm_cannot_hold_is_never_sent_to_it_as_a_number(office: Office, written: str, number: str) -> None:
-    play(office, APART, legend={"e": number, "v": written})
+@pytest.mark.parametrize(("advo_value", "number"), NO_PLAIN_NUMBER)
+def test_what_espocrm_cannot_hold_is_never_sent_to_it_as_a_number(
+    http_harness: HttpHarness, advo_value: str, number: str
+) -> None:
+    run_scenarios(http_harness, APART, legend={"e": number, "v": advo_value})
 
 
-@pytest.mark.parametrize(("written", "number"), UNCLEAR)
-def test_what_may_be_the_number_is_left_alone_with_it(office: Office, written: str, number: str) -> None:
-    play(office, BESIDE, legend={"e": number, "v": written})
+@pytest.mark.parametrize(("advo_value", "number"), UNCLEAR)
+def test_what_may_be_the_number_is_left_alone_with_it(http_harness: HttpHarness, advo_value: str, number: str) -> None:
+    run_scenarios(http_harness, BESIDE, legend={"e": number, "v": advo_value})
 
 
-@pytest.mark.parametrize("written", ["123456", "0511/12345-60/61"])
-def test_what_nobody_can_read_never_reaches_espocrm(office: Office, written: str) -> None:
-    play(office, APART.replace("unsyncable", "unclear"), legend={"e": LEGEND["z"], "v": written})
+@pytest.mark.parametrize("advo_value", ["123456", "0511/12345-60/61"])
+def test_what_nobody_can_read_never_reaches_espocrm(http_harness: HttpHarness, advo_value: str) -> None:
+    run_scenarios(http_harness, APART.replace("unsyncable", "unclear"), legend={"e": LEGEND["z"], "v": advo_value})
 
 
 @pytest.mark.parametrize(("in_espo", "in_advo"), SPELLINGS)
 def test_extensions_and_texts_are_compared_where_espocrm_keeps_them(
-    office: Office, in_espo: str, in_advo: str
+    http_harness: HttpHarness, in_espo: str, in_advo: str
 ) -> None:
     """An upgraded EspoCRM takes any text: an extension is part of a number, and inner blanks do not count."""
-    office.espo.store.settings["phoneNumberInternational"] = False
-    play(office, LINKED, legend={"e": in_espo, "v": in_advo})
+    http_harness.espo.store.settings["phoneNumberInternational"] = False
+    run_scenarios(http_harness, LINKED, legend={"e": in_espo, "v": in_advo})

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.notation import LEGEND, marker, slot
-from tests.play import nothing_is_left_to_do, play
+from tests.notation import LEGEND, marker_text, slot_text
+from tests.play import assert_nothing_to_do, run_scenarios
 
 if TYPE_CHECKING:
-    from tests.office import Office
+    from tests.office import HttpHarness
 
 ONE_SIDE = {
     "S1": """Var1: new in EspoCRM
@@ -365,7 +365,7 @@ after    x Office *        | 88001 1 x'        | m(x:1)
 """,
 }
 
-ONE_OF_EACH = [
+ONE_CHANGE_PER_SIDE = [
     """D1: a Var1
 before   w Home *          | 88001 6 w'        |
 edits    w Home *          | =
@@ -395,17 +395,17 @@ BOTH_SCOPES = [
 ]
 
 
-def phone(letter: str, kind: str, **flags: bool) -> dict[str, Any]:
+def scenario_phone(letter: str, kind: str, **flags: bool) -> dict[str, Any]:
     """A whole phone item: what is left out would be reset for all who share the number."""
     return {"phoneNumber": LEGEND[letter], "type": kind, "primary": False, "optOut": False, "invalid": False} | flags
 
 
-def tlf(letter: str, remark: str, *, online: bool = False) -> dict[str, Any]:
+def writable_fields(letter: str, remark: str, *, online: bool = False) -> dict[str, Any]:
     """All writable fields of a row: whether a PUT merges or replaces is not known."""
     return {"tlf": LEGEND.get(letter, letter), "bemerkung": remark, "online": online}
 
 
-THE_RUN = 1  # after the first sync
+RUN_AFTER_FIRST_SYNC = 1  # after the first sync
 X, X2, Z, X3 = (str(LEGEND[letter]) for letter in ("x", "x2", "z", "x3"))
 ARRAY = ("E", "PUT", "")
 ROW = ("A", "PUT", "/Kommunikationen/88002")
@@ -420,14 +420,14 @@ CLEAN = {
 }
 
 BODIES = {
-    "S1": [(("A", "POST", "/Kommunikationen"), tlf("x", marker(X, 1)) | {"kommKz": 1})],
-    "S2": [(ROW, tlf("", slot(1, "nur vormittags")))],
+    "S1": [(("A", "POST", "/Kommunikationen"), writable_fields("x", marker_text(X, 1)) | {"kommKz": 1})],
+    "S2": [(ROW, writable_fields("", slot_text(1, "nur vormittags")))],
     "S3": [
         (
             ARRAY,
             {
                 "syncStatus": "syncing",
-                "phoneNumberData": [phone("y", "Fax", primary=True, optOut=True), phone("w", "Home")],
+                "phoneNumberData": [scenario_phone("y", "Fax", primary=True, optOut=True), scenario_phone("w", "Home")],
             },
         )
     ],
@@ -436,64 +436,79 @@ BODIES = {
             ARRAY,
             {
                 "syncStatus": "syncing",
-                "phoneNumberData": [phone("w", "Home", primary=True), phone("x", "Office"), phone("z", "Office")],
+                "phoneNumberData": [
+                    scenario_phone("w", "Home", primary=True),
+                    scenario_phone("x", "Office"),
+                    scenario_phone("z", "Office"),
+                ],
             },
         ),
-        (("A", "PUT", "/Kommunikationen/88003"), tlf("z'", marker(Z, 1, "Büro"))),
+        (("A", "PUT", "/Kommunikationen/88003"), writable_fields("z'", marker_text(Z, 1, "Büro"))),
     ],
-    "S5": [(ROW, tlf("x2", marker(X2, 1, "Zentrale"), online=True))],
+    "S5": [(ROW, writable_fields("x2", marker_text(X2, 1, "Zentrale"), online=True))],
     "S6": [
         (
             ARRAY,
             {
                 "syncStatus": "syncing",
-                "phoneNumberData": [phone("x3", "Fax", primary=True, invalid=True), phone("w", "Home")],
+                "phoneNumberData": [
+                    scenario_phone("x3", "Fax", primary=True, invalid=True),
+                    scenario_phone("w", "Home"),
+                ],
             },
         ),
-        (ROW, tlf("x3'", marker(X3, 2))),
+        (ROW, writable_fields("x3'", marker_text(X3, 2))),
     ],
 }
 
 
 @pytest.mark.parametrize("name", ONE_SIDE)
-def test_one_side_changed(office: Office, name: str) -> None:
+def test_a_change_on_one_side_is_written_with_these_bodies(http_harness: HttpHarness, name: str) -> None:
     """The bodies to the letter; the status, with the fingerprint on it, closes the person."""
-    [person] = play(office, ONE_SIDE[name])
-    wrote = [((one.side, one.method, one.path), one.body) for one in office.sent(person, THE_RUN) if one.body]
-    assert wrote == [*BODIES[name], (STATUS, CLEAN | {"kommunikationHash": office.fingerprint(person)})]
+    [person] = run_scenarios(http_harness, ONE_SIDE[name])
+    write_bodies = [
+        ((request.side, request.method, request.path), request.body)
+        for request in http_harness.requests_about(person, RUN_AFTER_FIRST_SYNC)
+        if request.body
+    ]
+    assert write_bodies == [*BODIES[name], (STATUS, CLEAN | {"kommunikationHash": http_harness.fingerprint(person)})]
 
 
 @pytest.mark.parametrize(("scope", "table"), BOTH_SCOPES)
-def test_conflict(office: Office, scope: str, table: str) -> None:
-    play(office, table, words=[scope])
+def test_a_conflict_ends_as_its_table_says(http_harness: HttpHarness, scope: str, table: str) -> None:
+    run_scenarios(http_harness, table, words=[scope])
 
 
 @pytest.mark.parametrize("table", [pytest.param(table, id=name.replace(" ", "-")) for name, table in TABLES.items()])
-def test_scenario(office: Office, table: str) -> None:
-    play(office, table)
+def test_a_scenario_ends_as_its_table_says(http_harness: HttpHarness, table: str) -> None:
+    run_scenarios(http_harness, table)
 
 
-@pytest.mark.parametrize("tables", [pytest.param(ONE_OF_EACH, id="D1")])
-def test_both_directions_in_one_run(office: Office, tables: list[str]) -> None:
-    play(office, *tables)
+@pytest.mark.parametrize("tables", [pytest.param(ONE_CHANGE_PER_SIDE, id="D1")])
+def test_both_directions_in_one_run(http_harness: HttpHarness, tables: list[str]) -> None:
+    run_scenarios(http_harness, *tables)
 
 
 @pytest.mark.parametrize("table", [pytest.param(ONE_SIDE["S1"], id="H2")])
-def test_written_person_is_loaded_once_more_and_its_fingerprint_written_once(office: Office, table: str) -> None:
-    [person] = play(office, table)
-    sent = office.sent(person, THE_RUN)
-    last_write = max(place for place, one in enumerate(sent) if one.side == "A" and one.body)
-    assert [one.method for one in sent[last_write:] if one.side == "A"] == ["POST", "GET"]
-    assert sum("kommunikationHash" in (one.body or {}) for one in sent) == 1
+def test_written_person_is_loaded_once_more_and_its_fingerprint_written_once(
+    http_harness: HttpHarness, table: str
+) -> None:
+    [person] = run_scenarios(http_harness, table)
+    requests = http_harness.requests_about(person, RUN_AFTER_FIRST_SYNC)
+    last_write = max(place for place, request in enumerate(requests) if request.side == "A" and request.body)
+    assert [request.method for request in requests[last_write:] if request.side == "A"] == ["POST", "GET"]
+    assert sum("kommunikationHash" in (request.body or {}) for request in requests) == 1
 
 
-def test_unchanged_person_whose_status_asks_for_a_sync_gets_a_status_and_no_fingerprint(office: Office) -> None:
-    [person] = play(office, FINGERPRINT["H1"])
-    office.espo.edit(person.entity_id, syncStatus="dirty")
-    office.run()
-    wrote = [one.body for one in office.sent(person) if one.body]
-    assert wrote == [CLEAN | {"advowareLastSync": "2026-08-30 08:25:00"}]
-    nothing_is_left_to_do(office, [person])
+def test_unchanged_person_whose_status_asks_for_a_sync_gets_a_status_and_no_fingerprint(
+    http_harness: HttpHarness,
+) -> None:
+    [person] = run_scenarios(http_harness, FINGERPRINT["H1"])
+    http_harness.espo.edit(person.entity_id, syncStatus="dirty")
+    http_harness.run()
+    write_bodies = [request.body for request in http_harness.requests_about(person) if request.body]
+    assert write_bodies == [CLEAN | {"advowareLastSync": "2026-08-30 08:25:00"}]
+    assert_nothing_to_do(http_harness, [person])
 
 
 VANISHED = [
@@ -518,5 +533,7 @@ did      var3 var3
 
 
 @pytest.mark.parametrize("table", [pytest.param(VANISHED[0], id="espo"), pytest.param(VANISHED[1], id="advo")])
-def test_person_whose_entries_all_vanished_waits_until_the_next_run_sees_the_same(office: Office, table: str) -> None:
-    play(office, table, waits=True)
+def test_person_whose_entries_all_vanished_waits_until_the_next_run_sees_the_same(
+    http_harness: HttpHarness, table: str
+) -> None:
+    run_scenarios(http_harness, table, waits=True)

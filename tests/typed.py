@@ -15,7 +15,7 @@ NOT_CERTAIN = {"UNCLEAR", "TEXT"}
 
 
 @dataclass(frozen=True)
-class Typed:
+class CorpusLine:
     """One line: ``says`` is E.164 (with ;ext=) or the mail address where it is certain, else UNCLEAR or TEXT."""
 
     value: str
@@ -32,16 +32,16 @@ class Typed:
         return self.says not in NOT_CERTAIN
 
 
-def typed(*names: str) -> list[Typed]:
+def corpus_lines(*names: str) -> list[CorpusLine]:
     """The lines of these files, of all unless some are named."""
-    return [line for name in names or FILES for line in _lines(CORPUS / f"{name}.tsv")]
+    return [line for name in names or FILES for line in _read_lines(CORPUS / f"{name}.tsv")]
 
 
-def _lines(path: Path) -> list[Typed]:
+def _read_lines(path: Path) -> list[CorpusLine]:
     text = [line for line in path.read_text("utf-8").splitlines() if not line.startswith("# ")]
     rows = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
-    return [Typed(_unescaped(row["string"]), row["kind"], _unescaped(row["is"]), row["shape"]) for row in rows]
+    return [CorpusLine(_unescape(row["string"]), row["kind"], _unescape(row["is"]), row["shape"]) for row in rows]
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     return str(ast.literal_eval('"' + text.replace('"', '\\"') + '"')) if "\\" in text else text

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from etl.errors import Malformed
-from etl.records import AdvoPerson, Row, RowDraft
+from etl.errors import MalformedPayload
+from etl.records import AdvoRecord, AdvoRow, RowDraft
 
 CONTACT_FIELDS = frozenset({
     "telGesch", "faxGesch", "mobil", "emailGesch", "mailGesch", "telPrivat", "faxPrivat", "emailPrivat", "mailPrivat",
@@ -29,9 +29,9 @@ class _Kommunikation(BaseModel):
     online: bool | None = None
     betNr: int | None = None  # noqa: N815 - Advoware's name
 
-    def row(self) -> Row:
+    def to_row(self) -> AdvoRow:
         """The same as one of our records."""
-        return Row(self.id, self.rowId, self.tlf, self.bemerkung, self.kommKz or 0, self.online or False)
+        return AdvoRow(self.id, self.rowId, self.tlf, self.bemerkung, self.kommKz or 0, self.online or False)
 
 
 class _Beteiligter(BaseModel):
@@ -43,66 +43,66 @@ class _Beteiligter(BaseModel):
     kommunikation: list[_Kommunikation]
 
 
-def is_person(payload: object) -> bool:
+def is_person_payload(payload: object) -> bool:
     """It has the shape of a person, usable or not."""
-    whole = _unwrapped(payload)
-    return isinstance(whole, dict) and "kommunikation" in whole
+    person = _unwrap_single(payload)
+    return isinstance(person, dict) and "kommunikation" in person
 
 
-def read_person(payload: object, betnr: int) -> AdvoPerson:
-    """The person in ``payload``, bare or in a list of one (A); ``Malformed`` names what is missing or wrong."""
-    whole = _unwrapped(payload)
+def parse_person(payload: object, betnr: int) -> AdvoRecord:
+    """The person in ``payload``, bare or in a list of one (A); ``MalformedPayload`` names what is missing or wrong."""
+    person_payload = _unwrap_single(payload)
     try:
-        person = _Beteiligter.model_validate(whole)
+        person = _Beteiligter.model_validate(person_payload)
     except ValidationError as error:
-        raise Malformed(f"Advoware's Beteiligter {betnr}: {_complaint(error)}.") from None
-    _demand_own(person, betnr)
-    return AdvoPerson(betnr, tuple(row.row() for row in person.kommunikation), _contact_fields(whole))
+        raise MalformedPayload(f"Advoware's Beteiligter {betnr}: {_validation_message(error)}.") from None
+    _require_betnr(person, betnr)
+    return AdvoRecord(betnr, tuple(row.to_row() for row in person.kommunikation), _contact_fields(person_payload))
 
 
-def read_created(payload: object, draft: RowDraft) -> Row | None:
+def parse_created_row(payload: object, draft: RowDraft) -> AdvoRow | None:
     """The created row; ``None`` without a usable id. What the answer lacks is taken from ``draft``, a rowId is ""."""
-    told = _unwrapped(payload)
-    if not isinstance(told, dict):
+    row_payload = _unwrap_single(payload)
+    if not isinstance(row_payload, dict):
         return None
     sent = {"tlf": draft.value, "bemerkung": draft.remark, "kommKz": draft.komm_kz, "online": draft.online}
-    row = _row_or_none({"rowId": "?"} | sent | told)
-    if row is None or isinstance(told.get("id"), bool):
+    row = _parse_row({"rowId": "?"} | sent | row_payload)
+    if row is None or isinstance(row_payload.get("id"), bool):
         return None
-    return row if "rowId" in told else Row(row.komm_id, "", row.value, row.remark, row.komm_kz, row.online)
+    return row if "rowId" in row_payload else AdvoRow(row.komm_id, "", row.value, row.remark, row.komm_kz, row.online)
 
 
-def read_updated(payload: object, komm_id: int) -> Row | None:
+def parse_updated_row(payload: object, komm_id: int) -> AdvoRow | None:
     """The row as a PUT answers it; ``None`` where the answer is something else: then the verifying GET tells (A)."""
-    row = _row_or_none(_unwrapped(payload))
+    row = _parse_row(_unwrap_single(payload))
     return row if row is not None and row.komm_id == komm_id else None
 
 
-def _unwrapped(payload: object) -> Any:  # noqa: ANN401 - foreign JSON, validated by the callers
+def _unwrap_single(payload: object) -> Any:  # noqa: ANN401 - foreign JSON, validated by the callers
     return payload[0] if isinstance(payload, list) and len(payload) == 1 else payload
 
 
-def _row_or_none(payload: object) -> Row | None:
+def _parse_row(payload: object) -> AdvoRow | None:
     try:
-        return _Kommunikation.model_validate(payload).row()
+        return _Kommunikation.model_validate(payload).to_row()
     except ValidationError:
         return None
 
 
-def _demand_own(person: _Beteiligter, betnr: int) -> None:
+def _require_betnr(person: _Beteiligter, betnr: int) -> None:
     """An answer about somebody else, or with one row twice, is not this person's."""
-    said = {person.betNr} if person.betNr is not None else {row.betNr for row in person.kommunikation} - {None}
-    if strangers := sorted(said - {betnr}, key=str):
-        raise Malformed(f"Advoware's Beteiligter {betnr}: betNr is {strangers[0]} in the answer.")
+    betnrs = {person.betNr} if person.betNr is not None else {row.betNr for row in person.kommunikation} - {None}
+    if other_betnrs := sorted(betnrs - {betnr}, key=str):
+        raise MalformedPayload(f"Advoware's Beteiligter {betnr}: betNr is {other_betnrs[0]} in the answer.")
     if len({row.id for row in person.kommunikation}) != len(person.kommunikation):
-        raise Malformed(f"Advoware's Beteiligter {betnr}: kommunikation holds an id twice.")
+        raise MalformedPayload(f"Advoware's Beteiligter {betnr}: kommunikation holds an id twice.")
 
 
-def _contact_fields(whole: dict[str, object]) -> dict[str, str]:
-    return {name: value for name, value in whole.items() if name in CONTACT_FIELDS and isinstance(value, str)}
+def _contact_fields(person_payload: dict[str, object]) -> dict[str, str]:
+    return {name: value for name, value in person_payload.items() if name in CONTACT_FIELDS and isinstance(value, str)}
 
 
-def _complaint(error: ValidationError) -> str:
+def _validation_message(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the answer"
-    return f"{place} is missing" if first["type"] == "missing" else f"{place} is not usable ({first['msg']})"
+    field_path = ".".join(str(part) for part in first["loc"]) or "the answer"
+    return f"{field_path} is missing" if first["type"] == "missing" else f"{field_path} is not usable ({first['msg']})"

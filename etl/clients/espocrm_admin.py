@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import httpx
 
-from etl.clients.ask import Ask, Habits, Surroundings, World, web_address
-from etl.clients.espocrm_asking import METADATA
 from etl.clients.espocrm_payload import field_names
-from etl.clients.http import CONFLICT, Border
+from etl.clients.espocrm_queries import METADATA
+from etl.clients.http import CONFLICT, HttpSession
+from etl.clients.request import ApiRequest, ClientEnvironment, ClientOptions, ServerQuirks, check_url
 from etl.errors import ConfigError, Refused
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from etl.clients.answers import Answer
+    from etl.clients.request import ApiResponse
 
 STATUSES = [
     "pending_sync", "dirty", "syncing", "clean", "failed", "permanently_failed", "conflict", "deleted_in_advoware",
 ]
 
-WANTED: Mapping[str, Mapping[str, Any]] = {
+CUSTOM_FIELDS: Mapping[str, Mapping[str, Any]] = {
     "betnr":       {"type": "int"},
     "sync_status": {"type": "enum", "options": STATUSES, "default": "pending_sync"},
     "last_sync":   {"type": "datetime"},
@@ -36,10 +36,10 @@ WANTED: Mapping[str, Mapping[str, Any]] = {
 }
 """Our name of each custom field and what EspoCRM must make it."""
 
-HABITS = Habits("EspoCRM", "check the administrator's name and password, and that it is one", "espocrm.url")
+ADMIN_QUIRKS = ServerQuirks("EspoCRM", "check the administrator's name and password, and that it is one", "espocrm.url")
 
 
-class EspoAdmin:
+class EspoAdminClient:
     """An administrator's hands on one entity; everything it does can be done twice."""
 
     def __init__(
@@ -51,16 +51,16 @@ class EspoAdmin:
         entity: str = "CBeteiligte",
         fields: Mapping[str, str] | None = None,
         timeout_seconds: float = 30,
-        **world: Unpack[World],
+        **options: Unpack[ClientOptions],
     ) -> None:
         self.entity = entity
         self.fields = field_names(fields)
-        self._root = web_address(url, "espocrm.url").removesuffix("/api/v1") + "/api/v1"
-        self.border = Border(
-            HABITS,
+        self._root = check_url(url, "espocrm.url").removesuffix("/api/v1") + "/api/v1"
+        self.session = HttpSession(
+            ADMIN_QUIRKS,
             timeout_seconds=timeout_seconds,
             outage_after=1,
-            world=Surroundings(**world),
+            environment=ClientEnvironment(**options),
             auth=httpx.BasicAuth(user, password.get_secret_value()),
             secrets=lambda: (password,),
         )
@@ -72,25 +72,25 @@ class EspoAdmin:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.border.close()
+        self.session.close()
 
-    def field_defs(self) -> dict[str, Any]:
+    def get_field_defs(self) -> dict[str, Any]:
         """The entity's fields by EspoCRM's name; ConfigError when there is no such entity."""
         params = {"key": f"entityDefs.{self.entity}.fields"}
-        nothing_there = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")
-        answer = self._send("GET", METADATA, params, missing=nothing_there).value
-        if not isinstance(answer, dict):
+        no_espocrm = ConfigError(f"espocrm.url: no EspoCRM answers at {self._root}")
+        definitions = self._send("GET", METADATA, params, on_404=no_espocrm).value
+        if not isinstance(definitions, dict):
             raise ConfigError(
                 f"espocrm.entity: EspoCRM knows no entity {self.entity}; make it in the Entity Manager (type Person)"
             )
-        return answer
+        return definitions
 
     def create_field(self, field: str) -> bool:
         """Create the custom field of our name ``field``; ``False`` when it is there already. No rebuild is needed."""
         name = self.fields[field]
-        return self.define({"name": name, "label": name, **WANTED[field]})
+        return self.create_field_from({"name": name, "label": name, **CUSTOM_FIELDS[field]})
 
-    def define(self, definition: Mapping[str, object]) -> bool:
+    def create_field_from(self, definition: Mapping[str, object]) -> bool:
         """Create a field from EspoCRM's own ``definition``; ``False`` when one of that name is there already."""
         try:
             self._post(f"Admin/fieldManager/{quote(self.entity, safe='')}", definition)
@@ -105,13 +105,13 @@ class EspoAdmin:
         params = {"key": f"entityDefs.{self.entity}.optimisticConcurrencyControl"}
         return self._send("GET", METADATA, params).value is True
 
-    def switch_on_concurrency_control(self) -> None:
+    def enable_concurrency_control(self) -> None:
         """Make EspoCRM refuse stale writes to the entity. Read in EspoCRM's source, not measured: ask it afterwards."""
         self._post("EntityManager/action/updateEntity", {"name": self.entity, "optimisticConcurrencyControl": True})
 
     def _post(self, path: str, body: Mapping[str, object]) -> None:
-        nothing_there = ConfigError(f"espocrm: nothing answers at {self._root}/{path}; check url and entity")
-        self._send("POST", path, body=body, missing=nothing_there)
+        no_answer = ConfigError(f"espocrm: nothing answers at {self._root}/{path}; check url and entity")
+        self._send("POST", path, body=body, on_404=no_answer)
 
     def _send(
         self,
@@ -120,8 +120,10 @@ class EspoAdmin:
         params: Mapping[str, str] | None = None,
         *,
         body: object = None,
-        missing: ConfigError | None = None,
-    ) -> Answer:
+        on_404: ConfigError | None = None,
+    ) -> ApiResponse:
         """A 403 refuses the login: an administrator may do all of this."""
-        url, bare = f"{self._root}/{path}", path == METADATA
-        return self.border.send(Ask(method, url, params, body=body, missing=missing, bare_ok=bare, proves_login=True))
+        url, allow_bare = f"{self._root}/{path}", path == METADATA
+        return self.session.send(
+            ApiRequest(method, url, params, body=body, on_404=on_404, allow_bare=allow_bare, proves_login=True)
+        )

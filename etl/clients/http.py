@@ -18,6 +18,8 @@ What goes wrong is named here and nowhere else::
     every other 4xx                                  Refused, with EspoCRM's field and rule
 
 A ``Stopped``, ``Outage`` or ``Refused`` out of a write means that nothing was written.
+
+A ceiling of requests a second over all threads.
 """
 
 from __future__ import annotations
@@ -29,16 +31,26 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from etl.clients.answers import Answer, excerpt, read_answer, refusal_of, retry_after
-from etl.clients.ask import LOGIN, Ask, Fault, Habits, Surroundings
-from etl.environment import demand_usable, proxy_secrets, variables
+from etl.clients.request import (
+    LOGIN_EXTENSION,
+    ApiRequest,
+    ApiResponse,
+    ClientEnvironment,
+    ServerQuirks,
+    TransientError,
+    excerpt,
+    parse_response,
+    parse_retry_after,
+    refusal_details,
+)
+from etl.environment import network_variables, proxy_secrets, require_usable_environment
 from etl.errors import (
     FORBIDDEN,
     AdvosyncError,
+    ConcurrentEdit,
     ConfigError,
     CredentialsRefused,
     Forbidden,
-    Moved,
     Outage,
     PersonError,
     Refused,
@@ -50,30 +62,28 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from etl.clients.pace import Pace
-
-RETRY_AFTER_CAP = 60.0
+MAX_RETRY_AFTER = 60.0
 """Longest single ``Retry-After`` we wait for, in seconds."""
 
-WAITING_CAP = 120.0
+MAX_TOTAL_RETRY_AFTER = 120.0
 """Longest all ``Retry-After`` of one request together; then the system counts as out."""
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 8.0
+FIRST_BACKOFF, MAX_BACKOFF = 0.5, 8.0
 """Seconds before a GET is repeated: doubled each time, without jitter, so that runs can be replayed."""
 
-NO_PROXY_WITHIN: dict[str, httpx.BaseTransport | None] = {
+LOOPBACK_MOUNTS: dict[str, httpx.BaseTransport | None] = {
     "all://localhost": None,
     "all://127.0.0.1": None,
     "all://[::1]": None,
 }
 """A firm's proxy cannot know this machine's own loopback, where the sandbox lives."""
 
-NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-CONFLICT, NOT_FOUND, REQUEST_TIMEOUT, TOO_EARLY, TOO_MANY = 409, 404, 408, 425, 429
-UNAUTHORIZED, FIRST_REFUSAL, FIRST_SERVER_ERROR = 401, 400, 500
+CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+CONFLICT, NOT_FOUND, REQUEST_TIMEOUT, TOO_EARLY, TOO_MANY_REQUESTS = 409, 404, 408, 425, 429
+UNAUTHORIZED, FIRST_CLIENT_ERROR, FIRST_SERVER_ERROR = 401, 400, 500
 
 
-class Border:
+class HttpSession:
     """Sends requests to one system, repeats what may be repeated, and translates every foreign error once.
 
     ``calls`` counts the requests by method, repetitions included; logins are in ``login_calls``. Safe to use from
@@ -82,45 +92,45 @@ class Border:
 
     def __init__(  # noqa: PLR0913 - the border is where all of a client's circumstances meet
         self,
-        habits: Habits,
+        quirks: ServerQuirks,
         *,
         timeout_seconds: float,
         outage_after: int,
-        world: Surroundings,
+        environment: ClientEnvironment,
         auth: httpx.Auth | None = None,
-        pace: Pace | None = None,
+        rate_limiter: RateLimiter | None = None,
         secrets: Callable[[], Iterable[SecretStr]] = tuple,
     ) -> None:
         self.calls: Counter[str] = Counter()
         self.login_calls: Counter[str] = Counter()
-        self._habits = habits
+        self._quirks = quirks
         self._outage_after = outage_after
-        self._world = world
-        self._pace = pace
+        self._environment = environment
+        self._rate_limiter = rate_limiter
         self._secrets = secrets
-        self._counting = threading.Lock()
-        self._http = self._opened(auth, timeout_seconds, world.transport)
+        self._counter_lock = threading.Lock()
+        self._http = self._open_client(auth, timeout_seconds, environment.transport)
 
-    def send(self, ask: Ask) -> Answer:
-        """The successful answer to ``ask``, or one of our errors as the table above says.
+    def send(self, request: ApiRequest) -> ApiResponse:
+        """The successful answer to ``request``, or one of our errors as the table above says.
 
         Only a GET repeats by itself, up to ``outage_after`` failures in a row; a 429 and a login repeat for writes
         too, because nothing was written.
         """
         failures, waited = 0, 0.0
         while True:
-            self._world.checkpoint()
+            self._environment.checkpoint()
             try:
-                return self._exchange(ask)
-            except Fault as fault:
-                failures += fault.patient is None or not fault.repeatable
-                wait = self._wait(ask, fault, failures, waited)
+                return self._send_once(request)
+            except TransientError as error:
+                failures += error.retry_after is None or not error.repeatable
+                wait = self._retry_delay(request, error, failures, waited)
                 if wait is None:
-                    raise self._given_up(ask, fault) from fault.__cause__
-                waited += wait if fault.patient is not None else 0.0
-            self._world.sleep(wait)
+                    raise self._give_up(request, error) from error.__cause__
+                waited += wait if error.retry_after is not None else 0.0
+            self._environment.sleep(wait)
 
-    def _opened(
+    def _open_client(
         self, auth: httpx.Auth | None, timeout_seconds: float, transport: httpx.BaseTransport | None
     ) -> httpx.Client:
         """The connections; ``ConfigError`` where proxy or certificates of the environment allow none.
@@ -128,124 +138,154 @@ class Border:
         What httpx says of a proxy may quote its address, and that may hold a password: it is not passed on.
         """
         if transport is None:
-            demand_usable()
+            require_usable_environment()
         try:
             return httpx.Client(  # proxies and own CA by the usual environment variables; TLS is always verified
                 auth=auth,
                 timeout=timeout_seconds,
                 transport=transport,
-                mounts=NO_PROXY_WITHIN,
+                mounts=LOOPBACK_MOUNTS,
                 headers={"User-Agent": "advosync", "Accept": "application/json"},
-                event_hooks={"request": [self._about_to_send]},
+                event_hooks={"request": [self._on_request]},
             )
         except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
-            named = ", ".join(variables(os.environ)) or "this machine's proxy settings or certificates"
-            why = f"no connection can be made with them ({type(error).__name__})"
-            raise ConfigError(f"The environment variable(s) {named}: {why}.") from None
+            variable_names = ", ".join(network_variables(os.environ)) or "this machine's proxy settings or certificates"
+            reason = f"no connection can be made with them ({type(error).__name__})"
+            raise ConfigError(f"The environment variable(s) {variable_names}: {reason}.") from None
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def masked(self, text: str) -> str:
+    def mask_secrets(self, text: str) -> str:
         """``text`` on one line, shortened, with every secret of this client blotted out."""
         secrets = (secret.get_secret_value() for secret in self._secrets())
         for value in filter(None, (*secrets, *proxy_secrets())):
             text = text.replace(value, "***")
         return excerpt(text)
 
-    def _about_to_send(self, request: httpx.Request) -> None:
-        if self._pace:
-            self._pace.wait()
-        counter = self.login_calls if LOGIN in request.extensions else self.calls
-        with self._counting:
+    def _on_request(self, request: httpx.Request) -> None:
+        if self._rate_limiter:
+            self._rate_limiter.wait()
+        counter = self.login_calls if LOGIN_EXTENSION in request.extensions else self.calls
+        with self._counter_lock:
             counter[request.method] += 1
 
-    def _exchange(self, ask: Ask) -> Answer:
-        request = self._http.build_request(
-            ask.method, ask.url, params=ask.params, json=ask.body, headers=ask.headers
+    def _send_once(self, request: ApiRequest) -> ApiResponse:
+        http_request = self._http.build_request(
+            request.method, request.url, params=request.params, json=request.body, headers=request.headers
         )
-        request.extensions |= {LOGIN: True} if ask.login else {}
+        http_request.extensions |= {LOGIN_EXTENSION: True} if request.is_login else {}
         try:
-            response = self._http.send(request, auth=ask.auth or httpx.USE_CLIENT_DEFAULT)
+            http_response = self._http.send(http_request, auth=request.auth or httpx.USE_CLIENT_DEFAULT)
         except httpx.RequestError as error:
-            raise self._accident(error, request) from error
-        return self._judged(ask, read_answer(response, self._world.utcnow()))
+            raise self._transport_error(error, http_request) from error
+        return self._check_response(request, parse_response(http_response, self._environment.utcnow()))
 
-    def _accident(self, error: httpx.RequestError, request: httpx.Request) -> Fault:
+    def _transport_error(self, error: httpx.RequestError, http_request: httpx.Request) -> TransientError:
         """What an exception of httpx means; its own text only where it can hold nothing of the request."""
         try:
-            failed = error.request
+            failed_request = error.request
         except RuntimeError:  # httpx attached none
-            failed = request
-        login = LOGIN in failed.extensions
-        unsent = login or isinstance(error, NEVER_SENT)
-        return Fault(f"{self._described(error)} ({failed.url.host})", unsent=unsent, repeatable=login)
+            failed_request = http_request
+        is_login = LOGIN_EXTENSION in failed_request.extensions
+        not_applied = is_login or isinstance(error, CONNECT_ERRORS)
+        return TransientError(
+            f"{self._describe(error)} ({failed_request.url.host})", not_applied=not_applied, repeatable=is_login
+        )
 
-    def _described(self, error: httpx.RequestError) -> str:
+    def _describe(self, error: httpx.RequestError) -> str:
         if isinstance(error, httpx.ConnectError | httpx.ProxyError):
-            return f"no connection: {self.masked(str(error))}"
+            return f"no connection: {self.mask_secrets(str(error))}"
         if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
             return "no connection in time"
         return "no answer in time" if isinstance(error, httpx.TimeoutException) else "the connection was lost"
 
-    def _judged(self, ask: Ask, answer: Answer) -> Answer:
-        offline = answer.says(self._habits.offline)
-        if offline and not (answer.ok and answer.is_json):
-            raise Fault(f'the answer says "{offline}"')
-        if not answer.ok:
-            raise self._error(ask, answer)
-        if answer.is_json or (ask.empty_ok and answer.empty) or (ask.bare_ok and answer.is_bare):
-            return answer
-        raise Fault(f"the answer ({answer.status}) is not JSON")
+    def _check_response(self, request: ApiRequest, response: ApiResponse) -> ApiResponse:
+        offline_text = response.find_text(self._quirks.offline_texts)
+        if offline_text and not (response.is_success and response.is_json):
+            raise TransientError(f'the answer says "{offline_text}"')
+        if not response.is_success:
+            raise self._response_error(request, response)
+        if response.is_json or (request.allow_empty and response.is_empty) or (request.allow_bare and response.is_bare):
+            return response
+        raise TransientError(f"the answer ({response.status}) is not JSON")
 
-    def _error(self, ask: Ask, answer: Answer) -> Exception:
-        return self._passing(answer) or self._final(ask, answer)
+    def _response_error(self, request: ApiRequest, response: ApiResponse) -> Exception:
+        return self._transient_error(response) or self._permanent_error(request, response)
 
-    def _passing(self, answer: Answer) -> Fault | None:
+    def _transient_error(self, response: ApiResponse) -> TransientError | None:
         """The failures that may be gone in a moment, or are none of the application's own words."""
-        status = answer.status
-        if status == TOO_MANY:
-            return Fault("too many requests (429)", unsent=True, repeatable=True, patient=retry_after(answer))
-        if status < FIRST_REFUSAL:
-            return Fault(f"the answer redirects elsewhere ({status}); check the configured address")
+        status = response.status
+        if status == TOO_MANY_REQUESTS:
+            return TransientError(
+                "too many requests (429)", not_applied=True, repeatable=True, retry_after=parse_retry_after(response)
+            )
+        if status < FIRST_CLIENT_ERROR:
+            return TransientError(f"the answer redirects elsewhere ({status}); check the configured address")
         if status >= FIRST_SERVER_ERROR or status in {REQUEST_TIMEOUT, TOO_EARLY}:
-            why = self.masked(refusal_of(answer)[0])
-            return Fault(f"it answered {status} ({why})", patient=retry_after(answer))
-        if status == NOT_FOUND and answer.is_html:  # it says nothing about the person (rules.md §1, Endings)
-            return Fault(f"an HTML page says 404, not the application; check {self._habits.address}")
+            reason = self.mask_secrets(refusal_details(response)[0])
+            return TransientError(f"it answered {status} ({reason})", retry_after=parse_retry_after(response))
+        if status == NOT_FOUND and response.is_html:  # it says nothing about the person (rules.md §1, Endings)
+            return TransientError(f"an HTML page says 404, not the application; check {self._quirks.address_keys}")
         return None
 
-    def _final(self, ask: Ask, answer: Answer) -> AdvosyncError:
+    def _permanent_error(self, request: ApiRequest, response: ApiResponse) -> AdvosyncError:
         """What asking again would not change."""
-        status, system = answer.status, self._habits.system
-        if self._is_login_refused(ask, answer):
-            return CredentialsRefused(system, f"it answered {status}; {self._habits.login_hint}")
-        if status == NOT_FOUND and ask.missing:
-            return ask.missing
-        if status == CONFLICT and answer.status_reason == "modified":
-            return Moved(f"{system}'s record changed meanwhile (409 modified); nothing was written, plan it again.")
-        reason, name, rule = refusal_of(answer)
-        explained = bool(answer.status_reason)
-        if status == FORBIDDEN and isinstance(ask.missing, PersonError):
-            return Forbidden(system, self.masked(reason), explained=explained)
-        return Refused(system, status, self.masked(reason), field=name, type=rule, explained=explained)
+        status, system = response.status, self._quirks.system
+        if self._is_login_refused(request, response):
+            return CredentialsRefused(system, f"it answered {status}; {self._quirks.login_hint}")
+        if status == NOT_FOUND and request.on_404:
+            return request.on_404
+        if status == CONFLICT and response.status_reason == "modified":
+            return ConcurrentEdit(
+                f"{system}'s record changed meanwhile (409 modified); nothing was written, plan it again."
+            )
+        reason, name, rule = refusal_details(response)
+        is_explained = bool(response.status_reason)
+        if status == FORBIDDEN and isinstance(request.on_404, PersonError):
+            return Forbidden(system, self.mask_secrets(reason), explained=is_explained)
+        return Refused(system, status, self.mask_secrets(reason), field=name, type=rule, explained=is_explained)
 
-    def _is_login_refused(self, ask: Ask, answer: Answer) -> bool:
-        told = answer.says(self._habits.login_refused) is not None
-        return answer.status == UNAUTHORIZED or (answer.status == FORBIDDEN and ask.proves_login) or told
+    def _is_login_refused(self, request: ApiRequest, response: ApiResponse) -> bool:
+        says_refused = response.find_text(self._quirks.login_refused_texts) is not None
+        return (
+            response.status == UNAUTHORIZED or (response.status == FORBIDDEN and request.proves_login) or says_refused
+        )
 
-    def _wait(self, ask: Ask, fault: Fault, failures: int, waited: float) -> float | None:
+    def _retry_delay(self, request: ApiRequest, error: TransientError, failures: int, waited: float) -> float | None:
         """Seconds until the next try, ``None`` for giving up."""
-        if ask.is_write and not fault.repeatable:
+        if request.is_write and not error.repeatable:
             return None
         if failures >= self._outage_after:
             return None
-        if fault.patient is None:
-            return min(FIRST_BACKOFF * 2.0 ** (failures - 1), LONGEST_BACKOFF)
-        wait = max(1.0, fault.patient)
-        return wait if wait <= RETRY_AFTER_CAP and waited + wait <= WAITING_CAP else None
+        if error.retry_after is None:
+            return min(FIRST_BACKOFF * 2.0 ** (failures - 1), MAX_BACKOFF)
+        wait = max(1.0, error.retry_after)
+        return wait if wait <= MAX_RETRY_AFTER and waited + wait <= MAX_TOTAL_RETRY_AFTER else None
 
-    def _given_up(self, ask: Ask, fault: Fault) -> Outage | UnknownOutcome:
-        kind = UnknownOutcome if ask.is_write and not fault.unsent else Outage
-        return kind(self._habits.system, fault.reason)
+    def _give_up(self, request: ApiRequest, error: TransientError) -> Outage | UnknownOutcome:
+        error_type = UnknownOutcome if request.is_write and not error.not_applied else Outage
+        return error_type(self._quirks.system, error.reason)
+
+
+class RateLimiter:
+    """Lets callers through at most ``per_second`` times a second, evenly spaced; 0 lets everybody through at once."""
+
+    def __init__(self, per_second: float, *, sleep: Callable[[float], None], monotonic: Callable[[], float]) -> None:
+        self._spacing = 1 / per_second if per_second > 0 else 0.0
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._next_turn = float("-inf")
+
+    def wait(self) -> None:
+        """Return when the caller's turn has come; turns are given in the order of asking."""
+        if not self._spacing:
+            return
+        with self._lock:
+            now = self._monotonic()
+            turn = max(now, self._next_turn)
+            self._next_turn = turn + self._spacing
+        if turn > now:
+            self._sleep(turn - now)

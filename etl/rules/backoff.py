@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RetryState:
     """What a failed person's record is to say: syncStatus, syncRetryCount and the two times."""
 
     status: str
@@ -20,19 +20,19 @@ class Failure:
     auto_reset_at: str | None
 
 
-def after_failure(
+def next_retry(
     retry_count: int, now: str, *, backoff_minutes: Sequence[int], max_failures: int, auto_reset_hours: float
-) -> Failure:
+) -> RetryState:
     """Return the state after one more failure of a person that had failed ``retry_count`` times in a row.
 
     The last waiting time repeats when ``max_failures`` is raised; the ``max_failures``-th failure waits for its reset.
     """
     count = retry_count + 1
     if count >= max_failures:
-        return Failure("permanently_failed", count, None, _later(now, timedelta(hours=auto_reset_hours)))
+        return RetryState("permanently_failed", count, None, _later(now, timedelta(hours=auto_reset_hours)))
     minutes = backoff_minutes[min(count, len(backoff_minutes)) - 1]
-    return Failure("failed", count, _later(now, timedelta(minutes=minutes)), None)
+    return RetryState("failed", count, _later(now, timedelta(minutes=minutes)), None)
 
 
-def _later(now: str, span: timedelta) -> str:
-    return f"{datetime.fromisoformat(now) + span:%Y-%m-%d %H:%M:%S}"
+def _later(now: str, delay: timedelta) -> str:
+    return f"{datetime.fromisoformat(now) + delay:%Y-%m-%d %H:%M:%S}"

@@ -1,6 +1,7 @@
 """One entry and what is decided about it, as frozen values: what the joins hand to the per-person rules.
 
-``key`` fields are the integers of ``etl.rules.matching``: equal keys mean the same person, channel and canonical value.
+``key`` fields are the integers of ``etl.rules.joins.matching``: equal keys mean the same person, channel and canonical
+value.
 """
 
 from __future__ import annotations
@@ -8,17 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from etl.rules.array_read import InPart
+from etl.rules.espo.array_read import PartialPut
 
 if TYPE_CHECKING:
-    from etl.records import Channel, Direction, Item, Scope, Side
-    from etl.rules.conflicts import Verdict
-    from etl.rules.doubts import Doubt
-    from etl.rules.kommkz import KommKzTable
+    from etl.records import Channel, Direction, EspoItem, Scope, Side
     from etl.rules.marker import MarkerKind
-    from etl.rules.variants import Facts, Variant
+    from etl.rules.values.doubts import Doubt
+    from etl.rules.values.kommkz import KommKzTable
+    from etl.rules.variants import EntryFacts, Resolution, Variant
 
-NONE: Final = -1
+MISSING: Final = -1
 """No key, or no place. A sentinel rather than NA: joins stay on plain int64 and null can never equal null."""
 
 
@@ -26,7 +26,7 @@ NONE: Final = -1
 class Policy:
     """What a run may do: configuration, and what EspoCRM's settings say.
 
-    ``no_edit``, ``no_read``: the channels whose field the API user may not edit, or read.
+    ``readonly_channels``, ``unreadable_channels``: the channels whose field the API user may not edit, or read.
     """
 
     direction: Direction
@@ -35,15 +35,15 @@ class Policy:
     table: KommKzTable
     international: bool = True
     max_items: int = 10
-    no_edit: frozenset[Channel] = frozenset()
-    no_read: frozenset[Channel] = frozenset()
+    readonly_channels: frozenset[Channel] = frozenset()
+    unreadable_channels: frozenset[Channel] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class ItemSeen:
+class EspoEntry:
     """An item, with its key and the kommKz its type stands for; ``doubt`` and ``readings`` of an unclear value only."""
 
-    item: Item
+    item: EspoItem
     canonical: str
     key: int
     komm_kz: int
@@ -52,7 +52,7 @@ class ItemSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class RowSeen:
+class AdvoEntry:
     """A row, with its remark taken apart; ``doubt`` and ``readings`` of an unclear value only.
 
     ``komm_kz`` is the payload's: 0 where Advoware does not tell.
@@ -76,7 +76,7 @@ class RowSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreed:
+class BaselinePair:
     """A baseline row: what both sides last agreed on. ``pseudo``: read off a marker by a recovery."""
 
     komm_id: int
@@ -98,17 +98,17 @@ class Entry:
     """One phone, fax or mail value of a person, with what each side and the baseline say of it.
 
     ``facts``: what it was decided by, found once for all; None where an operator, or a mending, asks.
-    ``stands``: the row that a retype takes instead of making one (``etl.rules.retyping``).
+    ``retype_row``: the row that a retype takes instead of making one (``etl.rules.leftovers``).
     """
 
     channel: Channel
     variant: Variant
     komm_kz: int
-    facts: Facts | None = None
-    base: Agreed | None = None
-    row: RowSeen | None = None
-    item: ItemSeen | None = None
-    stands: RowSeen | None = None
+    facts: EntryFacts | None = None
+    base: BaselinePair | None = None
+    row: AdvoEntry | None = None
+    item: EspoEntry | None = None
+    retype_row: AdvoEntry | None = None
 
     @property
     def marked(self) -> bool:
@@ -122,22 +122,22 @@ class Entry:
 
     @property
     def row_key(self) -> int:
-        """Key of the value Advoware holds, ``NONE`` without one."""
-        return self.row.key if self.row is not None and self.row.value else NONE
+        """Key of the value Advoware holds, ``MISSING`` without one."""
+        return self.row.key if self.row is not None and self.row.value else MISSING
 
     @property
     def item_key(self) -> int:
-        """Key of the value EspoCRM holds, ``NONE`` without one."""
-        return self.item.key if self.item is not None else NONE
+        """Key of the value EspoCRM holds, ``MISSING`` without one."""
+        return self.item.key if self.item is not None else MISSING
 
     @property
-    def was_pair(self) -> bool:
+    def row_holds_baseline(self) -> bool:
         """Whether the row was the pair of the very value it still holds."""
-        return self.base is not None and self.row_key != NONE and self.row_key == self.base.advo_key
+        return self.base is not None and self.row_key != MISSING and self.row_key == self.base.advo_key
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LeftAlone:
     """Why nothing is done about an entry; ``reason`` is unsyncable, held_back, duplicate or unclear.
 
     ``komm_id`` is the row of the entry: of a value that Advoware did not take, or that nobody can read, the row whose
@@ -155,7 +155,10 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write of one entry. ``item`` is what EspoCRM ends with, ``was`` what it had; rows carry all they are sent."""
+    """One write of one entry.
+
+    ``item`` is what EspoCRM ends with, ``old_item`` what it had; rows carry all they are sent.
+    """
 
     side: Side
     action: str
@@ -167,13 +170,13 @@ class Step:
     old_remark: str | None = None
     new_remark: str | None = None
     online: bool = False
-    was: Item | None = None
-    item: Item | None = None
+    old_item: EspoItem | None = None
+    item: EspoItem | None = None
     old_row_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class NextBaseline:
     """The baseline row a decision ends with; ``komm_id`` is None while Advoware has still to give it."""
 
     komm_id: int | None
@@ -188,39 +191,42 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of one entry. ``keeps``: its baseline row stays as it is; else ``drops`` end and ``pair`` is set."""
+    """What becomes of one entry.
+
+    ``keeps_baseline``: its baseline row stays as it is; else ``ended_komm_ids`` end and ``next_baseline`` is set.
+    """
 
     entry: Entry
     variant: Variant
-    verdict: Verdict
+    resolution: Resolution
     reason: str
     steps: tuple[Step, ...] = ()
-    keeps: bool = False
-    pair: Pair | None = None
-    drops: tuple[int, ...] = ()
-    left: Left | None = None
-    lost: str | None = None
+    keeps_baseline: bool = False
+    next_baseline: NextBaseline | None = None
+    ended_komm_ids: tuple[int, ...] = ()
+    left_alone: LeftAlone | None = None
+    lost_value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class PersonFacts:
-    """A person as a whole: what the entries alone cannot tell. ``begun``: its first sync was broken off.
+class PersonState:
+    """A person as a whole: what the entries alone cannot tell.
 
-    ``in_part``: what array PUTs of ours did to it in part (rules.md §5). ``unread``: the notes of channels that may not
-    be read.
+    ``first_sync_interrupted``: its first sync was broken off. ``partial_put``: what array PUTs of
+    ours did to it in part (rules.md §5). ``unreadable_notes``: the notes of channels that may not be read.
     """
 
     entity_id: str
     betnr: int
     first_sync: bool
-    begun: bool = False
+    first_sync_interrupted: bool = False
     recovery: bool = False
-    trusted: bool = False
-    vanished_from: Side | None = None
-    waits_for: Side | None = None
-    items: tuple[Item, ...] = ()
-    slots: tuple[RowSeen, ...] = ()
-    left: tuple[Left, ...] = field(default=())
-    in_part: InPart = field(default_factory=InPart)
-    unread: tuple[Left, ...] = ()
-    twins: tuple[ItemSeen, ...] = ()
+    markers_trusted: bool = False
+    empty_side: Side | None = None
+    waiting_side: Side | None = None
+    items: tuple[EspoItem, ...] = ()
+    slots: tuple[AdvoEntry, ...] = ()
+    left_alone: tuple[LeftAlone, ...] = field(default=())
+    partial_put: PartialPut = field(default_factory=PartialPut)
+    unreadable_notes: tuple[LeftAlone, ...] = ()
+    duplicate_items: tuple[EspoEntry, ...] = ()

@@ -4,6 +4,12 @@ One that stands empty always does: our own write was interrupted between EspoCRM
 blanks over the number. One with a value does only where nothing can get lost: the value is the marker's own and that of
 a pair, and nobody wrote a text beside it. A first sync or a recovery empties none of these, because a person may have
 been copied with its markers; what it left alone stays so until somebody edits it.
+
+A retype onto a row that stands already (rules.md §3, retype and Leftovers): nothing is created.
+
+Somebody typed the number as a fax before its type in EspoCRM became Fax; or an earlier try of this very retype made the
+row, and the state store, an old backup, knows nothing of it. Such a row is nobody's pair, holds the value, and its
+kommKz is known to be the new one. Its own text stays; the old row's text moves there only where it has none.
 """
 
 from __future__ import annotations
@@ -11,72 +17,123 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from etl.records import Channel
-from etl.rules.entry import NONE, Entry, Left, RowSeen
-from etl.rules.marker import MarkerKind, same_text
-from etl.rules.variants import Facts, Variant
+from etl.records import Channel, Direction
+from etl.rules.entry import MISSING, AdvoEntry, Entry, LeftAlone
+from etl.rules.marker import MarkerKind, is_same_text
+from etl.rules.variants import EntryFacts, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OURS: Final = "our own second row"
+    from etl.rules.entry import EspoEntry
+    EntryAndNote = tuple[Entry, LeftAlone | None]
+
+OWN_LEFTOVER_PREFIX: Final = "our own second row"
 """How the note begins about a leftover that waits for its value to be a pair's; any other is of a person's row."""
 
-PAIRED: Final = frozenset({Variant.LINK, Variant.REPAIR, Variant.SAME})
+PAIR_VARIANTS: Final = frozenset({Variant.LINK, Variant.REPAIR, Variant.SAME})
 """What stands as a pair already, or with no more than a marker."""
 
 
-def spare_entry(row: RowSeen, entries: Sequence[Entry]) -> Entry:
+def retype_leftover_entry(row: AdvoEntry, entries: Sequence[Entry]) -> Entry:
     """A row of a half-done retype. Own text that the pair's row has too goes, any other stays."""
     pairs = (entry.row for entry in entries if entry.base is not None and entry.base.espo_key == row.key)
-    copied = any(pair is not None and same_text(pair.own_text, row.own_text) for pair in pairs)
-    return leftover_entry(replace(row, own_text="") if copied else row)
+    is_copied = any(pair is not None and is_same_text(pair.own_text, row.own_text) for pair in pairs)
+    return leftover_entry(replace(row, own_text="") if is_copied else row)
 
 
-def leftover_entry(row: RowSeen) -> Entry:
+def leftover_entry(row: AdvoEntry) -> Entry:
     """A row that is to become a slot of the kommKz its marker says; its own text stays."""
-    facts = Facts(in_advo=bool(row.value))
+    facts = EntryFacts(in_advo=bool(row.value))
     return Entry(row.channel or Channel.PHONE, Variant.LEFTOVER, row.marker_komm_kz or 1, facts, row=row)
 
 
-def stands_empty(entry: Entry) -> bool:
+def is_empty_leftover(entry: Entry) -> bool:
     """Whether this leftover has lost its value: nothing but its marker is written."""
     return entry.variant is Variant.LEFTOVER and entry.row is not None and not entry.row.value
 
 
-def our_leftover(
-    entry: Entry, left: Left | None, entries: Sequence[Entry], *, before: Left | None, first_sync: bool
-) -> tuple[Entry, Left | None]:
-    """A duplicate that is ours becomes a slot once its value is a pair's; ``before``: how an earlier run noted it."""
-    if left is None or left.reason != "duplicate" or not looks_ours(entry):
-        return entry, left
-    is_copy = first_sync if before is None else not is_noted_as_ours(before)
+def reclassify_leftover(
+    entry: Entry, note: LeftAlone | None, entries: Sequence[Entry], *, earlier_note: LeftAlone | None, first_sync: bool
+) -> tuple[Entry, LeftAlone | None]:
+    """A duplicate that is ours becomes a slot once its value is a pair's.
+
+    ``earlier_note``: how an earlier run noted it.
+    """
+    if note is None or note.reason != "duplicate" or not is_own_leftover(entry):
+        return entry, note
+    is_copy = first_sync if earlier_note is None else not is_own_leftover_note(earlier_note)
     if is_copy:
-        return entry, left
-    if not first_sync and any(is_pair_of(other, entry) for other in entries):
+        return entry, note
+    if not first_sync and any(is_pair_of_same_value(other, entry) for other in entries):
         return replace(entry, variant=Variant.LEFTOVER), None
-    return entry, replace(left, detail=OURS)
+    return entry, replace(note, detail=OWN_LEFTOVER_PREFIX)
 
 
-def is_noted_as_ours(left: Left | None) -> bool:
+def is_own_leftover_note(note: LeftAlone | None) -> bool:
     """Whether a note speaks of a row that is ours to make a slot of."""
-    return left is not None and left.detail.startswith(OURS)
+    return note is not None and note.detail.startswith(OWN_LEFTOVER_PREFIX)
 
 
-def looks_ours(entry: Entry) -> bool:
+def is_own_leftover(entry: Entry) -> bool:
     """Whether the row carries our marker for the value it holds, and nobody's text."""
     row = entry.row
     return row is not None and row.marker_kind is MarkerKind.MARKER and row.marker_key == row.key and not row.own_text
 
 
-def is_pair_of(other: Entry, entry: Entry) -> bool:
+def is_pair_of_same_value(other: Entry, entry: Entry) -> bool:
     """Whether another entry is, or just was, the pair of the value this row holds, and its own row holds it."""
-    stands = other.was_pair or other.variant in PAIRED
-    return other is not entry and stands and other.row_key == entry.row_key != NONE
+    is_pair = other.row_holds_baseline or other.variant in PAIR_VARIANTS
+    return other is not entry and is_pair and other.row_key == entry.row_key != MISSING
 
 
-def leaves_a_leftover(entry: Entry, everything: Sequence[tuple[Entry, Left | None]]) -> bool:
+def leaves_leftover(entry: Entry, entries_and_notes: Sequence[tuple[Entry, LeftAlone | None]]) -> bool:
     """Whether this plan makes a pair of the value that a row of ours holds too: it is a leftover for the next plan."""
     return entry.variant in (Variant.VAR4, Variant.LINK) and any(
-        other is not entry and other.row_key == entry.row_key and is_noted_as_ours(left) for other, left in everything
+        other is not entry and other.row_key == entry.row_key and is_own_leftover_note(note)
+        for other, note in entries_and_notes
     )
+
+
+def attach_retype_rows(entries_and_notes: Sequence[EntryAndNote], direction: Direction) -> list[EntryAndNote]:
+    """The entries of a person, each retype that is carried out with the row it takes, which is no entry of its own."""
+    if direction is Direction.TO_ESPOCRM:
+        return list(entries_and_notes)
+    retypes = [entry for entry, note in entries_and_notes if entry.variant is Variant.RETYPE and note is None]
+    row_of_entry = {
+        id(entry): row for entry in retypes if (row := find_retype_row(entry, entries_and_notes)) is not None
+    }
+    taken_komm_ids = {row.komm_id for row in row_of_entry.values()}
+    return [
+        (replace(entry, retype_row=row_of_entry[id(entry)]) if id(entry) in row_of_entry else entry, note)
+        for entry, note in entries_and_notes
+        if entry.base is not None or entry.row is None or entry.row.komm_id not in taken_komm_ids
+    ]
+
+
+def find_retype_row(entry: Entry, entries_and_notes: Sequence[EntryAndNote]) -> AdvoEntry | None:
+    """The row this retype takes: one that an earlier try made, else the lowest; none that an undo left alone."""
+    item, old_row = entry.item, entry.row
+    rows = [
+        other.row
+        for other, note in entries_and_notes
+        if other.row is not None and other.base is None and other.item is None
+        if note is None or note.reason == "duplicate"
+    ]
+    candidates = [
+        row for row in rows if item is not None and is_retype_row(row, item) and item.komm_kz != entry.komm_kz
+    ]
+    text = old_row.own_text if old_row is not None else ""
+    return min(candidates, key=lambda row: (not is_retype_copy(row, item, text), row.komm_id), default=None)
+
+
+def is_retype_row(row: AdvoEntry, item: EspoEntry) -> bool:
+    """Whether a row holds the value and is known to be of its type's kommKz: its marker says so, else the payload."""
+    komm_kz = row.marker_komm_kz if row.marker_kind is MarkerKind.MARKER else row.komm_kz
+    return row.key == item.key and komm_kz == item.komm_kz and row.channel is item.item.channel
+
+
+def is_retype_copy(row: AdvoEntry, item: EspoEntry | None, text: str) -> bool:
+    """Whether a row shows marker and own text just as a retype writes them."""
+    carries_marker = item is not None and row.marker_kind is MarkerKind.MARKER and row.marker_key == item.key
+    return carries_marker and is_same_text(row.own_text, text)

@@ -58,10 +58,10 @@ def decode(remark: str | None) -> Remark:
         return Remark(MarkerKind.NONE, None, None, text)
     own_text = text[bracket.end() :].removeprefix(" ")
     damaged = Remark(MarkerKind.DAMAGED, None, None, own_text)
-    return _slot(bracket[0], own_text) or _marker(bracket[0], own_text) or damaged
+    return _decode_slot(bracket[0], own_text) or _decode_marker(bracket[0], own_text) or damaged
 
 
-def as_compared(text: str | None) -> str:
+def comparable_text(text: str | None) -> str:
     """A text without what Advoware may take off or exchange: blanks at its ends, the kind of its line ends.
 
     advoware-api.md §2: neither is anybody's edit.
@@ -69,9 +69,9 @@ def as_compared(text: str | None) -> str:
     return "\n".join((text or "").splitlines()).strip()
 
 
-def same_text(one: str | None, other: str | None) -> bool:
+def is_same_text(first: str | None, second: str | None) -> bool:
     """Tell whether two texts are one, stored by an Advoware that trims them or has line ends of its own."""
-    return as_compared(one) == as_compared(other)
+    return comparable_text(first) == comparable_text(second)
 
 
 def encode(value: str, komm_kz: int, own_text: str) -> str:
@@ -80,35 +80,35 @@ def encode(value: str, komm_kz: int, own_text: str) -> str:
         msg = "A marker needs a value; an emptied row gets a slot."
         raise ValueError(msg)
     encoded = base64.b64encode(value.encode()).decode("ascii")
-    return _with_own_text(f"[ESPOCRM:{encoded}:{_checked(komm_kz)}]", own_text)
+    return _with_own_text(f"[ESPOCRM:{encoded}:{_require_komm_kz(komm_kz)}]", own_text)
 
 
 def encode_slot(komm_kz: int, own_text: str) -> str:
     """Write the remark of an emptied row, which waits for the next new entry of this kommKz."""
-    return _with_own_text(f"[ESPOCRM-SLOT:{_checked(komm_kz)}]", own_text)
+    return _with_own_text(f"[ESPOCRM-SLOT:{_require_komm_kz(komm_kz)}]", own_text)
 
 
-def _slot(bracket: str, own_text: str) -> Remark | None:
+def _decode_slot(bracket: str, own_text: str) -> Remark | None:
     match = _SLOT.fullmatch(bracket)
     return Remark(MarkerKind.SLOT, None, int(match["komm_kz"]), own_text) if match else None
 
 
-def _marker(bracket: str, own_text: str) -> Remark | None:
+def _decode_marker(bracket: str, own_text: str) -> Remark | None:
     match = _MARKER.fullmatch(bracket)
-    value = _decoded(match["base64"]) if match else None
+    value = _decode_base64(match["base64"]) if match else None
     return Remark(MarkerKind.MARKER, value, int(match["komm_kz"]), own_text) if match and value else None
 
 
-def _decoded(encoded: str) -> str | None:
+def _decode_base64(encoded: str) -> str | None:
     """Read base64 only as we write it, so that each value has one marker and a typing error is seen as damage."""
     try:
-        decoded = base64.b64decode(encoded, validate=True)
-        return decoded.decode() if base64.b64encode(decoded).decode("ascii") == encoded else None
+        value = base64.b64decode(encoded, validate=True)
+        return value.decode() if base64.b64encode(value).decode("ascii") == encoded else None
     except (binascii.Error, UnicodeDecodeError):
         return None
 
 
-def _checked(komm_kz: int) -> int:
+def _require_komm_kz(komm_kz: int) -> int:
     if not 1 <= komm_kz <= _HIGHEST_KOMM_KZ:
         msg = f"kommKz {komm_kz} does not exist; a marker or slot names one of 1 to {_HIGHEST_KOMM_KZ}."
         raise ValueError(msg)

@@ -1,61 +1,65 @@
-"""A plan: what a run would do for each person to whom anything happened; plain values, to be read, saved, compared."""
+"""A plan: what a run would do for each person to whom anything happened; plain values, to be read, saved, compared.
+
+The single writes to a row of Advoware that decisions are made of (rules.md §5). Pure.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from etl.records import Channel, Item, Side
-from etl.rules.items import whole
+from etl.records import Channel, EspoItem, Side
+from etl.rules.entry import Step
+from etl.rules.espo.items import item_payload
+from etl.rules.marker import MarkerKind, encode_slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etl.rules.entry import Decision, Left, Step
-
+    from etl.rules.entry import AdvoEntry, Decision, Entry, LeftAlone
 
 @dataclass(frozen=True)
 class PersonPlan:
-    """What a run would do for one person. ``again``: it stays due, because more is left for the next plan.
+    """What a run would do for one person. ``replan``: it stays due, because more is left for the next plan.
 
-    ``vanished_from``: a side that shows no known entry any more; ``waits_for``: the same, seen for the first time.
+    ``empty_side``: a side that shows no known entry any more; ``waiting_side``: the same, seen for the first time.
     """
 
     entity_id: str
     betnr: int
     decisions: tuple[Decision, ...]
-    left: tuple[Left, ...]
-    items: tuple[Item, ...]
+    left_alone: tuple[LeftAlone, ...]
+    items: tuple[EspoItem, ...]
     first_sync: bool = False
     recovery: bool = False
-    vanished_from: Side | None = None
-    waits_for: Side | None = None
-    again: bool = False
+    empty_side: Side | None = None
+    waiting_side: Side | None = None
+    replan: bool = False
 
     @property
     def steps(self) -> list[Step]:
         """Every write, in the order of rules.md §5."""
-        espo = [step for one in self.decisions for step in one.steps if step.side is Side.ESPO]
-        advo = [step for one in self.decisions for step in one.steps if step.side is Side.ADVO]
+        espo = [step for decision in self.decisions for step in decision.steps if step.side is Side.ESPO]
+        advo = [step for decision in self.decisions for step in decision.steps if step.side is Side.ADVO]
         return espo + sorted(advo, key=lambda step: step.action in ("empty", "leftover"))
 
     @property
-    def arrays(self) -> dict[Channel, list[dict[str, Any]]]:
+    def espo_payload(self) -> dict[Channel, list[dict[str, Any]]]:
         """EspoCRM's arrays after the plan, whole items, for the channels in which an item changes."""
-        changed = {step.channel for step in self.steps if step.side is Side.ESPO}
+        changed_channels = {step.channel for step in self.steps if step.side is Side.ESPO}
         return {
-            channel: [whole(item) for item in self.expected_items if item.channel is channel]
-            for channel in sorted(changed)
+            channel: [item_payload(item) for item in self.expected_items if item.channel is channel]
+            for channel in sorted(changed_channels)
         }
 
     @property
-    def expected_items(self) -> tuple[Item, ...]:
+    def expected_items(self) -> tuple[EspoItem, ...]:
         """EspoCRM's items after the plan."""
         steps = [step for step in self.steps if step.side is Side.ESPO]
-        after = {id(step.was): step.item for step in steps if step.was is not None}
-        kept = [after.get(id(item), item) for item in self.items]
-        return tuple(item for item in kept if item is not None) + tuple(
-            step.item for step in steps if step.was is None and step.item
+        item_after = {id(step.old_item): step.item for step in steps if step.old_item is not None}
+        remaining = [item_after.get(id(item), item) for item in self.items]
+        return tuple(item for item in remaining if item is not None) + tuple(
+            step.item for step in steps if step.old_item is None and step.item
         )
 
 
@@ -63,13 +67,64 @@ Plan = dict[str, PersonPlan]
 """By entity id; who is not in it has nothing to decide."""
 
 
-def none_dropped_by_others(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
+def keep_reassigned_pairs(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     """Rows change places between pairs: a baseline row that one pair leaves and another takes is set, not dropped."""
-    made = tuple(decisions)
-    taken = {one.pair.komm_id: one for one in made if one.pair is not None}
+    all_decisions = tuple(decisions)
+    holder = {
+        decision.next_baseline.komm_id: decision for decision in all_decisions if decision.next_baseline is not None
+    }
     return tuple(
-        replace(one, drops=tuple(row for row in one.drops if taken.get(row, one) is one))
-        if any(taken.get(row, one) is not one for row in one.drops)
-        else one
-        for one in made
+        replace(
+            decision,
+            ended_komm_ids=tuple(
+                komm_id for komm_id in decision.ended_komm_ids if holder.get(komm_id, decision) is decision
+            ),
+        )
+        if any(holder.get(komm_id, decision) is not decision for komm_id in decision.ended_komm_ids)
+        else decision
+        for decision in all_decisions
     )
+
+
+T = TypeVar("T")
+
+
+def update_row_step(action: str, channel: Channel, row: AdvoEntry, komm_kz: int, value: str, remark: str) -> Step:
+    """One PUT to a row that stands."""
+    return Step(
+        Side.ADVO,
+        action,
+        channel,
+        row.komm_id,
+        komm_kz,
+        row.value,
+        value,
+        row.remark,
+        remark,
+        row.online,
+        old_row_id=row.row_id,
+    )
+
+
+def empty_step(entry: Entry) -> Step:
+    """An empty value and the slot marker, own text kept."""
+    row = require(entry.row)
+    return update_row_step("empty", entry.channel, row, entry.komm_kz, "", encode_slot(entry.komm_kz, row.own_text))
+
+
+def mark_slot_steps(entry: Entry) -> tuple[Step, ...]:
+    """The slot marker for a row that stands empty without it."""
+    row = entry.row
+    if row is None or row.value or (row.marker_kind is MarkerKind.SLOT and row.marker_komm_kz == entry.komm_kz):
+        return ()
+    return (
+        update_row_step("mark", entry.channel, row, entry.komm_kz, row.value, encode_slot(entry.komm_kz, row.own_text)),
+    )
+
+
+def require(value: T | None) -> T:
+    """The decision table promised this part of the entry; its absence is a bug, not a state of the world."""
+    if value is None:
+        message = "the decision table promised a side that is not there"
+        raise AssertionError(message)
+    return value

@@ -11,12 +11,19 @@ Facts, all booleans, one row of the entries frame each:
 * ``marked``     the row's marker says what it should
 
 Both sides edited to the *same* value is an agreement: neither side counts as edited.
+
+Who wins an entry (rules.md §4): one table, from the variant, whether the person is in conflict, and the direction.
+
+EspoCRM wins. ``APPLY`` carries the variant out, ``REVERT`` puts Advoware back to what EspoCRM says,
+``LEAVE`` leaves both sides as they are until a run whose direction allows it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from etl.records import Direction, Scope
 
 
 class Variant(StrEnum):
@@ -49,7 +56,7 @@ ADVO_CHANGES = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.CLAS
 TYPE_CHANGED: Final = "type changed in EspoCRM"
 """How a held-back type change is told; what a later run knows it by."""
 
-REASONS: Final = {
+VARIANT_REASONS: Final = {
     Variant.VAR1: "new in EspoCRM",
     Variant.VAR2: "deleted in EspoCRM",
     Variant.VAR3: "deleted in Advoware",
@@ -66,7 +73,7 @@ REASONS: Final = {
 }
 """Why each is decided, as people read it."""
 
-class Facts(NamedTuple):
+class EntryFacts(NamedTuple):
     """What is known of one entry; the variant follows from it, and the journal keeps it."""
 
     known: bool = False
@@ -78,7 +85,7 @@ class Facts(NamedTuple):
     marked: bool = False
 
 
-FACTS = [*Facts._fields]
+FACTS = [*EntryFacts._fields]
 
 
 class Rule(NamedTuple):
@@ -116,6 +123,39 @@ RULES = (
 )  # fmt: skip
 
 
-def matches(rule: Rule, facts: tuple[bool, ...]) -> bool:
+def rule_matches(rule: Rule, facts: tuple[bool, ...]) -> bool:
     """Whether a line of the table speaks of this combination."""
-    return all(want is None or want == fact for want, fact in zip(rule[:-1], facts, strict=True))
+    return all(expected is None or expected == fact for expected, fact in zip(rule[:-1], facts, strict=True))
+
+
+class Resolution(StrEnum):
+    """What becomes of a decision."""
+
+    APPLY = "go"
+    REVERT = "revert"
+    LEAVE = "hold"
+
+
+ALLOWED_TO_ESPOCRM: Final = frozenset(
+    {Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.LINK, Variant.REPAIR, Variant.FORGET, Variant.SAME}
+)
+
+
+def resolve(variant: Variant, direction: Direction, *, person_conflict: bool, unsafe_to_revert: bool) -> Resolution:
+    """Say what becomes of one decision.
+
+    ``person_conflict``: both sides of the person changed and the scope is the person.
+    ``unsafe_to_revert``: a first sync, or an entry a first sync held back: nothing of it may be emptied or overwritten.
+    """
+    if direction is Direction.TO_ESPOCRM:
+        return Resolution.APPLY if variant in ALLOWED_TO_ESPOCRM else Resolution.LEAVE
+    if variant is Variant.CLASH or variant not in ADVO_CHANGES:
+        return Resolution.APPLY
+    if direction is Direction.TO_ADVOWARE:
+        return Resolution.LEAVE if unsafe_to_revert else Resolution.REVERT
+    return Resolution.REVERT if person_conflict and not unsafe_to_revert else Resolution.APPLY
+
+
+def is_person_conflict(variants: set[str], scope: Scope) -> bool:
+    """Whether a person with these variants is in conflict as a whole (the seed's rule); no clock is asked."""
+    return scope is Scope.PERSON and bool(variants & ESPO_CHANGES) and bool(variants & ADVO_CHANGES)

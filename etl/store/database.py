@@ -3,22 +3,24 @@
 Transactions are ours alone: the connection has no ``isolation_level``, so the driver opens and commits nothing, and
 statements go to it directly. sqlite-utils would wrap each question in a savepoint, and give each savepoint a name of
 its own, which pushes every prepared statement out of the driver's memory.
+
+What crosses into SQLite: plain Python values, whatever a frame or a decision held.
+
+What SQLite's complaints mean for the person who runs advosync: the one border where they are translated.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from etl.errors import StoreError
-from etl.store.light import as_database
-from etl.store.migrate import copy, migrate, refuse_foreign, refuse_outdated
-from etl.store.plain import plain_record
+from etl.store.migrations import backup_to, migrate, require_current, require_our_file, sqlite_utils_database
 from etl.store.schema import MIGRATIONS
-from etl.store.trouble import Translating
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 # Intent is journalled before its effect (rules.md §5), so that commit must survive a power loss. In WAL mode `normal`
 # may lose the latest commits, in their order and each as a whole; `full` keeps them and all before them. Measured:
 # 0.7 ms (4 ms on a busy disk) a commit against 0.04 ms, beside 20 ms for each write to a system.
-LASTING, FOLLOWING, FLEETING = "full", "normal", "off"
+SYNC_FULL, SYNC_NORMAL, SYNC_OFF = "full", "normal", "off"
 
 OUTERMOST = ("begin immediate", "commit", ("rollback",))
 NESTED = ("savepoint nested", "release nested", ("rollback to nested", "release nested"))
@@ -42,7 +44,7 @@ class Store:
         self.path = path
         self.conn = conn
         self.durable = durable
-        self.still_ours: Callable[[], None] = lambda: None
+        self.check_lease: Callable[[], None] = lambda: None
 
     @classmethod
     def open(
@@ -52,25 +54,25 @@ class Store:
         now: str,
         read_only: bool = False,
         durable: bool = True,
-        patience: float = 10.0,
+        busy_timeout: float = 10.0,
         migrations: tuple[str, ...] = MIGRATIONS,
     ) -> Self:
         """Open the store at ``path``, creating or migrating it unless ``read_only``; StoreError when that fails.
 
-        ``now`` names the copy made before a migration. ``patience`` is how many seconds a locked file is waited for.
-        Without ``durable`` (sandbox, tests) a commit may not survive a power loss.
+        ``now`` names the copy made before a migration. ``busy_timeout`` is how many seconds a locked file is waited
+        for. Without ``durable`` (sandbox, tests) a commit may not survive a power loss.
         """
         path = Path(path)
-        prepare_reading(path) if read_only else prepare_writing(path)
-        with Translating(path):
-            conn = connect(path, read_only=read_only, patience=patience)
+        require_file(path) if read_only else create_private_file(path)
+        with SqliteErrorTranslator(path):
+            conn = connect(path, read_only=read_only, busy_timeout=busy_timeout)
             try:
-                refuse_foreign(conn, path, len(migrations))
+                require_our_file(conn, path, len(migrations))
                 if read_only:
-                    refuse_outdated(conn, path, len(migrations))
+                    require_current(conn, path, len(migrations))
                 else:
                     conn.execute("pragma journal_mode = wal")
-                    conn.execute(f"pragma synchronous = {LASTING if durable else FLEETING}")
+                    conn.execute(f"pragma synchronous = {SYNC_FULL if durable else SYNC_OFF}")
                     migrate(conn, path, now, migrations)
             except BaseException:
                 conn.close()
@@ -80,7 +82,7 @@ class Store:
     @property
     def db(self) -> Database:
         """The file as sqlite-utils sees it, for questions about its tables and views."""
-        return as_database(self.conn)
+        return sqlite_utils_database(self.conn)
 
     def close(self) -> None:
         """Close the file; what was not committed is gone."""
@@ -99,15 +101,15 @@ class Store:
         """Commit the block as a whole, or nothing of it. Inside another transaction it joins that one.
 
         A nested block that fails undoes only itself, so an outer one that survives the failure commits no halves.
-        Within ``only_while`` each asks first.
+        Within ``with_lease_check`` each asks first.
         """
-        with Translating(self.path):
+        with SqliteErrorTranslator(self.path):
             is_nested = self.conn.in_transaction
             begin, end, undo = NESTED if is_nested else OUTERMOST
             self.conn.execute(begin)
             try:
                 if not is_nested:
-                    self.still_ours()
+                    self.check_lease()
                 yield
                 self.conn.execute(end)
             except BaseException:
@@ -116,7 +118,7 @@ class Store:
                 raise
 
     @contextmanager
-    def what_happened(self) -> Iterator[None]:
+    def transaction_without_fsync(self) -> Iterator[None]:
         """A transaction that needs no disk of its own: it lasts from the next ``transaction`` on, or from the close.
 
         Only for what lies behind us: answers, looks, agreement. A power loss may take the latest of it, in order, and
@@ -127,29 +129,29 @@ class Store:
             with self.transaction():
                 yield
             return
-        self.conn.execute(f"pragma synchronous = {FOLLOWING}")
+        self.conn.execute(f"pragma synchronous = {SYNC_NORMAL}")
         try:
             with self.transaction():
                 yield
         finally:
-            self.conn.execute(f"pragma synchronous = {LASTING}")
+            self.conn.execute(f"pragma synchronous = {SYNC_FULL}")
 
     @contextmanager
-    def only_while(self, still_ours: Callable[[], None]) -> Iterator[None]:
+    def with_lease_check(self, check_lease: Callable[[], None]) -> Iterator[None]:
         """Let every transaction of the block ask first, inside itself, whether the store is still ours to change.
 
-        What ``still_ours`` raises undoes it: a run whose lease was taken stores nothing over what its successor saw.
+        What ``check_lease`` raises undoes it: a run whose lease was taken stores nothing over what its successor saw.
         """
-        self.still_ours = still_ours
+        self.check_lease = check_lease
         try:
             yield
         finally:
-            self.still_ours = lambda: None
+            self.check_lease = lambda: None
 
     @contextmanager
-    def one_moment(self) -> Iterator[None]:
+    def read_transaction(self) -> Iterator[None]:
         """Let all queries of the block see the same moment, whatever others commit meanwhile; writes nothing."""
-        with Translating(self.path):
+        with SqliteErrorTranslator(self.path):
             if self.conn.in_transaction:
                 yield
                 return
@@ -164,33 +166,33 @@ class Store:
 
         What SQLite carries out only outside of one (``pragma``, ``vacuum``) goes through ``tuples``.
         """
-        with self.transaction() if not self.conn.in_transaction else Translating(self.path):
-            return self.conn.execute(sql, plain_record(params or {})).rowcount
+        with self.transaction() if not self.conn.in_transaction else SqliteErrorTranslator(self.path):
+            return self.conn.execute(sql, to_sqlite_record(params or {})).rowcount
 
     def execute_many(self, sql: str, records: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement for each record, all of them or none."""
         with self.transaction():
-            self.conn.executemany(sql, [plain_record(record) for record in records])
+            self.conn.executemany(sql, [to_sqlite_record(record) for record in records])
 
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return what a query answers, one dict a row."""
-        with Translating(self.path):
-            answer = self.conn.execute(sql, plain_record(params or {}))
-            names = [column[0] for column in answer.description]
-            return [dict(zip(names, row, strict=True)) for row in answer]
+        with SqliteErrorTranslator(self.path):
+            cursor = self.conn.execute(sql, to_sqlite_record(params or {}))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def tuples(self, sql: str, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Return what a query answers, one tuple a row: a third of the cost of ``rows`` where there are very many."""
-        with Translating(self.path):
-            return self.conn.execute(sql, plain_record(params or {})).fetchall()
+        with SqliteErrorTranslator(self.path):
+            return self.conn.execute(sql, to_sqlite_record(params or {})).fetchall()
 
-    def value(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  the query knows
+    def scalar(self, sql: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401  the query knows
         """Return the first column of the first row, None when there is none."""
         return next((row[0] for row in self.tuples(sql, params)), None)
 
     def setting(self, key: str) -> str | None:
         """Return what was remembered under ``key``, None when nothing was."""
-        value: str | None = self.value("select value from settings where key = :key", {"key": key})
+        value: str | None = self.scalar("select value from settings where key = :key", {"key": key})
         return value
 
     def set_setting(self, key: str, value: str | None) -> None:
@@ -214,27 +216,27 @@ class Store:
         """
         path = Path(path)
         try:
-            with Translating(path):
-                copy(self.conn, path, copied_at=copied_at)
+            with SqliteErrorTranslator(path):
+                backup_to(self.conn, path, copied_at=copied_at)
         except OSError as error:
             raise StoreError(f"The backup {path} cannot be written ({error.strerror}); check the folder.") from error
 
 
 def copy_store(path: Path, target: Path) -> None:
     """Copy a store of whatever version, for a look that must not migrate it; StoreError when it cannot be read."""
-    prepare_reading(path)
-    with Translating(path), closing(connect(path, read_only=True, patience=10.0)) as conn:
-        refuse_foreign(conn, path, len(MIGRATIONS))
-        copy(conn, target)
+    require_file(path)
+    with SqliteErrorTranslator(path), closing(connect(path, read_only=True, busy_timeout=10.0)) as conn:
+        require_our_file(conn, path, len(MIGRATIONS))
+        backup_to(conn, target)
 
 
-def prepare_reading(path: Path) -> None:
+def require_file(path: Path) -> None:
     """Raise StoreError when there is nothing to read yet."""
     if not path.is_file():
         raise StoreError(f"There is no state store {path} yet; check state.path, or run `advosync sync` first.")
 
 
-def prepare_writing(path: Path) -> None:
+def create_private_file(path: Path) -> None:
     """Create folder and empty file where missing; the file is its owner's alone, as it holds personal data."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -254,13 +256,84 @@ def make_private(path: Path) -> None:
         path.chmod(0o600)
 
 
-def connect(path: Path, *, read_only: bool, patience: float) -> sqlite3.Connection:
+def connect(path: Path, *, read_only: bool, busy_timeout: float) -> sqlite3.Connection:
     """Open the file without touching its contents; the driver changes nothing unasked."""
-    connection = sqlite3.connect(
+    conn = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}",
         uri=True,
-        timeout=patience,
+        timeout=busy_timeout,
         isolation_level=None,
     )
-    connection.execute("pragma foreign_keys = on")
-    return connection
+    conn.execute("pragma foreign_keys = on")
+    return conn
+
+
+NATIVE_TYPES: Final = frozenset({str, int, bool, bytes, type(None)})
+
+
+def to_sqlite_record(record: Mapping[str, Any]) -> dict[str, object]:
+    """Return the record with each value plain."""
+    return {name: value if type(value) in NATIVE_TYPES else to_sqlite(value) for name, value in record.items()}
+
+
+def to_sqlite(value: object) -> object:
+    """Return the value as SQLite takes it: missing as None, a list or dict as JSON text, a numpy scalar as Python's.
+
+    Unconverted, a numpy integer would become a BLOB, and pandas' NA is refused by the driver.
+    """
+    if type(value) in NATIVE_TYPES or type(value) is float:
+        return None if value != value else value  # noqa: PLR0124  NaN, the one value unequal to itself
+    if isinstance(value, dict | list | tuple):
+        return JSON_ENCODER.encode(value)
+    if isinstance(value, str):
+        return str(value)
+    return to_python_scalar(value)
+
+
+def to_python_scalar(value: object) -> object:
+    """Return a pandas or numpy scalar as Python's own, None for NA and NaT."""
+    # Imported only where a frame was made: commands that just look stay quick.
+    import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+
+    if value is pd.NA or value is pd.NaT:
+        return None
+    return to_sqlite(value.item()) if isinstance(value, np.generic) else value
+
+
+JSON_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=to_python_scalar)
+
+
+SQLITE_ADVICE: Final[dict[int, str]] = {
+    sqlite3.SQLITE_BUSY: "is locked by another program; close it (a database browser, a backup) and try again",
+    sqlite3.SQLITE_LOCKED: "is locked by another program; close it and try again",
+    sqlite3.SQLITE_READONLY: "cannot be written; check owner and mode of the file and of its folder",
+    sqlite3.SQLITE_PERM: "cannot be read; check owner and mode of the file and of its folder",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check path, owner and mode of the file and of its folder",
+    sqlite3.SQLITE_IOERR: "cannot be read or written (input/output error); check the disk",
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full; make room and start again, nothing is lost",
+    sqlite3.SQLITE_CORRUPT: "is damaged; restore the latest backup by copying it here",
+    sqlite3.SQLITE_NOTADB: "is not an SQLite file; check state.path, or restore the latest backup by copying it here",
+}
+
+
+class SqliteErrorTranslator:
+    """Turns what SQLite says about the file into a StoreError naming it; our own mistakes in SQL pass unchanged.
+
+    A ``with`` block around each statement, so it has no generator behind it.
+    """
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Raise what is to be told instead of SQLite's own words."""
+        if isinstance(error, sqlite3.Error):
+            advice = SQLITE_ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+            if advice is not None:
+                raise StoreError(f"The state store {self.path} {advice} ({error}).") from error

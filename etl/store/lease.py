@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.store.writing import insert
+from etl.store.insert import insert_sql
 
 if TYPE_CHECKING:
     from etl.store.database import Store
@@ -14,13 +14,13 @@ LEASE_COLUMNS: Final = ("id", "host", "pid", "born", "token", "run", "acquired_a
 
 def load_lease(store: Store) -> dict[str, Any] | None:
     """Return who holds the store, None when nobody does."""
-    found = store.rows("select * from lease")
-    return found[0] if found else None
+    rows = store.rows("select * from lease")
+    return rows[0] if rows else None
 
 
-def lease_token(store: Store) -> str | None:
+def load_lease_token(store: Store) -> str | None:
     """Return the token of who holds the store, None when nobody does."""
-    token: str | None = store.value("select token from lease")
+    token: str | None = store.scalar("select token from lease")
     return token
 
 
@@ -30,7 +30,7 @@ def save_lease(  # noqa: PLR0913  a column each
     token: str,
     host: str,
     pid: int,
-    born: str | None,
+    process_started_at: str | None,
     run: str | None,
     now: str,
     expires_at: str,
@@ -41,7 +41,7 @@ def save_lease(  # noqa: PLR0913  a column each
         "token": token,
         "host": host,
         "pid": pid,
-        "born": born,
+        "born": process_started_at,
         "run": run,
         "acquired_at": now,
         "heartbeat_at": now,
@@ -49,12 +49,12 @@ def save_lease(  # noqa: PLR0913  a column each
     }
     with store.transaction():
         store.execute("delete from lease")
-        store.execute(insert("lease", LEASE_COLUMNS), record)
+        store.execute(insert_sql("lease", LEASE_COLUMNS), record)
 
 
 def renew_lease(store: Store, token: str, *, now: str, expires_at: str) -> bool:
     """Prolong the lease with this token; False when it is no longer there."""
-    changed = store.execute(
+    changed_rows = store.execute(
         """
         update lease
         set
@@ -64,9 +64,9 @@ def renew_lease(store: Store, token: str, *, now: str, expires_at: str) -> bool:
         """,
         {"token": token, "now": now, "expires_at": expires_at},
     )
-    return changed == 1
+    return changed_rows == 1
 
 
-def end_lease(store: Store, token: str) -> bool:
+def delete_lease(store: Store, token: str) -> bool:
     """Take away the lease with this token; False when it is no longer there, and then nothing is touched."""
     return store.execute("delete from lease where token = :token", {"token": token}) == 1

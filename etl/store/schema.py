@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-PERSONS: Final = """
+PERSONS_TABLE: Final = """
 create table persons (
     entity_id text primary key not null,
     betnr integer,
@@ -57,7 +57,7 @@ create index persons_by_retry on persons (next_retry_at) where next_retry_at is 
 create index persons_by_auto_reset on persons (auto_reset_at) where auto_reset_at is not null;
 """
 
-SNAPSHOTS: Final = """
+SNAPSHOT_TABLES: Final = """
 create table espo_entries (
     entity_id text not null,
     channel text not null check (channel in ('phone', 'mail')),
@@ -95,7 +95,7 @@ create table advo_entries (
 ) strict;
 """
 
-AGREED: Final = """
+BASELINE_TABLES: Final = """
 create table baseline (
     entity_id text not null,
     betnr integer not null,
@@ -133,7 +133,7 @@ create unique index left_alone_once on left_alone (
 );
 """
 
-JOURNAL: Final = """
+JOURNAL_TABLES: Final = """
 create table runs (
     id integer primary key autoincrement,
     version text,
@@ -255,7 +255,7 @@ create unique index holds_open on holds (entity_id, kind) where released_at is n
 create index holds_by_run on holds (run_id);
 """
 
-PROGRAM: Final = """
+PROGRAM_TABLES: Final = """
 create table settings (
     key text primary key not null,
     value text
@@ -275,11 +275,11 @@ create table lease (
 ) strict;
 """
 
-PART_OF: Final = """
+RUN_CHUNKS: Final = """
 alter table runs add column part_of integer;
 """
 
-LOOKED_UP: Final = """
+LOOKUP_INDEXES: Final = """
 drop index persons_by_betnr;
 create index persons_by_betnr on persons (betnr, gone_at);
 drop index persons_by_advo_look;
@@ -290,7 +290,7 @@ create index left_alone_held_back on left_alone (entity_id, direction) where rea
 create index runs_unfinished on runs (id) where finished_at is null;
 """
 
-AGREED_WITH: Final = """
+BASELINE_BETNR: Final = """
 alter table persons add column agreed_betnr integer;
 update persons
 set agreed_betnr = betnr
@@ -303,7 +303,7 @@ where last_sync_at is not null
     );
 """
 
-ARRAY_PUTS: Final = """
+ARRAY_PUTS_TABLE: Final = """
 create table array_puts (
     id integer primary key,
     run_id integer not null references runs (id),
@@ -321,7 +321,7 @@ create index array_puts_by_person on array_puts (entity_id);
 create index array_puts_by_run on array_puts (run_id);
 """
 
-LEFT_OVER: Final = """
+EMPTIED_ROWS: Final = """
 update persons
 set
     due_since = ifnull(due_since, advo_seen_at),
@@ -348,7 +348,7 @@ where advo_seen_at is not null
     );
 """
 
-FORMER: Final = """
+FORMER_ENTRIES_TABLE: Final = """
 create table former_entries (
     entity_id text not null,
     channel text not null check (channel in ('phone', 'mail')),
@@ -385,7 +385,7 @@ where side = 'espo'
 order by id desc;
 """
 
-HOW_IT_ENDED: Final = """
+RUN_OUTCOMES: Final = """
 alter table runs rename column outcome to outcome_before;
 alter table runs add column outcome text check (
     outcome in ('done', 'failed_persons', 'held', 'outage', 'locked', 'stopped', 'abandoned', 'refused', 'crashed')
@@ -395,7 +395,7 @@ set outcome = outcome_before;
 alter table runs drop column outcome_before;
 """
 
-UNCLEAR: Final = """
+UNCLEAR_VALUES: Final = """
 alter table espo_entries add column doubt text;
 alter table espo_entries add column readings text;
 alter table advo_entries add column doubt text;
@@ -424,7 +424,7 @@ create unique index left_alone_once on left_alone (
 create index left_alone_held_back on left_alone (entity_id, direction) where reason = 'held_back';
 """
 
-ENDINGS: Final = """
+ENDINGS_TABLE: Final = """
 create table endings (
     id integer primary key,
     entity_id text not null,
@@ -500,15 +500,15 @@ where synced_betnr is null
 """
 
 MIGRATIONS: Final[tuple[str, ...]] = (
-    PERSONS + SNAPSHOTS + AGREED + JOURNAL + PROGRAM,  # 001
-    PART_OF,  # 002: chunks of longer work belong together
-    LOOKED_UP,  # 003: a run over a large firm that finds nothing reads indexes only
-    AGREED_WITH,  # 004: whether a first sync came to its end, of each link
-    ARRAY_PUTS,  # 005: what an array PUT carried, and what a read showed of it
-    LEFT_OVER,  # 006: whoever has an emptied row that no plan made a slot of is due
-    FORMER,  # 007: an opt-out outlives the last record that held the value
-    HOW_IT_ENDED,  # 008: a run may be refused, or crash
-    UNCLEAR,  # 009: values nobody can read with certainty
-    ENDINGS,  # 010: who vanished, when that was first seen, and what became of it
+    PERSONS_TABLE + SNAPSHOT_TABLES + BASELINE_TABLES + JOURNAL_TABLES + PROGRAM_TABLES,  # 001
+    RUN_CHUNKS,  # 002: chunks of longer work belong together
+    LOOKUP_INDEXES,  # 003: a run over a large firm that finds nothing reads indexes only
+    BASELINE_BETNR,  # 004: whether a first sync came to its end, of each link
+    ARRAY_PUTS_TABLE,  # 005: what an array PUT carried, and what a read showed of it
+    EMPTIED_ROWS,  # 006: whoever has an emptied row that no plan made a slot of is due
+    FORMER_ENTRIES_TABLE,  # 007: an opt-out outlives the last record that held the value
+    RUN_OUTCOMES,  # 008: a run may be refused, or crash
+    UNCLEAR_VALUES,  # 009: values nobody can read with certainty
+    ENDINGS_TABLE,  # 010: who vanished, when that was first seen, and what became of it
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

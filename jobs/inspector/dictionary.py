@@ -13,13 +13,13 @@ from typing import Final
 
 from etl.errors import ConfigError
 
-PAGE: Final = Path(__file__).with_name("dictionary.md")
+DICTIONARY_PATH: Final = Path(__file__).with_name("dictionary.md")
 
-SEE_WORDS: Final = re.compile(r",? see the words below")
+WORDS_HINT: Final = re.compile(r",? see the words below")
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class TableDoc:
     """A table or view: what one row is, or what it asks, and what each column means."""
 
     about: str
@@ -30,58 +30,58 @@ class Explained:
 class Dictionary:
     """All of the page that a browser of the database can use."""
 
-    tables: dict[str, Explained]
-    views: dict[str, Explained]
+    tables: dict[str, TableDoc]
+    views: dict[str, TableDoc]
     words: dict[str, dict[str, str]]
 
 
-def load() -> Dictionary:
+def load_dictionary() -> Dictionary:
     """The dictionary that came with this program."""
     try:
-        return read(PAGE.read_text("utf-8"))
+        return parse_dictionary(DICTIONARY_PATH.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(f"{PAGE} is missing from this installation; install advosync again.") from error
+        raise ConfigError(f"{DICTIONARY_PATH} is missing from this installation; install advosync again.") from error
 
 
-def read(page: str) -> Dictionary:
+def parse_dictionary(page: str) -> Dictionary:
     """The dictionary a page holds: its parts Tables, Views and Words, one ``### `name` `` each."""
-    words = {name: explained.columns for name, explained in part(page, "Words").items()}
+    words = {name: doc.columns for name, doc in parse_section(page, "Words").items()}
     with_words = {
-        name: {column: spelled_out(name, column, told, words) for column, told in explained.columns.items()}
-        for name, explained in part(page, "Tables").items()
+        name: {column: with_word_list(name, column, meaning, words) for column, meaning in doc.columns.items()}
+        for name, doc in parse_section(page, "Tables").items()
     }
-    tables = part(page, "Tables")
+    tables = parse_section(page, "Tables")
     return Dictionary(
-        {name: Explained(explained.about, with_words[name]) for name, explained in tables.items()},
-        part(page, "Views"),
+        {name: TableDoc(doc.about, with_words[name]) for name, doc in tables.items()},
+        parse_section(page, "Views"),
         words,
     )
 
 
-def part(page: str, title: str) -> dict[str, Explained]:
+def parse_section(page: str, title: str) -> dict[str, TableDoc]:
     """The entries of one second-level part."""
     body = re.split(rf"^## {title}$", page, maxsplit=1, flags=re.MULTILINE)[1]
     body = re.split(r"^## ", body, maxsplit=1, flags=re.MULTILINE)[0]
     pieces = re.split(r"^### `(.+)`$", body, flags=re.MULTILINE)
-    return {name: explained(told) for name, told in zip(pieces[1::2], pieces[2::2], strict=True)}
+    return {name: parse_table_doc(text) for name, text in zip(pieces[1::2], pieces[2::2], strict=True)}
 
 
-def explained(told: str) -> Explained:
+def parse_table_doc(text: str) -> TableDoc:
     """The sentences before the table as one line, and the table's rows."""
-    sentences, _, table = told.partition("\n|")
+    sentences, _, table = text.partition("\n|")
     rows = re.findall(r"^\|? ?`(\w+)` \| (.+) \|$", table, flags=re.MULTILINE)
-    return Explained(" ".join(sentences.split()), {name: plain(meaning) for name, meaning in rows})
+    return TableDoc(" ".join(sentences.split()), {name: strip_markdown(meaning) for name, meaning in rows})
 
 
-def plain(text: str) -> str:
+def strip_markdown(text: str) -> str:
     """A sentence without Markdown's marks."""
     return text.replace("`", "")
 
 
-def spelled_out(table: str, column: str, told: str, words: dict[str, dict[str, str]]) -> str:
+def with_word_list(table: str, column: str, meaning: str, words: dict[str, dict[str, str]]) -> str:
     """A column's meaning, with the words it may hold in the place of a hint to them."""
-    if not SEE_WORDS.search(told):
-        return told
-    known = words.get(f"{column} of {table}") or words.get(column) or {}
-    listed = "; ".join(f"{word}: {meaning}" for word, meaning in known.items())
-    return SEE_WORDS.sub("", told) + (f" – {listed}" if listed else "")
+    if not WORDS_HINT.search(meaning):
+        return meaning
+    word_meanings = words.get(f"{column} of {table}") or words.get(column) or {}
+    word_list = "; ".join(f"{word}: {explanation}" for word, explanation in word_meanings.items())
+    return WORDS_HINT.sub("", meaning) + (f" – {word_list}" if word_list else "")

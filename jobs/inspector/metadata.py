@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.store.questions import QUESTIONS
+from etl.store.queries.canned import CANNED_QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from jobs.inspector.dictionary import Dictionary, Explained
+    from jobs.inspector.dictionary import Dictionary, TableDoc
 
 DATABASE: Final = "state"
 OWNER: Final = "owner"
@@ -35,11 +35,11 @@ FACETS: Final[Mapping[str, list[str]]] = {
 
 NEWEST_FIRST: Final = dict.fromkeys(("runs", "decisions", "changes", "array_puts", "conflicts", "holds"), "id")
 
-OF_THE_PROGRAM: Final = {"settings", "lease"}
+INTERNAL_TABLES: Final = {"settings", "lease"}
 """Tables nobody asks about; they stay reachable."""
 
 
-def metadata(dictionary: Dictionary) -> dict[str, Any]:
+def datasette_metadata(dictionary: Dictionary) -> dict[str, Any]:
     """Datasette's metadata: who may look, and what each thing is."""
     tables = {**dictionary.tables, **dictionary.views}
     return {
@@ -48,28 +48,28 @@ def metadata(dictionary: Dictionary) -> dict[str, Any]:
         "databases": {
             DATABASE: {
                 "description": "Read-only. Times are UTC. Every table, view and question can be had as CSV and JSON.",
-                "tables": {name: of_table(name, explained) for name, explained in tables.items()},
+                "tables": {name: table_metadata(name, doc) for name, doc in tables.items()},
                 "queries": {
                     name: {
                         "title": question.title,
-                        "description": question.about,
+                        "description": question.description,
                         "sql": question.sql.strip(),
                         "hide_sql": True,
                     }
-                    for name, question in QUESTIONS.items()
+                    for name, question in CANNED_QUERIES.items()
                 },
             }
         },
     }
 
 
-def of_table(name: str, explained: Explained) -> dict[str, Any]:
+def table_metadata(name: str, doc: TableDoc) -> dict[str, Any]:
     """One table or view."""
-    told: dict[str, Any] = {"description": explained.about, "columns": explained.columns}
+    entry: dict[str, Any] = {"description": doc.about, "columns": doc.columns}
     if name in FACETS:
-        told["facets"] = FACETS[name]
+        entry["facets"] = FACETS[name]
     if name in NEWEST_FIRST:
-        told["sort_desc"] = NEWEST_FIRST[name]
-    if name in OF_THE_PROGRAM:
-        told["hidden"] = True
-    return told
+        entry["sort_desc"] = NEWEST_FIRST[name]
+    if name in INTERNAL_TABLES:
+        entry["hidden"] = True
+    return entry

@@ -22,17 +22,17 @@ from markupsafe import Markup
 
 from etl.errors import ConfigError, StoreError
 from etl.store.database import Store, connect
-from etl.store.figures import FIGURES
+from etl.store.queries.charts import CHART_QUERIES
 from jobs.inspector import start_page
-from jobs.inspector.dictionary import Dictionary, load
-from jobs.inspector.metadata import DATABASE, OWNER, metadata
+from jobs.inspector.dictionary import Dictionary, load_dictionary
+from jobs.inspector.metadata import DATABASE, OWNER, datasette_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 HOST: Final = "127.0.0.1"
 
-SETTINGS: Final = {
+DATASETTE_SETTINGS: Final = {
     "sql_time_limit_ms": 10_000,
     "facet_time_limit_ms": 3_000,
     "suggest_facets": False,
@@ -57,7 +57,7 @@ HEADERS: Final = (
 )
 
 #   column       the question it leads to
-LEADS_TO: Final = {
+CELL_LINKS: Final = {
     "entity_id": ("what_happened_to", "person"),
     "betnr":     ("what_happened_to", "person"),
     "run_id":    ("what_did_run_write", "run"),
@@ -71,7 +71,7 @@ class ReadOnly(Database):  # type: ignore[misc]  # Datasette ships no types
         """A read-only connection, each thread its own; StoreError when writing is asked for."""
         if write:
             raise StoreError("The state store is open for reading only.")
-        connection = connect(Path(self.path), read_only=True, patience=10)
+        connection = connect(Path(self.path), read_only=True, busy_timeout=10)
         connection.execute("pragma query_only = on")
         return connection
 
@@ -92,7 +92,7 @@ class Inspector:
     async def enter(self, request: Any, datasette: Any) -> Any:  # noqa: ANN401  Datasette's own
         """Give whoever knows the secret of this process the cookie that opens all pages."""
         if not secrets.compare_digest(request.args.get("token") or "", self.token):
-            return closed()
+            return forbidden_response()
         response = Response.redirect("/")
         response.set_cookie("ds_actor", datasette.sign({"a": {"id": OWNER}}, "actor"), httponly=True, samesite="strict")
         return response
@@ -100,32 +100,32 @@ class Inspector:
     @hookimpl  # type: ignore[untyped-decorator]
     def forbidden(self) -> Any:  # noqa: ANN401  Datasette's own
         """Say how to come in."""
-        return closed()
+        return forbidden_response()
 
     @hookimpl  # type: ignore[untyped-decorator]
     def extra_template_vars(self, view_name: str, datasette: Any) -> Any:  # noqa: ANN401  Datasette's own
         """The figures of the start page."""
 
-        async def of_start_page() -> dict[str, Any]:
+        async def start_page_vars() -> dict[str, Any]:
             if view_name != "index":
                 return {}
-            since, until = start_page.span(datetime.now(UTC))
+            since, until = start_page.last_days(datetime.now(UTC))
             database = datasette.get_database(DATABASE)
             figures = {
                 name: [dict(row) for row in (await database.execute(sql, {"since": since, "until": until})).rows]
-                for name, sql in FIGURES.items()
-                if name in start_page.NEEDED
+                for name, sql in CHART_QUERIES.items()
+                if name in start_page.FIGURE_NAMES
             }
-            return start_page.context(figures, self.dictionary, since, until)
+            return start_page.start_page_context(figures, self.dictionary, since, until)
 
-        return of_start_page
+        return start_page_vars
 
     @hookimpl  # type: ignore[untyped-decorator]
     def render_cell(self, value: object, column: str, datasette: Any) -> Markup | None:  # noqa: ANN401  Datasette's own
         """A person or a run as a link to its story."""
-        if column not in LEADS_TO or not isinstance(value, str | int):
+        if column not in CELL_LINKS or not isinstance(value, str | int):
             return None
-        question, parameter = LEADS_TO[column]
+        question, parameter = CELL_LINKS[column]
         place = datasette.urls.path(f"/{DATABASE}/{question}")
         return Markup('<a href="{}?{}={}">{}</a>').format(place, parameter, value, value)
 
@@ -135,54 +135,54 @@ class Inspector:
         return with_headers
 
 
-def closed() -> Any:  # noqa: ANN401  Datasette's own
+def forbidden_response() -> Any:  # noqa: ANN401  Datasette's own
     """The door."""
-    told = "This page opens with the address that `advosync inspect` printed when it was started."
-    return Response.text(told, status=403)
+    message = "This page opens with the address that `advosync inspect` printed when it was started."
+    return Response.text(message, status=403)
 
 
 def with_headers(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     """The application with ``HEADERS`` on every answer, in the place of its own of these names."""
     names = {name for name, _ in HEADERS}
 
-    async def answer(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  ASGI
-        async def with_ours(message: dict[str, Any]) -> None:
+    async def app_with_headers(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  ASGI
+        async def send_with_headers(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                theirs = [(name, value) for name, value in message.get("headers", []) if name.lower() not in names]
-                message = {**message, "headers": [*theirs, *HEADERS]}
+                app_headers = [(name, value) for name, value in message.get("headers", []) if name.lower() not in names]
+                message = {**message, "headers": [*app_headers, *HEADERS]}
             await send(message)
 
-        await app(scope, receive, with_ours)
+        await app(scope, receive, send_with_headers)
 
-    return answer
+    return app_with_headers
 
 
-def application(path: Path, token: str) -> Datasette:
+def make_datasette(path: Path, token: str) -> Datasette:
     """Datasette on the state store at ``path``; StoreError when there is none, or it is not ours to read."""
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
     Store.open(path, now=now, read_only=True).close()
-    dictionary = load()
+    dictionary = load_dictionary()
     pm.register(Inspector(dictionary, token))
     # Else a refused query prints all local variables, the reader's cookie among them.
     pm.get_plugin("datasette.handle_exception").rich = None
-    datasette = Datasette([], memory=True, metadata=metadata(dictionary), settings=SETTINGS)
+    datasette = Datasette([], memory=True, metadata=datasette_metadata(dictionary), settings=DATASETTE_SETTINGS)
     datasette.remove_database("_memory")
     datasette.add_database(ReadOnly(datasette, path=str(path), is_mutable=True), name=DATABASE)
     return datasette
 
 
-def serve(path: Path, port: int, say: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; ``say`` gets the address, with its secret. Port 0: any free one."""
+def serve_inspector(path: Path, port: int, print_line: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; ``print_line`` gets the address, with its secret. Port 0: any free one."""
     token = secrets.token_urlsafe(24)
-    app = application(path, token).app()
+    app = make_datasette(path, token).app()
     try:
-        listening = socket.create_server((HOST, port))
+        listening_socket = socket.create_server((HOST, port))
     except OSError as error:
-        told = f"Port {port} of {HOST} cannot be used ({error.strerror}); name another with --port."
-        raise ConfigError(told) from error
+        message = f"Port {port} of {HOST} cannot be used ({error.strerror}); name another with --port."
+        raise ConfigError(message) from error
     # asyncio sets this only on sockets that name their protocol; without it each page waits 40 ms for an ACK
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with listening:
-        say(f"http://{HOST}:{listening.getsockname()[1]}/-/enter?token={token}")
+    listening_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with listening_socket:
+        print_line(f"http://{HOST}:{listening_socket.getsockname()[1]}/-/enter?token={token}")
         settings = uvicorn.Config(app, lifespan="on", log_level="warning", access_log=False, server_header=False)
-        uvicorn.Server(settings).run([listening])
+        uvicorn.Server(settings).run([listening_socket])

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from jobs import pictures
-from jobs.words import ENGLISH
+from jobs.html_report import charts
+from jobs.html_report.chart_texts import ENGLISH_CHART_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from etl.store.figures import Rows
+    from etl.store.queries.charts import ChartRows
     from jobs.inspector.dictionary import Dictionary
 
-DAYS: Final = 30
+SPAN_DAYS: Final = 30
 
 #   figure            what it says                       where it leads
 TILES: Final = (
@@ -27,47 +27,54 @@ TILES: Final = (
     ("left_alone",     "entries left alone",              "what_is_left_alone"),
 )  # fmt: skip
 
-NEEDED: Final = {"at_a_glance", "persons_by_status", "changes_a_day", "age_of_last_look", "duration_of_runs"}
+FIGURE_NAMES: Final = {"at_a_glance", "persons_by_status", "changes_a_day", "age_of_last_look", "duration_of_runs"}
 """The figures of this page."""
 
-WORRYING: Final = {"failing", "held", "open_conflicts"}
+ALARMING_TILES: Final = {"failing", "held", "open_conflicts"}
 
 
-def span(now: datetime) -> tuple[str, str]:
+def last_days(now: datetime) -> tuple[str, str]:
     """The last days as the figures take them."""
     until = now + timedelta(seconds=1)
-    return f"{now - timedelta(days=DAYS - 1):%Y-%m-%d} 00:00:00", f"{until:%Y-%m-%d %H:%M:%S}"
+    return f"{now - timedelta(days=SPAN_DAYS - 1):%Y-%m-%d} 00:00:00", f"{until:%Y-%m-%d %H:%M:%S}"
 
 
-def context(figures: Mapping[str, Rows], dictionary: Dictionary, since: str, until: str) -> dict[str, Any]:
+def start_page_context(
+    figures: Mapping[str, ChartRows], dictionary: Dictionary, since: str, until: str
+) -> dict[str, Any]:
     """Everything the template of the start page shows."""
-    glance = figures["at_a_glance"][0]
+    totals = figures["at_a_glance"][0]
     return {
         "advosync": {
-            "last_success": glance["last_success"],
+            "last_success": totals["last_success"],
             "tiles": [
-                {"figure": glance[name], "words": words, "leads_to": place, "worry": name in WORRYING and glance[name]}
-                for name, words, place in TILES
+                {
+                    "figure": totals[name],
+                    "words": words,
+                    "leads_to": link,
+                    "worry": name in ALARMING_TILES and totals[name],
+                }
+                for name, words, link in TILES
             ],
-            "plots": plots(figures, since, until),
-            "tables": {name: told.about for name, told in dictionary.tables.items()},
-            "views": {name: told.about for name, told in dictionary.views.items()},
+            "plots": start_page_plots(figures, since, until),
+            "tables": {name: doc.about for name, doc in dictionary.tables.items()},
+            "views": {name: doc.about for name, doc in dictionary.views.items()},
             "words": dictionary.words,
         }
     }
 
 
-def plots(figures: Mapping[str, Rows], since: str, until: str) -> list[dict[str, str]]:
+def start_page_plots(figures: Mapping[str, ChartRows], since: str, until: str) -> list[dict[str, str]]:
     """The four plots, each under its question and with the place of its figures."""
-    words = ENGLISH
-    status = pictures.persons_by_status(figures["persons_by_status"], words)
-    changes = pictures.changes_a_day(figures["changes_a_day"], words, since, until)
-    ages = pictures.age_of_last_look(figures["age_of_last_look"], words)
-    runs = pictures.duration_of_runs(figures["duration_of_runs"], words)
-    drawn = (
-        (words.persons_by_status, status, "persons?_facet=status"),
-        (words.changes_a_day, changes, "changes_by_day"),
-        (words.age_of_last_look, ages, "how_old_are_the_looks"),
-        (words.duration_of_runs, runs, "last_runs"),
+    texts = ENGLISH_CHART_TEXTS
+    status = charts.persons_by_status_chart(figures["persons_by_status"], texts)
+    changes = charts.changes_per_day_chart(figures["changes_a_day"], texts, since, until)
+    ages = charts.poll_age_chart(figures["age_of_last_look"], texts)
+    runs = charts.run_duration_chart(figures["duration_of_runs"], texts)
+    plots = (
+        (texts.persons_by_status, status, "persons?_facet=status"),
+        (texts.changes_per_day, changes, "changes_by_day"),
+        (texts.poll_age, ages, "how_old_are_the_looks"),
+        (texts.run_duration, runs, "last_runs"),
     )
-    return [{"title": title, "svg": svg, "leads_to": place} for title, svg, place in drawn]
+    return [{"title": title, "svg": svg, "leads_to": link} for title, svg, link in plots]

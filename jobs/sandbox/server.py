@@ -12,21 +12,22 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from jobs.sandbox import advoware_login, espocrm_login
-from jobs.sandbox.simulator import Fault
+from jobs.sandbox.advoware import login as advoware_login
+from jobs.sandbox.espocrm import login as espocrm_login
+from jobs.sandbox.simulator import SimulatedFault
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from jobs.sandbox.advoware import AdvoSim
-    from jobs.sandbox.espocrm import EspoSim
-    from jobs.sandbox.simulator import Answer, Json, Simulator
+    from jobs.sandbox.advoware.api import AdvoSim
+    from jobs.sandbox.espocrm.api import EspoSim
+    from jobs.sandbox.simulator import Json, SimResponse, Simulator
 
 HOST = "127.0.0.1"
-BROKEN_OFF = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]}
+TRUNCATED_RESPONSE = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]}
 
 
-def app(sim: Simulator) -> ASGIApp:
+def simulator_app(sim: Simulator) -> ASGIApp:
     """Any method on any path goes to the simulator, after its latency; a fault breaks the connection off."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,9 +35,11 @@ def app(sim: Simulator) -> ASGIApp:
         target = _target(scope)
         body = await request.body()
         try:
-            answer = await run_in_threadpool(_answer, sim, request.method, target, dict(request.headers), body)
-        except Fault:
-            await send(BROKEN_OFF)  # promised a byte that never comes: uvicorn then closes the connection
+            answer = await run_in_threadpool(
+                _respond_after_latency, sim, request.method, target, dict(request.headers), body
+            )
+        except SimulatedFault:
+            await send(TRUNCATED_RESPONSE)  # promised a byte that never comes: uvicorn then closes the connection
             return
         await Response(answer.body, answer.status, answer.headers)(scope, receive, send)
 
@@ -50,11 +53,13 @@ def _target(scope: Scope) -> str:
     return (path + b"?" + query if query else path).decode("ascii")
 
 
-def _answer(sim: Simulator, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
+def _respond_after_latency(
+    sim: Simulator, method: str, target: str, headers: dict[str, str], body: bytes
+) -> SimResponse:
     """The answer after the latency, counted as under way all the while."""
-    with sim.under_way(method, target):
+    with sim.in_flight(method, target):
         time.sleep(sim.latency_seconds)
-        return sim.answer(method, target, headers, body)
+        return sim.respond_and_log(method, target, headers, body)
 
 
 class Servers:
@@ -66,22 +71,22 @@ class Servers:
     def __init__(self, espo: EspoSim, advo: AdvoSim) -> None:
         self.espo = espo
         self.advo = advo
-        self._serving = [_Serving(espo), _Serving(advo)]
-        self.espo_url, self.advo_url = (one.url for one in self._serving)
+        self._servers = [_SimulatorServer(espo), _SimulatorServer(advo)]
+        self.espo_url, self.advo_url = (server.url for server in self._servers)
         advo.address = self.advo_url
 
     def __enter__(self) -> Self:
-        for one in self._serving:
-            one.thread.start()
+        for server in self._servers:
+            server.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for one in self._serving:
-            one.stop()
+        for server in self._servers:
+            server.stop()
 
     def config(self) -> Json:
         """The content of a config.yaml for these servers, found by discovery; all else keeps its default."""
-        return config(self.espo_url, self.advo_url)
+        return sandbox_config(self.espo_url, self.advo_url)
 
     def environment(self) -> dict[str, str]:
         """The secrets by the names config.yaml's example gives them."""
@@ -93,7 +98,7 @@ class Servers:
         }
 
 
-def config(espo_url: str, advo_url: str) -> Json:
+def sandbox_config(espo_url: str, advo_url: str) -> Json:
     """The espocrm and advoware sections for simulators at these addresses, secrets included: they protect nothing."""
     return {
         "espocrm": {"url": espo_url, "api_key": espocrm_login.API_KEY},
@@ -110,25 +115,25 @@ def config(espo_url: str, advo_url: str) -> Json:
     }
 
 
-def listening() -> socket.socket:
+def open_listening_socket() -> socket.socket:
     """A socket on a free port, whose connections send at once.
 
     asyncio sees to that only on sockets that name their protocol; else each answer waits 40 ms for an acknowledgement.
     """
-    opened = socket.create_server((HOST, 0), backlog=128)
-    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return opened
+    server_socket = socket.create_server((HOST, 0), backlog=128)
+    server_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return server_socket
 
 
-class _Serving:
+class _SimulatorServer:
     """One simulator behind uvicorn, in a thread of its own. Its socket listens at once, so nobody waits for a start."""
 
     def __init__(self, sim: Simulator) -> None:
-        self._socket = listening()
+        self._socket = open_listening_socket()
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(
             uvicorn.Config(
-                app(sim),
+                simulator_app(sim),
                 loop="asyncio",
                 http="h11",
                 ws="none",

@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+WRITE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
-class Fault(Exception):
+class SimulatedFault(Exception):
     """Raised by a hook: the caller gets no answer. Raised before, nothing happened; after, the effect stands."""
 
 
-class ConnectionLost(Fault):
+class ConnectionLost(SimulatedFault):
     """The connection breaks before an answer."""
 
 
-class TimedOut(Fault):
+class TimedOut(SimulatedFault):
     """The answer does not come in time."""
 
 
-class Unreachable(Fault):
+class Unreachable(SimulatedFault):
     """Nobody listens."""
 
 
-class Answer(NamedTuple):
+class SimResponse(NamedTuple):
     """What goes back to the caller."""
 
     status: int
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SimRequest:
     """One request as it arrived. ``status`` is the answer's, 0 while there is none."""
 
     method: str
@@ -71,7 +71,7 @@ class Call:
     @property
     def is_write(self) -> bool:
         """Whether it would change data."""
-        return self.method in WRITING and not self.is_login
+        return self.method in WRITE_METHODS and not self.is_login
 
     @property
     def json(self) -> Any:  # noqa: ANN401  a body is whatever the caller sent
@@ -99,21 +99,21 @@ class SimClock:
         self.at, self.offset = at, timedelta()
 
 
-class Reply(Exception):
+class EarlyResponse(Exception):
     """An answer that ends the handling of a request wherever it stands."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.status)
-        self.answer = answer
+    def __init__(self, response: SimResponse) -> None:
+        super().__init__(response.status)
+        self.response = response
 
 
-JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+JSON_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-def json_answer(status: int, value: object, headers: Mapping[str, str] | None = None) -> Answer:
+def make_json_response(status: int, value: object, headers: Mapping[str, str] | None = None) -> SimResponse:
     """An answer with a JSON body; half a surrogate pair is escaped in it, as no UTF-8 can hold it."""
-    body = JSON.encode(value).encode("utf-8", "backslashreplace")
-    return Answer(status, {"Content-Type": "application/json", **(headers or {})}, body)
+    body = JSON_ENCODER.encode(value).encode("utf-8", "backslashreplace")
+    return SimResponse(status, {"Content-Type": "application/json", **(headers or {})}, body)
 
 
 class Simulator(ABC):
@@ -125,70 +125,70 @@ class Simulator(ABC):
 
     def __init__(self, clock: Callable[[], datetime] | None) -> None:
         self.clock: Callable[[], datetime] = clock or SimClock()
-        self.journal: list[Call] = []
-        self.before: Callable[[Call], Answer | None] | None = None
-        self.after: Callable[[Call, Answer], Answer | None] | None = None
+        self.request_log: list[SimRequest] = []
+        self.before: Callable[[SimRequest], SimResponse | None] | None = None
+        self.after: Callable[[SimRequest, SimResponse], SimResponse | None] | None = None
         self.overlapping_writes = 0
         self.latency_seconds = 0.0  # only the HTTP server waits; in process a call takes no time
         self._lock = threading.RLock()
-        self._writes_under_way = 0
+        self._writes_in_flight = 0
 
-    def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> SimResponse:
         """Answer one request, its effect included. Raises a `Fault` when a hook asks for one."""
-        with self.under_way(method, target):
-            return self.answer(method, target, headers, body)
+        with self.in_flight(method, target):
+            return self.respond_and_log(method, target, headers, body)
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    def respond_and_log(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> SimResponse:
         """Like `handle`, for a caller that holds `under_way` itself, as the HTTP server does with its latency."""
-        call = Call(method, target, body.decode(errors="replace"))
+        request = SimRequest(method, target, body.decode(errors="replace"))
         try:
-            answer = self.before(call) if self.before else None
-            if answer is None:
-                answer = self._serve(method, target, headers, body)
-            call = replace(call, status=answer.status)
-            return (self.after(call, answer) if self.after else None) or answer
+            response = self.before(request) if self.before else None
+            if response is None:
+                response = self._respond_under_lock(method, target, headers, body)
+            request = replace(request, status=response.status)
+            return (self.after(request, response) if self.after else None) or response
         finally:
-            self.journal.append(call)
+            self.request_log.append(request)
 
     @contextmanager
-    def under_way(self, method: str, target: str) -> Iterator[None]:
+    def in_flight(self, method: str, target: str) -> Iterator[None]:
         """Mark a request as being under way; a write that meets another write is counted."""
-        writes = Call(method, target).is_write
+        is_write = SimRequest(method, target).is_write
         with self._lock:
-            self.overlapping_writes += writes and self._writes_under_way > 0
-            self._writes_under_way += writes
+            self.overlapping_writes += is_write and self._writes_in_flight > 0
+            self._writes_in_flight += is_write
         try:
             yield
         finally:
             with self._lock:
-                self._writes_under_way -= writes
+                self._writes_in_flight -= is_write
 
     @property
     def counts(self) -> Counter[str]:
         """Calls for data in the journal by method; discovery and tokens are not counted."""
-        return Counter(call.method for call in self.journal if not call.is_login)
+        return Counter(call.method for call in self.request_log if not call.is_login)
 
     @property
-    def writes(self) -> list[Call]:
+    def writes(self) -> list[SimRequest]:
         """The journal's writing calls in their order, refused ones included."""
-        return [call for call in self.journal if call.is_write]
+        return [call for call in self.request_log if call.is_write]
 
-    def forget_calls(self) -> None:
+    def clear_request_log(self) -> None:
         """Start the journal afresh."""
         with self._lock:
-            self.journal.clear()
+            self.request_log.clear()
             self.overlapping_writes = 0
 
     @abstractmethod
-    def respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> SimResponse:
         """The system's own answer and effect; header names arrive in lower case."""
 
-    def _serve(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _respond_under_lock(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> SimResponse:
         with self._lock:
-            lowered = {name.lower(): value for name, value in headers.items()}
+            lower_headers = {name.lower(): value for name, value in headers.items()}
             try:
-                answer = self.respond(method, target, lowered, body)
-            except Reply as reply:
-                answer = reply.answer
+                response = self.respond(method, target, lower_headers, body)
+            except EarlyResponse as early:
+                response = early.response
             date = self.clock().astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
-            return answer._replace(headers={**answer.headers, "Date": date})
+            return response._replace(headers={**response.headers, "Date": date})

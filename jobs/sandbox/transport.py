@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from jobs.sandbox.simulator import ConnectionLost, Fault, TimedOut, Unreachable
+from jobs.sandbox.simulator import ConnectionLost, SimulatedFault, TimedOut, Unreachable
 
 if TYPE_CHECKING:
     from jobs.sandbox.simulator import Simulator
 
-RAISED: dict[type[Fault], type[httpx.TransportError]] = {
+HTTPX_ERRORS: dict[type[SimulatedFault], type[httpx.TransportError]] = {
     ConnectionLost: httpx.RemoteProtocolError,
     TimedOut:       httpx.ReadTimeout,
     Unreachable:    httpx.ConnectError,
@@ -32,7 +32,7 @@ class InProcess(httpx.BaseTransport):
         """The simulator's answer, or httpx's exception for its fault."""
         target = request.url.raw_path.decode("ascii")
         try:
-            answer = self.sim.handle(request.method, target, dict(request.headers), request.read())
-        except Fault as fault:
-            raise RAISED.get(type(fault), httpx.TransportError)(f"simulated: {fault}", request=request) from fault
-        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+            response = self.sim.handle(request.method, target, dict(request.headers), request.read())
+        except SimulatedFault as fault:
+            raise HTTPX_ERRORS.get(type(fault), httpx.TransportError)(f"simulated: {fault}", request=request) from fault
+        return httpx.Response(response.status, headers=response.headers, content=response.body)

@@ -15,19 +15,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.results import here, keep, table
+from tests.bench.results import bench_result, results_table, save_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.bench.results import Line
+    from tests.bench.results import BenchLine
 
 NAMES = ("requests", "waiting", "planning", "growth", "early")
 SIZES = (1000, 10_000, 100_000, 250_000)
 
 
 @dataclass(frozen=True)
-class Asked:
+class BenchOptions:
     """How much is measured: firms of these sizes, so many runs each; ``folder`` is for whatever is needed meanwhile."""
 
     persons: tuple[int, ...]
@@ -35,7 +35,7 @@ class Asked:
     folder: Path
     milliseconds: tuple[int, ...] = ()
 
-    def store(self, persons: int, fill: Callable[[Path, int], None]) -> Path:
+    def store_path(self, persons: int, fill: Callable[[Path, int], None]) -> Path:
         """A filled store, made once."""
         path = self.folder / f"{persons}.db"
         if not path.exists():
@@ -43,11 +43,13 @@ class Asked:
         return path
 
 
-def parts(name: str, asked: Asked) -> dict[str, Asked]:
+def bench_parts(name: str, options: BenchOptions) -> dict[str, BenchOptions]:
     """What is measured and kept on its own: of the waiting each distance, as that takes half an hour each."""
     if name != "waiting":
-        return {name: asked}
-    return {f"{name}, {each} ms away": replace(asked, milliseconds=(each,)) for each in asked.milliseconds}
+        return {name: options}
+    return {
+        f"{name}, {distance} ms away": replace(options, milliseconds=(distance,)) for distance in options.milliseconds
+    }
 
 
 def main() -> int:
@@ -58,18 +60,22 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5, help="medians of so many")
     parser.add_argument("--folder", type=Path, help="where filled stores are kept for the next time")
     parser.add_argument("--keep", action="store_true", help="write results.json, its page, and the README")
-    words = parser.parse_args()
-    if unknown := set(words.names) - set(NAMES):
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"nothing is called {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory(prefix="advosync-bench-") as folder:
-        asked = Asked(tuple(words.persons), words.runs, words.folder or Path(folder), tuple(words.milliseconds))
-        for name in words.names or NAMES:
-            for part, wanted in parts(name, asked).items():
-                lines: list[Line] = import_module(f"tests.bench.{name}").measured(wanted)
-                found = here(part, asked.runs, lines)
-                print(table({part: found}), flush=True)
-                if words.keep:
-                    keep(found)
+        options = BenchOptions(
+            tuple(arguments.persons), arguments.runs, arguments.folder or Path(folder), tuple(arguments.milliseconds)
+        )
+        for name in arguments.names or NAMES:
+            for part, part_options in bench_parts(name, options).items():
+                lines: list[BenchLine] = getattr(
+                    import_module(f"tests.bench.{name}"), f"measure_{name}"
+                )(part_options)
+                result = bench_result(part, options.runs, lines)
+                print(results_table({part: result}), flush=True)
+                if arguments.keep:
+                    save_result(result)
     return 0
 
 

@@ -11,20 +11,20 @@ from typing import Any
 sys.modules["trio"] = None  # type: ignore[assignment]  # selenium brought it, for tests; httpcore would load it
 
 
-def sync(config: str) -> dict[str, Any]:
+def sync_command(config: str) -> dict[str, Any]:
     """``advosync sync --json``."""
-    from jobs.cli import execute  # noqa: PLC0415 - what a start costs is the question
+    from jobs.cli import run_command_line  # noqa: PLC0415 - what a start costs is the question
 
-    with redirect_stdout(io.StringIO()) as printed:
-        execute(["--config", config, "sync", "--json"])
-    report: dict[str, Any] = json.loads(printed.getvalue())
+    with redirect_stdout(io.StringIO()) as output:
+        run_command_line(["--config", config, "sync", "--json"])
+    report: dict[str, Any] = json.loads(output.getvalue())
     return report
 
 
 def imports_pandas() -> bool:
     """Whether ``advosync --help`` imports pandas."""
-    from jobs.cli import execute  # noqa: PLC0415 - likewise
+    from jobs.cli import run_command_line  # noqa: PLC0415 - likewise
 
     with redirect_stdout(io.StringIO()):
-        execute(["--help"])
+        run_command_line(["--help"])
     return "pandas" in sys.modules

@@ -9,13 +9,12 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from etl.records import Channel, Item, Row
-from etl.rules.fingerprint import fingerprint
-from etl.rules.kommkz import KommKzTable
+from etl.records import AdvoRow, Channel, EspoItem
 from etl.rules.marker import encode
-from etl.rules.observed import item_record, row_record
+from etl.rules.snapshot_records import fingerprint, item_record, row_record
+from etl.rules.values.kommkz import KommKzTable
 from etl.store.database import Store
-from etl.store.writing import insert
+from etl.store.insert import insert_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,14 +31,14 @@ KINDS = (("Office", 1), ("Mobile", 3), ("Fax", 2), (None, 4))
 EDITS = ("var1", "var2", "var3", "var4", "var5", "var6")
 """What happened to one entry of every edited person, in turns."""
 
-EDITED = 1
+EDITED_PLACE = 1
 """Which of a person's entries is edited: the mobile."""
 
-AT_ONCE = 5000
+BATCH = 5000
 
 
 @dataclass(frozen=True)
-class Stored:
+class PersonRecords:
     """A person's rows of each table."""
 
     person: Record
@@ -48,63 +47,67 @@ class Stored:
     pairs: list[Record] = field(default_factory=list)
 
 
-def fill(path: Path, persons: int, *, edited_every: int = 100) -> None:
+def fill_store(path: Path, persons: int, *, edited_every: int = 100) -> None:
     """Fill a new store; every so manyth person has one entry that somebody edited since the last run, 0: nobody."""
     with Store.open(path, now=NOW, durable=False) as store:
-        for first in range(0, persons, AT_ONCE):
-            save(store, [stored(n, edited_every) for n in range(first, min(first + AT_ONCE, persons))])
+        for first in range(0, persons, BATCH):
+            save_persons(
+                store, [person_records(number, edited_every) for number in range(first, min(first + BATCH, persons))]
+            )
         store.set_setting("cursor", NOW)
         store.execute("analyze")
         store.tuples("pragma wal_checkpoint(truncate)")
 
 
-def add(path: Path, persons: int) -> None:
+def add_persons(path: Path, persons: int) -> None:
     """Put so many persons, all agreeing, into a store that has others."""
     with Store.open(path, now=NOW, durable=False) as store:
-        for first in range(0, persons, AT_ONCE):
-            save(store, [agreeing(n) for n in range(first, min(first + AT_ONCE, persons))])
+        for first in range(0, persons, BATCH):
+            save_persons(store, [agreeing_person(number) for number in range(first, min(first + BATCH, persons))])
         store.execute("analyze")
         store.tuples("pragma wal_checkpoint(truncate)")
 
 
-def save(store: Store, people: Sequence[Stored]) -> None:
+def save_persons(store: Store, people: Sequence[PersonRecords]) -> None:
     """Store these persons."""
     with store.transaction():
-        save_records(store, "persons", [one.person for one in people])
-        save_records(store, "espo_entries", [record for one in people for record in one.items])
-        save_records(store, "advo_entries", [record for one in people for record in one.rows])
-        save_records(store, "baseline", [record for one in people for record in one.pairs])
+        save_records(store, "persons", [person.person for person in people])
+        save_records(store, "espo_entries", [record for person in people for record in person.items])
+        save_records(store, "advo_entries", [record for person in people for record in person.rows])
+        save_records(store, "baseline", [record for person in people for record in person.pairs])
 
 
 def save_records(store: Store, table: str, records: Sequence[Record]) -> None:
     """Past ``execute_many``: everything here is plain already, and there are millions."""
-    store.conn.executemany(insert(table, list(records[0])), records)
+    store.conn.executemany(insert_sql(table, list(records[0])), records)
 
 
-def stored(number: int, edited_every: int = 0) -> Stored:
+def person_records(number: int, edited_every: int = 0) -> PersonRecords:
     """A person whose entries agree, or one of them was edited when it is its turn."""
-    agreed = agreeing(number)
+    person = agreeing_person(number)
     if edited_every and number % edited_every == 0:
-        edit(agreed, number, EDITS[number // edited_every % len(EDITS)])
-    return agreed
+        edit_entry(person, number, EDITS[number // edited_every % len(EDITS)])
+    return person
 
 
-def agreeing(number: int) -> Stored:
+def agreeing_person(number: int) -> PersonRecords:
     """A person whose entries agree; Advoware spells the phones as people there do."""
     entity_id, betnr = f"{number:017x}", FIRST_BETNR + number
-    made = Stored(person_record(entity_id, betnr, [row_id_of(number * 10 + place) for place in range(len(KINDS))]))
+    person = PersonRecords(
+        person_record(entity_id, betnr, [row_id_of(number * 10 + place) for place in range(len(KINDS))])
+    )
     for place, (kind, komm_kz) in enumerate(KINDS):
-        value, spelled = value_of(number, place)
-        item = item_of(value, kind, primary=place in {0, len(KINDS) - 1})
+        value, spelling = entry_value(number, place)
+        item = espo_item(value, kind, primary=place in {0, len(KINDS) - 1})
         own_text = "vormittags" if place == 0 else ""
-        row = Row(number * 10 + place, row_id_of(number * 10 + place), spelled, encode(value, komm_kz, own_text))
-        made.items.append(stored_item(entity_id, 0 if kind is None else place, item))
-        made.rows.append(stored_row(betnr, row, item, komm_kz, own_text))
-        made.pairs.append(pair_record(entity_id, betnr, item, row, komm_kz))
-    return made
+        row = AdvoRow(number * 10 + place, row_id_of(number * 10 + place), spelling, encode(value, komm_kz, own_text))
+        person.items.append(espo_item_values(entity_id, 0 if kind is None else place, item))
+        person.rows.append(advo_row_values(betnr, row, item, komm_kz, own_text))
+        person.pairs.append(pair_record(entity_id, betnr, item, row, komm_kz))
+    return person
 
 
-def value_of(number: int, place: int) -> tuple[str, str]:
+def entry_value(number: int, place: int) -> tuple[str, str]:
     """An entry's value in EspoCRM, which is its canonical form, and as Advoware spells it."""
     if KINDS[place][0] is None:
         mail = f"person{number}@kanzlei-{number % 50}.de"
@@ -118,17 +121,17 @@ def row_id_of(komm_id: int) -> str:
     return f"ROW{komm_id:037d}"
 
 
-def item_of(value: str, kind: str | None, *, primary: bool = False) -> Item:
+def espo_item(value: str, kind: str | None, *, primary: bool = False) -> EspoItem:
     """An item as EspoCRM shows it."""
     flags: Record = {"primary": primary, "optOut": False, "invalid": False}
     if kind is None:
-        shown = {"emailAddress": value, "lower": value, **flags}
-        return Item(Channel.MAIL, value, None, primary, raw=json.dumps(shown, sort_keys=True))
-    shown = {"phoneNumber": value, "type": kind, **flags}
-    return Item(Channel.PHONE, value, kind, primary, raw=json.dumps(shown, sort_keys=True))
+        payload = {"emailAddress": value, "lower": value, **flags}
+        return EspoItem(Channel.MAIL, value, None, primary, raw=json.dumps(payload, sort_keys=True))
+    payload = {"phoneNumber": value, "type": kind, **flags}
+    return EspoItem(Channel.PHONE, value, kind, primary, raw=json.dumps(payload, sort_keys=True))
 
 
-def stored_item(entity_id: str, position: int, item: Item) -> Record:
+def espo_item_values(entity_id: str, position: int, item: EspoItem) -> Record:
     """An item whose spelling is the canonical one, as ``item_record`` keeps it."""
     return {
         "entity_id": entity_id,
@@ -146,7 +149,7 @@ def stored_item(entity_id: str, position: int, item: Item) -> Record:
     }
 
 
-def stored_row(betnr: int, row: Row, item: Item, komm_kz: int, own_text: str) -> Record:
+def advo_row_values(betnr: int, row: AdvoRow, item: EspoItem, komm_kz: int, own_text: str) -> Record:
     """A marked row that holds the item's value, as ``row_record`` keeps it."""
     return {
         "betnr": betnr,
@@ -171,7 +174,7 @@ def stored_row(betnr: int, row: Row, item: Item, komm_kz: int, own_text: str) ->
     }
 
 
-def pair_record(entity_id: str, betnr: int, item: Item, row: Row, komm_kz: int) -> Record:
+def pair_record(entity_id: str, betnr: int, item: EspoItem, row: AdvoRow, komm_kz: int) -> Record:
     """An agreed pair, as ``verify`` moves it."""
     return {
         "entity_id": entity_id,
@@ -191,40 +194,41 @@ def pair_record(entity_id: str, betnr: int, item: Item, row: Row, komm_kz: int) 
 
 def person_record(entity_id: str, betnr: int, row_ids: Iterable[str]) -> Record:
     """A clean person, looked at an hour ago."""
-    told = fingerprint(row_ids)
-    seen = ("last_sync_at", "espo_modified_at", "own_modified_at", "espo_seen_at", "advo_seen_at")
+    row_fingerprint = fingerprint(row_ids)
+    time_columns = ("last_sync_at", "espo_modified_at", "own_modified_at", "espo_seen_at", "advo_seen_at")
     return {
         "entity_id": entity_id,
         "betnr": betnr,
         "agreed_betnr": betnr,
         "name": f"Person {betnr}",
         "espo_modified_by": "sync",
-        **dict.fromkeys(seen, AGREED_AT),
+        **dict.fromkeys(time_columns, AGREED_AT),
         **dict.fromkeys(("status", "espo_status", "status_sent", "status_written"), "clean"),
         **dict.fromkeys(
-            ("fingerprint", "advo_fingerprint", "espo_fingerprint", "fingerprint_sent", "fingerprint_written"), told
+            ("fingerprint", "advo_fingerprint", "espo_fingerprint", "fingerprint_sent", "fingerprint_written"),
+            row_fingerprint,
         ),
     }
 
 
-def edit(known: Stored, number: int, variant: str) -> None:
+def edit_entry(person: PersonRecords, number: int, variant: str) -> None:
     """Edit one entry on one side, so that the plan finds this variant."""
-    entity_id, betnr = known.person["entity_id"], known.person["betnr"]
-    new, spelled = f"+49421{2_000_000 + number}", f"0421/{2_000_000 + number}"
-    row = known.rows[EDITED]
+    entity_id, betnr = person.person["entity_id"], person.person["betnr"]
+    new, spelling = f"+49421{2_000_000 + number}", f"0421/{2_000_000 + number}"
+    row = person.rows[EDITED_PLACE]
     match variant:
         case "var1":
-            known.items.append(stored_item(entity_id, len(KINDS) - 1, item_of(new, "Home")))
+            person.items.append(espo_item_values(entity_id, len(KINDS) - 1, espo_item(new, "Home")))
         case "var2":
-            del known.items[EDITED]
+            del person.items[EDITED_PLACE]
         case "var3":
-            del known.rows[EDITED]
+            del person.rows[EDITED_PLACE]
         case "var4":
-            added = Row(number * 10 + 9, row_id_of(number * 10 + 9), spelled, "neu")
-            known.rows.append({"betnr": betnr, **row_record(added, {}, REGION, TABLE)})
+            new_row = AdvoRow(number * 10 + 9, row_id_of(number * 10 + 9), spelling, "neu")
+            person.rows.append({"betnr": betnr, **row_record(new_row, {}, REGION, TABLE)})
         case "var5":
-            changed = item_record(item_of(new, KINDS[EDITED][0]), REGION)
-            known.items[EDITED] = {"entity_id": entity_id, "position": EDITED, **changed}
+            new_item = item_record(espo_item(new, KINDS[EDITED_PLACE][0]), REGION)
+            person.items[EDITED_PLACE] = {"entity_id": entity_id, "position": EDITED_PLACE, **new_item}
         case "var6":
-            retyped = Row(row["komm_id"], f"NEW{row['komm_id']:037d}", spelled, row["remark"])
-            known.rows[EDITED] = {"betnr": betnr, **row_record(retyped, {}, REGION, TABLE)}
+            changed_row = AdvoRow(row["komm_id"], f"NEW{row['komm_id']:037d}", spelling, row["remark"])
+            person.rows[EDITED_PLACE] = {"betnr": betnr, **row_record(changed_row, {}, REGION, TABLE)}

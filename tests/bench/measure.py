@@ -40,31 +40,36 @@ class Cost:
 def cost_of(function: str, *arguments: object) -> Cost:
     """What ``module:function`` costs in a new process; ``answer`` is what it returned, as JSON holds it."""
     command = [sys.executable, "-m", "tests.bench.measure", function, *map(str, arguments)]
-    printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return Cost(**json.loads(printed.splitlines()[-1]))
+    output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return Cost(**json.loads(output.splitlines()[-1]))
 
 
 def seconds_of(command: Sequence[str], cwd: Path = ROOT) -> float:
     """How long a command takes from its start to its end."""
-    begun = time.perf_counter()
+    started = time.perf_counter()
     subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def rounds(times: int, *kinds: Callable[[], Cost]) -> list[list[Cost]]:
     """The costs of each kind, taken in turns: whatever disturbs the machine disturbs all of them."""
-    taken = [[kind() for kind in kinds] for _ in range(times)]
-    return [list(of_kind) for of_kind in zip(*taken, strict=True)]
+    costs_by_round = [[kind() for kind in kinds] for _ in range(times)]
+    return [list(of_kind) for of_kind in zip(*costs_by_round, strict=True)]
 
 
-def middle(costs: Sequence[Cost], what: str = "seconds") -> float:
+def median_of(costs: Sequence[Cost], field: str = "seconds") -> float:
     """The median of one of their numbers."""
-    return float(median(getattr(cost, what) for cost in costs))
+    return float(median(getattr(cost, field) for cost in costs))
 
 
-def ratio(ours: Sequence[Cost], theirs: Sequence[Cost], what: str = "seconds") -> float:
+def median_ratio(our_costs: Sequence[Cost], other_costs: Sequence[Cost], field: str = "seconds") -> float:
     """The median over the rounds of ours ÷ theirs."""
-    return float(median(getattr(one, what) / getattr(other, what) for one, other in zip(ours, theirs, strict=True)))
+    return float(
+        median(
+            getattr(our_cost, field) / getattr(other_cost, field)
+            for our_cost, other_cost in zip(our_costs, other_costs, strict=True)
+        )
+    )
 
 
 def peak_mb() -> float:
@@ -79,9 +84,9 @@ def peak_mb() -> float:
 def main() -> None:
     module, _, name = sys.argv[1].partition(":")
     function = getattr(import_module(module), name)
-    begun, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     answer = function(*sys.argv[2:])
-    seconds, spent = time.perf_counter() - begun, time.process_time()
+    seconds, spent = time.perf_counter() - started, time.process_time()
     print(json.dumps(asdict(Cost(seconds, spent - cpu, spent, peak_mb(), answer))))
 
 

@@ -1,4 +1,4 @@
-"""Requests are what users pay, so they are counted: by person, variant, run and side, against rules.md §5 ("Calls")."""
+"""Requests are what users pay, so they are counted: by person, variant, run and side (rules §5, Calls)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from urllib.parse import quote
 import httpx
 
 from etl.records import Side
-from tests.bench.results import Line
-from tests.practice import Practice
+from tests.bench.results import BenchLine
+from tests.practice import SyncHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from jobs.report import RunReport
-    from jobs.sandbox.simulator import Call, SimClock
-    from tests.bench.__main__ import Asked
+    from jobs.run.report import RunReport
+    from jobs.sandbox.simulator import SimClock, SimRequest
+    from tests.bench.__main__ import BenchOptions
 
 OF_A_KIND = 20
 """Persons of each kind: enough that what was read first is old when it is written."""
@@ -30,10 +30,10 @@ BETWEEN_REQUESTS = 0.5
 
 PHONES = ["+495112000001", "+495112000002"]
 
-Count = Counter[tuple[Side, str]]
+Counts = Counter[tuple[Side, str]]
 
 
-class Person(NamedTuple):
+class CountedPerson(NamedTuple):
     """One of the firm's, the ids of its three rows, a number nobody has, and who has it where somebody does."""
 
     entity_id: str
@@ -48,109 +48,116 @@ class Person(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Kind:
+class ChangeKind:
     """What happened to a person; what that takes: new rows, overwritten rows, an array PUT; from where it vanished.
 
-    ``brings``: the array PUT brings a value; ``held``: another record has it.
+    ``adds_value``: the array PUT brings a value; ``is_shared``: another record has it.
     """
 
     name: str
-    happen: Callable[[Practice, Person], None]
-    created: int = 0
-    overwritten: int = 0
-    arrays: bool = False
-    brings: bool = False
-    held: bool = False
-    vanished: Side | None = None
-    note: bool = False
+    apply_change: Callable[[SyncHarness, CountedPerson], None]
+    rows_created: int = 0
+    rows_overwritten: int = 0
+    writes_array: bool = False
+    adds_value: bool = False
+    is_shared: bool = False
+    vanished_side: Side | None = None
+    writes_note: bool = False
     in_advoware: bool = False
 
     @property
-    def bound(self) -> Count:
+    def least_requests(self) -> Counts:
         """The least requests rules.md §5 allows, when everything first read is older than two seconds.
 
         One GET a side and one verifying; one more of each side that is overwritten or from which something vanished,
         where one read serves both unless an array PUT lies between; one of EspoCRM after an array PUT, and before one
         that brings a value a look-up and one read of who has it; the writes; the status.
         """
-        gone_from_advo = self.vanished is Side.ADVO
-        again_advo = gone_from_advo + bool(self.overwritten) if self.arrays else gone_from_advo or self.overwritten > 0
+        is_missing_in_advo = self.vanished_side is Side.ADVO
+        advo_rereads = (
+            is_missing_in_advo + bool(self.rows_overwritten)
+            if self.writes_array
+            else is_missing_in_advo or self.rows_overwritten > 0
+        )
         return +Counter(
             {
                 (Side.ESPO, "GET"): 1
-                + (self.arrays or self.vanished is Side.ESPO)
-                + (self.arrays + self.brings + self.held),
-                (Side.ESPO, "PUT"): self.arrays + 1,
-                (Side.ESPO, "POST"): int(self.note),
-                (Side.ADVO, "GET"): 2 + again_advo,
-                (Side.ADVO, "POST"): self.created,
-                (Side.ADVO, "PUT"): self.overwritten,
+                + (self.writes_array or self.vanished_side is Side.ESPO)
+                + (self.writes_array + self.adds_value + self.is_shared),
+                (Side.ESPO, "PUT"): self.writes_array + 1,
+                (Side.ESPO, "POST"): int(self.writes_note),
+                (Side.ADVO, "GET"): 2 + advo_rereads,
+                (Side.ADVO, "POST"): self.rows_created,
+                (Side.ADVO, "PUT"): self.rows_overwritten,
             }
         )
 
 
-def phones(*numbers: str) -> Callable[[Practice, Person], None]:
+def edit_phones(*numbers: str) -> Callable[[SyncHarness, CountedPerson], None]:
     """Edit the person's phones in EspoCRM; the first is its office's."""
     items = list(zip(numbers, ("Office", "Mobile", "Home"), strict=False))
-    return lambda office, person: office.espo.edit(person.entity_id, phones=items)
+    return lambda harness, person: harness.espo.edit(person.entity_id, phones=items)
 
 
-def retyped(office: Practice, person: Person) -> None:
-    office.espo.edit(person.entity_id, phones=[(PHONES[0], "Office"), (PHONES[1], "Home")])
+def retype_phone(harness: SyncHarness, person: CountedPerson) -> None:
+    harness.espo.edit(person.entity_id, phones=[(PHONES[0], "Office"), (PHONES[1], "Home")])
 
 
-def both_edited(office: Practice, person: Person) -> None:
-    phones("+495112000009", PHONES[1])(office, person)
-    office.advo.edit_row(person.betnr, person.rows[0], value="0511/2000008")
+def make_clash(harness: SyncHarness, person: CountedPerson) -> None:
+    edit_phones("+495112000009", PHONES[1])(harness, person)
+    harness.advo.edit_row(person.betnr, person.rows[0], value="0511/2000008")
 
 
-def typed(office: Practice, person: Person) -> None:
-    office.advo.add_row(person.betnr, person.number)
+def type_number(harness: SyncHarness, person: CountedPerson) -> None:
+    harness.advo.add_row(person.betnr, person.number)
 
 
-def retyped_in_advoware(office: Practice, person: Person) -> None:
-    office.advo.edit_row(person.betnr, person.rows[0], value=person.number)
+def retype_number(harness: SyncHarness, person: CountedPerson) -> None:
+    harness.advo.edit_row(person.betnr, person.rows[0], value=person.number)
 
 
-def linked(office: Practice, person: Person) -> None:
+def link_person(harness: SyncHarness, person: CountedPerson) -> None:
     """The person was not linked until now."""
-    office.espo.edit(person.entity_id, betnr=person.betnr)
+    harness.espo.edit(person.entity_id, betnr=person.betnr)
 
 
 KINDS = (
-    Kind("var1", phones(*PHONES, "+495112000003"), created=1),
-    Kind("var2", phones(PHONES[0]), overwritten=1, vanished=Side.ESPO),
-    Kind(
+    ChangeKind("var1", edit_phones(*PHONES, "+495112000003"), rows_created=1),
+    ChangeKind("var2", edit_phones(PHONES[0]), rows_overwritten=1, vanished_side=Side.ESPO),
+    ChangeKind(
         "var3, the row is gone",
-        lambda office, one: office.advo.remove_row(one.betnr, one.rows[0]),
-        arrays=True, vanished=Side.ADVO, in_advoware=True,
+        lambda harness, person: harness.advo.remove_row(person.betnr, person.rows[0]),
+        writes_array=True, vanished_side=Side.ADVO, in_advoware=True,
     ),
-    Kind(
+    ChangeKind(
         "var3, the row was emptied",
-        lambda office, one: office.advo.empty_row(one.betnr, one.rows[0]),
-        overwritten=1, arrays=True, vanished=Side.ADVO, in_advoware=True,
+        lambda harness, person: harness.advo.empty_row(person.betnr, person.rows[0]),
+        rows_overwritten=1, writes_array=True, vanished_side=Side.ADVO, in_advoware=True,
     ),
-    Kind("var4", typed, overwritten=1, arrays=True, brings=True, in_advoware=True),
-    Kind("var4, held by another", typed, overwritten=1, arrays=True, brings=True, held=True, in_advoware=True),
-    Kind("var5", phones("+495112000005", PHONES[1]), overwritten=1),
-    Kind("var6", retyped_in_advoware, overwritten=1, arrays=True, brings=True, in_advoware=True),
-    Kind(
+    ChangeKind("var4", type_number, rows_overwritten=1, writes_array=True, adds_value=True, in_advoware=True),
+    ChangeKind(
+        "var4, held by another", type_number, rows_overwritten=1, writes_array=True, adds_value=True,
+        is_shared=True, in_advoware=True
+    ),
+    ChangeKind("var5", edit_phones("+495112000005", PHONES[1]), rows_overwritten=1),
+    ChangeKind("var6", retype_number, rows_overwritten=1, writes_array=True, adds_value=True, in_advoware=True),
+    ChangeKind(
         "var6, held by another",
-        retyped_in_advoware,
-        overwritten=1, arrays=True, brings=True, held=True, in_advoware=True,
+        retype_number,
+        rows_overwritten=1, writes_array=True, adds_value=True, is_shared=True, in_advoware=True,
     ),
-    Kind("retype", retyped, created=1, overwritten=1),
-    Kind("link", linked, overwritten=3),
-    Kind(
+    ChangeKind("retype", retype_phone, rows_created=1, rows_overwritten=1),
+    ChangeKind("link", link_person, rows_overwritten=3),
+    ChangeKind(
         "repair",
-        lambda office, one: office.advo.edit_row(one.betnr, one.rows[0], remark="Büro"),
-        overwritten=1, in_advoware=True,
+        lambda harness, person: harness.advo.edit_row(person.betnr, person.rows[0], remark="Büro"),
+        rows_overwritten=1, in_advoware=True,
     ),
-    Kind("clash", both_edited, overwritten=1, note=True),
+    ChangeKind("clash", make_clash, rows_overwritten=1, writes_note=True),
 )  # fmt: skip
 
 
-class Ageing(httpx.BaseTransport):
+class AgeingTransport(httpx.BaseTransport):
     """Time passes with every request, so that reads grow old as they do outside."""
 
     def __init__(self, transport: httpx.BaseTransport, clock: SimClock) -> None:
@@ -162,123 +169,137 @@ class Ageing(httpx.BaseTransport):
 
 
 @dataclass
-class Counted:
+class RequestCounts:
     """A firm after one run: the persons something happened to, the others, and the requests about each."""
 
-    office: Practice
+    harness: SyncHarness
     report: RunReport
-    kind: Kind
-    struck: Sequence[Person]
-    others: Sequence[Person]
-    calls: Mapping[Side, Sequence[Call]]
+    kind: ChangeKind
+    changed: Sequence[CountedPerson]
+    others: Sequence[CountedPerson]
+    calls: Mapping[Side, Sequence[SimRequest]]
 
-    def about(self, person: Person) -> Count:
+    def requests_about(self, person: CountedPerson) -> Counts:
         """The requests about one person; a note's is its parent, a look-up asks for its number, or reads who has it."""
-        count: Count = Counter()
+        count: Counts = Counter()
         for call in self.calls[Side.ESPO]:
-            note = call.path.endswith("/Note") and call.json["parentId"] == person.entity_id
-            named = any(f"/CBeteiligte/{one}" in call.path for one in (person.entity_id, person.holder) if one)
-            if note or named or quote(person.number) in call.target:
+            is_note = call.path.endswith("/Note") and call.json["parentId"] == person.entity_id
+            is_named = any(
+                f"/CBeteiligte/{entity_id}" in call.path for entity_id in (person.entity_id, person.holder) if entity_id
+            )
+            if is_note or is_named or quote(person.number) in call.target:
                 count[Side.ESPO, call.method] += 1
         for call in self.calls[Side.ADVO]:
             if f"/Beteiligte/{person.betnr}" in call.path:
                 count[Side.ADVO, call.method] += 1
         return count
 
-    def of_struck(self) -> Count:
+    def of_changed(self) -> Counts:
         """The requests about one of those something happened to; each of them costs the same."""
-        counts = [self.about(person) for person in self.struck]
+        counts = [self.requests_about(person) for person in self.changed]
         assert all(count == counts[0] for count in counts), counts
         return counts[0]
 
-    def of_others(self) -> Count:
+    def of_others(self) -> Counts:
         """The requests about all to whom nothing happened."""
-        return sum((self.about(person) for person in self.others), Counter())
+        return sum((self.requests_about(person) for person in self.others), Counter())
 
-    def of_nobody(self) -> Count:
+    def of_no_person(self) -> Counts:
         """The requests of a run that are about no single person; logins are not among them."""
-        everybody = sum((self.about(person) for person in (*self.struck, *self.others)), Counter())
+        everybody = sum((self.requests_about(person) for person in (*self.changed, *self.others)), Counter())
         calls = [(side, call) for side, of_side in self.calls.items() for call in of_side if not call.is_login]
         return Counter((side, call.method) for side, call in calls) - everybody
 
 
-def counted(folder: Path, kind: Kind) -> Counted:
+def count_requests(folder: Path, kind: ChangeKind) -> RequestCounts:
     """A firm in which this happened to half of the persons, after one run; a first sync came before."""
-    office = Practice.of(folder, 0)
-    polled = 2 * OF_A_KIND if kind.in_advoware else 0
+    harness = SyncHarness.create(folder, 0)
+    poll_budget = 2 * OF_A_KIND if kind.in_advoware else 0
     sections = {
-        "advoware": office.config.advoware.model_copy(update={"poll_budget": polled}),
-        "guards": office.config.guards.model_copy(update={"max_removals": 1000, "max_removal_share": 1.0}),
+        "advoware": harness.config.advoware.model_copy(update={"poll_budget": poll_budget}),
+        "guards": harness.config.guards.model_copy(update={"max_removals": 1000, "max_removal_share": 1.0}),
     }
-    office.config = office.config.model_copy(update=sections)
-    struck = [moved_in(office, 100_001 + number, linked=kind.name != "link") for number in range(OF_A_KIND)]
-    if kind.held:
-        struck = [one._replace(holder=office.espo.add_person("Erika Muster", phones=[one.number])) for one in struck]
-    others = [moved_in(office, 200_001 + number) for number in range(OF_A_KIND)]
-    office.run()
-    for person in struck:
-        kind.happen(office, person)
-    office.world = replace(
-        office.world,
-        espo_transport=Ageing(office.world.espo_transport or httpx.HTTPTransport(), office.clock),
-        advo_transport=Ageing(office.world.advo_transport or httpx.HTTPTransport(), office.clock),
+    harness.config = harness.config.model_copy(update=sections)
+    changed = [
+        add_counted_person(harness, 100_001 + number, is_linked=kind.name != "link") for number in range(OF_A_KIND)
+    ]
+    if kind.is_shared:
+        changed = [
+            changed_person._replace(holder=harness.espo.add_person("Erika Muster", phones=[changed_person.number]))
+            for changed_person in changed
+        ]
+    others = [add_counted_person(harness, 200_001 + number) for number in range(OF_A_KIND)]
+    harness.run()
+    for person in changed:
+        kind.apply_change(harness, person)
+    harness.environment = replace(
+        harness.environment,
+        espo_transport=AgeingTransport(harness.environment.espo_transport or httpx.HTTPTransport(), harness.clock),
+        advo_transport=AgeingTransport(harness.environment.advo_transport or httpx.HTTPTransport(), harness.clock),
     )
-    report = office.run()
+    report = harness.run()
     assert report.outcome == "done", report
-    calls = {Side.ESPO: list(office.espo.journal), Side.ADVO: list(office.advo.journal)}
-    return Counted(office, report, kind, struck, others, calls)
+    calls = {Side.ESPO: list(harness.espo.request_log), Side.ADVO: list(harness.advo.request_log)}
+    return RequestCounts(harness, report, kind, changed, others, calls)
 
 
-def moved_in(office: Practice, betnr: int, *, linked: bool = True) -> Person:
+def add_counted_person(harness: SyncHarness, betnr: int, *, is_linked: bool = True) -> CountedPerson:
     """A person with two phones and a mail on both sides."""
     mail = f"person{betnr}@kanzlei-muster.de"
     items = list(zip(PHONES, ("Office", "Mobile"), strict=True))
-    entity_id = office.espo.add_person("Max Muster", betnr if linked else None, phones=items, mails=[mail])
-    office.advo.add_person(betnr, "Max Muster")
+    entity_id = harness.espo.add_person("Max Muster", betnr if is_linked else None, phones=items, mails=[mail])
+    harness.advo.add_person(betnr, "Max Muster")
     kinds = zip(("0511/2000001", "0511/2000002", mail), (1, 3, 4), strict=True)
-    return Person(entity_id, betnr, [office.advo.add_row(betnr, value, komm_kz=kz) for value, kz in kinds])
+    return CountedPerson(
+        entity_id, betnr, [harness.advo.add_row(betnr, value, komm_kz=komm_kz) for value, komm_kz in kinds]
+    )
 
 
-def after(found: Counted, **options: bool) -> Counted:
+def count_next_run(counts: RequestCounts, **options: bool) -> RequestCounts:
     """The same firm after one more run with nothing changed between."""
-    report = found.office.run(**options)
-    calls = {Side.ESPO: list(found.office.espo.journal), Side.ADVO: list(found.office.advo.journal)}
-    return replace(found, report=report, calls=calls)
+    report = counts.harness.run(**options)
+    calls = {Side.ESPO: list(counts.harness.espo.request_log), Side.ADVO: list(counts.harness.advo.request_log)}
+    return replace(counts, report=report, calls=calls)
 
 
 # The table --------------------------------------------------------------------------------------------------------
 
 
-def measured(_: Asked) -> list[Line]:
+def measure_requests(_: BenchOptions) -> list[BenchLine]:
     """Each variant against its lower bound, and what nobody pays for."""
     with tempfile.TemporaryDirectory() as folder:
-        runs = [counted(Path(folder) / kind.name, kind) for kind in KINDS]
+        results = [count_requests(Path(folder) / kind.name, kind) for kind in KINDS]
         lines = [
-            Line(f"requests, {one.kind.name}", shown(cost), shown(bound), cost == bound)
-            for one in runs
-            for cost, bound in [(one.of_struck(), one.kind.bound)]
+            BenchLine(f"requests, {result.kind.name}", format_counts(cost), format_counts(bound), cost == bound)
+            for result in results
+            for cost, bound in [(result.of_changed(), result.kind.least_requests)]
         ]
-        worst = max(one.of_struck().total() / one.kind.bound.total() for one in runs)
-        unseen = sum((one.of_others() for one in runs if not one.kind.in_advoware), Counter())
-        again = [after(one) for one in runs]
-        back = sum(one.about(person)[Side.ESPO, "GET"] for one in again for person in one.struck)
-        swept = after(again[0], sweep=True)
-    quiet = again[0].of_nobody()
+        worst = max(result.of_changed().total() / result.kind.least_requests.total() for result in results)
+        needless = sum((result.of_others() for result in results if not result.kind.in_advoware), Counter())
+        next_results = [count_next_run(result) for result in results]
+        refetched = sum(
+            result.requests_about(person)[Side.ESPO, "GET"] for result in next_results for person in result.changed
+        )
+        sweep_result = count_next_run(next_results[0], sweep=True)
+    run_requests = next_results[0].of_no_person()
     return [
-        Line("requests per changed person ÷ lower bound, the worst variant", f"{worst:.2f}", "1.00", worst == 1),
+        BenchLine("requests per changed person ÷ lower bound, the worst variant", f"{worst:.2f}", "1.00", worst == 1),
         *lines,
-        Line("requests for persons nobody looks at", str(unseen.total()), "0", not unseen),
-        Line("our own writes fetched again in EspoCRM by the next run", str(back), "0", back == 0),
-        Line("requests for an unchanged person in a sweep", shown(swept.about(swept.others[0]))),
-        Line("requests of a run beside those for persons and logins", shown(quiet)),
+        BenchLine("requests for persons nobody looks at", str(needless.total()), "0", not needless),
+        BenchLine("our own writes fetched again in EspoCRM by the next run", str(refetched), "0", refetched == 0),
+        BenchLine(
+            "requests for an unchanged person in a sweep",
+            format_counts(sweep_result.requests_about(sweep_result.others[0])),
+        ),
+        BenchLine("requests of a run beside those for persons and logins", format_counts(run_requests)),
     ]
 
 
-def shown(count: Count) -> str:
+def format_counts(count: Counts) -> str:
     """Both sides in words."""
     sides = {"EspoCRM": Side.ESPO, "Advoware": Side.ADVO}
-    told = {
+    text_by_side = {
         name: ", ".join(f"{count[side, method]} {method}" for method in ("GET", "POST", "PUT") if count[side, method])
         for name, side in sides.items()
     }
-    return "; ".join(f"{name} {what}" for name, what in told.items() if what) or "none"
+    return "; ".join(f"{name} {text}" for name, text in text_by_side.items() if text) or "none"

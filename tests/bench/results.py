@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tests.bench.measure import ROOT
 
-KEPT = Path(__file__).with_name("results.json")
+RESULTS_FILE = Path(__file__).with_name("results.json")
 PAGE = Path(__file__).with_name("README.md")
-SHOWN = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- /measured -->)", re.DOTALL)
+TABLE_SECTION = re.compile(r"(?<=<!-- measured -->\n).*?(?=<!-- /measured -->)", re.DOTALL)
 README = ROOT / "README.md"
 SHOWN_IN_README = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
 FIGURES = (
@@ -29,7 +29,7 @@ PACKAGES = ("pandas", "pyarrow", "numpy", "httpx", "adbc-driver-sqlite", "vdirsy
 
 
 @dataclass(frozen=True)
-class Line:
+class BenchLine:
     """One row of the table: a figure of ours, and what it was to reach, where anything was promised."""
 
     what: str
@@ -39,7 +39,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Measured:
+class BenchResult:
     """The lines of one benchmark, and where and with what they were measured."""
 
     name: str
@@ -47,65 +47,70 @@ class Measured:
     commit: str
     machine: str
     versions: str
-    lines: tuple[Line, ...]
+    lines: tuple[BenchLine, ...]
 
 
-def here(name: str, runs: int, lines: list[Line]) -> Measured:
+def bench_result(name: str, runs: int, lines: list[BenchLine]) -> BenchResult:
     """The lines as measured on this machine."""
-    return Measured(name, runs, commit(), machine(), versions(), tuple(lines))
+    return BenchResult(name, runs, git_commit(), machine_summary(), library_versions(), tuple(lines))
 
 
-def commit() -> str:
+def git_commit() -> str:
     """What was measured; a plus for changes that are not committed."""
     git = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
     return subprocess.run(git, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def machine() -> str:
+def machine_summary() -> str:
     """Cores, processor and memory."""
     cpu = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", cpu.read_text()) if cpu.exists() else None
+    model = re.search(r"model name\s*: (.+)", cpu.read_text()) if cpu.exists() else None
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores ({found[1].strip() if found else platform.machine()}), {memory:.0f} GB"
+    return f"{os.cpu_count()} cores ({model[1].strip() if model else platform.machine()}), {memory:.0f} GB"
 
 
-def versions() -> str:
+def library_versions() -> str:
     """Python and the libraries that matter, those that are there."""
-    found = [f"Python {platform.python_version()}"]
+    names = [f"Python {platform.python_version()}"]
     for package in PACKAGES:
         try:
-            found.append(f"{package} {version(package)}")
+            names.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    return ", ".join(found)
+    return ", ".join(names)
 
 
-def kept() -> dict[str, Measured]:
+def load_results() -> dict[str, BenchResult]:
     """What was measured so far, by benchmark."""
-    written = json.loads(KEPT.read_text()) if KEPT.exists() else []
-    return {one["name"]: Measured(**{**one, "lines": tuple(Line(**line) for line in one["lines"])}) for one in written}
+    records = json.loads(RESULTS_FILE.read_text()) if RESULTS_FILE.exists() else []
+    return {
+        record["name"]: BenchResult(**{**record, "lines": tuple(BenchLine(**line) for line in record["lines"])})
+        for record in records
+    }
 
 
-def keep(measured: Measured) -> None:
+def save_result(result: BenchResult) -> None:
     """Keep a benchmark's lines in place of its earlier ones, and show them on both pages."""
-    together = kept() | {measured.name: measured}
-    KEPT.write_text(json.dumps([asdict(one) for one in together.values()], indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(SHOWN.sub(lambda _: table(together), PAGE.read_text("utf-8")), "utf-8")
-    README.write_text(SHOWN_IN_README.sub(lambda _: figures(together), README.read_text("utf-8")), "utf-8")
+    results = load_results() | {result.name: result}
+    RESULTS_FILE.write_text(
+        json.dumps([asdict(benchmark) for benchmark in results.values()], indent=1, ensure_ascii=False) + "\n"
+    )
+    PAGE.write_text(TABLE_SECTION.sub(lambda _: results_table(results), PAGE.read_text("utf-8")), "utf-8")
+    README.write_text(SHOWN_IN_README.sub(lambda _: figures(results), README.read_text("utf-8")), "utf-8")
 
 
-def table(together: dict[str, Measured]) -> str:
+def results_table(results: dict[str, BenchResult]) -> str:
     """The table of README.md beside this file."""
     rows = [
         f"| {line.what} | {line.measured} | {line.target}{'' if line.met else ' (not reached)'} |"
-        for one in together.values()
-        for line in one.lines
+        for result in results.values()
+        for line in result.lines
     ]
-    places = dict.fromkeys(f"{one.machine}; {one.versions}" for one in together.values())
+    places = dict.fromkeys(f"{result.machine}; {result.versions}" for result in results.values())
     return "\n".join(["| what | measured | target |", "|---|---|---|", *rows, "", *places, ""])
 
 
-def figures(together: dict[str, Measured]) -> str:
+def figures(together: dict[str, BenchResult]) -> str:
     """The figures the main README shows, as a table."""
     lines = [line for measured in together.values() for line in measured.lines if line.what.startswith(FIGURES)]
     rows = [f"| {line.what} | {line.measured} |" for line in lines]

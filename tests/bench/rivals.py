@@ -24,39 +24,39 @@ logging.disable(logging.INFO)
 EDITED_EVERY = 100
 
 
-class Thing:
+class RivalItem:
     """An item as far as ``sync`` looks at one."""
 
     def __init__(self, ident: str, content: str) -> None:
         self.ident, self.hash = ident, content
 
 
-class NoOp(Storage):  # type: ignore[misc]  # it ships no types
+class NoOpStorage(Storage):  # type: ignore[misc]  # it ships no types
     """A storage of so many items that costs nothing to ask and to write; every hundredth edited if it says so."""
 
-    def __init__(self, items: int, *, edited: bool) -> None:
+    def __init__(self, items: int, *, is_edited: bool) -> None:
         super().__init__(instance_name="bench")
-        self.items, self.edited = items, edited
+        self.items, self.is_edited = items, is_edited
 
     def etag(self, number: int) -> str:
-        return "after" if self.edited and number % EDITED_EVERY == 0 else "before"
+        return "after" if self.is_edited and number % EDITED_EVERY == 0 else "before"
 
     async def list(self) -> AsyncIterator[tuple[str, str]]:
         for number in range(self.items):
             yield str(number), self.etag(number)
 
-    async def get_multi(self, hrefs: Iterable[str]) -> AsyncIterator[tuple[str, Thing, str]]:
+    async def get_multi(self, hrefs: Iterable[str]) -> AsyncIterator[tuple[str, RivalItem, str]]:
         for href in hrefs:
             etag = self.etag(int(href))
-            yield href, Thing(href, etag), etag
+            yield href, RivalItem(href, etag), etag
 
-    async def update(self, _href: str, item: Thing, _etag: str) -> str:
+    async def update(self, _href: str, item: RivalItem, _etag: str) -> str:
         return item.hash
 
-    async def get(self, href: str) -> tuple[Thing, str]:
+    async def get(self, href: str) -> tuple[RivalItem, str]:
         raise NotImplementedError
 
-    async def upload(self, item: Thing) -> tuple[str, str]:
+    async def upload(self, item: RivalItem) -> tuple[str, str]:
         raise NotImplementedError
 
     async def delete(self, href: str, etag: str) -> None:
@@ -65,16 +65,16 @@ class NoOp(Storage):  # type: ignore[misc]  # it ships no types
 
 def vdirsyncer_first(status: str, items: str) -> None:
     """Fill vdirsyncer's memory."""
-    asyncio.run(once(status, int(items), edited=False))
+    asyncio.run(sync_once(status, int(items), is_edited=False))
 
 
 def vdirsyncer_again(status: str, items: str) -> None:
     """One sync with 1 % of one side edited."""
-    asyncio.run(once(status, int(items), edited=True))
+    asyncio.run(sync_once(status, int(items), is_edited=True))
 
 
-async def once(status: str, items: int, *, edited: bool) -> None:
-    await sync(NoOp(items, edited=edited), NoOp(items, edited=False), SqliteStatus(status))
+async def sync_once(status: str, items: int, *, is_edited: bool) -> None:
+    await sync(NoOpStorage(items, is_edited=is_edited), NoOpStorage(items, is_edited=False), SqliteStatus(status))
 
 
 JOIN = """
@@ -93,11 +93,11 @@ def duckdb_join(folder: str) -> int:
     """The comparison alone, of tables DuckDB holds already: what no reading and no deciding would leave."""
     with duckdb.connect(f"{folder}/duck.db", read_only=True) as db:
         db.execute("set threads = 1")
-        found: tuple[int] = db.execute(JOIN).fetchall()[0]
-        return found[0]
+        row: tuple[int] = db.execute(JOIN).fetchall()[0]
+        return row[0]
 
 
-def duckdb_filled(path: str, folder: str) -> None:
+def fill_duckdb(path: str, folder: str) -> None:
     """The three tables as DuckDB's own."""
     with duckdb.connect(f"{folder}/duck.db") as db, adbc.connect(path) as store, store.cursor() as cursor:
         for name in ("baseline", "advo_entries", "espo_entries"):

@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etl.records import Channel, Item, Row, Side
-from etl.rules.observed import fingerprint_of, item_record, row_record
+from etl.records import AdvoRow, Channel, EspoItem, Side
+from etl.rules.snapshot_records import fingerprint_of_rows, item_record, row_record
 from tests.bench import requests
-from tests.bench.filling import EDITS, KINDS, REGION, TABLE, agreeing, fill
-from tests.bench.planning import differences, planned
-from tests.bench.results import FIGURES, PAGE, README, SHOWN, SHOWN_IN_README, figures, kept, table
+from tests.bench.filling import EDITS, KINDS, REGION, TABLE, agreeing_person, fill_store
+from tests.bench.planning import plan_all, plan_differences
+from tests.bench.results import (
+    FIGURES,
+    PAGE,
+    README,
+    SHOWN_IN_README,
+    TABLE_SECTION,
+    figures,
+    load_results,
+    results_table,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,57 +30,61 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("number", [0, 7, 249_999])
 def test_the_filled_store_holds_what_the_stages_store(number: int) -> None:
-    known = agreeing(number)
-    for stored in known.items:
-        value, kind = stored["value"], stored["type"]
-        item = Item(Channel(stored["channel"]), value, kind, stored["is_primary"], raw=stored["raw"])
-        assert stored.items() >= item_record(item, REGION).items()
-        assert json.loads(stored["raw"])["primary"] is stored["is_primary"]
-    for stored in known.rows:
-        row = Row(stored["komm_id"], stored["row_id"], stored["value"], stored["remark"])
-        assert stored.items() >= row_record(row, {}, REGION, TABLE).items()
-    assert known.person["fingerprint"] == fingerprint_of(known.rows)
+    person = agreeing_person(number)
+    for record in person.items:
+        value, kind = record["value"], record["type"]
+        item = EspoItem(Channel(record["channel"]), value, kind, record["is_primary"], raw=record["raw"])
+        assert record.items() >= item_record(item, REGION).items()
+        assert json.loads(record["raw"])["primary"] is record["is_primary"]
+    for record in person.rows:
+        row = AdvoRow(record["komm_id"], record["row_id"], record["value"], record["remark"])
+        assert record.items() >= row_record(row, {}, REGION, TABLE).items()
+    assert person.person["fingerprint"] == fingerprint_of_rows(person.rows)
 
 
 def test_the_loop_over_dictionaries_decides_the_same_as_the_plan(tmp_path: Path) -> None:
-    fill(tmp_path / "state.db", 30 * len(EDITS), edited_every=3)
+    fill_store(tmp_path / "state.db", 30 * len(EDITS), edited_every=3)
     variants = Counter(
         decision.variant
-        for plan in planned(str(tmp_path / "state.db")).values()
+        for plan in plan_all(str(tmp_path / "state.db")).values()
         for decision in plan.decisions
         if decision.steps
     )
     assert variants == dict.fromkeys(EDITS, 10)
-    assert differences(str(tmp_path / "state.db")) == []
+    assert plan_differences(str(tmp_path / "state.db")) == []
 
 
 def test_of_a_firm_nobody_edited_nothing_is_planned(tmp_path: Path) -> None:
-    fill(tmp_path / "state.db", 20, edited_every=0)
-    assert planned(str(tmp_path / "state.db")) == {}
-    assert len(agreeing(0).pairs) == len(KINDS)
+    fill_store(tmp_path / "state.db", 20, edited_every=0)
+    assert plan_all(str(tmp_path / "state.db")) == {}
+    assert len(agreeing_person(0).pairs) == len(KINDS)
 
 
 @pytest.mark.parametrize("kind", requests.KINDS, ids=lambda kind: kind.name)
 def test_a_change_costs_no_request_more_than_the_rules_ask_for(
-    kind: requests.Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: requests.ChangeKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "OF_A_KIND", 6)
-    found = requests.counted(tmp_path, kind)
-    assert found.of_struck() == kind.bound
-    looked_at = {(Side.ADVO, "GET"): len(found.others)} if kind.in_advoware else {}
-    assert found.of_others() == looked_at
-    again = requests.after(found)
-    assert not [count for person in again.struck if (count := again.about(person)[Side.ESPO, "GET"])]
+    counts = requests.count_requests(tmp_path, kind)
+    assert counts.of_changed() == kind.least_requests
+    polled = {(Side.ADVO, "GET"): len(counts.others)} if kind.in_advoware else {}
+    assert counts.of_others() == polled
+    next_counts = requests.count_next_run(counts)
+    assert not [
+        refetches
+        for person in next_counts.changed
+        if (refetches := next_counts.requests_about(person)[Side.ESPO, "GET"])
+    ]
 
 
 def test_the_page_shows_what_was_measured() -> None:
-    shown = SHOWN.search(PAGE.read_text("utf-8"))
-    assert shown is not None
-    assert shown[0] == table(kept())
+    section = TABLE_SECTION.search(PAGE.read_text("utf-8"))
+    assert section is not None
+    assert section[0] == results_table(load_results())
 
 
 def test_the_readme_shows_three_of_the_figures() -> None:
     shown = SHOWN_IN_README.search(README.read_text("utf-8"))
     assert shown is not None
-    assert shown[0] == figures(kept())
+    assert shown[0] == figures(load_results())
     assert [begin for begin in FIGURES if shown[0].count(f"| {begin}") != 1] == []

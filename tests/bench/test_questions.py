@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etl.store.database import Store
-from etl.store.figures import FIGURES
-from etl.store.questions import QUESTIONS
+from etl.store.queries.canned import CANNED_QUERIES
+from etl.store.queries.charts import CHART_QUERIES
 from etl.store.views import VIEWS
 
 if TYPE_CHECKING:
@@ -105,19 +105,19 @@ analyze;
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def large_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with Store.open(tmp_path_factory.mktemp("large") / "state.db", now=NOW, durable=False) as store:
         store.db.executescript(FILL)
         yield store
 
 
-ASKED: dict[str, str] = {
+SQL_BY_NAME: dict[str, str] = {
     **{f"view {name}": f"select * from {name}" for name in VIEWS},
-    **{f"question {name}": question.sql for name, question in QUESTIONS.items()},
-    **{f"figure {name}": sql for name, sql in FIGURES.items()},
+    **{f"question {name}": question.sql for name, question in CANNED_QUERIES.items()},
+    **{f"figure {name}": sql for name, sql in CHART_QUERIES.items()},
 }
 
-FILLED_IN: dict[str, Any] = {
+PARAMETERS: dict[str, Any] = {
     "person": "104861",
     "run": "812",
     "value": "+495112000500",
@@ -127,14 +127,14 @@ FILLED_IN: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", SQL_BY_NAME)
 def test_it_answers_at_once_on_fifty_thousand_persons(
-    large: Store, name: str, record_property: Callable[[str, object], None]
+    large_store: Store, name: str, record_property: Callable[[str, object], None]
 ) -> None:
-    asked = {key: value for key, value in FILLED_IN.items() if f":{key}" in ASKED[name]}
-    begun = time.thread_time()
-    rows = large.rows(ASKED[name], asked)
-    seconds = time.thread_time() - begun
+    parameters = {key: value for key, value in PARAMETERS.items() if f":{key}" in SQL_BY_NAME[name]}
+    started = time.thread_time()
+    rows = large_store.rows(SQL_BY_NAME[name], parameters)
+    seconds = time.thread_time() - started
     record_property("seconds", seconds)
     assert rows or "last_week" in name  # the store's week is not the calendar's
     assert seconds < BOUND_SECONDS

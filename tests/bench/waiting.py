@@ -21,16 +21,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from jobs.config import load
-from jobs.options import Options
-from jobs.pipeline import run
-from jobs.world import World
+from jobs.config import read_config
+from jobs.environment import Environment
+from jobs.pipeline import run_to_completion
+from jobs.run.options import RunOptions
 from tests.bench.measure import cost_of
-from tests.bench.results import Line
+from tests.bench.results import BenchLine
 from tests.bench.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from tests.bench.__main__ import Asked
+    from tests.bench.__main__ import BenchOptions
 
 MOST_PERSONS, EDITS = 1000, 10
 WITH_TARGET, TARGET = 20, 1.15
@@ -40,11 +40,11 @@ QUARTER = timedelta(minutes=15)
 KINDS = ("first sync", "no change", "10 edits")
 LOGINS = ("/api/Url", "/Token")
 READERS = "reader"
-"""What the threads are called whose requests overlap (etl/reading.py)."""
+"""What the threads are called whose requests overlap (etl/reading/parallel.py)."""
 
 
 @dataclass(frozen=True)
-class Sent:
+class RecordedRequest:
     """One request as it went out: ``lane`` is the thread's name, ``host`` which of the two systems."""
 
     lane: str
@@ -64,76 +64,82 @@ class Sent:
 class Recorder(httpx.BaseTransport):
     """Keeps every request of one system, with its thread's name, and sends it; it is written down after the run."""
 
-    def __init__(self, host: str, kept: list[tuple[str, str, httpx.Request]]) -> None:
-        self._wire, self._host, self._kept = httpx.HTTPTransport(), host, kept
+    def __init__(self, host: str, requests: list[tuple[str, str, httpx.Request]]) -> None:
+        self._transport, self._host, self._requests = httpx.HTTPTransport(), host, requests
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self._kept.append((threading.current_thread().name, self._host, request))
-        return self._wire.handle_request(request)
+        self._requests.append((threading.current_thread().name, self._host, request))
+        return self._transport.handle_request(request)
 
     def close(self) -> None:
-        self._wire.close()
+        self._transport.close()
 
 
-def written_down(lane: str, host: str, request: httpx.Request) -> Sent:
+def to_recorded_request(lane: str, host: str, request: httpx.Request) -> RecordedRequest:
     """What the bare loop needs to send it again."""
     headers = [(name, value) for name, value in request.headers.items() if name not in {"host", "content-length"}]
     body = base64.b64encode(request.content).decode()
-    return Sent(lane, host, request.method, request.url.raw_path.decode(), headers, body)
+    return RecordedRequest(lane, host, request.method, request.url.raw_path.decode(), headers, body)
 
 
-def ours(config: str, later: str, recording: str) -> dict[str, object]:
+def record_run(config: str, later: str, recording: str) -> dict[str, object]:
     """One run, so many seconds later than now; its requests go into a file, its wall time into the answer."""
-    kept: list[tuple[str, str, httpx.Request]] = []
-    world = World(
+    requests: list[tuple[str, str, httpx.Request]] = []
+    environment = Environment(
         utcnow=lambda: datetime.now(UTC) + timedelta(seconds=float(later)),
-        espo_transport=Recorder("espocrm", kept),
-        advo_transport=Recorder("advoware", kept),
+        espo_transport=Recorder("espocrm", requests),
+        advo_transport=Recorder("advoware", requests),
     )
-    begun = time.perf_counter()
-    report = run(load(Path(config)), Options(), world=world)
-    seconds = time.perf_counter() - begun
-    Path(recording).write_text(json.dumps([asdict(written_down(*one)) for one in kept]))
+    started = time.perf_counter()
+    report = run_to_completion(read_config(Path(config)), RunOptions(), environment=environment)
+    seconds = time.perf_counter() - started
+    Path(recording).write_text(json.dumps([asdict(to_recorded_request(*recorded)) for recorded in requests]))
     return {"seconds": seconds, "outcome": report.outcome, "changed": report.persons.changed}
 
 
-def bare(recording: str, espocrm: str, advoware: str) -> dict[str, float]:
+def replay_requests(recording: str, espocrm: str, advoware: str) -> dict[str, float]:
     """The same requests, as quickly as httpx sends them; overlapping where ours did, with as many readers."""
-    written = [Sent(**one) for one in json.loads(Path(recording).read_text())]
-    phases = [(overlap, list(sent)) for (overlap, *_), sent in groupby(written, key=lambda one: one.phase)]
+    recorded_requests = [RecordedRequest(**record) for record in json.loads(Path(recording).read_text())]
+    phases = [
+        (overlap, list(group))
+        for (overlap, *_), group in groupby(recorded_requests, key=lambda recorded: recorded.phase)
+    ]
     urls = {"espocrm": espocrm, "advoware": advoware}
-    begun = time.perf_counter()
+    started = time.perf_counter()
     with httpx.Client(timeout=60) as client:
 
-        def send(one: Sent) -> bytes:
+        def send(recorded: RecordedRequest) -> bytes:
             answer = client.request(
-                one.method, urls[one.host] + one.target, headers=one.headers, content=base64.b64decode(one.body)
+                recorded.method,
+                urls[recorded.host] + recorded.target,
+                headers=recorded.headers,
+                content=base64.b64decode(recorded.body),
             )
             if answer.status_code >= httpx.codes.BAD_REQUEST:
-                raise AssertionError(f"{one.method} {one.target}: {answer.status_code} {answer.text[:200]}")
+                raise AssertionError(f"{recorded.method} {recorded.target}: {answer.status_code} {answer.text[:200]}")
             return answer.content
 
         for overlap, phase in phases:
-            with ThreadPoolExecutor(len({one.lane for one in phase}) if overlap else 1) as pool:
+            with ThreadPoolExecutor(len({recorded.lane for recorded in phase}) if overlap else 1) as pool:
                 list(pool.map(send, phase))
-    return {"seconds": time.perf_counter() - begun, "requests": len(written)}
+    return {"seconds": time.perf_counter() - started, "requests": len(recorded_requests)}
 
 
 # Side by side -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Waited:
+class WaitTimes:
     """One kind of run, both ways."""
 
-    ours: float
-    bare: float
-    requests: int
+    engine_seconds: float
+    replay_seconds: float
+    request_count: int
 
 
-def once(folder: Path, persons: int, milliseconds: int, seed: int) -> list[Waited]:
+def measure_round(folder: Path, persons: int, milliseconds: int, seed: int) -> list[WaitTimes]:
     """The three kinds one after the other, ours and then the bare loop, each on a sandbox of its own."""
-    began = datetime.now(UTC)
+    start = datetime.now(UTC)
     recordings = [folder / f"{number}.json" for number in range(len(KINDS))]
     seconds = []
     for file in folder.glob("state.db*"):
@@ -141,55 +147,59 @@ def once(folder: Path, persons: int, milliseconds: int, seed: int) -> list[Waite
     with Sandbox(persons, milliseconds / 1000) as sandbox:
         config = sandbox.write_config(folder)
         for number, recording in enumerate(recordings):
-            prepare(sandbox, number, began, seed)
-            found = cost_of("tests.bench.waiting:ours", config, number * QUARTER.total_seconds(), recording).answer
-            assert found["outcome"] == "done", found
-            assert (found["changed"] > 0) is (number != 1), found
-            seconds.append(found["seconds"])
-    waited = []
+            prepare_run(sandbox, number, start, seed)
+            result = cost_of(
+                "tests.bench.waiting:record_run", config, number * QUARTER.total_seconds(), recording
+            ).answer
+            assert result["outcome"] == "done", result
+            assert (result["changed"] > 0) is (number != 1), result
+            seconds.append(result["seconds"])
+    wait_times = []
     with Sandbox(persons, milliseconds / 1000) as sandbox:
-        urls = sandbox.config["espocrm"]["url"], root_of(sandbox.config["advoware"]["configurator_url"])
+        urls = sandbox.config["espocrm"]["url"], base_url(sandbox.config["advoware"]["configurator_url"])
         for number, recording in enumerate(recordings):
-            prepare(sandbox, number, began, seed)
-            found = cost_of("tests.bench.waiting:bare", recording, *urls).answer
-            waited.append(Waited(seconds[number], found["seconds"], int(found["requests"])))
-    return waited
+            prepare_run(sandbox, number, start, seed)
+            result = cost_of("tests.bench.waiting:replay_requests", recording, *urls).answer
+            wait_times.append(WaitTimes(seconds[number], result["seconds"], int(result["requests"])))
+    return wait_times
 
 
-def prepare(sandbox: Sandbox, number: int, began: datetime, seed: int) -> None:
+def prepare_run(sandbox: Sandbox, number: int, start: datetime, seed: int) -> None:
     """What happens before a run of this kind; each sandbox lives the same."""
-    sandbox.clock(began + number * QUARTER)
+    sandbox.set_clock(start + number * QUARTER)
     if number == KINDS.index("10 edits"):
         sandbox.edit(EDITS, seed)
 
 
-def root_of(url: str) -> str:
+def base_url(url: str) -> str:
     """Scheme and host."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def measured(asked: Asked) -> list[Line]:
+def measure_waiting(options: BenchOptions) -> list[BenchLine]:
     """Each latency, each kind."""
-    persons, lines = min(MOST_PERSONS, *asked.persons), []
-    folders = [asked.folder / f"waiting-{seed}" for seed in range(asked.runs)]
+    persons, lines = min(MOST_PERSONS, *options.persons), []
+    folders = [options.folder / f"waiting-{seed}" for seed in range(options.runs)]
     for folder in folders:
         folder.mkdir(exist_ok=True)
-    for milliseconds in asked.milliseconds:
-        with ThreadPoolExecutor(asked.runs if milliseconds >= FAR else 1) as pool:
-            rounds = [pool.submit(once, folder, persons, milliseconds, seed) for seed, folder in enumerate(folders)]
-            taken = [one.result() for one in rounds]
-        for kind, waited in zip(KINDS, zip(*taken, strict=True), strict=True):
-            share = median(one.ours / one.bare for one in waited)
-            promised = milliseconds == WITH_TARGET and kind != "no change"
+    for milliseconds in options.milliseconds:
+        with ThreadPoolExecutor(options.runs if milliseconds >= FAR else 1) as pool:
+            rounds = [
+                pool.submit(measure_round, folder, persons, milliseconds, seed) for seed, folder in enumerate(folders)
+            ]
+            times_by_folder = [future.result() for future in rounds]
+        for kind, wait_times in zip(KINDS, zip(*times_by_folder, strict=True), strict=True):
+            ratio = median(wait.ours / wait.bare for wait in wait_times)
+            has_target = milliseconds == WITH_TARGET and kind != "no change"
             lines.append(
-                Line(
+                BenchLine(
                     f"waiting for {kind}, {persons:,} persons, {milliseconds} ms away ÷ a bare httpx loop"
-                    f" ({waited[0].requests:,} requests)",
-                    f"{median(one.ours for one in waited):.1f} s ÷ {median(one.bare for one in waited):.1f} s"
-                    f" = {share:.2f}",
-                    f"≤ {TARGET}" if promised else "",
-                    not promised or share <= TARGET,
+                    f" ({wait_times[0].requests:,} requests)",
+                    f"{median(one.ours for one in wait_times):.1f} s ÷ {median(one.bare for one in wait_times):.1f} s"
+                    f" = {ratio:.2f}",
+                    f"≤ {TARGET}" if has_target else "",
+                    not has_target or ratio <= TARGET,
                 )
             )
     return lines

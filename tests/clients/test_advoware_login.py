@@ -9,20 +9,29 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from etl.clients.advoware_login import (
-    Account,
-    Addresses,
-    decoded_key,
-    read_discovery,
-    read_token,
-    signature,
-    token_request,
-    trusted,
-    utc_time,
+from etl.clients.advoware_auth import (
+    Credentials,
+    Endpoints,
+    decode_api_key,
+    parse_discovery,
+    parse_iso_time,
+    parse_token,
+    require_trusted_host,
+    token_body,
+    token_signature,
 )
-from etl.clients.answers import read_answer
+from etl.clients.request import parse_response
 from etl.errors import ConfigError, Outage
-from tests.clients.fakes import BETNR, START, TOKEN, Clock, Script, advoware, ok, person
+from tests.clients.fakes import (
+    BETNR,
+    START,
+    TOKEN,
+    FakeClock,
+    ScriptedServer,
+    advoware_client,
+    ok_response,
+    person_json,
+)
 
 KEY = SecretStr(base64.b64encode(b"test-secret-key").decode())
 VECTOR = "o7rz9KmoXZs550HfzO6ffiG17XwiPmlBHlksUYKZ3jcfolELow51Fw5KlrQqCK5y41aIValDjrh1iQ2GZ2WtqQ=="
@@ -30,15 +39,15 @@ NOON = datetime(2026, 8, 30, tzinfo=UTC)
 
 
 def test_the_signature_is_the_observed_one() -> None:
-    signed = signature(
-        decoded_key(KEY), product=64, app_id="app-123", nonce="nonce-abc", timestamp="2026-08-30T00:00:00.000Z"
+    signed = token_signature(
+        decode_api_key(KEY), product=64, app_id="app-123", nonce="nonce-abc", timestamp="2026-08-30T00:00:00.000Z"
     )
     assert signed == VECTOR
 
 
 def test_the_token_request_signs_what_it_sends() -> None:
-    account = Account("muster", "DB", "SYNC", 2, 64, "app-123", KEY, SecretStr("pw"))
-    assert token_request(account, "nonce-abc", NOON) == {
+    account = Credentials("muster", "DB", "SYNC", 2, 64, "app-123", KEY, SecretStr("pw"))
+    assert token_body(account, "nonce-abc", NOON) == {
         "AppID": "app-123",
         "Kanzlei": "muster",
         "Database": "DB",
@@ -53,9 +62,14 @@ def test_the_token_request_signs_what_it_sends() -> None:
 
 
 def test_every_token_request_has_a_fresh_nonce() -> None:
-    script = Script(ok(TOKEN | {"expires_in": 1}), ok(person(BETNR)), ok(TOKEN), ok(person(BETNR)))
-    clock = Clock()
-    advo = advoware(script.transport, clock, base_url="https://a.test", security_gateway="https://a.test")
+    script = ScriptedServer(
+        ok_response(TOKEN | {"expires_in": 1}),
+        ok_response(person_json(BETNR)),
+        ok_response(TOKEN),
+        ok_response(person_json(BETNR)),
+    )
+    clock = FakeClock()
+    advo = advoware_client(script.transport, clock, base_url="https://a.test", security_gateway="https://a.test")
     advo.fetch(BETNR)
     clock.seconds += 2
     advo.fetch(BETNR)
@@ -66,16 +80,16 @@ def test_every_token_request_has_a_fresh_nonce() -> None:
 
 @pytest.mark.parametrize("request_of", ["token", "data", "discovery"])
 def test_every_request_has_a_timeout(request_of: str) -> None:
-    found = {"relayUrl": "https://x.advo-net.net:90/", "connectorUrl": None, "securityGateway": "https://y.advo-net.net/"}
-    script = Script(ok(found), ok(TOKEN), ok(person(BETNR)))
-    advoware(script.transport, timeout_seconds=7).fetch(BETNR)
+    discovery = {"relayUrl": "https://x.advo-net.net:90/", "connectorUrl": None, "securityGateway": "https://y.advo-net.net/"}
+    script = ScriptedServer(ok_response(discovery), ok_response(TOKEN), ok_response(person_json(BETNR)))
+    advoware_client(script.transport, timeout_seconds=7).fetch(BETNR)
     request = script.requests[["discovery", "token", "data"].index(request_of)]
     assert request.extensions["timeout"] == {"connect": 7, "read": 7, "write": 7, "pool": 7}
 
 
 def test_a_key_that_is_not_base64_is_found_before_anything_is_sent() -> None:
     with pytest.raises(ConfigError, match=r"advoware\.api_key: is not base64") as caught:
-        advoware(Script().transport, api_key=SecretStr("geheim!geheim"))
+        advoware_client(ScriptedServer().transport, api_key=SecretStr("geheim!geheim"))
     assert "geheim" not in str(caught.value)
 
 
@@ -83,7 +97,7 @@ def test_a_key_that_is_not_base64_is_found_before_anything_is_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "usable"),
+    ("token_fields", "usable"),
     [
         ({"expires_in": 3600, "expiration_utc": "2026-08-30T05:00:00.0000000Z"}, 3480.0),
         ({"expiration_utc": "2026-08-30T01:00:00.1234567Z"},                     3480.123456),
@@ -94,14 +108,14 @@ def test_a_key_that_is_not_base64_is_found_before_anything_is_sent() -> None:
         ({},                                                                     3180.0),
     ],
 )  # fmt: skip
-def test_a_token_is_used_for_its_life_less_a_margin(said: dict[str, Any], usable: float) -> None:
-    token, seconds = read_token(read_answer(ok({"access_token": "t"} | said), NOON), NOON)
+def test_a_token_is_used_for_its_life_less_a_margin(token_fields: dict[str, Any], usable: float) -> None:
+    token, seconds = parse_token(parse_response(ok_response({"access_token": "t"} | token_fields), NOON), NOON)
     assert token.get_secret_value() == "t"
     assert seconds == pytest.approx(usable)
 
 
 @pytest.mark.parametrize(
-    ("written", "read"),
+    ("text", "read"),
     [
         ("2026-08-30T01:00:00.0000000Z", datetime(2026, 8, 30, 1, tzinfo=UTC)),
         ("2026-08-30T01:00:00",          datetime(2026, 8, 30, 1, tzinfo=UTC)),
@@ -111,8 +125,8 @@ def test_a_token_is_used_for_its_life_less_a_margin(said: dict[str, Any], usable
         (None, None),
     ],
 )  # fmt: skip
-def test_times_are_read_with_any_number_of_decimals(written: object, read: datetime | None) -> None:
-    assert utc_time(written) == read
+def test_times_are_read_with_any_number_of_decimals(text: object, read: datetime | None) -> None:
+    assert parse_iso_time(text) == read
 
 
 # Discovery -------------------------------------------------------------------------------------------------------
@@ -123,18 +137,18 @@ HOSTS = ["advo-net.net"]
 
 def test_the_connector_goes_before_the_relay() -> None:
     both = {"relayUrl": RELAY, "connectorUrl": CONNECTOR, "securityGateway": GATEWAY}
-    none = both | {"connectorUrl": None}
-    assert read_discovery(both, "k", HOSTS, Addresses()) == Addresses(CONNECTOR[:-1], GATEWAY[:-1])
-    assert read_discovery(none, "k", HOSTS, Addresses()) == Addresses(RELAY[:-1], GATEWAY[:-1])
+    without_connector = both | {"connectorUrl": None}
+    assert parse_discovery(both, "k", HOSTS, Endpoints()) == Endpoints(CONNECTOR[:-1], GATEWAY[:-1])
+    assert parse_discovery(without_connector, "k", HOSTS, Endpoints()) == Endpoints(RELAY[:-1], GATEWAY[:-1])
 
 
 def test_what_is_configured_is_not_taken_from_discovery() -> None:
-    told = {"relayUrl": "http://evil.test", "securityGateway": GATEWAY}
-    assert read_discovery(told, "k", HOSTS, Addresses(base="https://own.test")).base == "https://own.test"
+    discovery = {"relayUrl": "http://evil.test", "securityGateway": GATEWAY}
+    assert parse_discovery(discovery, "k", HOSTS, Endpoints(base="https://own.test")).base == "https://own.test"
 
 
 @pytest.mark.parametrize(
-    ("payload", "error", "says"),
+    ("payload", "error", "message"),
     [
         ({"relayUrl": RELAY},                                 ConfigError, r"set advoware\.security_gateway"),
         ({"relayUrl": RELAY, "securityGateway": None},        ConfigError, r"set advoware\.security_gateway"),
@@ -143,9 +157,9 @@ def test_what_is_configured_is_not_taken_from_discovery() -> None:
         ([RELAY],                                             Outage,      "no object"),
     ],
 )  # fmt: skip
-def test_an_incomplete_discovery_says_what_to_do(payload: object, error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
-        read_discovery(payload, "k", HOSTS, Addresses())
+def test_an_incomplete_discovery_says_what_to_do(payload: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        parse_discovery(payload, "k", HOSTS, Endpoints())
 
 
 @pytest.mark.parametrize(
@@ -156,7 +170,7 @@ def test_an_incomplete_discovery_says_what_to_do(payload: object, error: type[Ex
     ],
 )  # fmt: skip
 def test_an_address_under_the_allowed_hosts_or_on_this_machine_is_trusted(address: str) -> None:
-    assert trusted(address, HOSTS)
+    assert require_trusted_host(address, HOSTS)
 
 
 @pytest.mark.parametrize(
@@ -170,19 +184,25 @@ def test_an_address_under_the_allowed_hosts_or_on_this_machine_is_trusted(addres
 )  # fmt: skip
 def test_any_other_address_gets_no_password(address: str) -> None:
     with pytest.raises(ConfigError, match="the password is not sent there"):
-        trusted(address, HOSTS)
+        require_trusted_host(address, HOSTS)
 
 
 def test_no_allowed_host_allows_nothing() -> None:
     for hosts in ([], [""], ["."]):
         with pytest.raises(ConfigError):
-            trusted("https://www2.advo-net.net/", hosts)
+            require_trusted_host("https://www2.advo-net.net/", hosts)
 
 
 def test_discovery_is_asked_once_for_the_kanzlei_and_again_after_a_failure() -> None:
-    found = {"relayUrl": RELAY, "securityGateway": GATEWAY}
-    script = Script(*[ok({"relayUrl": RELAY})], ok(found), ok(TOKEN), ok(person(BETNR)), ok(person(BETNR)))
-    advo = advoware(script.transport, kanzlei="Muster & Co")
+    discovery = {"relayUrl": RELAY, "securityGateway": GATEWAY}
+    script = ScriptedServer(
+        *[ok_response({"relayUrl": RELAY})],
+        ok_response(discovery),
+        ok_response(TOKEN),
+        ok_response(person_json(BETNR)),
+        ok_response(person_json(BETNR)),
+    )
+    advo = advoware_client(script.transport, kanzlei="Muster & Co")
     with pytest.raises(ConfigError):
         advo.fetch(BETNR)
     advo.fetch(BETNR)
@@ -195,15 +215,15 @@ def test_discovery_is_asked_once_for_the_kanzlei_and_again_after_a_failure() -> 
 
 
 def test_configured_addresses_are_used_without_discovery() -> None:
-    script = Script(ok(TOKEN), ok(person(BETNR)))
-    fixed: dict[str, Any] = {"base_url": "https://a.test/x/", "security_gateway": "https://b.test/"}
-    advoware(script.transport, path_prefix="/api/v1/", **fixed).fetch(BETNR)
+    script = ScriptedServer(ok_response(TOKEN), ok_response(person_json(BETNR)))
+    addresses: dict[str, Any] = {"base_url": "https://a.test/x/", "security_gateway": "https://b.test/"}
+    advoware_client(script.transport, path_prefix="/api/v1/", **addresses).fetch(BETNR)
     assert [str(request.url) for request in script.requests] == [
         "https://b.test/api/v1/Token", f"https://a.test/x/api/v1/Beteiligte/{BETNR}",
     ]  # fmt: skip
 
 
 def test_the_time_of_a_request_is_the_clocks() -> None:
-    script = Script(ok(TOKEN), ok(person(BETNR)))
-    advoware(script.transport, base_url="https://a.test", security_gateway="https://a.test").fetch(BETNR)
+    script = ScriptedServer(ok_response(TOKEN), ok_response(person_json(BETNR)))
+    advoware_client(script.transport, base_url="https://a.test", security_gateway="https://a.test").fetch(BETNR)
     assert script.bodies()[0]["RequestTimeStamp"] == START.strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -9,12 +9,12 @@ import pytest
 
 from etl.errors import CredentialsRefused, Forbidden, Outage, Refused
 from etl.records import Channel
-from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.transport import InProcess
-from tests.clients.fakes import Script, answer, espocrm, ok
+from tests.clients.fakes import ScriptedServer, espocrm_client, http_response, ok_response
 
 PHONE, MAIL = Channel.PHONE, Channel.MAIL
-RECORDED = {  # of espocrm-9.2.7/shared_lookup
+RECORDED_ANSWER = {  # of espocrm-9.2.7/shared_lookup
     "total": 1,
     "list": [
         {
@@ -25,24 +25,26 @@ RECORDED = {  # of espocrm-9.2.7/shared_lookup
         }
     ],
 }
-NOBODY: dict[str, Any] = {"total": 0, "list": []}
+EMPTY_ANSWER: dict[str, Any] = {"total": 0, "list": []}
 
 
-def asked(script: Script) -> list[Any]:
+def where_conditions(script: ScriptedServer) -> list[Any]:
     """The conditions of each request."""
     return [json.loads(request.url.params["searchParams"])["where"] for request in script.requests]
 
 
 def test_numbers_and_mails_are_asked_for_in_one_request_that_every_version_answers() -> None:
-    script = Script(ok(RECORDED))
-    found = espocrm(script.transport).holders([(PHONE, "+491"), (MAIL, "a@b.de"), (PHONE, "+492"), (MAIL, "c@d.de")])
-    assert found == ["6b08de38baa685113"]
-    anyone = [
+    script = ScriptedServer(ok_response(RECORDED_ANSWER))
+    holders = espocrm_client(script.transport).list_holders(
+        [(PHONE, "+491"), (MAIL, "a@b.de"), (PHONE, "+492"), (MAIL, "c@d.de")]
+    )
+    assert holders == ["6b08de38baa685113"]
+    conditions = [
         {"type": "in", "attribute": "phoneNumber", "value": ["+491", "+492"]},
         {"type": "equals", "attribute": "emailAddress", "value": "a@b.de"},  # `in` by mail: 500 on EspoCRM 8
         {"type": "equals", "attribute": "emailAddress", "value": "c@d.de"},
     ]
-    assert asked(script) == [[{"type": "or", "value": anyone}]]
+    assert where_conditions(script) == [[{"type": "or", "value": conditions}]]
 
 
 @pytest.mark.parametrize(
@@ -55,8 +57,8 @@ def test_numbers_and_mails_are_asked_for_in_one_request_that_every_version_answe
     ],
 )  # fmt: skip
 def test_no_address_grows_longer_than_a_web_server_takes(values: list[tuple[Channel, str]], requests: int) -> None:
-    script = Script(*[ok(NOBODY) for _ in range(requests)])
-    assert espocrm(script.transport).holders(values) == []
+    script = ScriptedServer(*[ok_response(EMPTY_ANSWER) for _ in range(requests)])
+    assert espocrm_client(script.transport).list_holders(values) == []
     assert len(script.requests) == requests
     assert all(len(str(request.url)) < 8000 for request in script.requests)
 
@@ -65,18 +67,18 @@ def test_a_record_is_found_by_any_of_its_values_and_a_deleted_one_not() -> None:
     sim = EspoSim(api_key="API-KEY")
     first = sim.add_person("A", 1, phones=["+491", "+492"], mails=["eins@b.de", "Zwei@B.de"])
     second = sim.add_person("B", 2, phones=["+493", "+492"])
-    gone = sim.add_person("C", 3, phones=["+492"])
-    sim.delete(gone)
-    espo = espocrm(InProcess(sim))
-    assert espo.holders([(PHONE, "+492")]) == sorted([first, second])
-    assert espo.holders([(MAIL, "zwei@b.DE"), (PHONE, "+493")]) == sorted([first, second])
-    assert espo.holders([(PHONE, "+49 2"), (MAIL, "drei@b.de")]) == []
+    deleted_id = sim.add_person("C", 3, phones=["+492"])
+    sim.delete(deleted_id)
+    espo = espocrm_client(InProcess(sim))
+    assert espo.list_holders([(PHONE, "+492")]) == sorted([first, second])
+    assert espo.list_holders([(MAIL, "zwei@b.DE"), (PHONE, "+493")]) == sorted([first, second])
+    assert espo.list_holders([(PHONE, "+49 2"), (MAIL, "drei@b.de")]) == []
 
 
 @pytest.mark.parametrize(
     "payload",
     [
-        {"total": 2, "list": RECORDED["list"]},
+        {"total": 2, "list": RECORDED_ANSWER["list"]},
         {"total": -1, "list": []},
         {"list": []},
         {"total": 1, "list": [{"name": "Max"}]},
@@ -86,30 +88,32 @@ def test_a_record_is_found_by_any_of_its_values_and_a_deleted_one_not() -> None:
 )
 def test_a_list_that_is_not_whole_tells_nothing(payload: Any) -> None:
     with pytest.raises(Outage, match="incomplete list"):
-        espocrm(Script(ok(payload)).transport).holders([(PHONE, "+491")])
+        espocrm_client(ScriptedServer(ok_response(payload)).transport).list_holders([(PHONE, "+491")])
 
 
 def test_of_very_many_holders_some_are_enough() -> None:
-    listed = [{"id": f"e{number:02}"} for number in range(20)]
-    script = Script(ok({"total": 5000, "list": listed}))
-    assert espocrm(script.transport).holders([(PHONE, "+491")]) == [one["id"] for one in listed]
+    list_items = [{"id": f"e{number:02}"} for number in range(20)]
+    script = ScriptedServer(ok_response({"total": 5000, "list": list_items}))
+    assert espocrm_client(script.transport).list_holders([(PHONE, "+491")]) == [item["id"] for item in list_items]
 
 
 def test_a_record_that_came_between_count_and_list_is_welcome() -> None:
-    assert espocrm(Script(ok({**RECORDED, "total": 0})).transport).holders([(PHONE, "+491")])
+    assert espocrm_client(ScriptedServer(ok_response({**RECORDED_ANSWER, "total": 0})).transport).list_holders(
+        [(PHONE, "+491")]
+    )
 
 
 def test_what_the_key_may_not_ask_is_refused() -> None:
-    refusal = answer(403, X_Status_Reason="Forbidden attribute 'phoneNumber' in where.")
-    user = ok({"user": {"id": "u1"}, "acl": {"table": {}}})
+    refusal = http_response(403, X_Status_Reason="Forbidden attribute 'phoneNumber' in where.")
+    user = ok_response({"user": {"id": "u1"}, "acl": {"table": {}}})
     with pytest.raises(Refused, match="Forbidden attribute"):
-        espocrm(Script(refusal, user).transport).holders([(PHONE, "+491")])
+        espocrm_client(ScriptedServer(refusal, user).transport).list_holders([(PHONE, "+491")])
 
 
 def test_a_403_without_a_word_is_the_firewalls_where_the_login_stands_and_else_the_logins() -> None:
-    user = ok({"user": {"id": "u1"}, "acl": {"table": {}}})
+    user = ok_response({"user": {"id": "u1"}, "acl": {"table": {}}})
     with pytest.raises(Forbidden) as refusal:
-        espocrm(Script(answer(403), user).transport).holders([(PHONE, "+491")])
+        espocrm_client(ScriptedServer(http_response(403), user).transport).list_holders([(PHONE, "+491")])
     assert not refusal.value.explained
     with pytest.raises(CredentialsRefused):
-        espocrm(Script(answer(403), answer(403)).transport).holders([(PHONE, "+491")])
+        espocrm_client(ScriptedServer(http_response(403), http_response(403)).transport).list_holders([(PHONE, "+491")])

@@ -6,37 +6,37 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etl.clients.listing import Order
+from etl.clients.paging import SortOrder
 from etl.errors import ConfigError, Outage
-from tests.clients.fakes import EspoLists, Script, answer, espocrm, listed, ok
+from tests.clients.fakes import FakeEspoLists, ScriptedServer, espocrm_client, http_response, list_record, ok_response
 
 if TYPE_CHECKING:
-    from etl.clients.espocrm import EspoCrm
+    from etl.clients.espocrm import EspoClient
 
 PERSONS = [(f"id{n}", f"2026-11-23 13:00:0{n // 2}") for n in range(7)]
-ALL = [entity_id for entity_id, _ in PERSONS]
+ALL_IDS = [entity_id for entity_id, _ in PERSONS]
 
 
-def crm(server: EspoLists | Script, page_size: int = 2) -> EspoCrm:
-    return espocrm(server.transport, page_size=page_size)
+def list_client(server: FakeEspoLists | ScriptedServer, page_size: int = 2) -> EspoClient:
+    return espocrm_client(server.transport, page_size=page_size)
 
 
-def ids(pages: Any) -> list[str]:
+def entity_ids(pages: Any) -> list[str]:
     return [listing.entity_id for page in pages for listing in page.listings]
 
 
 @pytest.mark.parametrize("page_size", [1, 2, 3, 7, 8])
 def test_both_walks_see_everybody_once_whatever_the_page_size(page_size: int) -> None:
-    espo = crm(EspoLists(PERSONS), page_size)
-    assert ids(espo.everyone()) == ALL
-    assert ids(espo.modified_since(None)) == ALL
-    assert ids(espo.modified_since("2026-11-23 13:00:02")) == ALL[4:]
+    espo = list_client(FakeEspoLists(PERSONS), page_size)
+    assert entity_ids(espo.iter_all()) == ALL_IDS
+    assert entity_ids(espo.iter_modified_since(None)) == ALL_IDS
+    assert entity_ids(espo.iter_modified_since("2026-11-23 13:00:02")) == ALL_IDS[4:]
 
 
 def test_only_the_first_page_is_counted_and_the_next_begin_behind_the_last_record() -> None:
-    lists = EspoLists(PERSONS[:4])
-    list(crm(lists).modified_since("2026-11-23 13:00:00"))
-    assert [(asked["where"], asked["no_total"]) for asked in lists.asked] == [
+    lists = FakeEspoLists(PERSONS[:4])
+    list(list_client(lists).iter_modified_since("2026-11-23 13:00:00"))
+    assert [(search["where"], search["no_total"]) for search in lists.searches] == [
         ([{"type": "greaterThanOrEquals", "attribute": "modifiedAt", "value": "2026-11-23 13:00:00"}], False),
         (
             [
@@ -60,153 +60,158 @@ def test_only_the_first_page_is_counted_and_the_next_begin_behind_the_last_recor
 
 
 def test_an_empty_list_is_whole() -> None:
-    assert [page.listings for page in crm(EspoLists([])).everyone()] == [()]
+    assert [page.listings for page in list_client(FakeEspoLists([])).iter_all()] == [()]
 
 
 def test_pages_carry_the_servers_own_time() -> None:
-    assert {page.answered_at for page in crm(EspoLists(PERSONS)).everyone()} == {"2026-11-23 13:18:22"}
+    assert {page.answered_at for page in list_client(FakeEspoLists(PERSONS)).iter_all()} == {"2026-11-23 13:18:22"}
 
 
 # What happens while one walks ------------------------------------------------------------------------------------
 
 
 def test_a_record_saved_during_a_walk_by_time_comes_twice_the_later_one_last() -> None:
-    lists = EspoLists(PERSONS)
-    lists.between = lambda n: lists.records.update(id0="2026-11-23 13:30:00") if n == 1 else None
-    assert ids(crm(lists).modified_since(None)) == [*ALL, "id0"]
+    lists = FakeEspoLists(PERSONS)
+    lists.before_page = lambda n: lists.records.update(id0="2026-11-23 13:30:00") if n == 1 else None
+    assert entity_ids(list_client(lists).iter_modified_since(None)) == [*ALL_IDS, "id0"]
 
 
 def test_a_record_saved_before_the_walk_reaches_it_is_not_lost() -> None:
-    lists = EspoLists(PERSONS)
-    lists.between = lambda n: lists.records.update(id5="2026-11-23 13:30:00") if n == 1 else None
-    assert ids(crm(lists).modified_since(None)) == ["id0", "id1", "id2", "id3", "id4", "id6", "id5"]
+    lists = FakeEspoLists(PERSONS)
+    lists.before_page = lambda n: lists.records.update(id5="2026-11-23 13:30:00") if n == 1 else None
+    assert entity_ids(list_client(lists).iter_modified_since(None)) == ["id0", "id1", "id2", "id3", "id4", "id6", "id5"]
 
 
 def test_a_record_created_during_a_walk_is_no_error() -> None:
-    lists = EspoLists(PERSONS)
-    lists.between = lambda n: lists.records.update(id9="2026-11-23 13:30:00") if n == 1 else None
-    assert ids(crm(lists).everyone()) == [*ALL, "id9"]
+    lists = FakeEspoLists(PERSONS)
+    lists.before_page = lambda n: lists.records.update(id9="2026-11-23 13:30:00") if n == 1 else None
+    assert entity_ids(list_client(lists).iter_all()) == [*ALL_IDS, "id9"]
 
 
-@pytest.mark.parametrize("order", Order)
-def test_a_record_deleted_during_a_walk_is_settled_by_counting_again(order: Order) -> None:
-    lists = EspoLists(PERSONS)
+@pytest.mark.parametrize("order", SortOrder)
+def test_a_record_deleted_during_a_walk_is_settled_by_counting_again(order: SortOrder) -> None:
+    lists = FakeEspoLists(PERSONS)
 
     def delete_the_last(n: int) -> None:
         if n == 1:
             del lists.records["id6"]
 
-    lists.between = delete_the_last
-    assert ids(crm(lists).walk([], order=order)) == ALL[:-1]
-    assert lists.asked[-1]["maxSize"] == 0
+    lists.before_page = delete_the_last
+    assert entity_ids(list_client(lists).iter_pages([], order=order)) == ALL_IDS[:-1]
+    assert lists.searches[-1]["maxSize"] == 0
 
 
 # Lists that lie --------------------------------------------------------------------------------------------------
 
 
-def spoiled(n: int, **change: Any) -> EspoLists:
+def falsify_page(n: int, **change: Any) -> FakeEspoLists:
     """Lists whose ``n``th page is falsified: ``total`` and ``list`` replace or transform what is true."""
-    lists = EspoLists(PERSONS)
+    lists = FakeEspoLists(PERSONS)
 
-    def spoil(at: int, page: dict[str, Any]) -> dict[str, Any]:
+    def falsify(at: int, page: dict[str, Any]) -> dict[str, Any]:
         if at != n:
             return page
         return page | {name: value(page[name]) if callable(value) else value for name, value in change.items()}
 
-    lists.spoil = spoil
+    lists.falsify = falsify
     return lists
 
 
-def without_betnr(one: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in one.items() if name != "betnr"}
+def record_without_betnr(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "betnr"}
 
 
-LIES = {
-    "a page cut short in the middle": (spoiled(1, list=lambda found: found[:1]), "full page"),
-    "a page cut short that claims to be the last": (spoiled(1, list=lambda found: found[:1], total=-2), "of 7 records"),
-    "an end announced too early": (spoiled(1, total=-2), "of 7 records"),
-    "an empty page in the middle": (spoiled(1, list=[], total=-2), "of 7 records"),
-    "a page with a total and no records": (spoiled(0, list=[]), "of 7 records"),
-    "a page repeated": (spoiled(1, list=[listed(*PERSONS[0]), listed(*PERSONS[1])]), "out of order or listed twice"),
-    "a record repeated": (spoiled(1, list=[listed(*PERSONS[2])] * 2), "out of order or listed twice"),
-    "records in the wrong order": (spoiled(1, list=lambda found: found[::-1]), "out of order"),
-    "a total that is too large": (spoiled(0, total=9), None),
-    "no total": (spoiled(0, total=None), "no total"),
-    "a total of -1 on the first page": (spoiled(0, total=-1), "no total"),
-    "a total that is text": (spoiled(0, total="7"), "no list or no total"),
-    "too many records": (spoiled(0, list=[listed(*one) for one in PERSONS[:3]]), "3 records on a page of 2"),
-    "no list": (spoiled(0, list=None), "no list"),
-    "a record without id": (spoiled(1, list=[{"betnr": 1}]), "lacks id"),
-    "a record without betnr": (spoiled(1, list=lambda found: [without_betnr(one) for one in found]), "lacks betnr"),
+FALSE_LISTS = {
+    "a page cut short in the middle": (falsify_page(1, list=lambda records: records[:1]), "full page"),
+    "a page cut short that claims to be the last": (falsify_page(1, list=lambda records: records[:1], total=-2), "of 7 records"),
+    "an end announced too early": (falsify_page(1, total=-2), "of 7 records"),
+    "an empty page in the middle": (falsify_page(1, list=[], total=-2), "of 7 records"),
+    "a page with a total and no records": (falsify_page(0, list=[]), "of 7 records"),
+    "a page repeated": (falsify_page(1, list=[list_record(*PERSONS[0]), list_record(*PERSONS[1])]), "out of order or listed twice"),
+    "a record repeated": (falsify_page(1, list=[list_record(*PERSONS[2])] * 2), "out of order or listed twice"),
+    "records in the wrong order": (falsify_page(1, list=lambda records: records[::-1]), "out of order"),
+    "a total that is too large": (falsify_page(0, total=9), None),
+    "no total": (falsify_page(0, total=None), "no total"),
+    "a total of -1 on the first page": (falsify_page(0, total=-1), "no total"),
+    "a total that is text": (falsify_page(0, total="7"), "no list or no total"),
+    "too many records": (falsify_page(0, list=[list_record(*person) for person in PERSONS[:3]]), "3 records on a page of 2"),
+    "no list": (falsify_page(0, list=None), "no list"),
+    "a record without id": (falsify_page(1, list=[{"betnr": 1}]), "lacks id"),
+    "a record without betnr": (falsify_page(1, list=lambda records: [record_without_betnr(record) for record in records]), "lacks betnr"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("order", Order)
-@pytest.mark.parametrize("name", LIES)
-def test_a_list_that_is_not_whole_is_an_outage(name: str, order: Order) -> None:
-    lists, says = LIES[name]
-    lists.asked.clear()
-    walk = crm(lists).walk([], order=order)
-    if says is None:  # the fresh count agrees with what was seen: whole
-        assert ids(walk) == ALL
+@pytest.mark.parametrize("order", SortOrder)
+@pytest.mark.parametrize("name", FALSE_LISTS)
+def test_a_list_that_is_not_whole_is_an_outage(name: str, order: SortOrder) -> None:
+    lists, message = FALSE_LISTS[name]
+    lists.searches.clear()
+    walk = list_client(lists).iter_pages([], order=order)
+    if message is None:  # the fresh count agrees with what was seen: whole
+        assert entity_ids(walk) == ALL_IDS
         return
-    with pytest.raises(Outage, match=says):
-        ids(walk)
+    with pytest.raises(Outage, match=message):
+        entity_ids(walk)
 
 
 def test_a_record_named_twice_on_one_page_is_no_edit() -> None:
-    twice = [listed("id0", "2026-11-23 13:00:00"), listed("id0", "2026-11-23 13:00:01")]
-    lists = spoiled(0, list=twice)
+    twice = [list_record("id0", "2026-11-23 13:00:00"), list_record("id0", "2026-11-23 13:00:01")]
+    lists = falsify_page(0, list=twice)
     with pytest.raises(Outage, match="a page names a record twice"):
-        ids(crm(lists).modified_since(None))
+        entity_ids(list_client(lists).iter_modified_since(None))
 
 
 def test_ids_that_differ_in_letter_case_follow_the_databases_order() -> None:
-    script = Script(ok({"total": 3, "list": [listed(name, "2026-11-23 13:00:00") for name in ("a1", "B2", "c3")]}))
-    assert ids(crm(script, 200).everyone()) == ["a1", "B2", "c3"]
+    script = ScriptedServer(
+        ok_response({"total": 3, "list": [list_record(name, "2026-11-23 13:00:00") for name in ("a1", "B2", "c3")]})
+    )
+    assert entity_ids(list_client(script, 200).iter_all()) == ["a1", "B2", "c3"]
 
 
 @pytest.mark.parametrize("body", ["<html>", '{"total": 7, "list": [{"id": "id0"', "[]", '"x"', "null"])
 def test_an_answer_that_is_no_list_is_an_outage(body: str) -> None:
     with pytest.raises(Outage):
-        ids(crm(Script(*[answer(200, body) for _ in range(3)])).everyone())
+        entity_ids(list_client(ScriptedServer(*[http_response(200, body) for _ in range(3)])).iter_all())
 
 
 @pytest.mark.parametrize("refusal", [400, 403])
 def test_a_refused_list_is_a_matter_of_the_configuration_and_fails_nobody(refusal: int) -> None:
-    refused = answer(refusal, X_Status_Reason="Not existing attribute 'betnr' in where.")
-    script = Script(refused, *([ok({"user": {}})] if refusal == 403 else []))
+    refusal_response = http_response(refusal, X_Status_Reason="Not existing attribute 'betnr' in where.")
+    script = ScriptedServer(refusal_response, *([ok_response({"user": {}})] if refusal == 403 else []))
     with pytest.raises(ConfigError, match="refuses to list CBeteiligte"):
-        ids(crm(script).everyone())
+        entity_ids(list_client(script).iter_all())
 
 
 # Chunks and filters ----------------------------------------------------------------------------------------------
 
 
 def test_a_sweep_takes_chunks_and_goes_on_behind_the_last_id() -> None:
-    espo = crm(EspoLists(PERSONS))
-    first = espo.linked(None, 3)
-    second = espo.linked("id2", 3)
-    third = espo.linked("id5", 3)
-    assert [ids([chunk]) for chunk in (first, second, third)] == [ALL[:3], ALL[3:6], ALL[6:]]
+    espo = list_client(FakeEspoLists(PERSONS))
+    first = espo.list_sweep_chunk(None, 3)
+    second = espo.list_sweep_chunk("id2", 3)
+    third = espo.list_sweep_chunk("id5", 3)
+    assert [entity_ids([chunk]) for chunk in (first, second, third)] == [ALL_IDS[:3], ALL_IDS[3:6], ALL_IDS[6:]]
     assert first.answered_at == "2026-11-23 13:18:22"
 
 
 def test_a_chunk_cut_short_is_an_outage() -> None:
     with pytest.raises(Outage, match="1 of 7 records"):
-        crm(spoiled(0, list=lambda found: found[:1])).linked(None, 3)
+        list_client(falsify_page(0, list=lambda records: records[:1])).list_sweep_chunk(None, 3)
 
 
 def test_due_asks_for_all_five_reasons_at_once() -> None:
-    script = Script(ok({"total": 1, "list": [listed("id0", "2026-11-23 13:00:00")]}))
-    due = crm(script, 200).due("2026-11-23 12:00:00", "2026-11-23 11:55:00")
+    script = ScriptedServer(ok_response({"total": 1, "list": [list_record("id0", "2026-11-23 13:00:00")]}))
+    due = list_client(script, 200).list_due("2026-11-23 12:00:00", "2026-11-23 11:55:00")
     assert [listing.entity_id for listing in due] == ["id0"]
-    asked = script.requests[0].url.params["searchParams"]
+    search_params = script.requests[0].url.params["searchParams"]
     for part in ("pending_sync", "dirty", "syncNextRetry", "syncAutoResetAt", '"syncing"', "11:55:00"):
-        assert part in asked
+        assert part in search_params
 
 
 def test_many_betnr_are_asked_for_in_several_lists() -> None:
-    script = Script(ok({"total": 1, "list": [listed("a", "2026-11-23 13:00:00")]}), ok({"total": 0, "list": []}))
-    assert len(crm(script, 200).with_betnr(range(150))) == 1
+    script = ScriptedServer(
+        ok_response({"total": 1, "list": [list_record("a", "2026-11-23 13:00:00")]}),
+        ok_response({"total": 0, "list": []}),
+    )
+    assert len(list_client(script, 200).list_by_betnr(range(150))) == 1
     assert max(len(str(request.url)) for request in script.requests) < 4000

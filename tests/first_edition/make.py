@@ -23,6 +23,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from jobs.world import World
+
 from jobs.config import Config
 from jobs.pipeline import Options, run
 from jobs.sandbox.advoware import AdvoSim
@@ -30,7 +32,6 @@ from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.server import config
 from jobs.sandbox.simulator import Answer, Call, SimClock, json_answer
 from jobs.sandbox.transport import InProcess
-from jobs.world import World
 
 START = datetime(2026, 8, 30, 8, 0, tzinfo=UTC)
 HERE = Path(__file__).parent
@@ -41,12 +42,12 @@ SYNC_FIELDS = (
 )  # fmt: skip
 
 
-class Killed(BaseException):
+class FirstEditionKilled(BaseException):
     """The process is dead."""
 
 
 @dataclass
-class Office:
+class FirstEditionHarness:
     """Both systems and a state store of the checked-out program."""
 
     folder: Path
@@ -54,9 +55,9 @@ class Office:
     def __post_init__(self) -> None:
         self.clock = SimClock(START)
         self.espo, self.advo = EspoSim(self.clock), AdvoSim(self.clock)
-        written = config("http://crm.test", ADVOWARE)
-        self.config = Config.model_validate({**written, "state": {"path": str(self.folder / "state.db")}})
-        self.world = World(
+        document = config("http://crm.test", ADVOWARE)
+        self.config = Config.model_validate({**document, "state": {"path": str(self.folder / "state.db")}})
+        self.environment = World(
             utcnow=self.clock,
             monotonic=lambda: self.clock().timestamp(),
             sleep=self.clock.advance,
@@ -66,7 +67,7 @@ class Office:
             heartbeat=False,
         )
 
-    def hire(self, phones: list[str], rows: list[tuple[str, str | None]], mails: list[str] | None = None) -> str:
+    def add_person(self, phones: list[str], rows: list[tuple[str, str | None]], mails: list[str] | None = None) -> str:
         """A person; EspoCRM's id."""
         betnr = 104_711 + len(self.advo.beteiligte.persons)
         name = f"Max Muster{betnr}"
@@ -79,58 +80,58 @@ class Office:
     def sync(self) -> None:
         """A run, a quarter of an hour later."""
         self.clock.advance(900)
-        run(self.config, Options(), world=self.world)
+        run(self.config, Options(), environment=self.environment)
 
-    def broken_off(self, before: Callable[[Call], Answer | None]) -> None:
+    def sync_with_fault(self, before: Callable[[Call], Answer | None]) -> None:
         """A run that meets a fault of Advoware, or dies of it."""
         self.advo.before = before
-        with suppress(Killed):
+        with suppress(FirstEditionKilled):
             self.sync()
         self.advo.before = None
 
 
-def leftovers(office: Office) -> None:
+def make_leftovers(harness: FirstEditionHarness) -> None:
     """Issue 13, row 5: emptied rows that kept their marker, beside whom the next run must leave alone."""
-    espo, advo = office.espo, office.advo
+    espo, advo = harness.espo, harness.advo
     numbers = [f"+49511222{n:04}" for n in range(20)]
     rows = [f"0511 222{n:04}" for n in range(20)]
     persons = [
-        office.hire(numbers[2 * n : 2 * n + 2], [(rows[2 * n], "nur vormittags"), (rows[2 * n + 1], None)], mails)
+        harness.add_person(numbers[2 * n : 2 * n + 2], [(rows[2 * n], "nur vormittags"), (rows[2 * n + 1], None)], mails)
         for n, mails in enumerate(([], ["anna@muster.de"], [], [], [], [], [], []))
     ]
     advo.add_row(104_712, "Anna@muster.de")
     advo.add_row(104_716, "Mutter: 0511 123456")  # text: it stays in Advoware
-    office.sync()
-    office.sync()
+    harness.sync()
+    harness.sync()
 
     first = {betnr: min(row["id"] for row in advo.rows(betnr)) for betnr in range(104_711, 104_719)}
 
-    def at_a_put(fault: Callable[[], Answer | None]) -> Callable[[Call], Answer | None]:
+    def fail_put(fault: Callable[[], Answer | None]) -> Callable[[Call], Answer | None]:
         return lambda call: fault() if call.method == "PUT" and "/Kommunikationen/" in call.path else None
 
-    def dies() -> None:
-        raise Killed
+    def die() -> None:
+        raise FirstEditionKilled
 
     advo.empty_row(104_711, first[104_711])
-    office.broken_off(at_a_put(dies))  # killed between EspoCRM's arrays and the row
-    office.sync()
+    harness.sync_with_fault(fail_put(die))  # killed between EspoCRM's arrays and the row
+    harness.sync()
     mail = next(row["id"] for row in advo.rows(104_712) if "@" in row["tlf"])
     advo.empty_row(104_712, mail, null=True)
-    office.broken_off(at_a_put(lambda: json_answer(500, {})))
+    harness.sync_with_fault(fail_put(lambda: json_answer(500, {})))
     advo.edit_row(104_713, first[104_713], value="   ")  # blanks typed over a number
-    office.sync()
-    office.sync()
+    harness.sync()
+    harness.sync()
     advo.empty_row(104_714, first[104_714])  # emptied as it should be: a slot
-    office.sync()
+    harness.sync()
     espo.edit(persons[4], phones=[numbers[8], ("+491711234567", "Mobile")])  # a replaced number, a new row
     advo.edit_row(104_717, first[104_717], remark="[ESPOCRM:kaputt] Gegner")  # a damaged marker
-    office.sync()
+    harness.sync()
     advo.empty_row(104_718, first[104_718])
-    office.broken_off(at_a_put(dies))  # killed, and no run since: its journal is still open
+    harness.sync_with_fault(fail_put(die))  # killed, and no run since: its journal is still open
 
 
 ANCHOR = "+4930901820"
-BESIDE = [
+UNCLEAR_PAIRS = [
     ("0163 651068", "+49163651068"),
     ("Kanzlei M\u00fcller 0511 1234560", "+495111234560"),
     ("0511 1234560 / 0171 2223334", "+491712223334"),
@@ -141,86 +142,86 @@ BESIDE = [
 """What stands in Advoware, and what stands in EspoCRM."""
 
 
-def corpus(office: Office) -> None:
+def make_corpus(harness: FirstEditionHarness) -> None:
     """Issue 14, row 6: every typed string alone in Advoware, beside the right value, and beside a reading."""
-    lines = runpy.run_path(str(HERE.parent / "typed.py"))["typed"]("contacts")
-    typed_and_held = [
+    lines = runpy.run_path(str(HERE.parent / "typed.py"))["corpus_lines"]("contacts")
+    value_pairs = [
         *((line.value, None) for line in lines),
         *((line.value, line.says) for line in lines if line.certain and ";ext=" not in line.says),
-        *BESIDE,
+        *UNCLEAR_PAIRS,
     ]
-    for value, held in typed_and_held:
-        beside = [] if held is None else [held]
-        phones = [ANCHOR, *(other for other in beside if "@" not in other)]
-        office.hire(phones, [("030/901820", None), (value, None)], [other for other in beside if "@" in other])
-    office.sync()
-    office.sync()
-    office.sync()
+    for value, espo_value in value_pairs:
+        espo_values = [] if espo_value is None else [espo_value]
+        phones = [ANCHOR, *(other for other in espo_values if "@" not in other)]
+        harness.add_person(phones, [("030/901820", None), (value, None)], [other for other in espo_values if "@" in other])
+    harness.sync()
+    harness.sync()
+    harness.sync()
 
 
-def corpus_as_typed(office: Office) -> None:
+def make_typed_corpus(harness: FirstEditionHarness) -> None:
     """Every typed string in an upgraded EspoCRM, which keeps what was typed; alone, and beside the right value."""
-    office.espo.store.settings["phoneNumberInternational"] = False
-    for line in runpy.run_path(str(HERE.parent / "typed.py"))["typed"]("contacts"):
+    harness.espo.store.settings["phoneNumberInternational"] = False
+    for line in runpy.run_path(str(HERE.parent / "typed.py"))["corpus_lines"]("contacts"):
         if line.kind == "mail" or len(line.value) > 36:
             continue
         for row in [None, line.says] if line.certain else [None]:
             rows = ["030/901820", row] if row else ["030/901820"]
-            office.hire([ANCHOR, line.value], [(value, None) for value in rows])
-    office.sync()
-    office.sync()
-    office.sync()
+            harness.add_person([ANCHOR, line.value], [(value, None) for value in rows])
+    harness.sync()
+    harness.sync()
+    harness.sync()
 
 
-def killed(office: Office) -> None:
+def make_killed_run(harness: FirstEditionHarness) -> None:
     """A stranger's number is in EspoCRM, and the process died before the row got its marker: the journal is open."""
-    office.hire([ANCHOR], [("030/901820", None)])
-    office.sync()
-    office.advo.add_row(104_711, "491711234567")
+    harness.add_person([ANCHOR], [("030/901820", None)])
+    harness.sync()
+    harness.advo.add_row(104_711, "491711234567")
 
-    def dies(call: Call) -> Answer | None:
+    def die(call: Call) -> Answer | None:
         if call.method == "PUT" and "/Kommunikationen/" in call.path:
-            raise Killed
+            raise FirstEditionKilled
         return None
 
-    office.broken_off(dies)
+    harness.sync_with_fault(die)
 
 
-FIRMS = {"leftovers": leftovers, "corpus": corpus, "corpus_as_typed": corpus_as_typed, "killed": killed}
+FIRMS = {"leftovers": make_leftovers, "corpus": make_corpus, "corpus_as_typed": make_typed_corpus, "killed": make_killed_run}
 LONG = 200_000
-MARKS = ("user_version", "application_id")  # what a dump leaves out
+PRAGMAS = ("user_version", "application_id")  # what a dump leaves out
 
 
-def systems(office: Office) -> dict[str, Any]:
+def system_contents(harness: FirstEditionHarness) -> dict[str, Any]:
     """What both systems hold, as ``tests.old_store`` fills it in again."""
     records = []
-    for entity_id in office.espo.store.records:
-        shown = office.espo.record(entity_id)
+    for entity_id in harness.espo.store.records:
+        record = harness.espo.record(entity_id)
         names = ("id", "betnr", "name", "createdAt", "modifiedAt", "modifiedById", *SYNC_FIELDS)
-        records.append({**{name: shown[name] for name in names}, "items": office.espo.items(entity_id)})
+        records.append({**{name: record[name] for name in names}, "items": harness.espo.items(entity_id)})
     persons = [
-        {"betnr": betnr, "fields": one.fields, "rows": office.advo.rows(betnr)}
-        for betnr, one in office.advo.beteiligte.persons.items()
+        {"betnr": betnr, "fields": person.fields, "rows": harness.advo.rows(betnr)}
+        for betnr, person in harness.advo.beteiligte.persons.items()
     ]
-    settings = office.espo.store.settings
-    return {"at": office.clock().isoformat(), "settings": settings, "records": records, "persons": persons}
+    settings = harness.espo.store.settings
+    return {"at": harness.clock().isoformat(), "settings": settings, "records": records, "persons": persons}
 
 
 def main(names: list[str]) -> None:
     """Write these firms, or every one."""
     for name in names or FIRMS:
         with tempfile.TemporaryDirectory() as folder:
-            office = Office(Path(folder))
-            FIRMS[name](office)
-            with closing(sqlite3.connect(office.config.state.path)) as store:
-                marks = {name: store.execute(f"pragma {name}").fetchone()[0] for name in MARKS}
-                dump = [*(f"pragma {name} = {value};" for name, value in marks.items()), *store.iterdump()]
-            told = json.dumps(systems(office), ensure_ascii=False, indent=1)
-            write(f"{name}.sql", "\n".join(dump) + "\n")
-            write(f"{name}.json", told + "\n")
+            harness = FirstEditionHarness(Path(folder))
+            FIRMS[name](harness)
+            with closing(sqlite3.connect(harness.config.state.path)) as store:
+                pragmas = {name: store.execute(f"pragma {name}").fetchone()[0] for name in PRAGMAS}
+                statements = [*(f"pragma {name} = {value};" for name, value in pragmas.items()), *store.iterdump()]
+            document = json.dumps(system_contents(harness), ensure_ascii=False, indent=1)
+            write_fixture(f"{name}.sql", "\n".join(statements) + "\n")
+            write_fixture(f"{name}.json", document + "\n")
 
 
-def write(name: str, text: str) -> None:
+def write_fixture(name: str, text: str) -> None:
     """Keep a text as it is, or compressed where it is long."""
     if len(text) < LONG:
         (HERE / name).write_text(text, "utf-8")

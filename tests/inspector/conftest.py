@@ -11,50 +11,50 @@ import pytest
 import yaml
 
 from jobs.config import Config
-from jobs.pipeline import Options, run
+from jobs.environment import Environment
+from jobs.pipeline import RunOptions, run_to_completion
 from jobs.sandbox import people
-from jobs.sandbox.advoware import AdvoSim
-from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.advoware.api import AdvoSim
+from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.firm import small_law_firm
-from jobs.sandbox.server import config as settings
+from jobs.sandbox.server import sandbox_config
 from jobs.sandbox.simulator import SimClock
 from jobs.sandbox.transport import InProcess
-from jobs.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
-class Firm(NamedTuple):
+class SampleFirm(NamedTuple):
     """The small law firm after two days, with one value that lost."""
 
     config: Config
-    file: Path
+    config_file: Path
 
 
-class Window(NamedTuple):
+class InspectServer(NamedTuple):
     """A running `inspect`: where it answers, and the way in."""
 
-    site: str
-    entrance: str
+    base_url: str
+    entry_url: str
 
 
 @pytest.fixture(scope="session")
-def firm(tmp_path_factory: pytest.TempPathFactory) -> Firm:
+def firm(tmp_path_factory: pytest.TempPathFactory) -> SampleFirm:
     folder = tmp_path_factory.mktemp("firm")
     clock = SimClock()
     espo, advo = EspoSim(clock), AdvoSim(clock)
-    linked = small_law_firm(espo, advo)
-    written = {
-        **settings("http://crm.test", "https://advoware.advo-net.net"),
+    persons = small_law_firm(espo, advo)
+    document = {
+        **sandbox_config("http://crm.test", "https://advoware.advo-net.net"),
         "state": {"path": str(folder / "state.db")},
     }
-    written["advoware"]["configurator_url"] = "https://configurator.advo-net.net"
-    file = folder / "config.yaml"
-    file.write_text(yaml.safe_dump(written), "utf-8")
-    config = Config.model_validate(written)
-    world = World(
+    document["advoware"]["configurator_url"] = "https://configurator.advo-net.net"
+    config_file = folder / "config.yaml"
+    config_file.write_text(yaml.safe_dump(document), "utf-8")
+    config = Config.model_validate(document)
+    environment = Environment(
         utcnow=clock,
         sleep=clock.advance,
         espo_transport=InProcess(espo),
@@ -62,25 +62,25 @@ def firm(tmp_path_factory: pytest.TempPathFactory) -> Firm:
         durable=False,
         heartbeat=False,
     )
-    for edit in (lambda *_: None, people.a_day_at_the_office, people.another_day):
-        edit(espo, advo, linked)
+    for edit in (lambda *_: None, people.make_first_day_edits, people.make_second_day_edits):
+        edit(espo, advo, persons)
         clock.advance(900)
-        run(config, Options(), world=world)
+        run_to_completion(config, RunOptions(), environment=environment)
         clock.advance(900)
-    return Firm(config, file)
+    return SampleFirm(config, config_file)
 
 
 @pytest.fixture(scope="session")
-def window(firm: Firm) -> Iterator[Window]:
-    command = [sys.executable, "-m", "jobs", "--config", str(firm.file), "inspect", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as served:
-        assert served.stdout is not None
-        entrance = served.stdout.readline().strip()
-        found = re.match(r"http://127\.0\.0\.1:\d+", entrance)
-        if found is None:
-            served.kill()
-            pytest.fail(f"`inspect` did not start: {entrance} {served.communicate()[1]}")
-        yield Window(found[0], entrance)
-        served.terminate()
-        _, told = served.communicate(timeout=20)
-        assert "Traceback" not in told
+def inspect_server(firm: SampleFirm) -> Iterator[InspectServer]:
+    command = [sys.executable, "-m", "jobs", "--config", str(firm.config_file), "inspect", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        entry_url = process.stdout.readline().strip()
+        match = re.match(r"http://127\.0\.0\.1:\d+", entry_url)
+        if match is None:
+            process.kill()
+            pytest.fail(f"`inspect` did not start: {entry_url} {process.communicate()[1]}")
+        yield InspectServer(match[0], entry_url)
+        process.terminate()
+        _, errors = process.communicate(timeout=20)
+        assert "Traceback" not in errors

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from selenium.webdriver.chrome.webdriver import WebDriver
 
-    from tests.inspector.conftest import Window
+    from tests.inspector.conftest import InspectServer
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-NEEDED = "no chromium and chromedriver here (Debian: apt install chromium chromium-driver)"
+SKIP_REASON = "no chromium and chromedriver here (Debian: apt install chromium chromium-driver)"
 
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=NEEDED)
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=SKIP_REASON)
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ def chromium(tmp_path: Path) -> Iterator[WebDriver]:
 
 
 def test_the_start_page_a_person_a_csv_and_a_refused_write(
-    chromium: WebDriver, window: Window, capsys: pytest.CaptureFixture[str]
+    chromium: WebDriver, inspect_server: InspectServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    chromium.get(window.entrance)
-    assert chromium.current_url == f"{window.site}/"
+    chromium.get(inspect_server.entry_url)
+    assert chromium.current_url == f"{inspect_server.base_url}/"
     assert chromium.find_element(By.CSS_SELECTOR, ".tiles b").text == "6"
     plots = chromium.find_elements(By.CSS_SELECTOR, ".plots svg")
     assert len(plots) == 4
@@ -58,18 +58,18 @@ def test_the_start_page_a_person_a_csv_and_a_refused_write(
     assert "a value lost" in story
 
     address = chromium.find_element(By.LINK_TEXT, "CSV").get_attribute("href")
-    shown = chromium.execute_async_script(
+    csv_text = chromium.execute_async_script(
         "const tell = arguments[1]; fetch(arguments[0]).then(answer => answer.text()).then(tell)", address
     )
-    assert shown.splitlines()[0] == "at,run_id,what,side,action,old_value,new_value,why,state"
-    assert "0511 1234577" in shown
+    assert csv_text.splitlines()[0] == "at,run_id,what,side,action,old_value,new_value,why,state"
+    assert "0511 1234577" in csv_text
 
-    chromium.get(f"{window.site}/state?sql=with+x+as+(select+1)+delete+from+persons")
+    chromium.get(f"{inspect_server.base_url}/state?sql=with+x+as+(select+1)+delete+from+persons")
     assert "attempt to write a readonly database" in chromium.page_source
-    chromium.get(f"{window.site}/state/persons")
+    chromium.get(f"{inspect_server.base_url}/state/persons")
     assert "7 rows" in chromium.find_element(By.TAG_NAME, "h3").text
 
     log = chromium.get_log("browser")  # type: ignore[no-untyped-call]
-    complaints = [one["message"] for one in log if "400" not in one["message"]]
-    assert complaints == []
+    messages = [entry["message"] for entry in log if "400" not in entry["message"]]
+    assert messages == []
     assert capsys.readouterr().err == ""

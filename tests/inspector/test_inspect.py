@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from etl.store.questions import QUESTIONS
+from etl.store.queries.canned import CANNED_QUERIES
 from etl.store.views import VIEWS
 from jobs import cli
 from jobs.exit_codes import ExitCode
-from jobs.inspector.dictionary import load
-from jobs.inspector.metadata import FACETS, OF_THE_PROGRAM, metadata
+from jobs.inspector.dictionary import load_dictionary
+from jobs.inspector.metadata import FACETS, INTERNAL_TABLES, datasette_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.inspector.conftest import Firm, Window
+    from tests.inspector.conftest import InspectServer, SampleFirm
 
-FILLED_IN = {"person": "104711", "run": "2", "value": "+495111234599", "name_or_number": "Mustermann"}
+QUESTION_PARAMS = {"person": "104711", "run": "2", "value": "+495111234599", "name_or_number": "Mustermann"}
 
 
 @pytest.fixture
-def browser(window: Window) -> Iterator[httpx.Client]:
+def browser(inspect_server: InspectServer) -> Iterator[httpx.Client]:
     """A browser that came by the entrance."""
-    with httpx.Client(base_url=window.site, follow_redirects=True) as client:
-        assert client.get(window.entrance).status_code == 200
+    with httpx.Client(base_url=inspect_server.base_url, follow_redirects=True) as client:
+        assert client.get(inspect_server.entry_url).status_code == 200
         yield client
 
 
-def told(database: Any, sql: str) -> list[tuple[Any, ...]]:
+def query_rows(database: Any, sql: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(database)) as connection:
         return connection.execute(sql).fetchall()
 
@@ -44,14 +44,14 @@ def told(database: Any, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("place", ["/", "/state", "/state/persons.csv", "/state/who_waits.json", "/-/databases"])
-def test_without_the_entrance_nothing_is_shown(window: Window, place: str) -> None:
-    answer = httpx.get(f"{window.site}{place}")
+def test_without_the_entrance_nothing_is_shown(inspect_server: InspectServer, place: str) -> None:
+    answer = httpx.get(f"{inspect_server.base_url}{place}")
     assert answer.status_code == 403
     assert "Mustermann" not in answer.text
 
 
-def test_a_guessed_entrance_stays_closed(window: Window) -> None:
-    with httpx.Client(base_url=window.site) as client:
+def test_a_guessed_entrance_stays_closed(inspect_server: InspectServer) -> None:
+    with httpx.Client(base_url=inspect_server.base_url) as client:
         assert client.get("/-/enter?token=guessed").status_code == 403
         assert client.get("/").status_code == 403
 
@@ -77,36 +77,36 @@ WRITES = [
 
 
 @pytest.mark.parametrize("sql", WRITES)
-def test_what_would_write_is_refused(browser: httpx.Client, firm: Firm, sql: str) -> None:
-    before = told(firm.config.state.path, "select * from persons")
+def test_what_would_write_is_refused(browser: httpx.Client, firm: SampleFirm, sql: str) -> None:
+    before = query_rows(firm.config.state.path, "select * from persons")
     answer = browser.get("/state.json", params={"sql": sql, "_shape": "objects"})
     assert answer.status_code == 400 or sql.startswith("explain")  # explaining a deletion deletes nothing
-    assert told(firm.config.state.path, "select * from persons") == before
+    assert query_rows(firm.config.state.path, "select * from persons") == before
 
 
 def test_the_file_itself_cannot_be_fetched(browser: httpx.Client) -> None:
     assert browser.get("/state.db").status_code == 403
 
 
-def test_it_shows_what_a_run_writes_meanwhile(browser: httpx.Client, firm: Firm) -> None:
-    with closing(sqlite3.connect(firm.config.state.path, isolation_level=None)) as run:
-        run.execute("begin immediate")
-        run.execute("update persons set due_reason = 'told in a test' where betnr = 104711")
-        shown = browser.get("/state/persons.json?betnr=104711&_shape=array").json()
-        assert shown[0]["due_reason"] != "told in a test"  # the writer is at work, the reader is not kept waiting
-        run.execute("commit")
-        shown = browser.get("/state/persons.json?betnr=104711&_shape=array").json()
-        assert shown[0]["due_reason"] == "told in a test"
-        run.execute("update persons set due_reason = null where betnr = 104711")
+def test_inspect_shows_what_a_run_writes_meanwhile(browser: httpx.Client, firm: SampleFirm) -> None:
+    with closing(sqlite3.connect(firm.config.state.path, isolation_level=None)) as connection:
+        connection.execute("begin immediate")
+        connection.execute("update persons set due_reason = 'told in a test' where betnr = 104711")
+        persons = browser.get("/state/persons.json?betnr=104711&_shape=array").json()
+        assert persons[0]["due_reason"] != "told in a test"  # the writer is at work, the reader is not kept waiting
+        connection.execute("commit")
+        persons = browser.get("/state/persons.json?betnr=104711&_shape=array").json()
+        assert persons[0]["due_reason"] == "told in a test"
+        connection.execute("update persons set due_reason = null where betnr = 104711")
 
 
 # What can be asked -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("name", CANNED_QUERIES)
 def test_every_question_answers_as_page_and_as_csv(browser: httpx.Client, name: str) -> None:
-    assert browser.get(f"/state/{name}", params=FILLED_IN).status_code == 200
-    answer = browser.get(f"/state/{name}.csv", params=FILLED_IN)
+    assert browser.get(f"/state/{name}", params=QUESTION_PARAMS).status_code == 200
+    answer = browser.get(f"/state/{name}.csv", params=QUESTION_PARAMS)
     assert answer.headers["content-type"].startswith("text/plain")
     assert next(csv.reader(io.StringIO(answer.text)))
 
@@ -116,42 +116,46 @@ def test_every_view_and_table_opens_with_its_facets(browser: httpx.Client, name:
     assert browser.get(f"/state/{name}").status_code == 200
 
 
-def answered(browser: httpx.Client, name: str, **asked: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = browser.get(f"/state/{name}.json", params={**asked, "_shape": "array"}).json()
-    return found
+def question_rows(browser: httpx.Client, name: str, **params: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = browser.get(f"/state/{name}.json", params={**params, "_shape": "array"}).json()
+    return rows
 
 
 def test_what_nobody_can_read_is_listed_with_both_sides_and_how_to_write_it(browser: httpx.Client) -> None:
-    (unclear,) = answered(browser, "which_values_can_nobody_read")
-    assert (unclear["side"], unclear["value"], unclear["doubt"]) == ("advo", "Mutter: 0511 123456", "words")
-    assert unclear["in_advoware"] == "0511 3210039 · Mutter: 0511 123456"
-    assert unclear["in_espocrm"] == "+495113210039"
-    assert "the words into the remark" in unclear["left_alone"]
+    (row,) = question_rows(browser, "which_values_can_nobody_read")
+    assert (row["side"], row["value"], row["doubt"]) == ("advo", "Mutter: 0511 123456", "words")
+    assert row["in_advoware"] == "0511 3210039 · Mutter: 0511 123456"
+    assert row["in_espocrm"] == "+495113210039"
+    assert "the words into the remark" in row["left_alone"]
 
 
 def test_the_story_of_a_person_tells_what_was_written_what_lost_and_when(browser: httpx.Client) -> None:
-    story = answered(browser, "what_happened_to", person="104711")
-    assert [one["at"] for one in story] == sorted(one["at"] for one in story)
-    assert ("var5", "0511/1234560", "+495111234599") in {(o["what"], o["old_value"], o["new_value"]) for o in story}
-    lost = [one for one in story if one["action"] == "kept in conflicts"]
-    assert [(one["side"], one["old_value"], one["state"]) for one in lost] == [("advo", "0511 1234577", "open")]
-    assert answered(browser, "what_happened_to", person=" 104711 ") == story
+    story = question_rows(browser, "what_happened_to", person="104711")
+    assert [event["at"] for event in story] == sorted(event["at"] for event in story)
+    assert ("var5", "0511/1234560", "+495111234599") in {
+        (event["what"], event["old_value"], event["new_value"]) for event in story
+    }
+    lost_values = [event for event in story if event["action"] == "kept in conflicts"]
+    assert [(event["side"], event["old_value"], event["state"]) for event in lost_values] == [
+        ("advo", "0511 1234577", "open")
+    ]
+    assert question_rows(browser, "what_happened_to", person=" 104711 ") == story
 
 
-def test_a_value_that_lost_is_named(browser: httpx.Client, firm: Firm) -> None:
-    lost = told(firm.config.state.path, "select advo_value, espo_value from conflicts")
-    assert [(one["advo_value"], one["espo_value"]) for one in answered(browser, "open_conflicts")] == lost
+def test_a_value_that_lost_is_named(browser: httpx.Client, firm: SampleFirm) -> None:
+    lost_values = query_rows(firm.config.state.path, "select advo_value, espo_value from conflicts")
+    assert [(row["advo_value"], row["espo_value"]) for row in question_rows(browser, "open_conflicts")] == lost_values
 
 
-def test_a_run_tells_what_it_wrote(browser: httpx.Client, firm: Firm) -> None:
-    written = told(firm.config.state.path, "select id from changes where run_id = 2")
-    assert written
-    assert [(one["id"],) for one in answered(browser, "what_did_run_write", run="2")] == written
+def test_a_run_tells_what_it_wrote(browser: httpx.Client, firm: SampleFirm) -> None:
+    change_ids = query_rows(firm.config.state.path, "select id from changes where run_id = 2")
+    assert change_ids
+    assert [(row["id"],) for row in question_rows(browser, "what_did_run_write", run="2")] == change_ids
 
 
 def test_a_person_is_found_by_name_number_and_mail(browser: httpx.Client) -> None:
-    for known in ("muster", "104711", "max@mustermann.de", "0171 2223334"):
-        assert [one["betnr"] for one in answered(browser, "who_is_it", name_or_number=known)] == [104711]
+    for search_text in ("muster", "104711", "max@mustermann.de", "0171 2223334"):
+        assert [row["betnr"] for row in question_rows(browser, "who_is_it", name_or_number=search_text)] == [104711]
 
 
 def test_a_person_and_a_run_lead_to_their_story(browser: httpx.Client) -> None:
@@ -163,26 +167,26 @@ def test_a_person_and_a_run_lead_to_their_story(browser: httpx.Client) -> None:
 
 
 def test_everything_is_explained_by_the_dictionary() -> None:
-    dictionary = load()
-    tables = metadata(dictionary)["databases"]["state"]["tables"]
+    dictionary = load_dictionary()
+    tables = datasette_metadata(dictionary)["databases"]["state"]["tables"]
     assert set(VIEWS) <= set(tables)
-    assert set(FACETS) | OF_THE_PROGRAM <= set(tables)
-    assert all(one["description"] and all(one["columns"].values()) for one in tables.values())
+    assert set(FACETS) | INTERNAL_TABLES <= set(tables)
+    assert all(table["description"] and all(table["columns"].values()) for table in tables.values())
     assert "permanently_failed: failed too often" in tables["persons"]["columns"]["status"]
-    assert not [name for name, one in tables.items() if "see the words" in str(one)]
+    assert not [name for name, table in tables.items() if "see the words" in str(table)]
 
 
 def test_facets_are_columns() -> None:
-    tables = metadata(load())["databases"]["state"]["tables"]
+    tables = datasette_metadata(load_dictionary())["databases"]["state"]["tables"]
     assert {name: set(columns) - set(tables[name]["columns"]) for name, columns in FACETS.items()} == {
         name: set() for name in FACETS
     }
 
 
-def test_without_a_state_store_it_says_what_to_do(
-    tmp_path: Path, firm: Firm, capsys: pytest.CaptureFixture[str]
+def test_inspect_without_a_state_store_says_what_to_do(
+    tmp_path: Path, firm: SampleFirm, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text(firm.file.read_text("utf-8").replace("state.db", "other.db"), "utf-8")
-    assert cli.execute(["--config", str(file), "inspect", "--port", "0"]) == ExitCode.USAGE
+    file.write_text(firm.config_file.read_text("utf-8").replace("state.db", "other.db"), "utf-8")
+    assert cli.run_command_line(["--config", str(file), "inspect", "--port", "0"]) == ExitCode.USAGE
     assert "run `advosync sync` first" in capsys.readouterr().err

@@ -15,12 +15,13 @@ import pytest
 import yaml
 
 from etl import errors
-from jobs import cli, playground
-from jobs.exit_codes import ExitCode, Outcome, outcome_of
-from jobs.sandbox.advoware import AdvoSim
-from jobs.sandbox.espocrm import EspoSim
+from jobs import cli
+from jobs.commands import sandbox as sandbox_command
+from jobs.exit_codes import CommandOutcome, ExitCode, outcome_of
+from jobs.sandbox.advoware.api import AdvoSim
+from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.server import Servers
-from jobs.sandbox.simulator import Answer
+from jobs.sandbox.simulator import SimResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,18 +34,18 @@ def systems() -> Iterator[Servers]:
 
 
 @pytest.fixture
-def file(tmp_path: Path, systems: Servers) -> Path:
+def config_file(tmp_path: Path, systems: Servers) -> Path:
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(systems.config()), "utf-8")
     return path
 
 
-def checked(file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
-    code = cli.execute(["--config", str(file), "check", "--json"])
+def run_check(config_file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    code = cli.run_command_line(["--config", str(config_file), "check", "--json"])
     return code, json.loads(capsys.readouterr().out)
 
 
-def trouble(document: dict[str, Any]) -> list[str]:
+def problem_lines(document: dict[str, Any]) -> list[str]:
     return [f"{point['about']}: {point['message']}" for point in document["points"] if point["state"] != "ok"]
 
 
@@ -57,7 +58,7 @@ def run_module(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
     code = (
-        "import sys; from jobs.cli import execute; assert execute(['--help']) == 0; "
+        "import sys; from jobs.cli import run_command_line; assert run_command_line(['--help']) == 0; "
         "sys.exit(str({'pandas', 'httpx', 'pydantic', 'structlog', 'rich', 'sqlite_utils'} & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -81,7 +82,7 @@ def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
     ],
 )
 def test_wrong_usage_ends_with_64(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.execute(arguments) == ExitCode.USAGE
+    assert cli.run_command_line(arguments) == ExitCode.USAGE
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("advosync: ")
@@ -94,7 +95,7 @@ def test_wrong_usage_ends_with_64(arguments: list[str], capsys: pytest.CaptureFi
 def test_with_json_a_failure_is_one_document_too(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.execute(["--config", str(tmp_path / "none.yaml"), *arguments, "--json"]) == ExitCode.USAGE
+    assert cli.run_command_line(["--config", str(tmp_path / "none.yaml"), *arguments, "--json"]) == ExitCode.USAGE
     out, err = capsys.readouterr()
     document = json.loads(out)
     assert document["outcome"] == ("usage" if "--sideways" in arguments else "refused")
@@ -104,34 +105,36 @@ def test_with_json_a_failure_is_one_document_too(
 def test_a_wrong_configuration_ends_with_64_and_names_file_and_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "config.yaml"
-    file.write_text("espocrm: {}\nadvoware: {}\nsync: {direction: up}\n")
-    assert cli.execute(["--config", str(file), "plan"]) == ExitCode.USAGE
-    assert f"{file}: sync.direction must be 'both', 'to_advoware' or 'to_espocrm'" in capsys.readouterr().err
+    config_file = tmp_path / "config.yaml"
+    config_file.write_text("espocrm: {}\nadvoware: {}\nsync: {direction: up}\n")
+    assert cli.run_command_line(["--config", str(config_file), "plan"]) == ExitCode.USAGE
+    assert f"{config_file}: sync.direction must be 'both', 'to_advoware' or 'to_espocrm'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("error", "outcome", "code"),
     [
-        (errors.ConfigError("x"), Outcome.REFUSED, 64),
-        (errors.StoreError("x"), Outcome.REFUSED, 64),
-        (errors.LockHeld("x"), Outcome.LOCKED, 5),
-        (errors.Outage("EspoCRM", "x"), Outcome.OUTAGE, 4),
-        (errors.CredentialsRefused("Advoware", "x"), Outcome.OUTAGE, 4),
-        (errors.Stopped("x"), Outcome.STOPPED, 6),
-        (errors.UnknownOutcome("Advoware", "x"), Outcome.OUTAGE, 4),
-        (errors.Malformed("x"), Outcome.FAILED_PERSONS, 1),
-        (KeyboardInterrupt(), Outcome.STOPPED, 6),
-        (ZeroDivisionError(), Outcome.CRASHED, 70),
+        (errors.ConfigError("x"), CommandOutcome.REFUSED, 64),
+        (errors.StoreError("x"), CommandOutcome.REFUSED, 64),
+        (errors.LockHeld("x"), CommandOutcome.LOCKED, 5),
+        (errors.Outage("EspoCRM", "x"), CommandOutcome.OUTAGE, 4),
+        (errors.CredentialsRefused("Advoware", "x"), CommandOutcome.OUTAGE, 4),
+        (errors.Stopped("x"), CommandOutcome.STOPPED, 6),
+        (errors.UnknownOutcome("Advoware", "x"), CommandOutcome.OUTAGE, 4),
+        (errors.MalformedPayload("x"), CommandOutcome.FAILED_PERSONS, 1),
+        (KeyboardInterrupt(), CommandOutcome.STOPPED, 6),
+        (ZeroDivisionError(), CommandOutcome.CRASHED, 70),
     ],
 )
-def test_every_error_has_one_outcome_and_one_exit_code(error: BaseException, outcome: Outcome, code: int) -> None:
+def test_every_error_has_one_outcome_and_one_exit_code(
+    error: BaseException, outcome: CommandOutcome, code: int
+) -> None:
     assert outcome_of(error) is outcome
     assert outcome.exit_code == code
 
 
 def test_the_schema_of_the_configuration_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.execute(["check", "--schema"]) == ExitCode.DONE
+    assert cli.run_command_line(["check", "--schema"]) == ExitCode.DONE
     assert "espocrm" in json.loads(capsys.readouterr().out)["properties"]
 
 
@@ -139,10 +142,10 @@ def test_the_schema_of_the_configuration_is_printed(capsys: pytest.CaptureFixtur
 
 
 def test_check_finds_nothing_wrong_with_two_systems_that_are_ready(
-    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+    config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, document = checked(file, capsys)
-    assert trouble(document) == []
+    code, document = run_check(config_file, capsys)
+    assert problem_lines(document) == []
     assert code == ExitCode.DONE
     assert document["ok"] is True
     assert [point["about"] for point in document["points"]] == [
@@ -160,26 +163,26 @@ def test_check_finds_nothing_wrong_with_two_systems_that_are_ready(
         "Advoware person",
         "state store",
     ]
-    assert not (file.parent / "state").exists()
+    assert not (config_file.parent / "state").exists()
     assert systems.espo.writes == []
 
 
-def test_check_shows_a_table_to_people(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.execute(["--config", str(file), "check"]) == ExitCode.DONE
+def test_check_shows_a_table_to_people(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command_line(["--config", str(config_file), "check"]) == ExitCode.DONE
     assert "EspoCRM permissions" in capsys.readouterr().out
 
 
 def test_check_names_each_missing_field_and_option(
-    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+    config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fields = systems.espo.store.fields
     del fields["syncNextRetry"]
     fields["syncStatus"] = {**fields["syncStatus"], "options": ["clean", "failed"]}
     fields["betnr"] = {"type": "varchar"}
     fields["phoneNumber"] = {**fields["phoneNumber"], "typeList": ["Mobile", "Office", "Home", "Other"]}
-    code, document = checked(file, capsys)
+    code, document = run_check(config_file, capsys)
     assert code == ExitCode.USAGE
-    assert trouble(document) == [
+    assert problem_lines(document) == [
         "EspoCRM fields: betnr is of type varchar; it must be int",
         "EspoCRM fields: syncStatus lacks the options pending_sync, dirty, syncing, permanently_failed, conflict, "
         "deleted_in_advoware; add them in the Entity Manager",
@@ -189,61 +192,65 @@ def test_check_names_each_missing_field_and_option(
     ]
 
 
-def test_check_says_which_login_is_refused(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = yaml.safe_load(file.read_text())
+def test_check_says_which_login_is_refused(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = yaml.safe_load(config_file.read_text())
     settings["espocrm"]["api_key"] = "not-the-key"
     settings["advoware"]["password"] = "not the password"
-    file.write_text(yaml.safe_dump(settings))
-    code, document = checked(file, capsys)
+    config_file.write_text(yaml.safe_dump(settings))
+    code, document = run_check(config_file, capsys)
     assert code == ExitCode.OUTAGE
-    assert [line.split(":")[0] for line in trouble(document)] == ["EspoCRM login", "Advoware login"]
-    assert all("refuses the login" in line for line in trouble(document))
+    assert [line.split(":")[0] for line in problem_lines(document)] == ["EspoCRM login", "Advoware login"]
+    assert all("refuses the login" in line for line in problem_lines(document))
     assert "not-the-key" not in json.dumps(document)
     assert "not the password" not in json.dumps(document)
 
 
-def test_check_says_which_system_is_out(file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_says_which_system_is_out(
+    config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
     systems.espo.store.settings["maintenanceMode"] = True
-    code, document = checked(file, capsys)
+    code, document = run_check(config_file, capsys)
     assert code == ExitCode.OUTAGE
-    assert trouble(document)
-    assert all(line.startswith("EspoCRM") for line in trouble(document))
+    assert problem_lines(document)
+    assert all(line.startswith("EspoCRM") for line in problem_lines(document))
 
 
-def test_check_knows_an_entity_that_is_not_there(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = yaml.safe_load(file.read_text())
+def test_check_knows_an_entity_that_is_not_there(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = yaml.safe_load(config_file.read_text())
     settings["espocrm"]["entity"] = "CPerson"
-    file.write_text(yaml.safe_dump(settings))
-    code, document = checked(file, capsys)
+    config_file.write_text(yaml.safe_dump(settings))
+    code, document = run_check(config_file, capsys)
     assert code == ExitCode.USAGE
-    assert "CPerson" in trouble(document)[0]
+    assert "CPerson" in problem_lines(document)[0]
 
 
 def test_check_tells_an_entity_the_role_has_no_rights_on_from_one_that_is_not_there(
-    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+    config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     systems.espo.store.role.table.clear()
-    code, document = checked(file, capsys)
+    code, document = run_check(config_file, capsys)
     assert code == ExitCode.USAGE
-    assert trouble(document)[0].startswith("EspoCRM permissions: sync_api may not read and edit CBeteiligte; give its")
-    settings = yaml.safe_load(file.read_text())
+    assert problem_lines(document)[0].startswith(
+        "EspoCRM permissions: sync_api may not read and edit CBeteiligte; give its"
+    )
+    settings = yaml.safe_load(config_file.read_text())
     settings["espocrm"]["entity"] = "CPerson"
-    file.write_text(yaml.safe_dump(settings))
-    assert "EspoCRM knows no entity CPerson" in trouble(checked(file, capsys)[1])[0]
+    config_file.write_text(yaml.safe_dump(settings))
+    assert "EspoCRM knows no entity CPerson" in problem_lines(run_check(config_file, capsys)[1])[0]
 
 
 def test_check_says_that_nobody_would_see_the_notes(
-    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+    config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """0ddc3ba was silent: EspoCRM takes a note without Stream, and shows it to nobody (issue 13, row 13)."""
     systems.espo.store.stream = False
-    code, document = checked(file, capsys)
-    (line,) = trouble(document)
+    code, document = run_check(config_file, capsys)
+    (line,) = problem_lines(document)
     assert (code, "has no stream" in line, "Entity Manager" in line) == (ExitCode.DONE, True, True)
-    settings = yaml.safe_load(file.read_text())
+    settings = yaml.safe_load(config_file.read_text())
     settings["espocrm"]["note_conflicts"] = False
-    file.write_text(yaml.safe_dump(settings))
-    assert trouble(checked(file, capsys)[1]) == []
+    config_file.write_text(yaml.safe_dump(settings))
+    assert problem_lines(run_check(config_file, capsys)[1]) == []
 
 
 def person_point(document: dict[str, Any]) -> tuple[str, str]:
@@ -255,59 +262,63 @@ def person_point(document: dict[str, Any]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("synced", [False, True], ids=["new", "known"])
-@pytest.mark.parametrize("page", [False, True], ids=["404", "a page says 404"])
+@pytest.mark.parametrize("with_page", [False, True], ids=["404", "a page says 404"])
 def test_check_reads_a_person_and_so_finds_a_mistyped_path(
-    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str], *, synced: bool, page: bool
+    config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str], *, synced: bool, with_page: bool
 ) -> None:
     """0ddc3ba: check ok, and then 12 of 12 persons deleted_in_advoware (issue 13, row 2)."""
     for number in range(4):
         systems.espo.add_person("Max Muster", 104711 + number)
         systems.advo.add_person(104711 + number, "Max Muster")
     if synced:
-        assert cli.execute(["--config", str(file), "sync", "--json"]) == ExitCode.DONE
+        assert cli.run_command_line(["--config", str(config_file), "sync", "--json"]) == ExitCode.DONE
         capsys.readouterr()
-    state, message = person_point(checked(file, capsys)[1])
+    state, message = person_point(run_check(config_file, capsys)[1])
     assert (state, "can be read" in message) == ("ok", True)
-    settings = yaml.safe_load(file.read_text())
+    settings = yaml.safe_load(config_file.read_text())
     settings["advoware"]["path_prefix"] = "api/v2/advonet"
-    file.write_text(yaml.safe_dump(settings))
-    gone = Answer(404, {"Content-Type": "text/html"}, b"<html>404</html>") if page else Answer(404, {}, b"")
-    systems.advo.before = lambda call: gone if "/v2/" in call.path else None
-    code, document = checked(file, capsys)
+    config_file.write_text(yaml.safe_dump(settings))
+    not_found = (
+        SimResponse(404, {"Content-Type": "text/html"}, b"<html>404</html>") if with_page else SimResponse(404, {}, b"")
+    )
+    systems.advo.before = lambda call: not_found if "/v2/" in call.path else None
+    code, document = run_check(config_file, capsys)
     state, message = person_point(document)
     assert (state, "advoware.path_prefix" in message) == ("bad", True)
-    assert code == (ExitCode.OUTAGE if page else ExitCode.USAGE)
+    assert code == (ExitCode.OUTAGE if with_page else ExitCode.USAGE)
 
 
-@pytest.mark.parametrize("answer", [Answer(403, {}, b"verboten"), Answer(200, {}, b"{}")], ids=["403", "malformed"])
+@pytest.mark.parametrize(
+    "answer", [SimResponse(403, {}, b"verboten"), SimResponse(200, {}, b"{}")], ids=["403", "malformed"]
+)
 def test_check_says_that_a_person_cannot_be_read(
-    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str], answer: Answer
+    config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str], answer: SimResponse
 ) -> None:
     systems.espo.add_person("Max Muster", 104711)
     systems.advo.before = lambda call: answer if "/Beteiligte/" in call.path else None
-    code, document = checked(file, capsys)
+    code, document = run_check(config_file, capsys)
     assert (code, person_point(document)[0]) == (ExitCode.USAGE, "bad")
 
 
 def test_check_forgives_a_person_that_was_deleted_meanwhile(
-    file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
+    config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(2):
         systems.espo.add_person("Max Muster", 104711 + number)
     systems.advo.add_person(104712, "Max Muster")
-    assert person_point(checked(file, capsys)[1])[0] == "ok"
+    assert person_point(run_check(config_file, capsys)[1])[0] == "ok"
 
 
 def test_check_refuses_addresses_nobody_can_be_told_at_without_showing_them(
-    file: Path, capsys: pytest.CaptureFixture[str]
+    config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = yaml.safe_load(file.read_text())
+    settings = yaml.safe_load(config_file.read_text())
     settings["report"] = {"notify": ["json://localhost/", "mailtoo://geheim@firma.de", "slack://zu-kurz"]}
-    file.write_text(yaml.safe_dump(settings))
-    code = cli.execute(["--config", str(file), "check", "--json"])
+    config_file.write_text(yaml.safe_dump(settings))
+    code = cli.run_command_line(["--config", str(config_file), "check", "--json"])
     out, err = capsys.readouterr()
     assert code == ExitCode.USAGE
-    assert [line.partition(" is ")[0] for line in trouble(json.loads(out))] == [
+    assert [line.partition(" is ")[0] for line in problem_lines(json.loads(out))] == [
         "report.notify: address 2", "report.notify: address 3",
     ]  # fmt: skip
     assert not [part for part in ("geheim", "zu-kurz") if part in out + err]
@@ -316,32 +327,34 @@ def test_check_refuses_addresses_nobody_can_be_told_at_without_showing_them(
 # held, sandbox ----------------------------------------------------------------------------------------------------
 
 
-def test_nobody_is_held_before_the_first_run(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.execute(["--config", str(file), "held", "--json"]) == ExitCode.DONE
+def test_nobody_is_held_before_the_first_run(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command_line(["--config", str(config_file), "held", "--json"]) == ExitCode.DONE
     assert json.loads(capsys.readouterr().out) == {"held": []}
-    assert cli.execute(["--config", str(file), "held"]) == ExitCode.DONE
+    assert cli.run_command_line(["--config", str(config_file), "held"]) == ExitCode.DONE
     assert "Nobody is held back." in capsys.readouterr().out
 
 
 def test_the_sandbox_prints_settings_that_work_and_whoever_presses_enter_lets_people_edit(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done, said, told, pressed = threading.Event(), Queue[str](), Queue[str](), Queue[str]()
-    serving = threading.Thread(target=playground.serve, args=(5, said.put, told.put, iter(pressed.get, ""), done))
-    serving.start()
+    stop, output, messages, keys = threading.Event(), Queue[str](), Queue[str](), Queue[str]()
+    thread = threading.Thread(
+        target=sandbox_command.serve_sandbox, args=(5, output.put, messages.put, iter(keys.get, ""), stop)
+    )
+    thread.start()
     try:
-        file = tmp_path / "sandbox.yaml"
-        file.write_text(said.get(timeout=30), "utf-8")
-        code, document = checked(file, capsys)
-        assert (code, trouble(document)) == (ExitCode.DONE, [])
-        arguments = ["--config", str(file), "plan", "--json"]
-        assert cli.execute(arguments) == ExitCode.CHANGES_PLANNED
+        config_file = tmp_path / "sandbox.yaml"
+        config_file.write_text(output.get(timeout=30), "utf-8")
+        code, document = run_check(config_file, capsys)
+        assert (code, problem_lines(document)) == (ExitCode.DONE, [])
+        arguments = ["--config", str(config_file), "plan", "--json"]
+        assert cli.run_command_line(arguments) == ExitCode.CHANGES_PLANNED
         before = json.loads(capsys.readouterr().out)["changes"]
-        pressed.put("\n")
-        assert len(told.get(timeout=30).splitlines()) == playground.FEW
-        cli.execute(arguments)
+        keys.put("\n")
+        assert len(messages.get(timeout=30).splitlines()) == sandbox_command.EDITS_PER_ENTER
+        cli.run_command_line(arguments)
         assert json.loads(capsys.readouterr().out)["changes"] != before
     finally:
-        done.set()
-        pressed.put("")
-        serving.join()
+        stop.set()
+        keys.put("")
+        thread.join()

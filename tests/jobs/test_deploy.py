@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from jobs.cli import app
-from jobs.config import Config, load
-from jobs.espocrm_fields import STATUSES
+from jobs.commands.espocrm_fields import STATUS_OPTIONS
+from jobs.config import Config, read_config
 from jobs.exit_codes import ExitCode
 
 DEPLOY = Path(str(files("jobs.deploy")))
@@ -24,7 +24,7 @@ UNITS = [*SERVICES, *sorted(DEPLOY.glob("*.timer"))]
 COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
 
 
-def unit(path: Path) -> configparser.ConfigParser:
+def read_unit(path: Path) -> configparser.ConfigParser:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(path.read_text("utf-8"))
@@ -55,7 +55,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.name)
 def test_a_service_starts_a_command_there_is_as_nobody_special(path: Path) -> None:
-    service = unit(path)["Service"]
+    service = read_unit(path)["Service"]
     program, option, _, command = service["ExecStart"].split()
     assert (program, option) == ("/opt/advosync/bin/advosync", "--config")
     assert command in COMMANDS
@@ -66,9 +66,12 @@ def test_a_service_starts_a_command_there_is_as_nobody_special(path: Path) -> No
 
 
 def test_a_stop_is_given_the_time_a_request_may_take_and_a_wrong_configuration_is_not_tried_again() -> None:
-    service = unit(DEPLOY / "advosync.service")["Service"]
-    longest = max(Config.model_fields[name].annotation.model_fields["timeout_seconds"].default for name in SYSTEMS)  # type: ignore[union-attr]
-    assert int(service["TimeoutStopSec"]) > 2 * longest
+    service = read_unit(DEPLOY / "advosync.service")["Service"]
+    longest_timeout = max(
+        Config.model_fields[name].annotation.model_fields["timeout_seconds"].default  # type: ignore[union-attr]
+        for name in SYSTEMS
+    )
+    assert int(service["TimeoutStopSec"]) > 2 * longest_timeout
     assert service["KillSignal"] == "SIGTERM"
     assert int(service["RestartPreventExitStatus"]) == ExitCode.USAGE
 
@@ -77,44 +80,46 @@ SYSTEMS = ("espocrm", "advoware")
 
 
 def test_the_timers_service_takes_for_success_what_the_next_run_puts_right() -> None:
-    codes = {int(code) for code in unit(DEPLOY / "advosync-sync.service")["Service"]["SuccessExitStatus"].split()}
+    codes = {int(code) for code in read_unit(DEPLOY / "advosync-sync.service")["Service"]["SuccessExitStatus"].split()}
     assert codes == {ExitCode.FAILED_PERSONS, ExitCode.HELD, ExitCode.LOCKED, ExitCode.STOPPED}
-    assert unit(DEPLOY / "advosync-sync.timer")["Timer"]["OnUnitActiveSec"] == "15min"
+    assert read_unit(DEPLOY / "advosync-sync.timer")["Timer"]["OnUnitActiveSec"] == "15min"
 
 
-def instructions() -> dict[str, list[str]]:
+def container_instructions() -> dict[str, list[str]]:
     """The container file's instructions by name, continued lines joined."""
     text = re.sub(r"\\\n\s*", "", (DEPLOY / "Containerfile").read_text("utf-8"))
-    found: dict[str, list[str]] = {}
+    lines_by_name: dict[str, list[str]] = {}
     for line in text.splitlines():
         if line and not line.startswith("#"):
             name, _, rest = line.partition(" ")
-            found.setdefault(name, []).append(rest)
-    return found
+            lines_by_name.setdefault(name, []).append(rest)
+    return lines_by_name
 
 
 def test_the_container_is_not_root_and_says_how_healthy_it_is() -> None:
-    said = instructions()
-    assert said["USER"] == ["10001:10001"]
-    assert said["VOLUME"] == ["/state"]
-    assert said["STOPSIGNAL"] == ["SIGTERM"]
-    assert said["CMD"] == ['["run"]']
-    health = said["HEALTHCHECK"][0].split("CMD ", 1)[1]
+    lines_by_name = container_instructions()
+    assert lines_by_name["USER"] == ["10001:10001"]
+    assert lines_by_name["VOLUME"] == ["/state"]
+    assert lines_by_name["STOPSIGNAL"] == ["SIGTERM"]
+    assert lines_by_name["CMD"] == ['["run"]']
+    health = lines_by_name["HEALTHCHECK"][0].split("CMD ", 1)[1]
     assert yaml.safe_load(health) == ["advosync", "--config", "/config/config.yaml", "status", "--max-age", "50m"]
     assert "--read-only" in (DEPLOY / "Containerfile").read_text("utf-8")
 
 
 def test_the_container_is_built_from_what_is_there_and_takes_no_database_along() -> None:
     root = DEPLOY.parents[1]
-    copied = [word for line in instructions()["COPY"] if "--from" not in line for word in line.split()[:-1]]
-    assert [word for word in copied if not (root / word).exists()] == []
-    assert "state" not in copied
-    assert "." not in copied
+    copied_names = [
+        word for line in container_instructions()["COPY"] if "--from" not in line for word in line.split()[:-1]
+    ]
+    assert [word for word in copied_names if not (root / word).exists()] == []
+    assert "state" not in copied_names
+    assert "." not in copied_names
 
 
 def test_the_formula_sets_statuses_there_are_and_leaves_the_syncs_own_user_out() -> None:
     text = (DEPLOY / "espocrm_before_save.formula").read_text("utf-8")
-    assert set(re.findall(r"syncStatus = '(\w+)'", text)) == {"pending_sync", "dirty"} <= set(STATUSES)
+    assert set(re.findall(r"syncStatus = '(\w+)'", text)) == {"pending_sync", "dirty"} <= set(STATUS_OPTIONS)
     assert "env\\userAttribute('type') != 'api'" in text
 
 
@@ -125,7 +130,7 @@ def test_secrets_are_mounted_by_the_names_the_configuration_asks_for(tmp_path: P
         secret = tmp_path / name[1]
         secret.write_text("c2VjcmV0", "utf-8")
         env[f"{name[0]}_FILE"] = str(secret)
-    written = (DEPLOY.parents[1] / "config.yaml").read_text("utf-8")
-    file = tmp_path / "config.yaml"
-    file.write_text(re.sub(r'(kanzlei|database|user): ""', r'\1: "x"', written), "utf-8")
-    assert load(file, env).advoware.app_id == "c2VjcmV0"
+    document = (DEPLOY.parents[1] / "config.yaml").read_text("utf-8")
+    config_file = tmp_path / "config.yaml"
+    config_file.write_text(re.sub(r'(kanzlei|database|user): ""', r'\1: "x"', document), "utf-8")
+    assert read_config(config_file, env).advoware.app_id == "c2VjcmV0"

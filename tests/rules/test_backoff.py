@@ -8,25 +8,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.rules.backoff import Failure, after_failure
+from etl.rules.backoff import RetryState, next_retry
 
 NOW = "2026-03-31 23:58:30"
-after = partial(after_failure, backoff_minutes=(1, 5, 15, 60, 240), max_failures=5, auto_reset_hours=24)
+after = partial(next_retry, backoff_minutes=(1, 5, 15, 60, 240), max_failures=5, auto_reset_hours=24)
 
 
 @pytest.mark.parametrize(
     ("failed_before", "expected"),
     [
-        (0, Failure("failed", 1, "2026-03-31 23:59:30", None)),
-        (1, Failure("failed", 2, "2026-04-01 00:03:30", None)),
-        (2, Failure("failed", 3, "2026-04-01 00:13:30", None)),
-        (3, Failure("failed", 4, "2026-04-01 00:58:30", None)),
-        (4, Failure("permanently_failed", 5, None, "2026-04-01 23:58:30")),
-        (9, Failure("permanently_failed", 10, None, "2026-04-01 23:58:30")),
+        (0, RetryState("failed", 1, "2026-03-31 23:59:30", None)),
+        (1, RetryState("failed", 2, "2026-04-01 00:03:30", None)),
+        (2, RetryState("failed", 3, "2026-04-01 00:13:30", None)),
+        (3, RetryState("failed", 4, "2026-04-01 00:58:30", None)),
+        (4, RetryState("permanently_failed", 5, None, "2026-04-01 23:58:30")),
+        (9, RetryState("permanently_failed", 10, None, "2026-04-01 23:58:30")),
     ],
 )
 def test_person_is_tried_again_after_1_5_15_60_minutes_then_reset_after_a_day(
-    failed_before: int, expected: Failure
+    failed_before: int, expected: RetryState
 ) -> None:
     """The fifth failure in a row is permanent until its reset."""
     assert after(failed_before, NOW) == expected

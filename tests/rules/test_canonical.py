@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.records import Channel
-from etl.rules.canonical import canonical, e164, has_extension, is_mobile, similar
-from etl.rules.cleaning import is_empty
-from etl.rules.values import LITERAL
+from etl.rules.values.canonical import canonical, e164, has_extension, is_mobile, is_similar
+from etl.rules.values.classify import LITERAL
+from etl.rules.values.cleaning import is_empty_value
 
 DE = "DE"
 SAME_NUMBER = ["0511/12345-60", "(0511) 12345 60", "+49 511 1234560", "0049 511 1234560"]
@@ -29,27 +29,27 @@ texts = st.text(max_size=40)
 phone_like = st.text(string.digits + " +()-./xDW", max_size=25)
 
 
-@pytest.mark.parametrize("written", SAME_NUMBER)
-def test_spellings_of_the_scenarios_table_are_one_number(written: str) -> None:
+@pytest.mark.parametrize("text", SAME_NUMBER)
+def test_spellings_of_the_scenarios_table_are_one_number(text: str) -> None:
     """Four spellings, one canonical value."""
-    assert canonical(Channel.PHONE, written, DE) == "+495111234560"
+    assert canonical(Channel.PHONE, text, DE) == "+495111234560"
 
 
-@pytest.mark.parametrize("written", WITH_EXTENSION)
-def test_extension_is_kept_beside_the_number(written: str) -> None:
+@pytest.mark.parametrize("text", WITH_EXTENSION)
+def test_extension_is_kept_beside_the_number(text: str) -> None:
     """An extension is neither dropped nor appended to the number."""
-    assert canonical(Channel.PHONE, written, DE) == "+4951112345;ext=60"
-    assert e164(written, DE) == "+4951112345"
-    assert has_extension(written, DE)
+    assert canonical(Channel.PHONE, text, DE) == "+4951112345;ext=60"
+    assert e164(text, DE) == "+4951112345"
+    assert has_extension(text, DE)
 
 
-@pytest.mark.parametrize("written", NO_NUMBER)
-def test_what_is_unclear_or_text_is_no_number(written: str) -> None:
+@pytest.mark.parametrize("text", NO_NUMBER)
+def test_what_is_unclear_or_text_is_no_number(text: str) -> None:
     """Whatever it is compared by, it never equals a number, nor is it one."""
-    assert canonical(Channel.PHONE, written, DE) == f"{LITERAL}{written}"
-    assert e164(written, DE) is None
-    assert not has_extension(written, DE)
-    assert not is_mobile(written, DE)
+    assert canonical(Channel.PHONE, text, DE) == f"{LITERAL}{text}"
+    assert e164(text, DE) is None
+    assert not has_extension(text, DE)
+    assert not is_mobile(text, DE)
 
 
 @pytest.mark.parametrize("blank", [None, "", " ", "\t\n", "\u00a0"])
@@ -76,7 +76,7 @@ def test_letter_case_is_a_difference_in_text_but_not_in_mails() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "region", "expected"),
+    ("text", "region", "expected"),
     [
         ("044 668 18 00", "CH", "+41446681800"),
         ("+33 (0)1 23 45 67 89", DE, "+33123456789"),
@@ -85,13 +85,13 @@ def test_letter_case_is_a_difference_in_text_but_not_in_mails() -> None:
         ("0511 1234560", "nowhere", None),
     ],
 )
-def test_region_completes_national_numbers_only(written: str, region: str, expected: str | None) -> None:
+def test_region_completes_national_numbers_only(text: str, region: str, expected: str | None) -> None:
     """A number with a country code is the same in every region."""
-    assert e164(written, region) == expected
+    assert e164(text, region) == expected
 
 
 @pytest.mark.parametrize(
-    ("written", "region", "expected"),
+    ("text", "region", "expected"),
     [
         ("0171 2223334", DE, True),
         ("0511 1234560", DE, False),
@@ -99,15 +99,15 @@ def test_region_completes_national_numbers_only(written: str, region: str, expec
         ("0171 2223334 DW 1", DE, True),
     ],
 )
-def test_mobile_is_said_only_where_it_is_certain(written: str, region: str, expected: bool) -> None:  # noqa: FBT001
+def test_mobile_is_said_only_where_it_is_certain(text: str, region: str, expected: bool) -> None:  # noqa: FBT001
     """FIXED_LINE_OR_MOBILE (USA) is not mobile."""
-    assert is_mobile(written, region) is expected
+    assert is_mobile(text, region) is expected
 
 
 @given(st.sampled_from(Channel), st.none() | texts | phone_like)
 def test_canonical_never_fails_and_is_none_for_blanks_only(channel: Channel, value: str | None) -> None:
     """Any string a person may type has a canonical value."""
-    assert (canonical(channel, value, DE) is None) is is_empty(value)
+    assert (canonical(channel, value, DE) is None) is is_empty_value(value)
 
 
 @settings(deadline=None)  # the first number of a country loads its metadata
@@ -139,8 +139,8 @@ def test_e164_is_the_same_number_in_every_region(digits: str, region: str) -> No
 )
 def test_numbers_are_similar_but_for_three_digits(a: str, b: str, expected: bool) -> None:  # noqa: FBT001
     """Similar is what a typing error or a new extension makes of a number; text never is."""
-    assert similar(Channel.PHONE, a, b) is expected
-    assert similar(Channel.PHONE, b, a) is expected
+    assert is_similar(Channel.PHONE, a, b) is expected
+    assert is_similar(Channel.PHONE, b, a) is expected
 
 
 @pytest.mark.parametrize(
@@ -157,14 +157,14 @@ def test_numbers_are_similar_but_for_three_digits(a: str, b: str, expected: bool
 )
 def test_mails_are_similar_by_mailbox_or_domain(a: str, b: str, expected: bool) -> None:  # noqa: FBT001
     """Half a mail address must stay the same."""
-    assert similar(Channel.MAIL, a, b) is expected
-    assert similar(Channel.MAIL, b, a) is expected
+    assert is_similar(Channel.MAIL, a, b) is expected
+    assert is_similar(Channel.MAIL, b, a) is expected
 
 
 @given(st.sampled_from(Channel), texts | national_numbers, texts | national_numbers)
 def test_similarity_never_fails_and_does_not_know_an_order(channel: Channel, a: str, b: str) -> None:
     """Which of two values is the older one makes no difference."""
     left, right = canonical(channel, a, DE) or "", canonical(channel, b, DE) or ""
-    assert similar(channel, left, right) is similar(channel, right, left)
+    assert is_similar(channel, left, right) is is_similar(channel, right, left)
 
 

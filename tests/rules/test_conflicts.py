@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planned import planned
+from tests.planned import assert_plan
 
 CONFLICT = {
     "deleted in Advoware: created again": """
@@ -41,7 +41,7 @@ plan     var5 A update 88001 1 | x' > x2       | m(x:1) > m(x2:1)
 
 @pytest.mark.parametrize("table", CONFLICT.values(), ids=CONFLICT)
 def test_person_in_conflict_is_as_espocrm_says(table: str) -> None:
-    planned(table)
+    assert_plan(table)
 
 
 SWAPPED = """
@@ -57,8 +57,8 @@ plan     var6 A revert 88001 1 | y' > x        | m(x:1) Gegner > m(x:1) Gegner
 
 
 def test_a_remark_beside_which_a_value_is_put_back_is_named() -> None:
-    made = planned(SWAPPED)
-    assert [one.reason for one in made.decisions if one.entry.row is not None] == [
+    plan_of_person = assert_plan(SWAPPED)
+    assert [decision.reason for decision in plan_of_person.decisions if decision.entry.row is not None] == [
         'changed in Advoware; EspoCRM wins; the remark "Gegner" is kept',
         "changed in Advoware; EspoCRM wins",
     ]
@@ -94,8 +94,8 @@ again    -
 
 
 def test_to_advoware_makes_advoware_what_espocrm_says() -> None:
-    planned(TO_ADVOWARE, "to_advoware")
+    assert_plan(TO_ADVOWARE, "to_advoware")
 
 
 def test_to_espocrm_carries_out_what_is_advowares_and_overwrites_nothing_of_espocrms() -> None:
-    planned(TO_ESPOCRM, "to_espocrm")
+    assert_plan(TO_ESPOCRM, "to_espocrm")

@@ -7,11 +7,11 @@ import re
 import pytest
 
 from etl.records import Channel
-from etl.rules.doubts import ADVICE, Doubt
-from etl.rules.values import Clarity, classify
+from etl.rules.values.classify import Clarity, classify
+from etl.rules.values.doubts import ADVICE, Doubt
 
 DE = "DE"
-SEEN = [
+DOUBT_EXAMPLES = [
     ("0171 2223334 privat", Doubt.WORDS),
     ("Tel. 0511 1234567", Doubt.WORDS),
     ("0511:1234567", Doubt.SIGNS),
@@ -39,25 +39,25 @@ SEEN = [
 ]
 
 
-@pytest.mark.parametrize(("value", "doubt"), SEEN)
+@pytest.mark.parametrize(("value", "doubt"), DOUBT_EXAMPLES)
 def test_the_doubt_people_are_told_of(value: str, doubt: Doubt) -> None:
-    says = classify(Channel.MAIL if "@" in value else Channel.PHONE, value, DE)
-    assert says is not None
-    assert (says.clarity, says.doubt) == (Clarity.UNCLEAR, doubt)
+    value_meaning = classify(Channel.MAIL if "@" in value else Channel.PHONE, value, DE)
+    assert value_meaning is not None
+    assert (value_meaning.clarity, value_meaning.doubt) == (Clarity.UNCLEAR, doubt)
 
 
 def test_every_doubt_was_seen() -> None:
-    assert {doubt for _, doubt in SEEN} == set(Doubt)
+    assert {doubt for _, doubt in DOUBT_EXAMPLES} == set(Doubt)
 
 
 @pytest.mark.parametrize("doubt", Doubt)
 def test_every_doubt_is_explained_by_what_is_certain(doubt: Doubt) -> None:
     """Who writes it as the advice says is understood."""
     advice = ADVICE[doubt]
-    examples = re.findall(r'"([^"]+)"', advice.how)
-    assert advice.why.endswith(".")
+    examples = re.findall(r'"([^"]+)"', advice.correction)
+    assert advice.reason.endswith(".")
     assert examples
     for example in examples:
-        says = classify(Channel.MAIL if "@" in example else Channel.PHONE, example, DE)
-        assert says is not None
-        assert says.clarity is Clarity.CERTAIN
+        value_meaning = classify(Channel.MAIL if "@" in example else Channel.PHONE, example, DE)
+        assert value_meaning is not None
+        assert value_meaning.clarity is Clarity.CERTAIN

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planned import planned
+from tests.planned import assert_plan
 
 FIRST_SYNC = {
     "markers of a copied person overwrite nothing": """
@@ -31,11 +31,11 @@ notes    duplicate advo x
 
 @pytest.mark.parametrize("table", FIRST_SYNC.values(), ids=FIRST_SYNC)
 def test_first_sync_empties_removes_and_overwrites_nothing(table: str) -> None:
-    made = planned(table)
-    assert made.first_sync
+    plan_of_person = assert_plan(table)
+    assert plan_of_person.first_sync
 
 
-BROKEN_OFF = {
+INTERRUPTED = {
     "what it did not reach is nobody's edit": """
 now      x Office *        | 88001 0 x'        | m(x:1)
          y Fax             | 88002 0 z'        | Büro
@@ -66,12 +66,12 @@ plan     var1 A create - 2 | - > y             | - > m(y:2)
 }
 
 
-@pytest.mark.parametrize("table", BROKEN_OFF.values(), ids=BROKEN_OFF)
+@pytest.mark.parametrize("table", INTERRUPTED.values(), ids=INTERRUPTED)
 def test_a_first_sync_that_was_broken_off_goes_on_as_one(table: str) -> None:
-    planned(table)
+    assert_plan(table)
 
 
-FIRST_TO_ADVOWARE = """
+FIRST_SYNC_TO_ADVOWARE = """
 now      x Office *        | 88001 0 x'        | Zentrale
          y Fax             | 88002 0 z'        | Büro
 plan     link A mark 88001 1 | x' > x'         | Zentrale > m(x:1) Zentrale
@@ -80,7 +80,7 @@ notes    held_back advo z'
 again
 """
 
-HELD = """
+HELD_BACK_TABLE = """
 now      x Office *        | 88001 0 x'        | m(x:1)
                            | 88002 0 z'        | Büro
 agreed   88001 1 x Office x'
@@ -91,18 +91,18 @@ plan     {plan}
 
 
 def test_first_sync_holds_back_what_its_direction_forbids() -> None:
-    planned(FIRST_TO_ADVOWARE, "to_advoware")
+    assert_plan(FIRST_SYNC_TO_ADVOWARE, "to_advoware")
 
 
 def test_what_a_first_sync_held_back_is_not_emptied_by_later_runs_of_that_direction() -> None:
-    planned(HELD.format(plan="-", notes="notes    held_back advo z'"), "to_advoware")
+    assert_plan(HELD_BACK_TABLE.format(plan="-", notes="notes    held_back advo z'"), "to_advoware")
 
 
 @pytest.mark.parametrize("direction", ["both", "to_espocrm"])
 def test_what_was_held_back_is_carried_out_by_a_run_that_may(direction: str) -> None:
     steps = """var4 E add 88002 1 | - > z            |
          var4 A mark 88002 1 | z' > z'         | Büro > m(z:1) Büro"""
-    planned(HELD.format(plan=steps, notes=""), direction)
+    assert_plan(HELD_BACK_TABLE.format(plan=steps, notes=""), direction)
 
 
 RECOVERY = {
@@ -151,19 +151,19 @@ plan     -
 
 
 @pytest.mark.parametrize("table", RECOVERY.values(), ids=RECOVERY)
-def test_recovery(table: str) -> None:
-    made = planned(table)
-    assert made.recovery
+def test_a_recovery_is_planned_as_its_table_says(table: str) -> None:
+    plan_of_person = assert_plan(table)
+    assert plan_of_person.recovery
 
 
 @pytest.mark.parametrize("table", RECOVERY.values(), ids=RECOVERY)
 def test_who_returns_after_its_baseline_ended_is_a_recovery_too(table: str) -> None:
-    made = planned(table.replace("person   ", "person   last_sync_at=2026-08-01 ended=1 "))
-    assert made.recovery
+    plan_of_person = assert_plan(table.replace("person   ", "person   last_sync_at=2026-08-01 ended=1 "))
+    assert plan_of_person.recovery
 
 
 def test_person_that_was_synced_before_is_no_recovery() -> None:
-    made = planned(
+    plan_of_person = assert_plan(
         """
 person   espo_fingerprint=1111 advo_fingerprint=1111 last_sync_at=2026-08-01
 now      x Office *        | 88001 0 x'        | m(x:1)
@@ -171,4 +171,4 @@ now      x Office *        | 88001 0 x'        | m(x:1)
 plan     var4 E add 88002 2 | - > y            |
 """
     )
-    assert not made.recovery
+    assert not plan_of_person.recovery

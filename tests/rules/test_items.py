@@ -10,36 +10,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.records import Channel, Item
-from etl.rules.canonical import canonical
-from etl.rules.items import MAX_ITEMS, can_hold, espo_key, new_item, replaced, same_items, whole
+from etl.records import Channel, EspoItem
+from etl.rules.espo.items import (
+    MAX_ITEMS,
+    espo_key,
+    has_same_items,
+    item_payload,
+    new_item,
+    rejection_reason,
+    with_value,
+)
+from etl.rules.values.canonical import canonical
 
 PHONE, MAIL = Channel.PHONE, Channel.MAIL
 DE = "DE"
 
 
-def phone(value: str, type: str = "Office", *, primary: bool = False, opt_out: bool = False, **more: Any) -> Item:  # noqa: A002
+def phone_item_read(
+    value: str, type: str = "Office", *, primary: bool = False, opt_out: bool = False, **more: Any  # noqa: A002
+) -> EspoItem:
     """Return a phone item as the client reads it."""
     raw = {"phoneNumber": value, "type": type, "primary": primary, "optOut": opt_out, "invalid": False, **more}
-    return Item(PHONE, value, type, primary=primary, opt_out=opt_out, raw=json.dumps(raw, sort_keys=True))
+    return EspoItem(PHONE, value, type, primary=primary, opt_out=opt_out, raw=json.dumps(raw, sort_keys=True))
 
 
-def mail(value: str, *, primary: bool = False, invalid: bool = False) -> Item:
+def mail_item_read(value: str, *, primary: bool = False, invalid: bool = False) -> EspoItem:
     """Return a mail item as the client reads it."""
     raw = {"emailAddress": value, "lower": value.lower(), "primary": primary, "optOut": False, "invalid": invalid}
-    return Item(MAIL, value, primary=primary, invalid=invalid, raw=json.dumps(raw, sort_keys=True))
+    return EspoItem(MAIL, value, primary=primary, invalid=invalid, raw=json.dumps(raw, sort_keys=True))
 
 
 def test_item_is_echoed_with_every_key_it_was_read_with() -> None:
     """Keys left out would be reset for all who share the address; unknown ones may matter to EspoCRM."""
-    item = phone("030 12345", "Fax", primary=True, opt_out=True, erased=False)
-    assert whole(item) == json.loads(item.raw)
-    assert whole(mail("Max@A.de", invalid=True))["lower"] == "max@a.de"
+    item = phone_item_read("030 12345", "Fax", primary=True, opt_out=True, erased=False)
+    assert item_payload(item) == json.loads(item.raw)
+    assert item_payload(mail_item_read("Max@A.de", invalid=True))["lower"] == "max@a.de"
 
 
 def test_new_phone_has_all_keys_and_is_e164() -> None:
     """A new item leaves nothing to EspoCRM's defaults."""
-    assert whole(new_item(PHONE, "0511/12345-60", "Home", "+495111234560", primary=True)) == {
+    assert item_payload(new_item(PHONE, "0511/12345-60", "Home", "+495111234560", primary=True)) == {
         "phoneNumber": "+495111234560",
         "type": "Home",
         "primary": True,
@@ -50,7 +60,7 @@ def test_new_phone_has_all_keys_and_is_e164() -> None:
 
 def test_new_mail_is_trimmed_and_keeps_its_letters() -> None:
     """EspoCRM keeps mails as typed; lower is its key."""
-    assert whole(new_item(MAIL, " Max@A.de ", "Office", "max@a.de")) == {
+    assert item_payload(new_item(MAIL, " Max@A.de ", "Office", "max@a.de")) == {
         "emailAddress": "Max@A.de",
         "lower": "max@a.de",
         "primary": False,
@@ -67,22 +77,22 @@ def test_phone_that_e164_cannot_hold_is_sent_as_written(value: str) -> None:
 
 def test_replaced_phone_keeps_everything_but_its_value() -> None:
     """Var6: type, primary, optOut, invalid and unknown keys stay."""
-    item = phone("+495111234560", "Fax", primary=True, opt_out=True, erased=False)
-    found = replaced(item, "0511 1234561", "+495111234561")
-    assert whole(found) == {**json.loads(item.raw), "phoneNumber": "+495111234561"}
-    assert found == phone("+495111234561", "Fax", primary=True, opt_out=True, erased=False)
+    item = phone_item_read("+495111234560", "Fax", primary=True, opt_out=True, erased=False)
+    replaced_item = with_value(item, "0511 1234561", "+495111234561")
+    assert item_payload(replaced_item) == {**json.loads(item.raw), "phoneNumber": "+495111234561"}
+    assert replaced_item == phone_item_read("+495111234561", "Fax", primary=True, opt_out=True, erased=False)
 
 
 def test_replaced_mail_gets_a_new_key() -> None:
     """``lower`` follows the value."""
-    assert replaced(mail("a@b.de", primary=True, invalid=True), " X@b.de", "x@b.de") == mail(
+    assert with_value(mail_item_read("a@b.de", primary=True, invalid=True), " X@b.de", "x@b.de") == mail_item_read(
         "X@b.de", primary=True, invalid=True
     )
 
 
 def test_changed_flag_is_sent() -> None:
     """An item whose primary was changed is not sent with the old one."""
-    assert whole(replace(phone("+495111234560"), primary=True))["primary"] is True
+    assert item_payload(replace(phone_item_read("+495111234560"), primary=True))["primary"] is True
 
 
 @pytest.mark.parametrize(
@@ -109,7 +119,7 @@ def test_phone_espocrm_cannot_hold_is_named_with_its_reason(
     reason: str | None,
 ) -> None:
     """Judged is what would be sent, in both modes of EspoCRM."""
-    assert can_hold(channel, value, canonical(channel, value, DE), international=international) == reason
+    assert rejection_reason(channel, value, canonical(channel, value, DE), international=international) == reason
 
 
 @pytest.mark.parametrize(
@@ -117,7 +127,7 @@ def test_phone_espocrm_cannot_hold_is_named_with_its_reason(
 )
 def test_plain_mail_is_held(value: str) -> None:
     """ASCII mails, punycode too."""
-    assert can_hold(MAIL, value, canonical(MAIL, value, DE), international=True) is None
+    assert rejection_reason(MAIL, value, canonical(MAIL, value, DE), international=True) is None
 
 
 @pytest.mark.parametrize(
@@ -148,37 +158,67 @@ def test_plain_mail_is_held(value: str) -> None:
 )
 def test_what_is_no_plausible_mail_is_not_sent(value: str) -> None:
     """One of them would fail the whole PUT (fact 9)."""
-    assert can_hold(MAIL, value, canonical(MAIL, value, DE), international=True) is not None
+    assert rejection_reason(MAIL, value, canonical(MAIL, value, DE), international=True) is not None
 
 
 @pytest.mark.parametrize(
-    ("expected", "found", "same"),
+    ("expected", "items_read", "expected_same"),
     [
         ([], [], True),
-        ([phone("+491")], [], False),
-        ([phone("+491", primary=True), phone("+492")], [phone("+492"), phone("+491", primary=True)], True),
-        ([phone("+491"), phone("+492")], [phone("+492"), phone("+491", primary=True)], True),
-        ([phone("+491"), phone("+492")], [phone("+492", primary=True), phone("+491")], False),
-        ([phone("+491"), phone("+492")], [phone("+492"), phone("+491")], True),  # untouched, as read
+        ([phone_item_read("+491")], [], False),
         (
-            [phone("+491", primary=True), phone("+492", primary=True)],
-            [phone("+491"), phone("+492", primary=True)],
+            [phone_item_read("+491", primary=True), phone_item_read("+492")],
+            [phone_item_read("+492"), phone_item_read("+491", primary=True)],
             True,
         ),
-        ([phone("+491"), mail("a@b.de")], [mail("a@b.de", primary=True), phone("+491", primary=True)], True),
-        ([phone("+491", "Fax", primary=True)], [phone("+491", "Office", primary=True)], False),
-        ([phone("+491", opt_out=True)], [phone("+491", primary=True)], False),
-        ([mail("a@b.de")], [mail("a@b.de", primary=True, invalid=True)], False),
-        ([mail("A@b.de", primary=True)], [mail("a@B.de", primary=True)], True),
-        ([phone("+49 (0)30 12345")], [phone("+493012345", primary=True)], True),  # normalised by EspoCRM
-        ([phone("030 12345")], [phone("+493012345", primary=True)], False),
-        ([phone("+49 30 12345 ext. 6")], [phone("+493012345", primary=True)], False),  # the extension was dropped
-        ([phone("+491"), phone("+491")], [phone("+491", primary=True)], False),
+        (
+            [phone_item_read("+491"), phone_item_read("+492")],
+            [phone_item_read("+492"), phone_item_read("+491", primary=True)],
+            True,
+        ),
+        (
+            [phone_item_read("+491"), phone_item_read("+492")],
+            [phone_item_read("+492", primary=True), phone_item_read("+491")],
+            False,
+        ),
+        (
+            [phone_item_read("+491"), phone_item_read("+492")],
+            [phone_item_read("+492"), phone_item_read("+491")],
+            True,
+        ),  # untouched, as read
+        (
+            [phone_item_read("+491", primary=True), phone_item_read("+492", primary=True)],
+            [phone_item_read("+491"), phone_item_read("+492", primary=True)],
+            True,
+        ),
+        (
+            [phone_item_read("+491"), mail_item_read("a@b.de")],
+            [mail_item_read("a@b.de", primary=True), phone_item_read("+491", primary=True)],
+            True,
+        ),
+        ([phone_item_read("+491", "Fax", primary=True)], [phone_item_read("+491", "Office", primary=True)], False),
+        ([phone_item_read("+491", opt_out=True)], [phone_item_read("+491", primary=True)], False),
+        ([mail_item_read("a@b.de")], [mail_item_read("a@b.de", primary=True, invalid=True)], False),
+        ([mail_item_read("A@b.de", primary=True)], [mail_item_read("a@B.de", primary=True)], True),
+        (
+            [phone_item_read("+49 (0)30 12345")],
+            [phone_item_read("+493012345", primary=True)],
+            True,
+        ),  # normalised by EspoCRM
+        ([phone_item_read("030 12345")], [phone_item_read("+493012345", primary=True)], False),
+        (
+            [phone_item_read("+49 30 12345 ext. 6")],
+            [phone_item_read("+493012345", primary=True)],
+            False,
+        ),  # the extension was dropped
+        ([phone_item_read("+491"), phone_item_read("+491")], [phone_item_read("+491", primary=True)], False),
     ],
 )
-def test_arrays_are_compared_as_espocrm_settles_them(expected: list[Item], found: list[Item], same: bool) -> None:  # noqa: FBT001
+def test_arrays_are_compared_as_espocrm_settles_them(
+    expected: list[EspoItem], items_read: list[EspoItem], expected_same: bool  # noqa: FBT001
+) -> None:
     """As sets, with one primary a channel."""
-    assert same_items(expected, found) is same
+    assert has_same_items(expected, items_read) is expected_same
 
 
 def test_keys_are_espocrms_own() -> None:
@@ -200,24 +240,27 @@ def test_spelling_sent_is_the_same_value(channel: Channel, value: str, primary: 
     """What is sent compares equal to what was written, and can be held as well as that."""
     item = new_item(channel, value, "Office", canonical(channel, value, DE), primary=primary)
     assert canonical(channel, item.value, DE) == canonical(channel, value, DE)
-    held = can_hold(channel, value, canonical(channel, value, DE), international=international)
-    assert can_hold(channel, item.value, canonical(channel, item.value, DE), international=international) == held
+    refusal = rejection_reason(channel, value, canonical(channel, value, DE), international=international)
+    assert (
+        rejection_reason(channel, item.value, canonical(channel, item.value, DE), international=international)
+        == refusal
+    )
 
 
 @given(channels, values, values)
 def test_replacing_there_and_back_changes_nothing(channel: Channel, value: str, other: str) -> None:
     """Reverting an entry restores every key."""
-    compared_by, other_by = canonical(channel, value, DE), canonical(channel, other, DE)
-    item = replaced(new_item(channel, value, "Home", compared_by, primary=True), value, compared_by)
-    assert replaced(replaced(item, other, other_by), value, compared_by) == item
+    canonical_value, other_canonical = canonical(channel, value, DE), canonical(channel, other, DE)
+    item = with_value(new_item(channel, value, "Home", canonical_value, primary=True), value, canonical_value)
+    assert with_value(with_value(item, other, other_canonical), value, canonical_value) == item
 
 
 @given(
     st.lists(st.builds(new_item, channels, values, st.sampled_from(["Office", "Home"]), st.just(DE)), max_size=5),
     st.randoms(),
 )
-def test_order_of_items_does_not_count(items: list[Item], random: Any) -> None:
+def test_order_of_items_does_not_count(items: list[EspoItem], random: Any) -> None:
     """The same items in any order are the same."""
     shuffled = list(items)
     random.shuffle(shuffled)
-    assert same_items(items, shuffled)
+    assert has_same_items(items, shuffled)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.records import Channel
-from etl.rules.canonical import e164
-from etl.rules.facts import first_that_fits
-from etl.rules.kommkz import KommKzTable, channel_by_shape, field_komm_kz, row_channel
+from etl.rules.joins.facts import first_valid
 from etl.rules.marker import MarkerKind
+from etl.rules.values.canonical import e164
+from etl.rules.values.kommkz import KommKzTable, channel_by_shape, field_komm_kz, row_channel
 
 PHONE, MAIL = Channel.PHONE, Channel.MAIL
 NONE, MARKER, SLOT, DAMAGED = MarkerKind
@@ -66,13 +66,13 @@ def test_table_is_the_one_of_the_api_page(komm_kz: int | None, channel: Channel 
 )
 def test_espocrm_type_gives_the_kommkz(espo_type: str | None, channel: Channel, komm_kz: int) -> None:
     """From EspoCRM: the last line of advoware-api.md §3."""
-    assert TABLE.for_type(espo_type, channel) == komm_kz
+    assert TABLE.komm_kz_for_type(espo_type, channel) == komm_kz
 
 
 def test_text_is_never_filed_under_sonstige() -> None:
     """There it would not be sync-relevant any more, and the pair would be lost."""
-    assert TABLE.for_type("Other", PHONE, number=False) == 1
-    assert TABLE.for_type("Mobile", PHONE, number=False) == 3
+    assert TABLE.komm_kz_for_type("Other", PHONE, is_number=False) == 1
+    assert TABLE.komm_kz_for_type("Mobile", PHONE, is_number=False) == 3
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_firm_overrides_a_kind(
 def test_types_follow_the_overridden_table() -> None:
     """An overridden type is found, and a kind that was switched off is not used for new entries."""
     table = TABLE.with_overrides({9: {"espo_type": "Car"}, 3: {"relevant": False}})
-    assert table.for_type("Car", PHONE) == 9
-    assert table.for_type("Mobile", PHONE) == 1
+    assert table.komm_kz_for_type("Car", PHONE) == 9
+    assert table.komm_kz_for_type("Mobile", PHONE) == 1
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_types_follow_the_overridden_table() -> None:
 )
 def test_nonsense_in_the_configuration_is_refused_in_one_sentence(overrides: Any, message: str) -> None:
     """The message names kommKz and key."""
-    with pytest.raises(ValueError, match=r"sync\.komm_kz") as refused:
+    with pytest.raises(ValueError, match=r"sync\.komm_kz") as error:
         TABLE.with_overrides(overrides)
-    assert message in str(refused.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -212,14 +212,14 @@ def test_row_finds_its_channel(
     assert row_channel(value, kind, marker_komm_kz, komm_kz, "DE", TABLE) is channel
 
 
-def row_kz(channel: Channel, *told: int, number: bool = True) -> int:
+def first_komm_kz(channel: Channel, *candidates: int, number: bool = True) -> int:
     """The kommKz of one entry: marker, baseline, payload, top-level field, EspoCRM's type, mobile."""
-    sources = [np.array([one]) for one in told]
-    return int(first_that_fits(sources, np.array([channel is MAIL]), np.array([number]), TABLE)[0])
+    sources = [np.array([komm_kz]) for komm_kz in candidates]
+    return int(first_valid(sources, np.array([channel is MAIL]), np.array([number]), TABLE)[0])
 
 
 @pytest.mark.parametrize(
-    ("channel", "told", "komm_kz"),
+    ("channel", "candidates", "komm_kz"),
     [
         (PHONE, (3, 1), 3),  # K1
         (PHONE, (0, 0, 0, 3), 3),  # K2
@@ -237,21 +237,21 @@ def row_kz(channel: Channel, *told: int, number: bool = True) -> int:
     ],
 )
 def test_first_answer_that_fits_the_channel_is_the_kommkz(
-    channel: Channel, told: tuple[int, ...], komm_kz: int
+    channel: Channel, candidates: tuple[int, ...], komm_kz: int
 ) -> None:
     """Marker, baseline, payload, top-level field, EspoCRM's type, a mobile number, the default."""
-    assert row_kz(channel, *told) == komm_kz
+    assert first_komm_kz(channel, *candidates) == komm_kz
 
 
 @pytest.mark.parametrize(("number", "komm_kz"), [(True, 10), (False, 1)])
 def test_text_is_never_sonstige(number: bool, komm_kz: int) -> None:  # noqa: FBT001
-    assert row_kz(PHONE, 0, 10, number=number) == komm_kz
+    assert first_komm_kz(PHONE, 0, 10, number=number) == komm_kz
 
 
 @given(st.sampled_from(Channel), st.lists(st.integers(0, 13), max_size=6), st.booleans())
-def test_kommkz_always_fits_the_channel_of_its_row(channel: Channel, told: list[int], number: bool) -> None:  # noqa: FBT001
+def test_kommkz_always_fits_the_channel_of_its_row(channel: Channel, candidates: list[int], number: bool) -> None:  # noqa: FBT001
     """Whatever is told, the marker written from it leads back to the same channel."""
-    komm_kz = row_kz(channel, *told, number=number)
+    komm_kz = first_komm_kz(channel, *candidates, number=number)
     value = (LANDLINE if number else TEXT) if channel is PHONE else "a@b.de"
     assert row_channel(value, MARKER, komm_kz, 0, "DE", TABLE) is channel
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planned import planned
+from tests.planned import assert_plan
 
 UNSYNCABLE = {
     "a text is no number": """
@@ -90,7 +90,7 @@ notes    unsyncable advo abc
 
 @pytest.mark.parametrize("table", UNSYNCABLE.values(), ids=UNSYNCABLE)
 def test_unsyncable_entry_is_left_alone_and_named(table: str) -> None:
-    planned(table)
+    assert_plan(table)
 
 
 ELEVENTH = """
@@ -105,9 +105,9 @@ notes    {notes}
 """
 
 
-def eleventh(held: int, plan: str, notes: str) -> str:
+def full_record_table(count: int, plan: str, notes: str) -> str:
     """A person with so many phones agreed on, and two new ones in Advoware."""
-    numbers = [(88010 + n, f"+4940123450{n:02}") for n in range(held - 1)]
+    numbers = [(88010 + n, f"+4940123450{n:02}") for n in range(count - 1)]
     return ELEVENTH.format(
         pairs="\n".join(f"         {value} Home | {row} 0 {value} | m({value}:6)" for row, value in numbers),
         agreed="\n".join(f"         {row} 6 {value} Home {value}" for row, value in numbers),
@@ -120,8 +120,8 @@ def test_eleventh_item_stays_in_advoware() -> None:
     """Of two new ones the lower row gets the last place."""
     steps = """var4 E add 88002 1 | - > y            |
          var4 A mark 88002 1 | y' > y'         |  > m(y:1)"""
-    planned(eleventh(9, steps, "unsyncable advo z'"))
+    assert_plan(full_record_table(9, steps, "unsyncable advo z'"))
 
 
 def test_full_record_takes_nothing_more() -> None:
-    planned(eleventh(10, "-", "unsyncable advo y'\n         unsyncable advo z'"))
+    assert_plan(full_record_table(10, "-", "unsyncable advo y'\n         unsyncable advo z'"))

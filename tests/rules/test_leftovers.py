@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planned import planned
+from tests.planned import assert_plan
 
-STANDS_EMPTY = {
+EMPTY_ROWS = {
     "an interrupted var3": """
 now      y Fax *           | 88001 0           | m(x:1)
                            | 88002 0 y'        | m(y:2)
@@ -58,13 +58,13 @@ plan     leftover A mark 88001 1 |  >          | m(x:1) > slot(1)
 
 
 @pytest.mark.parametrize("direction", ["both", "to_advoware"])
-@pytest.mark.parametrize("table", STANDS_EMPTY.values(), ids=STANDS_EMPTY)
+@pytest.mark.parametrize("table", EMPTY_ROWS.values(), ids=EMPTY_ROWS)
 def test_an_empty_row_with_a_marker_that_is_nobodys_pair_becomes_a_slot(table: str, direction: str) -> None:
-    planned(table, direction)
+    assert_plan(table, direction)
 
 
-def test_it_does_so_in_a_direction_that_brings_advoware_nothing_because_the_deleted_number_must_not_stay() -> None:
-    planned(STANDS_EMPTY["an interrupted var3"], "to_espocrm")
+def test_an_empty_row_becomes_a_slot_in_to_espocrm_too_because_the_deleted_number_must_not_stay() -> None:
+    assert_plan(EMPTY_ROWS["an interrupted var3"], "to_espocrm")
 
 
 NO_LEFTOVER = {
@@ -77,7 +77,7 @@ NO_LEFTOVER = {
 
 @pytest.mark.parametrize("remark", NO_LEFTOVER.values(), ids=NO_LEFTOVER)
 def test_an_empty_row_without_a_marker_of_ours_is_left_alone(remark: str) -> None:
-    planned(
+    assert_plan(
         f"""
 now      y Fax *           | 88001 0 null      | {remark}
                            | 88002 0 y'        | m(y:2)
@@ -126,11 +126,11 @@ plan     forget A mark 88001 1 |  >            | m(x:1) > slot(1)
 @pytest.mark.parametrize("blanks", ["null", "blanks", "unseen"])
 @pytest.mark.parametrize("table", DELETED_BY_TYPING.values(), ids=DELETED_BY_TYPING)
 def test_a_number_over_which_blanks_were_typed_is_deleted_and_its_row_a_slot(table: str, blanks: str) -> None:
-    planned(table.format(blanks=blanks))
+    assert_plan(table.format(blanks=blanks))
 
 
 def test_a_number_over_which_blanks_were_typed_comes_back_where_espocrm_is_right() -> None:
-    planned(
+    assert_plan(
         """
 now      x Office *        | 88001 0 blanks    | m(x:1) nur abends
          y Fax             | 88002 0 y'        | m(y:2)
@@ -230,7 +230,7 @@ plan     var4 E add 88002 1 | - > x2           |
 
 @pytest.mark.parametrize("table", WITH_A_VALUE.values(), ids=WITH_A_VALUE)
 def test_a_row_with_a_value_is_a_leftover_only_where_nothing_gets_lost(table: str) -> None:
-    planned(table)
+    assert_plan(table)
 
 
 LEFT_BY_A_FIRST_SYNC = {
@@ -243,7 +243,7 @@ LEFT_BY_A_FIRST_SYNC = {
 
 @pytest.mark.parametrize("before", LEFT_BY_A_FIRST_SYNC.values(), ids=LEFT_BY_A_FIRST_SYNC)
 def test_a_first_sync_and_a_recovery_leave_a_row_that_was_copied_with_its_marker(before: str) -> None:
-    made = planned(
+    plan_of_person = assert_plan(
         f"""
 now      x Office *        | 88001 0 x'        | m(x:1)
          y Fax             | 88002 0 x         | m(x:1)
@@ -252,11 +252,13 @@ now      x Office *        | 88001 0 x'        | m(x:1)
 notes    duplicate advo x
 """
     )
-    assert [one.detail for one in made.left] == ["another row of this person holds the same value"]
+    assert [left_alone.detail for left_alone in plan_of_person.left_alone] == [
+        "another row of this person holds the same value"
+    ]
 
 
 def test_a_direction_that_brings_advoware_nothing_holds_a_leftover_with_a_value_back() -> None:
-    made = planned(
+    plan_of_person = assert_plan(
         """
 now      x Office *        | 88001 0 x'        | m(x:1)
                            | 88002 0 x         | m(x:1)
@@ -266,7 +268,7 @@ notes    held_back advo x
 """,
         "to_espocrm",
     )
-    assert [one.direction for one in made.left] == ["to_espocrm"]
+    assert [left_alone.direction for left_alone in plan_of_person.left_alone] == ["to_espocrm"]
 
 
 KNOWN_BY_THE_JOURNAL = """
@@ -281,5 +283,8 @@ again    -
 
 def test_a_row_that_our_own_first_sync_made_beside_one_it_was_not_shown_becomes_a_slot_after_it() -> None:
     """The journal says that it is no copy: the note is of the run that made it."""
-    made = planned(KNOWN_BY_THE_JOURNAL)
-    assert (made.first_sync, [one.detail for one in made.left]) == (True, ["our own second row"])
+    plan_of_person = assert_plan(KNOWN_BY_THE_JOURNAL)
+    assert (plan_of_person.first_sync, [left_alone.detail for left_alone in plan_of_person.left_alone]) == (
+        True,
+        ["our own second row"],
+    )

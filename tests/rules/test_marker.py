@@ -17,22 +17,22 @@ own_texts = st.text() | st.builds(
 )
 
 
-def none(text: str) -> Remark:
+def own_text_remark(text: str) -> Remark:
     """Return a remark that is own text only."""
     return Remark(MarkerKind.NONE, None, None, text)
 
 
-def marker(text: str) -> Remark:
+def marker_remark(text: str) -> Remark:
     """Return the marker of max@a.de with that own text."""
     return Remark(MarkerKind.MARKER, "max@a.de", 4, text)
 
 
-def slot(komm_kz: int, text: str) -> Remark:
+def slot_remark(komm_kz: int, text: str) -> Remark:
     """Return a slot with that own text."""
     return Remark(MarkerKind.SLOT, None, komm_kz, text)
 
 
-def damaged(text: str) -> Remark:
+def remark_with_bad_marker(text: str) -> Remark:
     """Return a damaged marker with that own text."""
     return Remark(MarkerKind.DAMAGED, None, None, text)
 
@@ -40,20 +40,20 @@ def damaged(text: str) -> Remark:
 @pytest.mark.parametrize(
     ("remark", "expected"),
     [
-        (None, none("")),
-        ("", none("")),
-        ("  nur vormittags ", none("  nur vormittags ")),
-        (f"[ESPOCRM:{MAX}:4]", marker("")),
-        (f"[ESPOCRM:{MAX}:4] ", marker("")),
-        (f"[ESPOCRM:{MAX}:4] Büro", marker("Büro")),
-        (f"[ESPOCRM:{MAX}:4]Büro", marker("Büro")),
-        (f"[ESPOCRM:{MAX}:4]  Büro", marker(" Büro")),
-        (f"[ESPOCRM:{MAX}:4]\nBüro", marker("\nBüro")),
-        (f" \t\n[ESPOCRM:{MAX}:4] Büro", marker("Büro")),
-        (f"[ESPOCRM:{MAX}:4] [ESPOCRM:{MAX}:1] x", marker(f"[ESPOCRM:{MAX}:1] x")),
-        (f"siehe [ESPOCRM:{MAX}:4]", none(f"siehe [ESPOCRM:{MAX}:4]")),
-        ("[ESPOCRM-SLOT:1] nur vormittags", slot(1, "nur vormittags")),
-        ("[ESPOCRM-SLOT:12]", slot(12, "")),
+        (None, own_text_remark("")),
+        ("", own_text_remark("")),
+        ("  nur vormittags ", own_text_remark("  nur vormittags ")),
+        (f"[ESPOCRM:{MAX}:4]", marker_remark("")),
+        (f"[ESPOCRM:{MAX}:4] ", marker_remark("")),
+        (f"[ESPOCRM:{MAX}:4] Büro", marker_remark("Büro")),
+        (f"[ESPOCRM:{MAX}:4]Büro", marker_remark("Büro")),
+        (f"[ESPOCRM:{MAX}:4]  Büro", marker_remark(" Büro")),
+        (f"[ESPOCRM:{MAX}:4]\nBüro", marker_remark("\nBüro")),
+        (f" \t\n[ESPOCRM:{MAX}:4] Büro", marker_remark("Büro")),
+        (f"[ESPOCRM:{MAX}:4] [ESPOCRM:{MAX}:1] x", marker_remark(f"[ESPOCRM:{MAX}:1] x")),
+        (f"siehe [ESPOCRM:{MAX}:4]", own_text_remark(f"siehe [ESPOCRM:{MAX}:4]")),
+        ("[ESPOCRM-SLOT:1] nur vormittags", slot_remark(1, "nur vormittags")),
+        ("[ESPOCRM-SLOT:12]", slot_remark(12, "")),
     ],
 )
 def test_remark_is_taken_apart(remark: str | None, expected: Remark) -> None:
@@ -90,8 +90,8 @@ def test_remark_is_taken_apart(remark: str | None, expected: Remark) -> None:
 )
 def test_damaged_marker_is_dropped_and_the_own_text_stays(bracket: str) -> None:
     """What stands in brackets of ours but cannot be read is no marker and not own text either."""
-    assert decode(f"{bracket} Mutter") == damaged("Mutter")
-    assert decode(bracket) == damaged("")
+    assert decode(f"{bracket} Mutter") == remark_with_bad_marker("Mutter")
+    assert decode(bracket) == remark_with_bad_marker("")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_damaged_marker_is_dropped_and_the_own_text_stays(bracket: str) -> None:
 )
 def test_what_is_not_closed_as_we_close_it_is_own_text(remark: str) -> None:
     """Without a closing bracket nothing is dropped."""
-    assert decode(remark) == none(remark)
+    assert decode(remark) == own_text_remark(remark)
 
 
 @given(values, komm_kzs, own_texts)
@@ -120,7 +120,7 @@ def test_marker_reads_back_as_written(value: str, komm_kz: int, own_text: str) -
 @given(komm_kzs, own_texts)
 def test_slot_reads_back_as_written(komm_kz: int, own_text: str) -> None:
     """An emptied row keeps its kommKz and its own text."""
-    assert decode(encode_slot(komm_kz, own_text)) == slot(komm_kz, own_text)
+    assert decode(encode_slot(komm_kz, own_text)) == slot_remark(komm_kz, own_text)
 
 
 @given(own_texts, values, komm_kzs)

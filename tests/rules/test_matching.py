@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl.rules.columns import Columns
-from etl.rules.entry import NONE
-from etl.rules.matching import Sides, match
-from tests.planned import planned, planned_together
+from etl.rules.entry import MISSING
+from etl.rules.joins.columns import ColumnArrays
+from etl.rules.joins.matching import MatchSides, match
+from tests.planned import assert_plan, plans_alone_and_together
 
 MATCHING = {
     "1: a value retyped into another row keeps its pair, the old row is new": """
@@ -173,22 +173,26 @@ plan     var5 A update 88001 4 | a > max@neu.de | m(a:4) privat > m(max@neu.de:4
 
 
 @pytest.mark.parametrize("table", MATCHING.values(), ids=MATCHING)
-def test_what_belongs_together(table: str) -> None:
-    planned(table)
+def test_rows_and_items_are_matched_as_the_table_says(table: str) -> None:
+    assert_plan(table)
 
 
 @pytest.mark.parametrize("table", MATCHING.values(), ids=MATCHING)
 def test_no_pair_drops_the_baseline_row_that_another_ends_with(table: str) -> None:
     """Rows change places between pairs; whichever is committed last must not end what the other has just set."""
-    made = planned(table).decisions
-    for one in made:
-        others = {other.pair.komm_id for other in made if other is not one and other.pair is not None}
-        assert not others & set(one.drops)
+    decisions = assert_plan(table).decisions
+    for decision in decisions:
+        others = {
+            other.next_baseline.komm_id
+            for other in decisions
+            if other is not decision and other.next_baseline is not None
+        }
+        assert not others & set(decision.ended_komm_ids)
 
 
 def test_persons_planned_together_are_planned_as_each_alone() -> None:
     """The joins are made in bulk: no person may see another's values, whatever the order of the frames."""
-    alone, together = planned_together(list(MATCHING.values()))
+    alone, together = plans_alone_and_together(list(MATCHING.values()))
     assert together == alone
 
 
@@ -201,25 +205,25 @@ COLUMNS = {
 }
 KINDS = {"espo_canonical": "str", "canonical": "str", "readings": "str"}
 KINDS |= dict.fromkeys(("filled", "free_channel", "pair", "refused"), "bool")
-PERSON, ROW, VALUE = st.integers(0, 1), st.integers(1, 5), st.integers(NONE, 3)
-BASE = st.lists(st.tuples(PERSON, ROW, VALUE, VALUE), unique_by=lambda one: one[:2], max_size=6)
-ROWS = st.lists(st.tuples(PERSON, ROW, VALUE, st.booleans()), unique_by=lambda one: one[:2], max_size=8)
-ITEMS = st.lists(st.tuples(PERSON, VALUE, st.booleans(), ROW | st.just(NONE)), max_size=8)
+PERSON, ROW, VALUE = st.integers(0, 1), st.integers(1, 5), st.integers(MISSING, 3)
+BASE = st.lists(st.tuples(PERSON, ROW, VALUE, VALUE), unique_by=lambda record: record[:2], max_size=6)
+ROWS = st.lists(st.tuples(PERSON, ROW, VALUE, st.booleans()), unique_by=lambda record: record[:2], max_size=8)
+ITEMS = st.lists(st.tuples(PERSON, VALUE, st.booleans(), ROW | st.just(MISSING)), max_size=8)
 
 
-def key(person: int, value: int) -> int:
+def key_of_person(person: int, value: int) -> int:
     """Equal keys are the same person and value."""
-    return NONE if value == NONE else person * 10 + value
+    return MISSING if value == MISSING else person * 10 + value
 
 
-def columns(name: str, records: list[tuple[Any, ...]]) -> Columns:
+def make_columns(name: str, records: list[tuple[Any, ...]]) -> ColumnArrays:
     """One of the three tables; text and facts keep their type, all else is a whole number, also where there is none."""
     kinds = {column: KINDS.get(column, "int64") for column in COLUMNS[name]}
     frame = pd.DataFrame(records, columns=COLUMNS[name]).astype(kinds)
-    return Columns(frame, **{column: frame[column].to_numpy() for column, kind in kinds.items() if kind != "str"})
+    return ColumnArrays(frame, **{column: frame[column].to_numpy() for column, kind in kinds.items() if kind != "str"})
 
 
-def neighbours(was: str, now: str) -> bool:
+def are_neighbours(was: str, now: str) -> bool:
     """What resembles each other here."""
     return abs(int(was) - int(now)) == 1
 
@@ -232,28 +236,40 @@ def test_each_thing_is_in_one_entry_and_nothing_is_lost(
     items: list[tuple[int, int, bool, int]],
 ) -> None:
     """Agreed pairs, first items of a value and rows of a channel with a value: each once, with things of its person."""
-    keys = [key(who, value) for who, value, *_ in items]
-    first = [value != NONE and value not in keys[:at] for at, value in enumerate(keys)]
+    keys = [key_of_person(who, value) for who, value, *_ in items]
+    first = [value != MISSING and value not in keys[:at] for at, value in enumerate(keys)]
     entries = match(
-        Sides(
-            base=columns("base", [(who, row, NONE, key(who, a), key(who, b), who * 32, a) for who, row, a, b in base]),
-            rows=columns("rows", [(who, row, key(who, value), value != NONE, free) for who, row, value, free in rows]),
-            items=columns(
+        MatchSides(
+            base=make_columns(
+                "base",
+                [
+                    (who, row, MISSING, key_of_person(who, a), key_of_person(who, b), who * 32, a)
+                    for who, row, a, b in base
+                ],
+            ),
+            rows=make_columns(
+                "rows",
+                [(who, row, key_of_person(who, value), value != MISSING, free) for who, row, value, free in rows],
+            ),
+            items=make_columns(
                 "items",
                 [
-                    (who, NONE, keys[at], who * 32, value, first[at], "", *told)
-                    for at, (who, value, *told) in enumerate(items)
+                    (who, MISSING, keys[at], who * 32, value, first[at], "", *facts)
+                    for at, (who, value, *facts) in enumerate(items)
                 ],
             ),
         ),
-        neighbours,
+        are_neighbours,
     )
     places = {name: array.tolist() for name, array in asdict(entries).items()}
-    used = {name: sorted(at for at in array if at != NONE) for name, array in places.items()}
-    wanted = {at for at, (_, _, value, free) in enumerate(rows) if value != NONE and free}
-    assert (used["base"], used["item"]) == ([*range(len(base))], [at for at, one in enumerate(first) if one])
-    assert set(used["row"]) >= wanted
-    assert len(used["row"]) == len(set(used["row"]))
+    places_used = {name: sorted(at for at in array if at != MISSING) for name, array in places.items()}
+    free_rows = {at for at, (_, _, value, free) in enumerate(rows) if value != MISSING and free}
+    assert (places_used["base"], places_used["item"]) == (
+        [*range(len(base))],
+        [at for at, is_first in enumerate(first) if is_first],
+    )
+    assert set(places_used["row"]) >= free_rows
+    assert len(places_used["row"]) == len(set(places_used["row"]))
     people: dict[str, list[Any]] = {"base": base, "row": rows, "item": items}
     for entry in zip(*places.values(), strict=True):
-        assert len({people[name][at][0] for name, at in zip(places, entry, strict=True) if at != NONE}) == 1
+        assert len({people[name][at][0] for name, at in zip(places, entry, strict=True) if at != MISSING}) == 1

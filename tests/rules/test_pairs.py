@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planned import planned
+from tests.planned import assert_plan
 
 ONE_VALUE = {
     "a person's second row with the value is left alone": """
@@ -109,7 +109,7 @@ plan     var6 E replace 88001 1 | x > y        |
 
 @pytest.mark.parametrize("table", ONE_VALUE.values(), ids=ONE_VALUE)
 def test_one_value_has_one_pair(table: str) -> None:
-    planned(table)
+    assert_plan(table)
 
 
 MOVED_TO_ONE = {
@@ -136,7 +136,7 @@ plan     var3 E remove - 2     | y > -         |
 
 @pytest.mark.parametrize(("scope", "table"), MOVED_TO_ONE.items(), ids=MOVED_TO_ONE)
 def test_both_sides_move_to_one_value(scope: str, table: str) -> None:
-    planned(table, scope=scope)
+    assert_plan(table, scope=scope)
 
 
 TOOK_ITS_PLACE = """
@@ -151,7 +151,13 @@ notes    duplicate advo y'
 
 
 def test_a_row_that_takes_anothers_place_unmarked_or_not_is_the_only_pair_of_the_item() -> None:
-    made = planned(TOOK_ITS_PLACE)
-    kept = {88001, 88004} - {komm_id for one in made.decisions for komm_id in one.drops}
-    kept |= {one.pair.komm_id for one in made.decisions if one.pair is not None and one.pair.komm_id is not None}
-    assert kept == {88001, 88002}
+    plan_of_person = assert_plan(TOOK_ITS_PLACE)
+    rows_kept = {88001, 88004} - {
+        komm_id for decision in plan_of_person.decisions for komm_id in decision.ended_komm_ids
+    }
+    rows_kept |= {
+        decision.next_baseline.komm_id
+        for decision in plan_of_person.decisions
+        if decision.next_baseline is not None and decision.next_baseline.komm_id is not None
+    }
+    assert rows_kept == {88001, 88002}

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.records import Channel
-from etl.rules.readings import is_reading
-from etl.rules.values import Clarity, classify
-from tests.typed import typed
+from etl.rules.values.classify import Clarity, classify
+from etl.rules.values.readings import is_reading
+from tests.typed import corpus_lines
 
 DE = "DE"
 READINGS = [
@@ -66,32 +66,32 @@ NO_READINGS = [
 PARTS = ["0511", "511", "12345", "60", "0", "49", "1"]
 
 
-def readings(value: str) -> str | None:
+def readings_of_value(value: str) -> str | None:
     """The readings of a value of a row, whose channel goes by "@"."""
-    says = classify(Channel.MAIL if "@" in value else Channel.PHONE, value, DE)
-    assert says is not None
-    return says.readings
+    value_meaning = classify(Channel.MAIL if "@" in value else Channel.PHONE, value, DE)
+    assert value_meaning is not None
+    return value_meaning.readings
 
 
 @pytest.mark.parametrize(("unclear", "number"), READINGS)
 def test_what_may_be_meant_is_a_reading(unclear: str, number: str) -> None:
-    assert is_reading(number, readings(unclear))
+    assert is_reading(number, readings_of_value(unclear))
 
 
 @pytest.mark.parametrize(("unclear", "number"), NO_READINGS)
 def test_what_cannot_be_meant_is_none(unclear: str, number: str) -> None:
-    assert not is_reading(number, readings(unclear))
+    assert not is_reading(number, readings_of_value(unclear))
 
 
 def test_what_is_certain_or_text_has_no_readings() -> None:
     """So nothing else is ever a reading of a string that is certain."""
-    says = [classify(line.channel, line.value, DE) for line in typed() if line.says != "UNCLEAR"]
-    assert {value.readings for value in says if value is not None} == {None}
+    meanings = [classify(line.channel, line.value, DE) for line in corpus_lines() if line.says != "UNCLEAR"]
+    assert {value.readings for value in meanings if value is not None} == {None}
 
 
 @pytest.mark.parametrize("address", [None, ""])
 def test_nothing_is_a_reading_of_nothing(address: str | None) -> None:
-    assert not is_reading(address, readings("0511 12345/46"))
+    assert not is_reading(address, readings_of_value("0511 12345/46"))
     assert not is_reading("+4951112345", None)
     assert not is_reading("+4951112345", "")
 
@@ -100,7 +100,7 @@ def test_the_same_number_not_known_to_the_library_is_found_whatever_its_spelling
     espo = classify(Channel.PHONE, "+49163651068", DE)
     assert espo is not None
     assert espo.clarity is Clarity.UNCLEAR
-    assert is_reading(espo.address, readings("0163 651068"))
+    assert is_reading(espo.address, readings_of_value("0163 651068"))
 
 
 @given(
@@ -110,16 +110,16 @@ def test_the_same_number_not_known_to_the_library_is_found_whatever_its_spelling
     st.sampled_from(["", "Tel. ", "Fax: "]),
     st.sampled_from(["", " privat", " (AB)", "!"]),
 )
-def test_both_of_two_numbers_are_readings(first: str, second: str, sign: str, before: str, behind: str) -> None:
+def test_both_of_two_numbers_are_readings(first: str, second: str, sign: str, before: str, after: str) -> None:
     numbers = [classify(Channel.PHONE, number, DE) for number in (first, second)]
-    found = readings(f"{before}{first}{sign}{second}{behind}")
-    assert [is_reading(number.address, found) for number in numbers if number is not None] == [True, True]
+    readings_found = readings_of_value(f"{before}{first}{sign}{second}{after}")
+    assert [is_reading(number.address, readings_found) for number in numbers if number is not None] == [True, True]
 
 
 @given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=8), st.data())
 def test_any_groups_in_their_order_are_a_reading(groups: list[str], data: st.DataObject) -> None:
-    kept = [group for group in groups if data.draw(st.booleans())]
-    assert is_reading(f"+49{''.join(kept)}", " ".join(groups)) or not kept
+    kept_groups = [group for group in groups if data.draw(st.booleans())]
+    assert is_reading(f"+49{''.join(kept_groups)}", " ".join(groups)) or not kept_groups
 
 
 def test_many_groups_are_no_trouble() -> None:

@@ -8,20 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.records import Channel, Item, Side
+from etl.records import Channel, EspoItem, Side
+from etl.rules.espo.shared_rows import (
+    LastSeen,
+    espo_row_key,
+    item_to_send,
+    items_not_in,
+    items_to_add,
+    keys_of_spellings,
+    with_stored_items,
+)
 from etl.rules.marker import encode
 from etl.rules.plan import PersonPlan
-from etl.rules.shared_rows import LastSeen, as_stored, items_brought, key_of, not_held, spellings, with_stored
-from tests.planned import planned
+from tests.planned import assert_plan
 
 PHONE, MAIL = Channel.PHONE, Channel.MAIL
 X = "+495111234560"
-NEW = Item(PHONE, X, "Office", primary=True)
+NEW = EspoItem(PHONE, X, "Office", primary=True)
 OPTED_OUT = LastSeen("Home", opt_out=True, invalid=False)
 INVALID = LastSeen(None, opt_out=False, invalid=True)
 LAST_SEEN = LastSeen("Home", opt_out=True, invalid=True)
 FLAGS = st.booleans()
-ITEMS = st.builds(Item, st.just(PHONE), st.just(X), st.sampled_from(["Fax", "Home"]), FLAGS, FLAGS, FLAGS)
+ITEMS = st.builds(EspoItem, st.just(PHONE), st.just(X), st.sampled_from(["Fax", "Home"]), FLAGS, FLAGS, FLAGS)
 SEEN = st.builds(LastSeen, st.sampled_from([None, "Fax"]), FLAGS, FLAGS)
 
 VAR4 = """
@@ -43,41 +51,41 @@ again    -
 
 
 @pytest.mark.parametrize(
-    ("was", "elsewhere", "known", "sent"),
+    ("was", "elsewhere", "last_seen", "sent"),
     [
         # held by another record: what is stored there, opted out where it or the replaced item is
-        (None, Item(PHONE, X, "Fax", opt_out=True, invalid=True), (), ("Fax", True, True)),
-        (None, Item(PHONE, X, "Fax"), (LAST_SEEN,), ("Fax", False, False)),
-        (Item(PHONE, "1", "Home", invalid=True), Item(PHONE, X, "Fax"), (), ("Fax", False, False)),
-        (Item(PHONE, "1", "Home", opt_out=True), Item(PHONE, X, "Fax"), (), ("Fax", True, False)),
+        (None, EspoItem(PHONE, X, "Fax", opt_out=True, invalid=True), (), ("Fax", True, True)),
+        (None, EspoItem(PHONE, X, "Fax"), (LAST_SEEN,), ("Fax", False, False)),
+        (EspoItem(PHONE, "1", "Home", invalid=True), EspoItem(PHONE, X, "Fax"), (), ("Fax", False, False)),
+        (EspoItem(PHONE, "1", "Home", opt_out=True), EspoItem(PHONE, X, "Fax"), (), ("Fax", True, False)),
         # held by nobody: as it was last seen
         (None, None, (OPTED_OUT,), ("Home", True, False)),
         (None, None, (INVALID,), ("Office", False, True)),
-        (Item(PHONE, "1", "Office"), None, (OPTED_OUT,), ("Office", True, False)),
+        (EspoItem(PHONE, "1", "Office"), None, (OPTED_OUT,), ("Office", True, False)),
         (None, None, (), ("Office", False, False)),
     ],
 )
 def test_a_new_item_is_sent_as_its_value_is_stored(
-    was: Item | None, elsewhere: Item | None, known: tuple[LastSeen, ...], sent: tuple[str, bool, bool]
+    was: EspoItem | None, elsewhere: EspoItem | None, last_seen: tuple[LastSeen, ...], sent: tuple[str, bool, bool]
 ) -> None:
-    item = as_stored(NEW, was, elsewhere, known)
+    item = item_to_send(NEW, was, elsewhere, last_seen)
     assert (item.type, item.opt_out, item.invalid) == sent
     assert (item.value, item.primary) == (X, True)
 
 
 def test_a_mail_is_spelled_as_it_is_stored_and_a_number_as_it_was_to_be_sent() -> None:
-    assert as_stored(Item(MAIL, "a@b.de"), None, Item(MAIL, "A@B.de"), ()).value == "A@B.de"
-    assert as_stored(NEW, None, replace(NEW, value="0511 1234560"), ()).value == X
+    assert item_to_send(EspoItem(MAIL, "a@b.de"), None, EspoItem(MAIL, "A@B.de"), ()).value == "A@B.de"
+    assert item_to_send(NEW, None, replace(NEW, value="0511 1234560"), ()).value == X
 
 
-@given(item=ITEMS, was=st.none() | ITEMS, elsewhere=st.none() | ITEMS, seen=st.lists(SEEN, max_size=2))
+@given(item=ITEMS, was=st.none() | ITEMS, elsewhere=st.none() | ITEMS, seen_before=st.lists(SEEN, max_size=2))
 def test_no_opt_out_that_anything_tells_of_is_lifted(
-    item: Item, was: Item | None, elsewhere: Item | None, seen: list[LastSeen]
+    item: EspoItem, was: EspoItem | None, elsewhere: EspoItem | None, seen_before: list[LastSeen]
 ) -> None:
     """Where another record shows the row as it is now, older looks at it do not count."""
-    told = [was, elsewhere] if elsewhere is not None else seen
-    if any(one is not None and one.opt_out for one in told):
-        assert as_stored(item, was, elsewhere, seen).opt_out
+    items_known = [was, elsewhere] if elsewhere is not None else seen_before
+    if any(item is not None and item.opt_out for item in items_known):
+        assert item_to_send(item, was, elsewhere, seen_before).opt_out
 
 
 @pytest.mark.parametrize(
@@ -90,30 +98,36 @@ def test_no_opt_out_that_anything_tells_of_is_lifted(
     ],
 )
 def test_a_number_may_stand_as_it_is_sent_or_as_e164(value: str, rows: set[str]) -> None:
-    assert spellings(Item(PHONE, value), "DE") == {(PHONE, row) for row in rows}
+    assert keys_of_spellings(EspoItem(PHONE, value), "DE") == {(PHONE, row) for row in rows}
 
 
 def test_what_a_record_holds_in_any_letter_case_is_not_asked_for() -> None:
-    held = [Item(MAIL, "A@B.de"), Item(PHONE, X)]
-    assert not_held([Item(MAIL, "a@b.DE"), Item(PHONE, X), Item(PHONE, f"{X}1")], held) == [Item(PHONE, f"{X}1")]
+    items_held = [EspoItem(MAIL, "A@B.de"), EspoItem(PHONE, X)]
+    assert items_not_in([EspoItem(MAIL, "a@b.DE"), EspoItem(PHONE, X), EspoItem(PHONE, f"{X}1")], items_held) == [
+        EspoItem(PHONE, f"{X}1")
+    ]
 
 
-def adopted(table: str, stored: Item) -> PersonPlan:
+def plan_stored_elsewhere(table: str, stored: EspoItem) -> PersonPlan:
     """The plan of a table, its one new item stored elsewhere like this."""
-    plan = planned(table)
-    [(_, item)] = items_brought(plan)
-    return with_stored(plan, {key_of(item): stored}, {})
+    plan = assert_plan(table)
+    [(_, item)] = items_to_add(plan)
+    return with_stored_items(plan, {espo_row_key(item): stored}, {})
 
 
 def test_marker_pair_and_array_speak_of_the_stored_spelling() -> None:
-    plan = adopted(VAR4, Item(MAIL, "MAX@muster.de", opt_out=True))
+    plan = plan_stored_elsewhere(VAR4, EspoItem(MAIL, "MAX@muster.de", opt_out=True))
     add, mark = (next(step for step in plan.steps if step.side is side) for side in Side)
     assert add.new_value == "MAX@muster.de"
     assert mark.new_remark == encode("MAX@muster.de", 4, "Büro")
     assert mark.new_value == "Max@Muster.DE", "what people typed in Advoware stays"
-    [pair] = [one.pair for one in plan.decisions if one.pair is not None and one.pair.channel is MAIL]
+    [pair] = [
+        decision.next_baseline
+        for decision in plan.decisions
+        if decision.next_baseline is not None and decision.next_baseline.channel is MAIL
+    ]
     assert (pair.espo_value, pair.advo_value, pair.remark) == ("MAX@muster.de", "Max@Muster.DE", mark.new_remark)
-    assert plan.arrays[MAIL][0] == {
+    assert plan.espo_payload[MAIL][0] == {
         "emailAddress": "MAX@muster.de",
         "lower": "max@muster.de",
         "primary": False,
@@ -124,18 +138,22 @@ def test_marker_pair_and_array_speak_of_the_stored_spelling() -> None:
 
 def test_a_type_change_that_waits_is_over_where_another_type_is_found() -> None:
     """The person typed a new number into a row whose type somebody had just changed: the number has a type already."""
-    waiting, found = planned(VAR6), adopted(VAR6, Item(PHONE, "+495111234562", "Fax"))
-    assert [one.pair.espo_type for one in waiting.decisions if one.pair] == ["Office"]
-    assert [one.pair.espo_type for one in found.decisions if one.pair] == ["Fax"]
-    assert [item.type for item in found.expected_items] == ["Fax"]
+    plan_waiting, plan_found = assert_plan(VAR6), plan_stored_elsewhere(VAR6, EspoItem(PHONE, "+495111234562", "Fax"))
+    assert [decision.next_baseline.espo_type for decision in plan_waiting.decisions if decision.next_baseline] == [
+        "Office"
+    ]
+    assert [decision.next_baseline.espo_type for decision in plan_found.decisions if decision.next_baseline] == ["Fax"]
+    assert [item.type for item in plan_found.expected_items] == ["Fax"]
 
 
 def test_a_type_change_that_waits_goes_on_waiting_where_nothing_else_is_found() -> None:
-    found = adopted(VAR6, Item(PHONE, "+495111234562", "Mobile", opt_out=True))
-    assert [one.pair.espo_type for one in found.decisions if one.pair] == ["Office"]
-    assert [item.opt_out for item in found.expected_items] == [True]
+    plan_found = plan_stored_elsewhere(VAR6, EspoItem(PHONE, "+495111234562", "Mobile", opt_out=True))
+    assert [decision.next_baseline.espo_type for decision in plan_found.decisions if decision.next_baseline] == [
+        "Office"
+    ]
+    assert [item.opt_out for item in plan_found.expected_items] == [True]
 
 
 def test_a_plan_that_brings_nothing_known_stays_the_very_same() -> None:
-    plan = planned(VAR4)
-    assert with_stored(plan, {}, {}) is plan
+    plan = assert_plan(VAR4)
+    assert with_stored_items(plan, {}, {}) is plan

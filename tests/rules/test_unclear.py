@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.planned import planned
+from tests.planned import assert_plan
 
-DOUBTFUL = {
+UNCLEAR_TABLES = {
     "an unclear row is left alone, with every new item that may be the same": """
 now      x Office *        | 88001 0 x'        | m(x:1)
          +491712223334 Mobile | 88002 0 0511 99999 / 0171 2223334 |
@@ -61,6 +61,6 @@ plan     var2 A empty 88002 3 | 0171-2223334-privat > | m(0171-2223334-privat:3)
 }
 
 
-@pytest.mark.parametrize("told", DOUBTFUL.values(), ids=DOUBTFUL)
-def test_an_unclear_value_prevents_and_never_causes_a_write(told: str) -> None:
-    planned(told)
+@pytest.mark.parametrize("table", UNCLEAR_TABLES.values(), ids=UNCLEAR_TABLES)
+def test_an_unclear_value_prevents_and_never_causes_a_write(table: str) -> None:
+    assert_plan(table)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from phonenumbers.geodata import GEOCODE_DATA
 
 from etl.records import Channel
-from etl.rules.cleaning import clean
 from etl.rules.numbering import is_valid
-from etl.rules.values import GRAMMAR, LITERAL, Clarity, Value, classify
-from tests.typed import Typed, typed
+from etl.rules.values.classify import GRAMMAR, LITERAL, Clarity, Value, classify
+from etl.rules.values.cleaning import clean
+from tests.typed import CorpusLine, corpus_lines
 
 DE = "DE"
 REGIONS = [DE, "AT", "CH", "IT", "FR", "US"]
@@ -30,8 +30,8 @@ signs = st.sampled_from(
 words = st.sampled_from(
     ["", "", "", " DW 60", " x1", "/DW 60", " privat", "Tel. ", " (Fax)", "tel:", " oder ", "²", "#"]
 )
-looks = st.lists(groups | signs | words, min_size=1, max_size=12).map("".join)
-spelled = st.builds(
+phone_like_texts = st.lists(groups | signs | words, min_size=1, max_size=12).map("".join)
+phone_spellings = st.builds(
     "{}{}{}{}{}".format,
     st.sampled_from(["0511", "(0511) ", "+49 511 ", "+49 (0)511/", "0049-511-", "+43 1 ", "030 ", "+41 44 "]),
     st.text("123456789", min_size=2, max_size=4),
@@ -39,34 +39,34 @@ spelled = st.builds(
     st.text("0123456789", min_size=2, max_size=4),
     st.sampled_from(["", "-0", " DW 60", "/46", " 0511 12345", " (60)"]),
 )
-phones = spelled | looks | st.text("0123456789 +()-./xDW", max_size=25)
-anything = phones | st.text(max_size=30) | st.sampled_from([line.value for line in typed()])
+phones = phone_spellings | phone_like_texts | st.text("0123456789 +()-./xDW", max_size=25)
+any_text = phones | st.text(max_size=30) | st.sampled_from([line.value for line in corpus_lines()])
 
 
-def phone(value: str, region: str = DE) -> Value:
+def phone_meaning(value: str, region: str = DE) -> Value:
     """What a phone that is not empty says."""
-    return value_of(PHONE, value, region)
+    return value_meaning(PHONE, value, region)
 
 
-def value_of(channel: Channel, value: str, region: str = DE) -> Value:
+def value_meaning(channel: Channel, value: str, region: str = DE) -> Value:
     """What a value that is not empty says."""
-    says = classify(channel, value, region)
-    assert says is not None
-    return says
+    meaning = classify(channel, value, region)
+    assert meaning is not None
+    return meaning
 
 
-@pytest.mark.parametrize("line", typed(), ids=lambda line: ascii(line.value))
-def test_each_string_of_the_corpus_is_what_its_file_says(line: Typed) -> None:
-    says = value_of(line.channel, line.value)
-    assert (says.canonical if says.clarity is Clarity.CERTAIN else says.clarity.upper()) == line.says
+@pytest.mark.parametrize("line", corpus_lines(), ids=lambda line: ascii(line.value))
+def test_each_string_of_the_corpus_is_what_its_file_says(line: CorpusLine) -> None:
+    meaning = value_meaning(line.channel, line.value)
+    assert (meaning.canonical if meaning.clarity is Clarity.CERTAIN else meaning.clarity.upper()) == line.says
 
 
-@pytest.mark.parametrize("line", typed(), ids=lambda line: ascii(line.value))
-def test_only_what_is_certain_has_a_number_that_may_be_sent(line: Typed) -> None:
-    says = value_of(line.channel, line.value)
-    assert says.canonical.startswith(LITERAL) is not line.certain
-    assert (says.address == says.canonical) is line.certain
-    assert (says.doubt is None) is (says.readings is None) is (says.clarity is not Clarity.UNCLEAR)
+@pytest.mark.parametrize("line", corpus_lines(), ids=lambda line: ascii(line.value))
+def test_only_what_is_certain_has_a_number_that_may_be_sent(line: CorpusLine) -> None:
+    meaning = value_meaning(line.channel, line.value)
+    assert meaning.canonical.startswith(LITERAL) is not line.certain
+    assert (meaning.address == meaning.canonical) is line.certain
+    assert (meaning.doubt is None) is (meaning.readings is None) is (meaning.clarity is not Clarity.UNCLEAR)
 
 
 @pytest.mark.parametrize("value", [None, "", " \t", "\u200b"])
@@ -76,7 +76,7 @@ def test_an_empty_value_says_nothing(channel: Channel, value: str | None) -> Non
 
 
 @pytest.mark.parametrize(
-    ("written", "region", "says"),
+    ("text", "region", "expected"),
     [
         ("044 668 18 00", "CH", "+41446681800"),
         ("041 210 12 34", "CH", "+41412101234"),  # Lucerne, and no country code that lost a 0
@@ -92,29 +92,29 @@ def test_an_empty_value_says_nothing(channel: Channel, value: str | None) -> Non
         ("491711234567", "AT", "UNCLEAR"),
     ],
 )
-def test_region_completes_national_numbers_only(written: str, region: str, says: str) -> None:
-    value = phone(written, region)
-    assert (value.address if value.clarity is Clarity.CERTAIN else value.clarity.upper()) == says
+def test_region_completes_national_numbers_only(text: str, region: str, expected: str) -> None:
+    value = phone_meaning(text, region)
+    assert (value.address if value.clarity is Clarity.CERTAIN else value.clarity.upper()) == expected
 
 
 @pytest.mark.parametrize(
-    ("written", "mobile"),
+    ("text", "mobile"),
     [("0171 2223334", True), ("0171 2223334 DW 1", True), ("0511 1234567", False), ("+1 650 253 0000", False)],
 )
-def test_mobile_is_said_only_where_it_is_certain(written: str, mobile: bool) -> None:  # noqa: FBT001
+def test_mobile_is_said_only_where_it_is_certain(text: str, mobile: bool) -> None:  # noqa: FBT001
     """In the USA a number does not tell."""
-    assert phone(written).mobile is mobile
+    assert phone_meaning(text).mobile is mobile
 
 
-@pytest.mark.parametrize("written", ["0163 651068", "+49 163 651068"])
-def test_a_number_the_library_does_not_know_has_an_address_all_the_same(written: str) -> None:
+@pytest.mark.parametrize("text", ["0163 651068", "+49 163 651068"])
+def test_a_number_the_library_does_not_know_has_an_address_all_the_same(text: str) -> None:
     """So that EspoCRM's own "+49163651068" is found to be the same."""
-    assert phone(written).address == "+49163651068"
+    assert phone_meaning(text).address == "+49163651068"
 
 
-@pytest.mark.parametrize("written", ["0511", "491711234567", "0511 12345/46", "+495111234567890123"])
-def test_what_may_be_several_numbers_or_none_has_no_address(written: str) -> None:
-    assert phone(written).address is None
+@pytest.mark.parametrize("text", ["0511", "491711234567", "0511 12345/46", "+495111234567890123"])
+def test_what_may_be_several_numbers_or_none_has_no_address(text: str) -> None:
+    assert phone_meaning(text).address is None
 
 
 def test_no_german_area_code_is_a_number_by_itself() -> None:
@@ -128,26 +128,26 @@ def test_the_version_names_the_library_that_knows_the_numbers() -> None:
     assert phonenumbers.__version__ in GRAMMAR
 
 
-@given(st.sampled_from(Channel), st.none() | anything, st.sampled_from(REGIONS))
+@given(st.sampled_from(Channel), st.none() | any_text, st.sampled_from(REGIONS))
 def test_every_value_says_something_unless_it_is_empty(channel: Channel, value: str | None, region: str) -> None:
     assert (classify(channel, value, region) is None) is (not clean(value or ""))
 
 
-@given(st.sampled_from(Channel), anything, st.sampled_from(REGIONS))
+@given(st.sampled_from(Channel), any_text, st.sampled_from(REGIONS))
 def test_two_strings_that_are_equal_once_cleaned_say_the_same(channel: Channel, value: str, region: str) -> None:
     assert classify(channel, value, region) == classify(channel, clean(value), region)
 
 
 @given(
-    spelled,
+    phone_spellings,
     st.sampled_from(["", "tel:", "'", "\ufeff", "\u202a", " <"]),
     st.sampled_from(["", ";", ".,", " \n", "\u202c"]),
     st.sampled_from([("-", "\u2013"), (" ", "\u00a0"), (" ", "\u2028"), ("/", "\u2215"), ("", "\u200b")]),
 )
-def test_what_cannot_be_seen_changes_nothing(value: str, before: str, behind: str, swap: tuple[str, str]) -> None:
-    plain, look_alike = swap
-    dressed = f"{before}{value.replace(plain, look_alike)}{behind}" + (">" if "<" in before else "")
-    assert classify(PHONE, dressed, DE) == classify(PHONE, value, DE)
+def test_what_cannot_be_seen_changes_nothing(value: str, before: str, after: str, replacement: tuple[str, str]) -> None:
+    plain, look_alike = replacement
+    spelling = f"{before}{value.replace(plain, look_alike)}{after}" + (">" if "<" in before else "")
+    assert classify(PHONE, spelling, DE) == classify(PHONE, value, DE)
 
 
 @given(phones, st.sampled_from(REGIONS))
@@ -155,34 +155,34 @@ def test_what_cannot_be_seen_changes_nothing(value: str, before: str, behind: st
 @example("015 1234567", "US")
 def test_no_number_has_a_digit_that_was_not_typed_in_that_order(value: str, region: str) -> None:
     """But for the region's country code; and none is left out but zeros before the national number."""
-    says = classify(PHONE, value, region)
-    if says is None or says.address is None:
+    meaning = classify(PHONE, value, region)
+    if meaning is None or meaning.address is None:
         return
-    number, _, extension = says.address.partition(";ext=")
+    number, _, extension = meaning.address.partition(";ext=")
     digits = re.sub(r"[^0-9]", "", clean(value)).removesuffix(extension)
     national = phonenumbers.national_significant_number(phonenumbers.parse(number))
     country = number.removeprefix("+").removesuffix(national)
-    own = str(phonenumbers.country_code_for_region(region))
+    own_country = str(phonenumbers.country_code_for_region(region))
     assert digits.endswith(national)
-    assert digits.removesuffix(national).strip("0") in {country.strip("0"), "" if country == own else country}
+    assert digits.removesuffix(national).strip("0") in {country.strip("0"), "" if country == own_country else country}
 
 
 @given(phones, st.sampled_from(REGIONS), st.sampled_from(REGIONS))
 def test_what_is_certain_here_is_certain_there(value: str, region: str, other: str) -> None:
     """What a side keeps of a number is its E.164; read again, in whatever region, it is the same number."""
-    says = classify(PHONE, value, region)
-    if says is not None and says.clarity is Clarity.CERTAIN:
-        assert classify(PHONE, says.canonical, other) == says
+    meaning = classify(PHONE, value, region)
+    if meaning is not None and meaning.clarity is Clarity.CERTAIN:
+        assert classify(PHONE, meaning.canonical, other) == meaning
 
 
-@given(st.emails() | anything)
+@given(st.emails() | any_text)
 def test_what_is_certain_of_a_mail_is_certain_again(value: str) -> None:
-    says = classify(MAIL, value, DE)
-    if says is not None and says.clarity is Clarity.CERTAIN:
-        assert classify(MAIL, says.canonical, DE) == says
+    meaning = classify(MAIL, value, DE)
+    if meaning is not None and meaning.clarity is Clarity.CERTAIN:
+        assert classify(MAIL, meaning.canonical, DE) == meaning
 
 
-@given(anything, anything)
+@given(any_text, any_text)
 def test_what_is_not_certain_never_equals_what_is(a: str, b: str) -> None:
     for channel in Channel:
         first, second = classify(channel, a, DE), classify(channel, b, DE)
@@ -193,8 +193,8 @@ def test_what_is_not_certain_never_equals_what_is(a: str, b: str) -> None:
 @given(phones)
 def test_a_certain_string_is_not_two_numbers_as_well(value: str) -> None:
     """Wherever it is parted between two groups, not both parts are certain: it has no second reading."""
-    says = classify(PHONE, value, DE)
-    if says is None or says.clarity is not Clarity.CERTAIN:
+    meaning = classify(PHONE, value, DE)
+    if meaning is None or meaning.clarity is not Clarity.CERTAIN:
         return
     for match in re.finditer(r"(?<=[0-9])[^0-9]+", clean(value)):
         parts = clean(value)[: match.start()], clean(value)[match.end() :]
@@ -202,16 +202,16 @@ def test_a_certain_string_is_not_two_numbers_as_well(value: str) -> None:
 
 
 def is_certain(part: str) -> bool:
-    says = classify(PHONE, part, DE)
-    return says is not None and says.clarity is Clarity.CERTAIN
+    meaning = classify(PHONE, part, DE)
+    return meaning is not None and meaning.clarity is Clarity.CERTAIN
 
 
-@given(spelled, st.from_regex(r"[ ,;]?[A-Za-zäöüß*:]{1,10}", fullmatch=True))
+@given(phone_spellings, st.from_regex(r"[ ,;]?[A-Za-zäöüß*:]{1,10}", fullmatch=True))
 def test_words_beside_a_number_leave_no_number(value: str, word: str) -> None:
     assume(not re.fullmatch(r"[ ,;]?(tel|callto|mailto):*|[:;, ]*", word, re.IGNORECASE))
     for text in (f"{value} {word}", f"{word} {value}"):
-        says = phone(text)
-        assert says.clarity is not Clarity.CERTAIN or says.address != phone(value).address
+        meaning = phone_meaning(text)
+        assert meaning.clarity is not Clarity.CERTAIN or meaning.address != phone_meaning(value).address
 
 
 @pytest.mark.parametrize(
@@ -224,11 +224,11 @@ def test_words_beside_a_number_leave_no_number(value: str, word: str) -> None:
     ),
 )
 def test_two_numbers_are_never_one(sign: str, numbers: tuple[str, str]) -> None:
-    assert phone(sign.join(numbers)).clarity is Clarity.UNCLEAR
+    assert phone_meaning(sign.join(numbers)).clarity is Clarity.UNCLEAR
 
 
 @given(st.sampled_from(Channel), st.text(max_size=40))
 def test_a_number_is_what_the_library_calls_valid(channel: Channel, value: str) -> None:
-    says = classify(channel, value, DE)
-    if says is not None and says.clarity is Clarity.CERTAIN and channel is PHONE:
-        assert phonenumbers.is_valid_number(phonenumbers.parse(says.canonical))
+    meaning = classify(channel, value, DE)
+    if meaning is not None and meaning.clarity is Clarity.CERTAIN and channel is PHONE:
+        assert phonenumbers.is_valid_number(phonenumbers.parse(meaning.canonical))

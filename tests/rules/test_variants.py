@@ -8,14 +8,13 @@ from typing import NamedTuple
 import pytest
 
 from etl.records import Direction, Scope
-from etl.rules.conflicts import Verdict, in_conflict, verdict
-from etl.rules.facts import decision_table
-from etl.rules.variants import FACTS, RULES, Variant, matches
+from etl.rules.joins.facts import decision_table
+from etl.rules.variants import FACTS, RULES, Resolution, Variant, is_person_conflict, resolve, rule_matches
 
 COMBINATIONS = list(product((False, True), repeat=len(FACTS)))
 
 
-class Facts(NamedTuple):
+class FactsOfEntry(NamedTuple):
     """The seven facts by name."""
 
     known: bool
@@ -27,7 +26,7 @@ class Facts(NamedTuple):
     marked: bool
 
 
-def in_words(entry: Facts) -> str:  # noqa: PLR0911 - one history, one return
+def variant_in_words(entry: FactsOfEntry) -> str:  # noqa: PLR0911 - one history, one return
     """rules.md §3 told a second time: what happened to an entry."""
     if not entry.known:
         sides = (entry.in_espo, entry.in_advo)
@@ -48,13 +47,13 @@ def in_words(entry: Facts) -> str:  # noqa: PLR0911 - one history, one return
 
 
 def test_every_combination_has_exactly_one_rule() -> None:
-    assert {facts: sum(matches(rule, facts) for rule in RULES) for facts in COMBINATIONS} == dict.fromkeys(
+    assert {facts: sum(rule_matches(rule, facts) for rule in RULES) for facts in COMBINATIONS} == dict.fromkeys(
         COMBINATIONS, 1
     )
 
 
 def test_every_rule_is_needed() -> None:
-    assert [rule for rule in RULES if not any(matches(rule, facts) for facts in COMBINATIONS)] == []
+    assert [rule for rule in RULES if not any(rule_matches(rule, facts) for facts in COMBINATIONS)] == []
 
 
 def test_table_has_each_of_the_128_combinations_once() -> None:
@@ -65,9 +64,9 @@ def test_table_has_each_of_the_128_combinations_once() -> None:
 
 @pytest.mark.parametrize("facts", COMBINATIONS, ids=lambda facts: "".join("NY"[fact] for fact in facts))
 def test_variant_is_what_the_rules_tell_in_words(facts: tuple[bool, ...]) -> None:
-    assert list(Facts._fields) == FACTS
-    [rule] = [rule for rule in RULES if matches(rule, facts)]
-    assert rule.variant == in_words(Facts(*facts))
+    assert list(FactsOfEntry._fields) == FACTS
+    [rule] = [rule for rule in RULES if rule_matches(rule, facts)]
+    assert rule.variant == variant_in_words(FactsOfEntry(*facts))
 
 
 def test_what_was_never_agreed_is_never_emptied_removed_or_overwritten() -> None:
@@ -95,38 +94,40 @@ leftover    go     go                        go            hold
 same        go     go                        go            go
 """
 
-LINES = [line.split() for line in WHO_WINS.splitlines()[2:]]
-CIRCUMSTANCES = [
+VERDICT_LINES = [line.split() for line in WHO_WINS.splitlines()[2:]]
+DIRECTIONS_AND_CONFLICTS = [
     (Direction.BOTH, False),
     (Direction.BOTH, True),
     (Direction.TO_ADVOWARE, None),  # whether the person is in conflict makes no difference
     (Direction.TO_ESPOCRM, None),
 ]
 VERDICTS = [
-    (Variant(name), direction, person_conflict, Verdict(told))
-    for name, *verdicts in LINES
-    for (direction, conflict), told in zip(CIRCUMSTANCES, verdicts, strict=True)
+    (Variant(name), direction, person_conflict, Resolution(expected))
+    for name, *verdicts in VERDICT_LINES
+    for (direction, conflict), expected in zip(DIRECTIONS_AND_CONFLICTS, verdicts, strict=True)
     for person_conflict in ([False, True] if conflict is None else [conflict])
 ]
 
 
 def test_the_table_of_verdicts_has_every_variant_that_is_decided() -> None:
-    assert {name for name, *_ in LINES} == {rule.variant for rule in RULES} | {Variant.LEFTOVER}
+    assert {name for name, *_ in VERDICT_LINES} == {rule.variant for rule in RULES} | {Variant.LEFTOVER}
 
 
-@pytest.mark.parametrize(("variant", "direction", "conflict", "told"), VERDICTS)
-def test_who_wins(variant: Variant, direction: Direction, conflict: bool, told: Verdict) -> None:  # noqa: FBT001
-    assert verdict(variant, direction, person_conflict=conflict, unsafe_to_revert=False) == told
+@pytest.mark.parametrize(("variant", "direction", "conflict", "expected"), VERDICTS)
+def test_the_winner_is_as_the_table_says(
+    variant: Variant, direction: Direction, conflict: bool, expected: Resolution  # noqa: FBT001
+) -> None:
+    assert resolve(variant, direction, person_conflict=conflict, unsafe_to_revert=False) == expected
 
 
-@pytest.mark.parametrize(("variant", "direction", "conflict", "told"), VERDICTS)
+@pytest.mark.parametrize(("variant", "direction", "conflict", "expected"), VERDICTS)
 def test_first_sync_reverts_nothing(
-    variant: Variant, direction: Direction, conflict: bool, told: Verdict  # noqa: FBT001
+    variant: Variant, direction: Direction, conflict: bool, expected: Resolution  # noqa: FBT001
 ) -> None:
     """What to_advoware would take away is held back; in the other directions it goes its way."""
-    instead = Verdict.HOLD if direction is Direction.TO_ADVOWARE else Verdict.GO
-    assert verdict(variant, direction, person_conflict=conflict, unsafe_to_revert=True) == (
-        instead if told is Verdict.REVERT else told
+    without_revert = Resolution.LEAVE if direction is Direction.TO_ADVOWARE else Resolution.APPLY
+    assert resolve(variant, direction, person_conflict=conflict, unsafe_to_revert=True) == (
+        without_revert if expected is Resolution.REVERT else expected
     )
 
 
@@ -149,5 +150,5 @@ def test_first_sync_reverts_nothing(
     ],
 )  # fmt: skip
 def test_person_is_in_conflict_when_both_sides_changed(variants: str, conflict: bool) -> None:  # noqa: FBT001
-    assert in_conflict(set(variants.split()), Scope.PERSON) == conflict
-    assert not in_conflict(set(variants.split()), Scope.ENTRY)
+    assert is_person_conflict(set(variants.split()), Scope.PERSON) == conflict
+    assert not is_person_conflict(set(variants.split()), Scope.ENTRY)

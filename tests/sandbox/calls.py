@@ -5,46 +5,48 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from jobs.sandbox.espocrm_login import API_KEY, BASIC
+from jobs.sandbox.espocrm.login import API_KEY, BASIC_CREDENTIALS
 
 if TYPE_CHECKING:
-    from jobs.sandbox.espocrm import EspoSim
-    from jobs.sandbox.simulator import Answer
+    from jobs.sandbox.espocrm.api import EspoSim
+    from jobs.sandbox.simulator import SimResponse
 
-HOME = "/api/v1/CBeteiligte"
-ADMIN = {"Authorization": f"Basic {BASIC}"}
-
-
-def ask(sim: EspoSim, method: str, target: str, data: Any = None, **headers: str) -> Answer:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return sim.handle(method, target, {"X-Api-Key": API_KEY, **named}, json.dumps(data).encode() if data else b"{}")
+ENTITY_PATH = "/api/v1/CBeteiligte"
+ADMIN = {"Authorization": f"Basic {BASIC_CREDENTIALS}"}
 
 
-def get(sim: EspoSim, entity_id: str) -> dict[str, Any]:
-    return dict(json.loads(ask(sim, "GET", f"{HOME}/{entity_id}").body))
+def send_request(sim: EspoSim, method: str, target: str, data: Any = None, **headers: str) -> SimResponse:
+    header_values = {name.replace("_", "-"): value for name, value in headers.items()}
+    return sim.handle(
+        method, target, {"X-Api-Key": API_KEY, **header_values}, json.dumps(data).encode() if data else b"{}"
+    )
 
 
-def put(sim: EspoSim, entity_id: str, data: Any, **headers: str) -> Answer:
-    return ask(sim, "PUT", f"{HOME}/{entity_id}", data, **headers)
+def get_record(sim: EspoSim, entity_id: str) -> dict[str, Any]:
+    return dict(json.loads(send_request(sim, "GET", f"{ENTITY_PATH}/{entity_id}").body))
 
 
-def answered(sim: EspoSim, entity_id: str, data: Any) -> dict[str, Any]:
+def put_record(sim: EspoSim, entity_id: str, data: Any, **headers: str) -> SimResponse:
+    return send_request(sim, "PUT", f"{ENTITY_PATH}/{entity_id}", data, **headers)
+
+
+def put_answer(sim: EspoSim, entity_id: str, data: Any) -> dict[str, Any]:
     """What a PUT that succeeds is answered with."""
-    answer = put(sim, entity_id, data)
+    answer = put_record(sim, entity_id, data)
     assert answer.status == 200
     return dict(json.loads(answer.body))
 
 
-def listed(sim: EspoSim, **params: Any) -> list[str]:
-    found = json.loads(ask(sim, "GET", f"{HOME}?searchParams={json.dumps(params)}").body)["list"]
-    return [one["name"] for one in found]
+def list_names(sim: EspoSim, **params: Any) -> list[str]:
+    records = json.loads(send_request(sim, "GET", f"{ENTITY_PATH}?searchParams={json.dumps(params)}").body)["list"]
+    return [record["name"] for record in records]
 
 
-def phone(number: str, kind: str = "Office", **keys: Any) -> dict[str, Any]:
-    return {"phoneNumber": number, "type": kind, "primary": False, "optOut": False, "invalid": False, **keys}
+def phone_data(number: str, kind: str = "Office", **changes: Any) -> dict[str, Any]:
+    return {"phoneNumber": number, "type": kind, "primary": False, "optOut": False, "invalid": False, **changes}
 
 
-def mail(address: str, **keys: Any) -> dict[str, Any]:
+def mail_data(address: str, **changes: Any) -> dict[str, Any]:
     return {
-        "emailAddress": address, "lower": address.lower(), "primary": False, "optOut": False, "invalid": False, **keys,
+        "emailAddress": address, "lower": address.lower(), "primary": False, "optOut": False, "invalid": False, **changes,
     }  # fmt: skip

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.sandbox.espocrm import EspoSim
+from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.simulator import SimClock
 
 

@@ -7,123 +7,126 @@ from typing import Any
 
 import pytest
 
-from jobs.sandbox.espocrm import EspoSim
-from jobs.sandbox.espocrm_arrays import Stored
-from jobs.sandbox.espocrm_saving import Death, Hook
+from jobs.sandbox.espocrm.api import EspoSim
+from jobs.sandbox.espocrm.arrays import StoredPart
+from jobs.sandbox.espocrm.saving import PutCrash, ResettingHook
 from jobs.sandbox.simulator import ConnectionLost, SimClock, TimedOut
-from tests.sandbox.calls import answered, get, mail, phone, put
+from tests.sandbox.calls import get_record, mail_data, phone_data, put_answer, put_record
 
-OLD, NEW, STAYS = "+49511200001", "+49511200002", "+49511200003"
+OLD, NEW, KEPT = "+49511200001", "+49511200002", "+49511200003"
 ARRAYS = {
-    "phoneNumberData": [phone(NEW, "Fax", primary=True), phone(STAYS, "Home", optOut=True)],
-    "emailAddressData": [mail("new@b.de", primary=True)],
+    "phoneNumberData": [phone_data(NEW, "Fax", primary=True), phone_data(KEPT, "Home", optOut=True)],
+    "emailAddressData": [mail_data("new@b.de", primary=True)],
 }
 
 
 @pytest.fixture
 def entity_id(espo: EspoSim) -> str:
-    return espo.add_person("A B", 1, phones=[OLD, (STAYS, "Mobile")], mails=["old@b.de"], syncStatus="clean")
+    return espo.add_person("A B", 1, phones=[OLD, (KEPT, "Mobile")], mails=["old@b.de"], syncStatus="clean")
 
 
-def seen(sim: EspoSim, entity_id: str) -> tuple[list[str], list[str]]:
-    shown = get(sim, entity_id)
+def numbers_and_mails(sim: EspoSim, entity_id: str) -> tuple[list[str], list[str]]:
+    record = get_record(sim, entity_id)
     return (
-        [one["phoneNumber"] for one in shown["phoneNumberData"]],
-        [one["emailAddress"] for one in shown["emailAddressData"]],
+        [item["phoneNumber"] for item in record["phoneNumberData"]],
+        [item["emailAddress"] for item in record["emailAddressData"]],
     )
 
 
 @pytest.mark.parametrize(
     ("death", "phones", "mails"),
     [
-        (Death(), [OLD, STAYS], ["old@b.de"]),
-        (Death(mails=Stored.UNLINKED), [OLD, STAYS], []),
-        (Death(mails=Stored.ALL), [OLD, STAYS], ["new@b.de"]),
-        (Death(Stored.ALL, Stored.UNLINKED), [STAYS], ["new@b.de"]),
-        (Death(Stored.ALL, Stored.LINKED), [NEW, OLD, STAYS], ["new@b.de"]),
-        (Death(Stored.NOTHING, Stored.UNLINKED), [STAYS], ["old@b.de"]),
-        (Death(Stored.ALL, Stored.ALL), [NEW, STAYS], ["new@b.de"]),
+        (PutCrash(), [OLD, KEPT], ["old@b.de"]),
+        (PutCrash(mails=StoredPart.UNLINKED), [OLD, KEPT], []),
+        (PutCrash(mails=StoredPart.ALL), [OLD, KEPT], ["new@b.de"]),
+        (PutCrash(StoredPart.ALL, StoredPart.UNLINKED), [KEPT], ["new@b.de"]),
+        (PutCrash(StoredPart.ALL, StoredPart.LINKED), [NEW, OLD, KEPT], ["new@b.de"]),
+        (PutCrash(StoredPart.NOTHING, StoredPart.UNLINKED), [KEPT], ["old@b.de"]),
+        (PutCrash(StoredPart.ALL, StoredPart.ALL), [NEW, KEPT], ["new@b.de"]),
     ],
 )
 def test_espocrm_dies_within_a_put_and_stores_the_fields_and_a_part_of_the_arrays(
-    espo: EspoSim, clock: SimClock, entity_id: str, death: Death, phones: list[str], mails: list[str]
+    espo: EspoSim, clock: SimClock, entity_id: str, death: PutCrash, phones: list[str], mails: list[str]
 ) -> None:
     clock.advance(60)
-    espo.store.deaths.append(death)
-    answer = put(espo, entity_id, {"syncStatus": "syncing", **ARRAYS})
+    espo.store.put_crashes.append(death)
+    answer = put_record(espo, entity_id, {"syncStatus": "syncing", **ARRAYS})
     assert (answer.status, answer.body) == (500, b"")
-    shown = get(espo, entity_id)
-    assert (shown["syncStatus"], shown["modifiedAt"]) == ("syncing", "2026-11-23 12:01:00")
-    assert (shown["modifiedByName"], seen(espo, entity_id)) == ("sync_api", (phones, mails))
-    assert put(espo, entity_id, {"syncStatus": "syncing", **ARRAYS}).status == 200
-    assert seen(espo, entity_id) == ([NEW, STAYS], ["new@b.de"])
+    record = get_record(espo, entity_id)
+    assert (record["syncStatus"], record["modifiedAt"]) == ("syncing", "2026-11-23 12:01:00")
+    assert (record["modifiedByName"], numbers_and_mails(espo, entity_id)) == ("sync_api", (phones, mails))
+    assert put_record(espo, entity_id, {"syncStatus": "syncing", **ARRAYS}).status == 200
+    assert numbers_and_mails(espo, entity_id) == ([NEW, KEPT], ["new@b.de"])
 
 
 def test_only_linking_changes_the_rows(espo: EspoSim, entity_id: str) -> None:
-    espo.store.deaths += [Death(Stored.ALL, Stored.UNLINKED), Death(Stored.ALL, Stored.LINKED)]
-    put(espo, entity_id, ARRAYS)
-    [stays] = get(espo, entity_id)["phoneNumberData"]
-    assert stays == phone(STAYS, "Mobile")
-    put(espo, entity_id, ARRAYS)
-    assert get(espo, entity_id)["phoneNumberData"] == ARRAYS["phoneNumberData"]
+    espo.store.put_crashes += [
+        PutCrash(StoredPart.ALL, StoredPart.UNLINKED),
+        PutCrash(StoredPart.ALL, StoredPart.LINKED),
+    ]
+    put_record(espo, entity_id, ARRAYS)
+    [kept_item] = get_record(espo, entity_id)["phoneNumberData"]
+    assert kept_item == phone_data(KEPT, "Mobile")
+    put_record(espo, entity_id, ARRAYS)
+    assert get_record(espo, entity_id)["phoneNumberData"] == ARRAYS["phoneNumberData"]
 
 
 @pytest.mark.parametrize("fault", [ConnectionLost, TimedOut])
 def test_a_death_may_lose_the_connection(espo: EspoSim, entity_id: str, fault: type[ConnectionLost | TimedOut]) -> None:
-    espo.store.deaths.append(Death(Stored.ALL, Stored.UNLINKED, fault))
+    espo.store.put_crashes.append(PutCrash(StoredPart.ALL, StoredPart.UNLINKED, fault))
     with pytest.raises(fault):
-        put(espo, entity_id, ARRAYS)
-    assert seen(espo, entity_id) == ([STAYS], ["new@b.de"])
+        put_record(espo, entity_id, ARRAYS)
+    assert numbers_and_mails(espo, entity_id) == ([KEPT], ["new@b.de"])
 
 
 def test_neither_people_nor_a_status_put_meet_the_death_of_an_array_put(espo: EspoSim, entity_id: str) -> None:
-    espo.store.deaths.append(Death())
+    espo.store.put_crashes.append(PutCrash())
     espo.edit(entity_id, phones=[OLD])
-    assert put(espo, entity_id, {"syncStatus": "dirty"}).status == 200
-    assert put(espo, entity_id, ARRAYS).status == 500
+    assert put_record(espo, entity_id, {"syncStatus": "dirty"}).status == 200
+    assert put_record(espo, entity_id, ARRAYS).status == 500
 
 
 @pytest.mark.parametrize("echoes", [True, False])
 def test_a_hook_undoes_an_array_put_that_is_answered_with_200(
     espo: EspoSim, clock: SimClock, entity_id: str, *, echoes: bool
 ) -> None:
-    before = get(espo, entity_id)
+    before = get_record(espo, entity_id)
     clock.advance(60)
-    espo.store.hook = Hook(echoes=echoes)
-    told = answered(espo, entity_id, {"syncStatus": "syncing", **ARRAYS})
+    espo.store.hook = ResettingHook(echoes=echoes)
+    put_json = put_answer(espo, entity_id, {"syncStatus": "syncing", **ARRAYS})
     arrays: dict[str, Any] = ARRAYS if echoes else {name: before[name] for name in ARRAYS}
-    assert {name: told[name] for name in ARRAYS} == arrays
-    after = get(espo, entity_id)
+    assert {name: put_json[name] for name in ARRAYS} == arrays
+    after = get_record(espo, entity_id)
     assert (after["syncStatus"], after["modifiedAt"]) == ("syncing", "2026-11-23 12:01:00")
     assert {name: after[name] for name in ARRAYS} == {name: before[name] for name in ARRAYS}
 
 
 def test_a_hook_may_guard_single_values(espo: EspoSim, entity_id: str) -> None:
-    espo.store.hook = Hook(guards=lambda value: value in {OLD, NEW})
-    told = answered(espo, entity_id, ARRAYS)
-    assert told["phoneNumberData"] == ARRAYS["phoneNumberData"]
-    assert seen(espo, entity_id) == ([OLD, STAYS], ["new@b.de"])
-    assert get(espo, entity_id)["phoneNumberData"][1] == phone(STAYS, "Home", optOut=True)
+    espo.store.hook = ResettingHook(guards=lambda value: value in {OLD, NEW})
+    put_json = put_answer(espo, entity_id, ARRAYS)
+    assert put_json["phoneNumberData"] == ARRAYS["phoneNumberData"]
+    assert numbers_and_mails(espo, entity_id) == ([OLD, KEPT], ["new@b.de"])
+    assert get_record(espo, entity_id)["phoneNumberData"][1] == phone_data(KEPT, "Home", optOut=True)
 
 
 def test_people_do_not_meet_the_hook(espo: EspoSim, entity_id: str) -> None:
-    espo.store.hook = Hook()
+    espo.store.hook = ResettingHook()
     espo.edit(entity_id, phones=[NEW])
-    assert seen(espo, entity_id) == ([NEW], ["old@b.de"])
+    assert numbers_and_mails(espo, entity_id) == ([NEW], ["old@b.de"])
 
 
 def test_the_answer_to_an_array_put_shows_scalars_of_a_moment_ago(espo: EspoSim, entity_id: str) -> None:
-    told = answered(espo, entity_id, {"emailAddressData": [mail("New@b.de", primary=True, optOut=True)]})
-    assert (told["emailAddress"], told["emailAddressIsOptedOut"]) == ("new@b.de", False)
-    told = answered(espo, entity_id, {"emailAddressData": [mail("NEW@b.de", primary=True)]})
-    assert (told["emailAddress"], told["emailAddressIsOptedOut"]) == ("New@b.de", True)
-    told = answered(espo, entity_id, {"emailAddressData": []})
-    assert (told["emailAddress"], told["emailAddressIsOptedOut"]) == ("NEW@b.de", False)
-    assert get(espo, entity_id)["emailAddress"] is None
+    put_json = put_answer(espo, entity_id, {"emailAddressData": [mail_data("New@b.de", primary=True, optOut=True)]})
+    assert (put_json["emailAddress"], put_json["emailAddressIsOptedOut"]) == ("new@b.de", False)
+    put_json = put_answer(espo, entity_id, {"emailAddressData": [mail_data("NEW@b.de", primary=True)]})
+    assert (put_json["emailAddress"], put_json["emailAddressIsOptedOut"]) == ("New@b.de", True)
+    put_json = put_answer(espo, entity_id, {"emailAddressData": []})
+    assert (put_json["emailAddress"], put_json["emailAddressIsOptedOut"]) == ("NEW@b.de", False)
+    assert get_record(espo, entity_id)["emailAddress"] is None
 
 
 def test_null_as_an_array_changes_nothing_and_is_answered_with_null(espo: EspoSim, entity_id: str) -> None:
-    told = answered(espo, entity_id, {"phoneNumberData": None})
-    assert told["phoneNumberData"] is None
-    assert json.dumps(told["emailAddressData"]) == json.dumps(get(espo, entity_id)["emailAddressData"])
-    assert seen(espo, entity_id) == ([OLD, STAYS], ["old@b.de"])
+    put_json = put_answer(espo, entity_id, {"phoneNumberData": None})
+    assert put_json["phoneNumberData"] is None
+    assert json.dumps(put_json["emailAddressData"]) == json.dumps(get_record(espo, entity_id)["emailAddressData"])
+    assert numbers_and_mails(espo, entity_id) == ([OLD, KEPT], ["old@b.de"])

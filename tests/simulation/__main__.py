@@ -14,17 +14,17 @@ import time
 import traceback
 from collections import Counter
 
-from tests.simulation.chance import Fate
-from tests.simulation.figures import figures
-from tests.simulation.history import Life, a_life
+from tests.simulation.chance import SeededChance
+from tests.simulation.figures import run_figures
+from tests.simulation.history import Simulation, open_simulation
 from tests.simulation.invariants import Violation
-from tests.simulation.shrink import smaller
-from tests.simulation.worlds import Nature
+from tests.simulation.shrink import shrink_accidents
+from tests.simulation.worlds import Traits
 
 
 def main() -> int:
     if sys.argv[1:2] == ["figures"]:
-        return figures(sys.argv[2:])
+        return run_figures(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--worlds", type=int, default=1)
@@ -34,60 +34,60 @@ def main() -> int:
     parser.add_argument("--shrink", action="store_true")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--seconds", type=float, default=1e9)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     failures: Counter[str] = Counter()
-    began = time.perf_counter()
+    started = time.perf_counter()
     worlds = 0
-    for seed in range(asked.seed, asked.seed + asked.worlds):
-        if time.perf_counter() - began > asked.seconds:
+    for seed in range(options.seed, options.seed + options.worlds):
+        if time.perf_counter() - started > options.seconds:
             break
         worlds += 1
-        wrong, life = lived(seed, asked.persons, asked.episodes, asked.edition)
-        if asked.trace:
-            print("\n".join(life.trace))
-        if wrong is None:
+        failure, sim = run_seed(seed, options.persons, options.episodes, options.edition)
+        if options.trace:
+            print("\n".join(sim.trace))
+        if failure is None:
             continue
-        name = wrong.rule if isinstance(wrong, Violation) else type(wrong).__name__
+        name = failure.rule if isinstance(failure, Violation) else type(failure).__name__
         failures[name] += 1
-        print(f"seed {seed}: {str(wrong)[:600]}")
-        if not isinstance(wrong, Violation):
-            traceback.print_exception(wrong, limit=-4)
-        size = f"--persons {asked.persons} --episodes {asked.episodes} --edition {asked.edition}"
+        print(f"seed {seed}: {str(failure)[:600]}")
+        if not isinstance(failure, Violation):
+            traceback.print_exception(failure, limit=-4)
+        size = f"--persons {options.persons} --episodes {options.episodes} --edition {options.edition}"
         print(f"  python -m tests.simulation --seed {seed} {size} --shrink", flush=True)
-        if asked.shrink:
-            shrink(seed, asked.persons, asked.episodes, asked.edition, name, str(wrong))
-    spent = time.perf_counter() - began
-    print(f"{worlds} worlds, {worlds * asked.persons} person-histories, {spent:.1f} s, failures {dict(failures)}")
+        if options.shrink:
+            print_shrunk_world(seed, options.persons, options.episodes, options.edition, name, str(failure))
+    elapsed = time.perf_counter() - started
+    print(f"{worlds} worlds, {worlds * options.persons} person-histories, {elapsed:.1f} s, failures {dict(failures)}")
     return 1 if failures else 0
 
 
-def lived(
-    seed: int, persons: int, episodes: int, edition: int, spared: frozenset[str] = frozenset()
-) -> tuple[Exception | None, Life]:
+def run_seed(
+    seed: int, persons: int, episodes: int, edition: int, excluded: frozenset[str] = frozenset()
+) -> tuple[Exception | None, Simulation]:
     """What was wrong with the life of a seed, and the life."""
-    nature = Nature.drawn(Fate(seed).dice("nature"), persons, edition)
-    with a_life(seed, persons=persons, spared=spared, nature=nature) as life:
+    traits = Traits.draw(SeededChance(seed).rng("nature"), persons, edition)
+    with open_simulation(seed, persons=persons, excluded=excluded, traits=traits) as sim:
         try:
-            life.live(episodes)
-        except Exception as wrong:  # noqa: BLE001
-            return wrong, life
-        return None, life
+            sim.run_episodes(episodes)
+        except Exception as failure:  # noqa: BLE001
+            return failure, sim
+        return None, sim
 
 
-def shrink(seed: int, persons: int, episodes: int, edition: int, name: str, told: str) -> None:
-    def fails(spared: frozenset[str]) -> list[str] | None:
-        wrong, life = lived(seed, persons, episodes, edition, spared)
-        found = wrong.rule if isinstance(wrong, Violation) else type(wrong).__name__ if wrong else None
-        return life.fate.struck if found == name else None
+def print_shrunk_world(seed: int, persons: int, episodes: int, edition: int, name: str, message: str) -> None:
+    def occurred_without(excluded: frozenset[str]) -> list[str] | None:
+        failure, sim = run_seed(seed, persons, episodes, edition, excluded)
+        failure_name = failure.rule if isinstance(failure, Violation) else type(failure).__name__ if failure else None
+        return sim.chance.occurred if failure_name == name else None
 
-    named = re.search(r"person(\d+)|/0+([0-9a-f]+)'", told)
-    alone = named and (named[1] or str(int(named[2], 16) - 1))
-    others = frozenset(f"person{number}" for number in range(persons) if str(number) != alone)
-    spared = smaller(fails, others if alone else frozenset())
-    wrong, life = lived(seed, persons, episodes, edition, spared)
-    print("shrunk to", life.fate.struck)
-    print("\n".join(line[:420] for line in life.trace))
-    print(wrong)
+    person_match = re.search(r"person(\d+)|/0+([0-9a-f]+)'", message)
+    suspect = person_match and (person_match[1] or str(int(person_match[2], 16) - 1))
+    others = frozenset(f"person{number}" for number in range(persons) if str(number) != suspect)
+    excluded = shrink_accidents(occurred_without, others if suspect else frozenset())
+    failure, sim = run_seed(seed, persons, episodes, edition, excluded)
+    print("shrunk to", sim.chance.occurred)
+    print("\n".join(line[:420] for line in sim.trace))
+    print(failure)
 
 
 if __name__ == "__main__":

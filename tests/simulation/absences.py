@@ -9,180 +9,217 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from jobs.sandbox.simulator import Answer, Call
+from jobs.sandbox.simulator import SimRequest, SimResponse
 from tests.simulation.affairs import (
-    begin_anew,
-    delete_in_advoware,
-    delete_record,
+    delete_beteiligten,
+    delete_espo_record,
     double,
     end_double,
+    reset_to_first_sync,
     restore_in_advoware,
     restore_record,
 )
-from tests.simulation.fault import HTML, JSON, Hit
-from tests.simulation.invariants import claim
-from tests.simulation.oracle import own_text
+from tests.simulation.fault import HTML, JSON, FaultContext
+from tests.simulation.invariants import check_rule
+from tests.simulation.oracle import text_in_remark
 from tests.simulation.worlds import Firm, Person
 
 if TYPE_CHECKING:
-    from tests.simulation.storm import Storm
+    from tests.simulation.storm import FaultInjector
 
 MOST_RUNS = 2  # that meet an absence besides the one in which it began
-SHARE = 0.4
-NOT_THERE = Answer(404, {**JSON, "X-Status-Reason": "Record does not exist."}, b'{"message":"Nicht gefunden."}')
-NO_PAGE = Answer(404, HTML, b"<html><h1>404 Not Found</h1></html>")
-BLOCKED = Answer(403, HTML, b"<html>The request was blocked.</html>")
-BLANKED, SHIFTED, LENT = "its betnr is blanked", "its betnr is another one's", "linked to a copy"
+ABSENT_SHARE = 0.4
+NOT_FOUND_JSON = SimResponse(
+    404, {**JSON, "X-Status-Reason": "Record does not exist."}, b'{"message":"Nicht gefunden."}'
+)
+NOT_FOUND_PAGE = SimResponse(404, HTML, b"<html><h1>404 Not Found</h1></html>")
+FORBIDDEN_PAGE = SimResponse(403, HTML, b"<html>The request was blocked.</html>")
+BETNR_BLANKED, BETNR_SHIFTED, LINKED_TO_COPY = "its betnr is blanked", "its betnr is another one's", "linked to a copy"
 
-Leaves = Callable[[Firm, Person, Random], str]
+AbsenceAction = Callable[[Firm, Person, Random], str]
 
 
 # Answers about somebody who is there ---------------------------------------------------------------------------------
 
 
-def is_not_there(hit: Hit) -> Answer:
+def answer_404(context: FaultContext) -> SimResponse:
     """404 for one person; the second look that sees it, ten minutes later, believes it."""
-    assert hit.person is not None
-    hit.storm.missed(hit.person)
-    return NOT_THERE
+    assert context.person is not None
+    context.injector.note_absence(context.person)
+    return NOT_FOUND_JSON
 
 
-def of_some(system: str, *, writes: bool | None = None) -> Callable[[Hit], bool]:
+def about_some(system: str, *, writes: bool | None = None) -> Callable[[FaultContext], bool]:
     """Requests about some persons to this system; the dice are the same for the whole run."""
 
-    def concerns(hit: Hit) -> bool:
-        if hit.system != system or not hit.is_person or hit.person is None or writes not in (None, hit.is_write):
+    def applies(context: FaultContext) -> bool:
+        if (
+            context.system != system
+            or not context.is_about_person
+            or context.person is None
+            or writes not in (None, context.is_write)
+        ):
             return False
-        return hit.storm.fate.dice(f"{hit.storm.run}/some/{hit.person.number}").random() < SHARE
+        return (
+            context.injector.chance.rng(f"{context.injector.run}/some/{context.person.number}").random() < ABSENT_SHARE
+        )
 
-    return concerns
+    return applies
 
 
-def nobody_is_there(answer: Answer, *systems: str) -> Callable[[Hit], None]:
+def answer_all(answer: SimResponse, *systems: str) -> Callable[[FaultContext], None]:
     """Every person is answered so: a mistyped address, or an application without its database."""
 
-    def happens(hit: Hit) -> None:
-        storm, chosen = hit.storm, hit.dice.choice(systems)
+    def inject(context: FaultContext) -> None:
+        injector, chosen_system = context.injector, context.rng.choice(systems)
 
-        def silence(system: str, call: Call, person: Person | None) -> Answer | None:
-            return answer if system == chosen and person is not None and not call.path.endswith("/Note") else None
+        def override(system: str, call: SimRequest, person: Person | None) -> SimResponse | None:
+            return (
+                answer if system == chosen_system and person is not None and not call.path.endswith("/Note") else None
+            )
 
-        storm.silences.append(silence)
-        storm.last(hit.dice.randint(0, MOST_RUNS), lambda: storm.silences.remove(silence))
+        injector.overrides.append(override)
+        injector.undo_after(context.rng.randint(0, MOST_RUNS), lambda: injector.overrides.remove(override))
 
-    return happens
+    return inject
 
 
 # Persons who are away ------------------------------------------------------------------------------------------------
 
 
-def blanked(hit: Hit) -> None:
+def blank_betnrs(context: FaultContext) -> None:
     """An import empties the betnr of some records."""
-    some = [one for one in hit.storm.firm.persons if one.away is None and hit.dice.random() < SHARE]
-    leave(hit, some or present(hit.storm)[:1], blank, relinked, hit.dice.randint(0, MOST_RUNS))
+    chosen_persons = [
+        person
+        for person in context.injector.firm.persons
+        if person.absence is None and context.rng.random() < ABSENT_SHARE
+    ]
+    make_absent(
+        context,
+        chosen_persons or present_persons(context.injector)[:1],
+        blank_betnr,
+        relink_person,
+        context.rng.randint(0, MOST_RUNS),
+    )
 
 
-def shifted(hit: Hit) -> None:
+def shift_betnrs(context: FaultContext) -> None:
     """An import is off by one line: each record gets the next one's betnr, the last one none."""
-    persons = [one for one in present(hit.storm) if hit.storm.knows(one)]
-    betnrs = iter([*(one.betnr for one in persons[1:]), None])
+    persons = [person for person in present_persons(context.injector) if context.injector.knows(person)]
+    betnrs = iter([*(person.betnr for person in persons[1:]), None])
 
-    def shift(firm: Firm, person: Person, _dice: Random) -> str:
+    def shift(firm: Firm, person: Person, _rng: Random) -> str:
         firm.espo.edit(person.entity_id, betnr=next(betnrs))
-        return SHIFTED
+        return BETNR_SHIFTED
 
-    leave(hit, persons, shift, relinked, 0)
+    make_absent(context, persons, shift, relink_person, 0)
 
 
-def is_away(hit: Hit) -> None:
+def make_some_absent(context: FaultContext) -> None:
     """Some are deleted on either side, doubled, or linked elsewhere, and then all is as it was."""
-    for person in present(hit.storm):
-        if hit.dice.random() < SHARE:
-            runs = hit.dice.randint(0, MOST_RUNS)
-            way, back = hit.dice.choice((*WAYS, (lend, relinked)) if not runs and hit.storm.knows(person) else WAYS)
-            leave(hit, [person], way, back, runs)
+    for person in present_persons(context.injector):
+        if context.rng.random() < ABSENT_SHARE:
+            runs = context.rng.randint(0, MOST_RUNS)
+            begin_absence, end_absence = context.rng.choice(
+                (*ABSENCES, (link_to_copy, relink_person)) if not runs and context.injector.knows(person) else ABSENCES
+            )
+            make_absent(context, [person], begin_absence, end_absence, runs)
 
 
-def present(storm: Storm) -> list[Person]:
-    return [one for one in storm.firm.persons if one.away is None]
+def present_persons(injector: FaultInjector) -> list[Person]:
+    return [person for person in injector.firm.persons if person.absence is None]
 
 
-def leave(hit: Hit, persons: Sequence[Person], way: Leaves, back: Leaves, runs: int) -> None:
+def make_absent(
+    context: FaultContext,
+    persons: Sequence[Person],
+    begin_absence: AbsenceAction,
+    end_absence: AbsenceAction,
+    runs: int,
+) -> None:
     """These are away until so many more runs have met it; neither side of them may be touched."""
-    storm, firm, dice = hit.storm, hit.storm.firm, hit.dice
-    held = {one.number: firm.sides(one).espo for one in persons}
+    injector, firm, rng = context.injector, context.injector.firm, context.rng
+    espo_values_before = {absentee.number: firm.sides(absentee).espo for absentee in persons}
     for person in persons:
-        person.away = f"{way(firm, person, dice)} for a while"  # so that no affair brings it back
+        person.absence = f"{begin_absence(firm, person, rng)} for a while"  # so that no affair brings it back
         if person.betnr in firm.advo.beteiligte.persons:
-            firm.untouchable[person.betnr] = firm.rows(person)
-        person.kinds.add("save_only")
-        storm.tell(f"away: person{person.number} {person.away}")
+            firm.frozen_rows[person.betnr] = firm.rows(person)
+        person.edit_kinds.add("save_only")
+        injector.log(f"away: person{person.number} {person.absence}")
 
-    def put_right() -> None:
+    def undo() -> None:
         for person in persons:
-            firm.untouchable.setdefault(person.betnr, [])
-            back(firm, person, dice)
-            person.away = None
-            firm.untouchable.pop(person.betnr, None)
-            kept = firm.sides(person).espo == held[person.number]
-            claim("who is away keeps its entries", kept, f"person{person.number}: {held[person.number]}")
-            storm.tell(f"back: person{person.number}")
+            firm.frozen_rows.setdefault(person.betnr, [])
+            end_absence(firm, person, rng)
+            person.absence = None
+            firm.frozen_rows.pop(person.betnr, None)
+            is_unchanged = firm.sides(person).espo == espo_values_before[person.number]
+            check_rule(
+                "who is away keeps its entries",
+                is_unchanged,
+                f"person{person.number}: {espo_values_before[person.number]}",
+            )
+            injector.log(f"back: person{person.number}")
             if runs:  # two looks may have seen it: then who returns is recovered, and a deletion may come back
-                storm.blinded = True
-                removed = {value: what for value, what in person.last.items() if what == "removed"}
-                begin_anew(firm, person, returned=True)
-                person.last |= removed
+                injector.ambiguous = True
+                removed_values = {
+                    value: last_edit for value, last_edit in person.last_edits.items() if last_edit == "removed"
+                }
+                reset_to_first_sync(firm, person, is_return=True)
+                person.last_edits |= removed_values
 
-    storm.last(runs, put_right)
+    injector.undo_after(runs, undo)
 
 
-def blank(firm: Firm, person: Person, _dice: Random) -> str:
+def blank_betnr(firm: Firm, person: Person, _rng: Random) -> str:
     firm.espo.edit(person.entity_id, betnr=None)
-    return BLANKED
+    return BETNR_BLANKED
 
 
-def lend(firm: Firm, person: Person, _dice: Random) -> str:
+def link_to_copy(firm: Firm, person: Person, _rng: Random) -> str:
     """The record is linked to a copy of its Beteiligten."""
     copy = person.betnr + 200_000
     if copy not in firm.advo.beteiligte.persons:
         firm.advo.copy_person(person.betnr, copy)
-    firm.untouchable[copy] = firm.advo.rows(copy)
+    firm.frozen_rows[copy] = firm.advo.rows(copy)
     firm.espo.edit(person.entity_id, betnr=copy)
-    return LENT
+    return LINKED_TO_COPY
 
 
-def relinked(firm: Firm, person: Person, _dice: Random) -> str:
+def relink_person(firm: Firm, person: Person, _rng: Random) -> str:
     firm.espo.edit(person.entity_id, betnr=person.betnr)
     return ""
 
 
-WAYS: tuple[tuple[Leaves, Leaves], ...] = (
-    (blank, relinked), (delete_record, restore_record), (delete_in_advoware, restore_in_advoware), (double, end_double),
+ABSENCES: tuple[tuple[AbsenceAction, AbsenceAction], ...] = (
+    (blank_betnr, relink_person), (delete_espo_record, restore_record), (delete_beteiligten, restore_in_advoware), (double, end_double),
 )  # fmt: skip
 
 
 # An old Advoware -----------------------------------------------------------------------------------------------------
 
 
-def has_a_backup(hit: Hit) -> bool:
+def has_usable_backup(context: FaultContext) -> bool:
     """Whether a backup is there and runs wrote since, whose ids are given out again; nobody came or went."""
-    backup, there = hit.storm.backup, hit.storm.firm.advo.beteiligte.persons
-    return backup is not None and hit.storm.begun_since_backup > 1 and backup.persons.keys() == there.keys()
+    backup, persons_now = context.injector.advo_backup, context.injector.firm.advo.beteiligte.persons
+    return backup is not None and context.injector.runs_since_backup > 1 and backup.persons.keys() == persons_now.keys()
 
 
-def puts_back_advoware(hit: Hit) -> None:
+def restore_advoware_backup(context: FaultContext) -> None:
     """A backup of Advoware is put back, and people type in what gets ids and rowIds that are known already."""
-    storm, firm, people = hit.storm, hit.storm.firm, hit.storm.people
-    assert storm.backup is not None
-    before = {one.number: (people.values(one), {row["id"]: row for row in firm.rows(one)}) for one in firm.persons}
-    firm.advo.put_back(storm.backup)
+    injector, firm, people = context.injector, context.injector.firm, context.injector.people
+    assert injector.advo_backup is not None
+    values_and_rows = {
+        owner.number: (people.values(owner), {row["id"]: row for row in firm.rows(owner)}) for owner in firm.persons
+    }
+    firm.advo.restore_backup(injector.advo_backup)
     for person in firm.persons:
-        values, rows = before[person.number]
-        people.note(person, values)
+        values, rows = values_and_rows[person.number]
+        people.note_edit(person, values)
         people.note_texts(person, rows)
-        person.texts = {row["id"]: own_text(row["bemerkung"]) for row in firm.rows(person)}
-        person.kinds.add("meanwhile")
-        storm.tell(f"person{person.number} as in the backup")
-        for _ in range(hit.dice.randint(0, 2)):
-            done = people.edit(person, hit.dice, side="advo")
-            storm.tell(f"edit {done}") if done else None
+        person.own_texts = {row["id"]: text_in_remark(row["bemerkung"]) for row in firm.rows(person)}
+        person.edit_kinds.add("meanwhile")
+        injector.log(f"person{person.number} as in the backup")
+        for _ in range(context.rng.randint(0, 2)):
+            edit_text = people.edit(person, context.rng, side="advo")
+            injector.log(f"edit {edit_text}") if edit_text else None

@@ -11,20 +11,20 @@ from random import Random
 
 
 @dataclass
-class Fate:
-    """The dice of one world; ``spared`` are the accidents that do not happen, ``struck`` those that did."""
+class SeededChance:
+    """The dice of one world; ``excluded`` are the accidents that do not happen, ``occurred`` those that did."""
 
     seed: int
-    spared: Collection[str] = frozenset()
-    struck: list[str] = field(default_factory=list)
+    excluded: Collection[str] = frozenset()
+    occurred: list[str] = field(default_factory=list)
 
-    def dice(self, key: str) -> Random:
+    def rng(self, key: str) -> Random:
         """A source of chance that depends on nothing but seed and key."""
         return Random(f"{self.seed}/{key}")  # noqa: S311  a simulation, no secret
 
-    def strikes(self, key: str, chance: float) -> bool:
+    def occurs(self, key: str, probability: float) -> bool:
         """Whether the accident of this key happens."""
-        if chance <= 0 or key in self.spared or self.dice(f"?{key}").random() >= chance:
+        if probability <= 0 or key in self.excluded or self.rng(f"?{key}").random() >= probability:
             return False
-        self.struck.append(key)
+        self.occurred.append(key)
         return True

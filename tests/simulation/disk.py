@@ -16,7 +16,7 @@ from typing import Any
 from etl.store import database
 
 
-class Killed(BaseException):
+class SimulatedKill(BaseException):
     """The process is dead: nothing of it runs any more, no ``except``, no ``finally`` has an effect."""
 
 
@@ -29,22 +29,22 @@ class Disk:
     """
 
     def __init__(self) -> None:
-        self.before: Callable[[], None] = lambda: None
-        self.begins: Callable[[], None] = lambda: None
+        self.before_commit: Callable[[], None] = lambda: None
+        self.on_begin: Callable[[], None] = lambda: None
         self.dead = False
         self.is_power_loss = False
-        self.synced: bytes | None = None
-        self.connections = 0
+        self.synced_file: bytes | None = None
+        self.open_connections = 0
 
-    def follows(self, path: Path) -> None:
+    def note_unsynced_commit(self, path: Path) -> None:
         """A commit that is not synced is about to be made."""
-        if self.is_power_loss and self.synced is None:
+        if self.is_power_loss and self.synced_file is None:
             with closing(sqlite3.connect(path)) as db:
-                self.synced = db.serialize()
+                self.synced_file = db.serialize()
 
-    def syncs(self) -> None:
+    def note_sync(self) -> None:
         """All that was committed is on the disk."""
-        self.synced = None
+        self.synced_file = None
 
 
 class Connection(sqlite3.Connection):
@@ -52,65 +52,65 @@ class Connection(sqlite3.Connection):
 
     disk: Disk
     path: Path
-    full = True
+    is_durable = True
 
     def execute(self, sql: str, *params: Any) -> sqlite3.Cursor:
-        word = sql.split(None, 1)[0].lower()
-        if self.disk.dead and word != "rollback":
-            raise Killed
-        if word == "begin":
-            self.disk.begins()
-        if word == "pragma" and "synchronous = " in sql:
-            self.full = sql.endswith(database.LASTING)
-        if not (word == "commit" or (word in {"insert", "update", "delete"} and not self.in_transaction)):
+        keyword = sql.split(None, 1)[0].lower()
+        if self.disk.dead and keyword != "rollback":
+            raise SimulatedKill
+        if keyword == "begin":
+            self.disk.on_begin()
+        if keyword == "pragma" and "synchronous = " in sql:
+            self.is_durable = sql.endswith(database.SYNC_FULL)
+        if not (keyword == "commit" or (keyword in {"insert", "update", "delete"} and not self.in_transaction)):
             return super().execute(sql, *params)
-        self.disk.before()
-        if not self.full:
-            self.disk.follows(self.path)
+        self.disk.before_commit()
+        if not self.is_durable:
+            self.disk.note_unsynced_commit(self.path)
         answer = super().execute(sql, *params)
-        if self.full:
-            self.disk.syncs()
+        if self.is_durable:
+            self.disk.note_sync()
         return answer
 
     def close(self) -> None:
         """The last one to close syncs the file."""
         super().close()
-        self.disk.connections -= 1
-        if not self.disk.connections and not self.disk.dead:
-            self.disk.syncs()
+        self.disk.open_connections -= 1
+        if not self.disk.open_connections and not self.disk.dead:
+            self.disk.note_sync()
 
 
 @contextmanager
-def under(disk: Disk) -> Iterator[None]:
+def use_disk(disk: Disk) -> Iterator[None]:
     """Let the store write to this disk for the time of a block."""
 
-    class Watched(Connection):
+    class WatchedConnection(Connection):
         pass
 
-    Watched.disk = disk
+    WatchedConnection.disk = disk
 
-    def connect(path: Path, *, read_only: bool, patience: float) -> sqlite3.Connection:
+    def connect(path: Path, *, read_only: bool, busy_timeout: float) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode={'ro' if read_only else 'rw'}",
             uri=True,
-            timeout=patience,
+            timeout=busy_timeout,
             isolation_level=None,
-            factory=Watched,
+            factory=WatchedConnection,
         )
         connection.path = path
-        disk.connections += 1
+        disk.open_connections += 1
         connection.execute("pragma foreign_keys = on")
         return connection
 
-    real = database.connect
+    real_connect = database.connect
     database.connect = connect
     try:
         yield
     finally:
-        database.connect = real
+        database.connect = real_connect
 
 
-def trouble(code: int, message: str) -> sqlite3.OperationalError:
+def sqlite_error(code: int, message: str) -> sqlite3.OperationalError:
     """SQLite's complaint with its code."""
     error = sqlite3.OperationalError(message)
     error.sqlite_errorcode = code

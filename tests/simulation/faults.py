@@ -10,308 +10,325 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from jobs.sandbox.simulator import Answer, ConnectionLost, TimedOut, Unreachable
+from jobs.sandbox.simulator import ConnectionLost, SimResponse, TimedOut, Unreachable
 from tests.simulation.absences import (
-    BLOCKED,
-    NO_PAGE,
-    NOT_THERE,
-    blanked,
-    has_a_backup,
-    is_away,
-    is_not_there,
-    nobody_is_there,
-    of_some,
-    puts_back_advoware,
-    shifted,
+    FORBIDDEN_PAGE,
+    NOT_FOUND_JSON,
+    NOT_FOUND_PAGE,
+    about_some,
+    answer_404,
+    answer_all,
+    blank_betnrs,
+    has_usable_backup,
+    make_some_absent,
+    restore_advoware_backup,
+    shift_betnrs,
 )
-from tests.simulation.disk import FULL, LOCKED, Killed, trouble
-from tests.simulation.fault import HTML, JSON, POWER_LOST, Fault, Hit, Moment
+from tests.simulation.disk import FULL, LOCKED, SimulatedKill, sqlite_error
+from tests.simulation.fault import HTML, JSON, POWER_LOSS, FaultContext, FaultSpec, InjectionPoint
 from tests.simulation.half_stored import (
     LINKED_ONLY,
     MAILS_ONLY,
     SCALARS_ONLY,
     UNLINKED_ONLY,
-    stores_nothing,
-    withdraws_fields,
+    drop_array_values,
+    forbid_fields,
 )
-from tests.simulation.neighbours import shares
-from tests.simulation.oracle import canon, shortened
+from tests.simulation.neighbours import edit_shared_values
+from tests.simulation.oracle import canon, value_before_truncation
 
 HOUR = 3600.0
 
 # Requests -----------------------------------------------------------------------------------------------------------
 
 
-def breaks(*kinds: type[Exception]) -> Callable[[Hit], Answer | None]:
+def break_connection(*errors: type[Exception]) -> Callable[[FaultContext], SimResponse | None]:
     """The connection breaks in one of these ways."""
 
-    def happens(hit: Hit) -> Answer | None:
-        raise hit.dice.choice(kinds)
+    def inject(context: FaultContext) -> SimResponse | None:
+        raise context.rng.choice(errors)
 
-    return happens
+    return inject
 
 
-def answers(*kinds: Answer) -> Callable[[Hit], Answer | None]:
+def answer_with(*possible_answers: SimResponse) -> Callable[[FaultContext], SimResponse | None]:
     """One of these is the answer."""
-    return lambda hit: hit.dice.choice(kinds)
+    return lambda context: context.rng.choice(possible_answers)
 
 
-def refuses(hit: Hit) -> Answer:
+def refuse_request(context: FaultContext) -> SimResponse:
     """A value, or a request, is refused; of a write its value is to blame."""
-    if hit.person is not None and hit.is_write:
-        hit.storm.refused.add(hit.person.number)
-    return Answer(hit.dice.choice((400, 413, 422)), JSON, b'{"message":"no"}')
+    if context.person is not None and context.is_write:
+        context.injector.refused_persons.add(context.person.number)
+    return SimResponse(context.rng.choice((400, 413, 422)), JSON, b'{"message":"no"}')
 
 
-def conflicts(hit: Hit) -> Answer:
+def answer_conflict(context: FaultContext) -> SimResponse:
     """EspoCRM says that the record was modified; Advoware that the value is there already."""
-    if hit.system == "espo":
-        return Answer(409, {**JSON, "X-Status-Reason": "modified"}, b"{}")
-    if hit.person is not None:
-        hit.storm.refused.add(hit.person.number)
-    return Answer(409, JSON, b'{"message":"duplicate"}')
+    if context.system == "espo":
+        return SimResponse(409, {**JSON, "X-Status-Reason": "modified"}, b"{}")
+    if context.person is not None:
+        context.injector.refused_persons.add(context.person.number)
+    return SimResponse(409, JSON, b'{"message":"duplicate"}')
 
 
-def revokes(hit: Hit) -> None:
-    hit.storm.firm.advo.login.revoke()
+def revoke_token(context: FaultContext) -> None:
+    context.injector.firm.advo.login.revoke()
 
 
-def cuts(hit: Hit) -> Answer:
-    return hit.answer._replace(body=hit.answer.body[: len(hit.answer.body) // 2])
+def truncate_answer(context: FaultContext) -> SimResponse:
+    return context.answer._replace(body=context.answer.body[: len(context.answer.body) // 2])
 
 
 # Lists --------------------------------------------------------------------------------------------------------------
 
 
-def lists(change: Callable[[list[Any]], list[Any]], *, lying: bool = False) -> Callable[[Hit], Answer]:
-    """Another list than the system's; ``lying``: its total fits."""
+def change_list(
+    change: Callable[[list[Any]], list[Any]], *, with_matching_total: bool = False
+) -> Callable[[FaultContext], SimResponse]:
+    """Another list than the system's; ``with_matching_total``: its total fits."""
 
-    def happens(hit: Hit) -> Answer:
-        page = json.loads(hit.answer.body)
-        listed = change(page["list"])
-        total = len(listed) if lying and page.get("total", 0) >= 0 else page.get("total")
-        return hit.answer._replace(body=json.dumps({**page, "list": listed, "total": total}).encode())
+    def inject(context: FaultContext) -> SimResponse:
+        page = json.loads(context.answer.body)
+        records = change(page["list"])
+        total = len(records) if with_matching_total and page.get("total", 0) >= 0 else page.get("total")
+        return context.answer._replace(body=json.dumps({**page, "list": records, "total": total}).encode())
 
-    return happens
+    return inject
 
 
-def lists_of_yesterday(hit: Hit) -> Answer:
+def answer_stale_list(context: FaultContext) -> SimResponse:
     """The list as it was before people's last edits, as a lagging copy of the database shows it."""
-    store, yesterday = hit.storm.firm.espo.store, hit.storm.yesterday
-    today, store.records = store.records, yesterday or store.records
+    store, stale_records = context.injector.firm.espo.store, context.injector.stale_records
+    current_records, store.records = store.records, stale_records or store.records
     try:
-        page = store.listing(hit.call.target.partition("?")[2], no_total=b'"total":-' in hit.answer.body)
+        page = store.listing(context.call.target.partition("?")[2], no_total=b'"total":-' in context.answer.body)
     finally:
-        store.records = today
-    return hit.answer._replace(body=json.dumps(page).encode())
+        store.records = current_records
+    return context.answer._replace(body=json.dumps(page).encode())
 
 
-def rows_are_missing(hit: Hit) -> Answer | None:
+def hide_some_rows(context: FaultContext) -> SimResponse | None:
     """One GET of a person in Advoware lacks rows; once only, for two looks at the same would be two witnesses."""
-    payload = json.loads(hit.answer.body)
-    shown = payload[0] if isinstance(payload, list) else payload
-    assert hit.person is not None
-    if hit.person.number in hit.storm.degraded or not shown["kommunikation"]:
+    payload = json.loads(context.answer.body)
+    person_payload = payload[0] if isinstance(payload, list) else payload
+    assert context.person is not None
+    if context.person.number in context.injector.rows_hidden_from or not person_payload["kommunikation"]:
         return None
-    hit.storm.degraded.add(hit.person.number)
-    rows = shown["kommunikation"]
-    kept = rows[: hit.dice.randrange(len(rows))]
-    shown["kommunikation"] = kept
-    hit.storm.unread.setdefault(hit.person.number, set()).update(f"row{row['id']}" for row in rows[len(kept) :])
-    return hit.answer._replace(body=json.dumps(payload).encode())
+    context.injector.rows_hidden_from.add(context.person.number)
+    rows = person_payload["kommunikation"]
+    rows_left = rows[: context.rng.randrange(len(rows))]
+    person_payload["kommunikation"] = rows_left
+    context.injector.unread_edits.setdefault(context.person.number, set()).update(
+        f"row{row['id']}" for row in rows[len(rows_left) :]
+    )
+    return context.answer._replace(body=json.dumps(payload).encode())
 
 
-def no_rows_are_shown(hit: Hit) -> Answer:
+def hide_all_rows(context: FaultContext) -> SimResponse:
     """A person in Advoware shows no row at all, and again at every look of this run."""
-    payload = json.loads(hit.answer.body)
-    shown = payload[0] if isinstance(payload, list) else payload
-    shown["kommunikation"] = []
-    return hit.answer._replace(body=json.dumps(payload).encode())
+    payload = json.loads(context.answer.body)
+    person_payload = payload[0] if isinstance(payload, list) else payload
+    person_payload["kommunikation"] = []
+    return context.answer._replace(body=json.dumps(payload).encode())
 
 
-def is_of_somebody_unlucky(hit: Hit) -> bool:
+def is_of_chosen_person(context: FaultContext) -> bool:
     """Of every other person that was in agreement once; the dice are the same for the whole run."""
-    if not is_a_row_list(hit) or hit.person is None or not hit.person.synced:
+    if not is_row_read(context) or context.person is None or not context.person.synced:
         return False
-    return hit.storm.fate.dice(f"{hit.storm.run}/unlucky/{hit.person.number}").random() < 0.5
+    return context.injector.chance.rng(f"{context.injector.run}/unlucky/{context.person.number}").random() < 0.5
 
 
-def is_a_row_list(hit: Hit) -> bool:
-    return hit.system == "advo" and hit.call.method == "GET" and hit.is_person and hit.answer.status == 200
+def is_row_read(context: FaultContext) -> bool:
+    return (
+        context.system == "advo"
+        and context.call.method == "GET"
+        and context.is_about_person
+        and context.answer.status == 200
+    )
 
 
 # Clocks, processes, other writers -------------------------------------------------------------------------------------
 
 
-def our_clock(seconds: float) -> Callable[[Hit], None]:
+def shift_our_clock(seconds: float) -> Callable[[FaultContext], None]:
     """Our clock jumps, until the run is over."""
 
-    def happens(hit: Hit) -> None:
-        hit.storm.our_error = seconds
+    def inject(context: FaultContext) -> None:
+        context.injector.our_clock_error = seconds
 
-    return happens
+    return inject
 
 
-def their_clock(seconds: float) -> Callable[[Hit], None]:
+def shift_espo_clock(seconds: float) -> Callable[[FaultContext], None]:
     """EspoCRM's clock, its ``Date`` and its times jump, until the run is over."""
 
-    def happens(hit: Hit) -> None:
-        hit.storm.their_error = seconds
+    def inject(context: FaultContext) -> None:
+        context.injector.espo_clock_error = seconds
 
-    return happens
-
-
-def disk_says(code: int, message: str) -> Callable[[Hit], Answer | None]:
-    def happens(_hit: Hit) -> Answer | None:
-        raise trouble(code, message)
-
-    return happens
+    return inject
 
 
-def dies(hit: Hit) -> None:
-    hit.storm.disk.dead = True
-    raise Killed
+def raise_sqlite_error(code: int, message: str) -> Callable[[FaultContext], SimResponse | None]:
+    def inject(_context: FaultContext) -> SimResponse | None:
+        raise sqlite_error(code, message)
+
+    return inject
 
 
-def sleeps(hit: Hit) -> None:
+def kill_process(context: FaultContext) -> None:
+    context.injector.disk.dead = True
+    raise SimulatedKill
+
+
+def sleep_past_lease(context: FaultContext) -> None:
     """The process stands still for ten minutes, so that its lease runs out, and another run goes through meanwhile."""
-    hit.storm.firm.clock.advance(600)
-    hit.storm.another_run()
+    context.injector.firm.clock.advance(600)
+    context.injector.run_another()
 
 
-def second_runner(hit: Hit) -> None:
+def start_second_run(context: FaultContext) -> None:
     """Somebody starts another run while this one works."""
-    hit.storm.another_run()
+    context.injector.run_another()
 
 
-def another_sync(hit: Hit) -> None:
+def let_other_sync_write(context: FaultContext) -> None:
     """Another sync writes the same record: its own fingerprint, or a status, or the rows as they are.
 
     A value that it saves shortened, as we left it a moment ago, is one that somebody typed.
     """
-    firm, victim = hit.storm.firm, hit.person
-    assert victim is not None
-    if firm.espo.store.records[victim.entity_id].deleted:
+    firm, person = context.injector.firm, context.person
+    assert person is not None
+    if firm.espo.store.records[person.entity_id].deleted:
         return
-    what = hit.dice.choice(("fingerprint", "status", "rows"))
-    if what == "fingerprint":
-        firm.espo.edit(victim.entity_id, kommunikationHash=f"{hit.dice.getrandbits(64):016x}")
-    elif what == "status":
-        firm.espo.edit(victim.entity_id, syncStatus=hit.dice.choice(("clean", "dirty", "syncing", "failed")))
+    target = context.rng.choice(("fingerprint", "status", "rows"))
+    if target == "fingerprint":
+        firm.espo.edit(person.entity_id, kommunikationHash=f"{context.rng.getrandbits(64):016x}")
+    elif target == "status":
+        firm.espo.edit(person.entity_id, syncStatus=context.rng.choice(("clean", "dirty", "syncing", "failed")))
     else:
-        for row in firm.rows(victim):
-            firm.advo.edit_row(victim.betnr, row["id"], value=row["tlf"])
-            victim.cut_values |= {canon(row["tlf"])} if shortened(row, firm.nature.max_tlf) else set()
+        for row in firm.rows(person):
+            firm.advo.edit_row(person.betnr, row["id"], value=row["tlf"])
+            person.truncated_values |= (
+                {canon(row["tlf"])} if value_before_truncation(row, firm.traits.max_tlf) else set()
+            )
 
 
 # The table ------------------------------------------------------------------------------------------------------------
 
-BAD_GATEWAY = Answer(502, HTML, b"<html>bad gateway</html>")
-LOGIN_PAGE = Answer(200, HTML, b"<html><h1>Anmeldung</h1></html>")
-START, BEFORE, AFTER, COMMIT, NATURE = Moment.START, Moment.BEFORE, Moment.AFTER, Moment.COMMIT, Moment.NATURE
+BAD_GATEWAY = SimResponse(502, HTML, b"<html>bad gateway</html>")
+LOGIN_PAGE = SimResponse(200, HTML, b"<html><h1>Anmeldung</h1></html>")
+START, BEFORE, AFTER, COMMIT, TRAIT = (
+    InjectionPoint.START,
+    InjectionPoint.BEFORE,
+    InjectionPoint.AFTER,
+    InjectionPoint.COMMIT,
+    InjectionPoint.TRAIT,
+)
 
 
-def array_put(hit: Hit) -> bool:
-    return hit.is_array_put
+def is_array_put(context: FaultContext) -> bool:
+    return context.is_array_put
 
 # fmt: off
-FAULTS: dict[str, Fault] = {
-    "none":                           Fault(NATURE),
-    "request lost":                   Fault(BEFORE, 0.15, breaks(ConnectionLost, Unreachable)),
-    "answer lost":                    Fault(AFTER,  0.15, breaks(ConnectionLost)),
-    "timeout before effect":          Fault(BEFORE, 0.15, breaks(TimedOut)),
-    "timeout after effect":           Fault(AFTER,  0.15, breaks(TimedOut)),
-    "4xx":                            Fault(BEFORE, 0.10, refuses),
-    "404 although there":             Fault(BEFORE, 0.10, is_not_there, lambda hit: hit.is_person, unseen=True),
-    "409":                            Fault(BEFORE, 0.20, conflicts, lambda hit: hit.is_write and hit.is_person),
-    "429":                            Fault(BEFORE, 0.15, answers(Answer(429, {"Retry-After": "2"}, b""),
-                                                                  Answer(429, {}, b""))),
-    "5xx before effect":              Fault(BEFORE, 0.15, answers(Answer(500, JSON, b""), BAD_GATEWAY)),
-    "5xx after effect":               Fault(AFTER,  0.15, answers(Answer(500, JSON, b""), BAD_GATEWAY)),
-    "503 with Retry-After":           Fault(BEFORE, 0.15, answers(Answer(503, {**HTML, "Retry-After": "1"}, b""))),
-    "HTML page before effect":        Fault(BEFORE, 0.15, answers(LOGIN_PAGE)),
-    "HTML page after effect":         Fault(AFTER,  0.15, answers(LOGIN_PAGE)),
-    "answer cut":                     Fault(AFTER,  0.15, cuts),
-    "token expires":                  Fault(BEFORE, 0.25, revokes, lambda hit: hit.system == "advo"),
-    "list truncated":                 Fault(AFTER,  0.90, lists(lambda found: found[: len(found) // 2]),
-                                            lambda hit: hit.is_list),
-    "list truncated, total lies":     Fault(AFTER,  0.90, lists(lambda found: found[: len(found) // 2], lying=True),
-                                            lambda hit: hit.is_list, unseen=True),
-    "list with a hole":               Fault(AFTER,  0.90, lists(lambda found: found[:1] + found[-1:]),
-                                            lambda hit: hit.is_list),
-    "list empty":                     Fault(AFTER,  0.90, lists(lambda _found: []), lambda hit: hit.is_list),
-    "list empty, total lies":         Fault(AFTER,  0.90, lists(lambda _found: [], lying=True),
-                                            lambda hit: hit.is_list, unseen=True),
-    "list repeated":                  Fault(AFTER,  0.90, lists(lambda found: found + found[:1]),
-                                            lambda hit: hit.is_list),
-    "list reordered":                 Fault(AFTER,  0.90, lists(lambda found: found[::-1]), lambda hit: hit.is_list),
-    "list of yesterday":              Fault(AFTER,  0.90, lists_of_yesterday, lambda hit: hit.is_list,
-                                            unseen=True),
-    "rows missing in a GET":          Fault(AFTER,  0.50, rows_are_missing, is_a_row_list, unseen=True),
-    "no rows shown in a run":         Fault(AFTER,  1.00, no_rows_are_shown, is_of_somebody_unlucky,
-                                            blinding=True, unseen=True, agreed=True),
-    "torn EspoCRM reads":             Fault(Moment.EDIT, 0.30, nature={"torn_reads": 3}),
-    "values shortened":               Fault(NATURE, nature={"max_tlf": 30}),
-    "remarks shortened":              Fault(NATURE, nature={"max_bemerkung": 40}),
-    "kommKz always 0":                Fault(NATURE, nature={"real_komm_kz": False}),
-    "kommKz real":                    Fault(NATURE, nature={"real_komm_kz": True}),
-    "PUT merges":                     Fault(NATURE, nature={"replaces": False}),
-    "PUT replaces":                   Fault(NATURE, nature={"replaces": True}),
-    "PUT without answer":             Fault(NATURE, nature={"answers_put": False}),
-    "our clock an hour ahead":        Fault(BEFORE, 0.05, our_clock(HOUR)),
-    "our clock an hour behind":       Fault(BEFORE, 0.05, our_clock(-HOUR)),
-    "EspoCRM's clock an hour ahead":  Fault(BEFORE, 0.05, their_clock(HOUR), unseen=True),
-    "EspoCRM's clock an hour behind": Fault(BEFORE, 0.05, their_clock(-HOUR), unseen=True),
-    "database locked":                Fault(COMMIT, 0.05, disk_says(*LOCKED)),
-    "disk full":                      Fault(COMMIT, 0.05, disk_says(*FULL)),
-    "killed":                         Fault(Moment.POINT, 0.03, dies),
-    POWER_LOST:                       Fault(Moment.POINT, 0.03, dies),
-    "state store deleted":            Fault(Moment.STORE, 1.0, blinding=True),
-    "old backup put back":            Fault(Moment.STORE, 1.0, blinding=True),
-    "two runners at once":            Fault(Moment.BETWEEN, 0.10, second_runner),
-    "a run sleeps beyond its lease":  Fault(Moment.BETWEEN, 0.05, sleeps),
-    "a second writer":                Fault(BEFORE, 0.05, another_sync, lambda hit: hit.is_person),
-    "people edit meanwhile":          Fault(Moment.EDIT, 0.10),
-    "arrays not stored, echoed":      Fault(BEFORE, 0.90, stores_nothing(echoes=True), array_put),
-    "arrays not stored, shown":       Fault(BEFORE, 0.90, stores_nothing(echoes=False), array_put),
-    "some values not stored":         Fault(BEFORE, 0.90, stores_nothing(echoes=True, share=0.5), array_put),
-    "fields may not be edited":       Fault(BEFORE, 0.90, withdraws_fields, array_put),
-    "dies: mails stored, no phones":  Fault(BEFORE, 0.90, MAILS_ONLY, array_put),
-    "dies: unlinked, not linked":     Fault(BEFORE, 0.90, UNLINKED_ONLY, array_put),
-    "dies: linked, not unlinked":     Fault(BEFORE, 0.90, LINKED_ONLY, array_put),
-    "dies: scalars only":             Fault(BEFORE, 0.90, SCALARS_ONLY, array_put),
-    "404 of some in EspoCRM":         Fault(BEFORE, 1.00, is_not_there, of_some("espo"), unseen=True),
-    "404 of some in Advoware":        Fault(BEFORE, 1.00, is_not_there, of_some("advo"), unseen=True),
-    "HTML 404 of some in Advoware":   Fault(BEFORE, 1.00, answers(NO_PAGE), of_some("advo"), unseen=True),
-    "404 for everybody":              Fault(START,  1.00, nobody_is_there(NOT_THERE, "espo", "advo"), unseen=True),
-    "HTML 404 for everybody":         Fault(START,  1.00, nobody_is_there(NO_PAGE, "advo"), unseen=True),
-    "betnr blanked":                  Fault(START,  1.00, blanked, unseen=True),
-    "betnr shifted":                  Fault(START,  1.00, shifted, unseen=True, agreed=True),
-    "away and back":                  Fault(START,  1.00, is_away, unseen=True),
-    "a backup of Advoware put back":  Fault(START,  1.00, puts_back_advoware, has_a_backup,
-                                            blinding=True, unseen=True, agreed=True),
-    "403 to reads of some":           Fault(BEFORE, 1.00, answers(BLOCKED), of_some("advo", writes=False), unseen=True),
-    "403 to writes of some":          Fault(BEFORE, 1.00, answers(BLOCKED), of_some("advo", writes=True), unseen=True),
-    "403 of EspoCRM to some":         Fault(BEFORE, 1.00, answers(Answer(403, {}, b"")), of_some("espo"), unseen=True),
-    "remarks trimmed":                Fault(NATURE, nature={"trims": True}),
-    "line ends changed":              Fault(NATURE, nature={"line_ends": "\r\n"}),
-    "remarks cut inside a letter":    Fault(NATURE, nature={"max_bemerkung": 39, "utf16": True}),
-    "shared address rows":            Fault(START,  1.00, shares, unseen=True),
+FAULTS: dict[str, FaultSpec] = {
+    "none":                           FaultSpec(TRAIT),
+    "request lost":                   FaultSpec(BEFORE, 0.15, break_connection(ConnectionLost, Unreachable)),
+    "answer lost":                    FaultSpec(AFTER,  0.15, break_connection(ConnectionLost)),
+    "timeout before effect":          FaultSpec(BEFORE, 0.15, break_connection(TimedOut)),
+    "timeout after effect":           FaultSpec(AFTER,  0.15, break_connection(TimedOut)),
+    "4xx":                            FaultSpec(BEFORE, 0.10, refuse_request),
+    "404 although there":             FaultSpec(BEFORE, 0.10, answer_404, lambda context: context.is_about_person, sweep_only=True),
+    "409":                            FaultSpec(BEFORE, 0.20, answer_conflict, lambda context: context.is_write and context.is_about_person),
+    "429":                            FaultSpec(BEFORE, 0.15, answer_with(SimResponse(429, {"Retry-After": "2"}, b""),
+                                                                  SimResponse(429, {}, b""))),
+    "5xx before effect":              FaultSpec(BEFORE, 0.15, answer_with(SimResponse(500, JSON, b""), BAD_GATEWAY)),
+    "5xx after effect":               FaultSpec(AFTER,  0.15, answer_with(SimResponse(500, JSON, b""), BAD_GATEWAY)),
+    "503 with Retry-After":           FaultSpec(BEFORE, 0.15, answer_with(SimResponse(503, {**HTML, "Retry-After": "1"}, b""))),
+    "HTML page before effect":        FaultSpec(BEFORE, 0.15, answer_with(LOGIN_PAGE)),
+    "HTML page after effect":         FaultSpec(AFTER,  0.15, answer_with(LOGIN_PAGE)),
+    "answer cut":                     FaultSpec(AFTER,  0.15, truncate_answer),
+    "token expires":                  FaultSpec(BEFORE, 0.25, revoke_token, lambda context: context.system == "advo"),
+    "list truncated":                 FaultSpec(AFTER,  0.90, change_list(lambda records: records[: len(records) // 2]),
+                                            lambda context: context.is_list),
+    "list truncated, total lies":     FaultSpec(AFTER,  0.90, change_list(lambda records: records[: len(records) // 2], with_matching_total=True),
+                                            lambda context: context.is_list, sweep_only=True),
+    "list with a hole":               FaultSpec(AFTER,  0.90, change_list(lambda records: records[:1] + records[-1:]),
+                                            lambda context: context.is_list),
+    "list empty":                     FaultSpec(AFTER,  0.90, change_list(lambda _records: []), lambda context: context.is_list),
+    "list empty, total lies":         FaultSpec(AFTER,  0.90, change_list(lambda _records: [], with_matching_total=True),
+                                            lambda context: context.is_list, sweep_only=True),
+    "list repeated":                  FaultSpec(AFTER,  0.90, change_list(lambda records: records + records[:1]),
+                                            lambda context: context.is_list),
+    "list reordered":                 FaultSpec(AFTER,  0.90, change_list(lambda records: records[::-1]), lambda context: context.is_list),
+    "list of yesterday":              FaultSpec(AFTER,  0.90, answer_stale_list, lambda context: context.is_list,
+                                            sweep_only=True),
+    "rows missing in a GET":          FaultSpec(AFTER,  0.50, hide_some_rows, is_row_read, sweep_only=True),
+    "no rows shown in a run":         FaultSpec(AFTER,  1.00, hide_all_rows, is_of_chosen_person,
+                                            ambiguous=True, sweep_only=True, needs_baseline=True),
+    "torn EspoCRM reads":             FaultSpec(InjectionPoint.EDIT, 0.30, traits={"torn_reads": 3}),
+    "values shortened":               FaultSpec(TRAIT, traits={"max_tlf": 30}),
+    "remarks shortened":              FaultSpec(TRAIT, traits={"max_bemerkung": 40}),
+    "kommKz always 0":                FaultSpec(TRAIT, traits={"real_komm_kz": False}),
+    "kommKz real":                    FaultSpec(TRAIT, traits={"real_komm_kz": True}),
+    "PUT merges":                     FaultSpec(TRAIT, traits={"replaces": False}),
+    "PUT replaces":                   FaultSpec(TRAIT, traits={"replaces": True}),
+    "PUT without answer":             FaultSpec(TRAIT, traits={"answers_put": False}),
+    "our clock an hour ahead":        FaultSpec(BEFORE, 0.05, shift_our_clock(HOUR)),
+    "our clock an hour behind":       FaultSpec(BEFORE, 0.05, shift_our_clock(-HOUR)),
+    "EspoCRM's clock an hour ahead":  FaultSpec(BEFORE, 0.05, shift_espo_clock(HOUR), sweep_only=True),
+    "EspoCRM's clock an hour behind": FaultSpec(BEFORE, 0.05, shift_espo_clock(-HOUR), sweep_only=True),
+    "database locked":                FaultSpec(COMMIT, 0.05, raise_sqlite_error(*LOCKED)),
+    "disk full":                      FaultSpec(COMMIT, 0.05, raise_sqlite_error(*FULL)),
+    "killed":                         FaultSpec(InjectionPoint.KILL_POINT, 0.03, kill_process),
+    POWER_LOSS:                       FaultSpec(InjectionPoint.KILL_POINT, 0.03, kill_process),
+    "state store deleted":            FaultSpec(InjectionPoint.STORE, 1.0, ambiguous=True),
+    "old backup put back":            FaultSpec(InjectionPoint.STORE, 1.0, ambiguous=True),
+    "two runners at once":            FaultSpec(InjectionPoint.BETWEEN, 0.10, start_second_run),
+    "a run sleeps beyond its lease":  FaultSpec(InjectionPoint.BETWEEN, 0.05, sleep_past_lease),
+    "a second writer":                FaultSpec(BEFORE, 0.05, let_other_sync_write, lambda context: context.is_about_person),
+    "people edit meanwhile":          FaultSpec(InjectionPoint.EDIT, 0.10),
+    "arrays not stored, echoed":      FaultSpec(BEFORE, 0.90, drop_array_values(echoes=True), is_array_put),
+    "arrays not stored, shown":       FaultSpec(BEFORE, 0.90, drop_array_values(echoes=False), is_array_put),
+    "some values not stored":         FaultSpec(BEFORE, 0.90, drop_array_values(echoes=True, share=0.5), is_array_put),
+    "fields may not be edited":       FaultSpec(BEFORE, 0.90, forbid_fields, is_array_put),
+    "dies: mails stored, no phones":  FaultSpec(BEFORE, 0.90, MAILS_ONLY, is_array_put),
+    "dies: unlinked, not linked":     FaultSpec(BEFORE, 0.90, UNLINKED_ONLY, is_array_put),
+    "dies: linked, not unlinked":     FaultSpec(BEFORE, 0.90, LINKED_ONLY, is_array_put),
+    "dies: scalars only":             FaultSpec(BEFORE, 0.90, SCALARS_ONLY, is_array_put),
+    "404 of some in EspoCRM":         FaultSpec(BEFORE, 1.00, answer_404, about_some("espo"), sweep_only=True),
+    "404 of some in Advoware":        FaultSpec(BEFORE, 1.00, answer_404, about_some("advo"), sweep_only=True),
+    "HTML 404 of some in Advoware":   FaultSpec(BEFORE, 1.00, answer_with(NOT_FOUND_PAGE), about_some("advo"), sweep_only=True),
+    "404 for everybody":              FaultSpec(START,  1.00, answer_all(NOT_FOUND_JSON, "espo", "advo"), sweep_only=True),
+    "HTML 404 for everybody":         FaultSpec(START,  1.00, answer_all(NOT_FOUND_PAGE, "advo"), sweep_only=True),
+    "betnr blanked":                  FaultSpec(START,  1.00, blank_betnrs, sweep_only=True),
+    "betnr shifted":                  FaultSpec(START,  1.00, shift_betnrs, sweep_only=True, needs_baseline=True),
+    "away and back":                  FaultSpec(START,  1.00, make_some_absent, sweep_only=True),
+    "a backup of Advoware put back":  FaultSpec(START,  1.00, restore_advoware_backup, has_usable_backup,
+                                            ambiguous=True, sweep_only=True, needs_baseline=True),
+    "403 to reads of some":           FaultSpec(BEFORE, 1.00, answer_with(FORBIDDEN_PAGE), about_some("advo", writes=False), sweep_only=True),
+    "403 to writes of some":          FaultSpec(BEFORE, 1.00, answer_with(FORBIDDEN_PAGE), about_some("advo", writes=True), sweep_only=True),
+    "403 of EspoCRM to some":         FaultSpec(BEFORE, 1.00, answer_with(SimResponse(403, {}, b"")), about_some("espo"), sweep_only=True),
+    "remarks trimmed":                FaultSpec(TRAIT, traits={"trims": True}),
+    "line ends changed":              FaultSpec(TRAIT, traits={"line_ends": "\r\n"}),
+    "remarks cut inside a letter":    FaultSpec(TRAIT, traits={"max_bemerkung": 39, "utf16": True}),
+    "shared address rows":            FaultSpec(START,  1.00, edit_shared_values, sweep_only=True),
 }
 # fmt: on
 
-PASSING = (
+TRANSIENT_FAULTS = (
     "request lost", "answer lost", "timeout before effect", "timeout after effect", "429", "5xx before effect",
     "5xx after effect", "503 with Retry-After", "HTML page before effect", "HTML page after effect", "answer cut",
     "token expires",
 )  # fmt: skip
-LISTS = ("list truncated", "list empty", "list repeated", "list reordered", "list of yesterday")
-OTHERS = (
+LIST_FAULTS = ("list truncated", "list empty", "list repeated", "list reordered", "list of yesterday")
+OTHER_FAULTS = (
     "409", "our clock an hour ahead", "our clock an hour behind", "EspoCRM's clock an hour ahead",
     "EspoCRM's clock an hour behind", "two runners at once", "a run sleeps beyond its lease", "a second writer",
     "rows missing in a GET", "4xx", "404 although there",
 )  # fmt: skip
-SECOND_EDITION = (
+SECOND_EDITION_FAULTS = (
     "arrays not stored, echoed", "arrays not stored, shown", "some values not stored", "fields may not be edited",
     "dies: mails stored, no phones", "dies: unlinked, not linked", "dies: linked, not unlinked", "dies: scalars only",
     "404 of some in EspoCRM", "404 of some in Advoware", "HTML 404 of some in Advoware", "404 for everybody",

@@ -23,39 +23,39 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.simulation.faults import FAULTS
-from tests.simulation.history import a_life
-from tests.simulation.kills import kills
-from tests.simulation.ledger import ROOT, Ledger, Line, Task, ended
+from tests.simulation.history import open_simulation
+from tests.simulation.kills import kill_results
+from tests.simulation.ledger import ROOT, ResultLine, ResultLog, Task, result_line
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.tables import tables, written_into
-from tests.simulation.taken_away import seen, seen_in_case
-from tests.simulation.trials import trials
+from tests.simulation.tables import markdown_report, replace_section
+from tests.simulation.taken_away import case_violation, first_detection
+from tests.simulation.trials import trial_results
 
 README = ROOT / "tests" / "README.md"
 RESULTS = ROOT / ".simulation" / "figures.jsonl"
-KEPT = Path(__file__).with_name("lived.json")
-EVERY_SECONDS = 20.0
-TOLD = 300  # characters of a violation
-SEARCHED = 300  # worlds in which a missing protection is looked for
-FEW = 60  # where a case by name shows it
+KEPT_FILE = Path(__file__).with_name("lived.json")
+PROGRESS_SECONDS = 20.0
+MAX_DETAIL = 300  # characters of a violation
+MAX_WORLDS = 300  # worlds in which a missing protection is looked for
+MAX_WORLDS_WITH_CASE = 60  # where a case by name shows it
 
 
-def figures(asked: Sequence[str]) -> int:
+def run_figures(arguments: Sequence[str]) -> int:
     """Live what the file lacks, print the tables; 1 when anything was bad."""
-    options = asked_for(asked)
-    ledger = Ledger(options.results, options.kept)
-    todo = wanted(options, ledger)
-    print(f"{len(todo)} to live, results in {ledger.path}", file=sys.stderr)
-    lived(todo, ledger, processes=options.processes, seconds=options.seconds)
-    text = tables(ledger)
+    options = parse_figure_options(arguments)
+    log = ResultLog(options.results, options.kept)
+    todo = tasks_to_run(options, log)
+    print(f"{len(todo)} to live, results in {log.path}", file=sys.stderr)
+    run_tasks(todo, log, processes=options.processes, seconds=options.seconds)
+    text = markdown_report(log)
     print(text)
     if options.keep:
-        ledger.keep()
-        README.write_text(written_into(README.read_text("utf-8"), text), "utf-8")
-    return 1 if any(line.bad for line in ledger.lived().values()) else 0
+        log.keep()
+        README.write_text(replace_section(README.read_text("utf-8"), text), "utf-8")
+    return 1 if any(line.bad for line in log.latest_lines().values()) else 0
 
 
-def asked_for(asked: Sequence[str]) -> argparse.Namespace:
+def parse_figure_options(arguments: Sequence[str]) -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation figures", description=__doc__)
     parser.add_argument("--histories", type=int, default=0, help="person-histories in all")
@@ -70,168 +70,188 @@ def asked_for(asked: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--kept", type=Path, default=KEPT, help="what earlier machines lived")
+    parser.add_argument("--kept", type=Path, default=KEPT_FILE, help="what earlier machines lived")
     parser.add_argument("--keep", action="store_true", help="put it there, and the tables into tests/README.md")
-    return parser.parse_args(asked)
+    return parser.parse_args(arguments)
 
 
-def wanted(options: argparse.Namespace, ledger: Ledger) -> list[Task]:
+def tasks_to_run(options: argparse.Namespace, log: ResultLog) -> list[Task]:
     """What the file lacks of what was asked for, the quickest to tell first."""
-    done = ledger.lived()
-    again = [task for task, line in done.items() if line.bad] if options.again else []
-    tried = trials_of(options.only or FAULTS, options.trials, done)
-    kinds = [Task("kills", 0, later=later, persons=2) for later in (False, True)]
-    killed = [one._replace(seed=seed) for seed in range(options.kills) for one in kinds]
-    unseen = [Task("mutation", 0, one.name) for one in MUTATIONS if options.mutations]
+    lines = log.latest_lines()
+    bad_tasks = [task for task, line in lines.items() if line.bad] if options.again else []
+    missing_trials = trial_tasks(options.only or FAULTS, options.trials, lines)
+    kill_kinds = [Task("kills", 0, later=later, persons=2) for later in (False, True)]
+    kill_tasks = [task._replace(seed=seed) for seed in range(options.kills) for task in kill_kinds]
+    mutation_tasks = [Task("mutation", 0, mutation.name) for mutation in MUTATIONS if options.mutations]
     world = Task("history", options.first_seed, persons=options.persons, episodes=options.episodes)
-    worlds = missing(world, options.histories, options.persons, done)
-    return again + tried + [task for task in killed + unseen if task not in done] + worlds
+    worlds = missing_tasks(world, options.histories, options.persons, lines)
+    return bad_tasks + missing_trials + [task for task in kill_tasks + mutation_tasks if task not in lines] + worlds
 
 
-def trials_of(faults: Iterable[str], trials: int, done: Mapping[Task, Line]) -> list[Task]:
+def trial_tasks(faults: Iterable[str], trials: int, lines: Mapping[Task, ResultLine]) -> list[Task]:
     """So many trials of each fault, of all faults in turn, less those lived already."""
     cells = [
-        missing(Task("trial", 0, fault, later, persons=3), trials, 1, done)
+        missing_tasks(Task("trial", 0, fault, later, persons=3), trials, 1, lines)
         for fault in faults
-        for later in ((True,) if FAULTS[fault].agreed else (False, True))
+        for later in ((True,) if FAULTS[fault].needs_baseline else (False, True))
     ]
     return [task for turn in zip_longest(*cells) for task in turn if task is not None]
 
 
-def missing(like: Task, asked: int, each: int, done: Mapping[Task, Line]) -> list[Task]:
-    """Tasks of seeds not lived yet, ``each`` worth so many, to have as many as asked for of this kind."""
-    kind = (like.kind, like.name, like.later)
-    there = sum(line.done for task, line in done.items() if (task.kind, task.name, task.later) == kind)
-    every = (like._replace(seed=seed) for seed in count(like.seed))
-    return list(islice((task for task in every if task not in done), max(0, -(-(asked - there) // each))))
+def missing_tasks(
+    template: Task, wanted_count: int, count_per_task: int, lines: Mapping[Task, ResultLine]
+) -> list[Task]:
+    """Tasks of seeds not lived yet, ``count_per_task`` worth so many, to have as many as asked for of this kind."""
+    kind = (template.kind, template.name, template.later)
+    existing_count = sum(line.done for task, line in lines.items() if (task.kind, task.name, task.later) == kind)
+    candidates = (template._replace(seed=seed) for seed in count(template.seed))
+    return list(
+        islice(
+            (task for task in candidates if task not in lines),
+            max(0, -(-(wanted_count - existing_count) // count_per_task)),
+        )
+    )
 
 
-def lived(todo: Sequence[Task], ledger: Ledger, *, processes: int, seconds: float) -> None:
+def run_tasks(todo: Sequence[Task], log: ResultLog, *, processes: int, seconds: float) -> None:
     """Live the tasks in processes of their own; each line is written when it is there."""
-    began, told, bad = time.monotonic(), 0.0, 0
+    started, last_progress, bad = time.monotonic(), 0.0, 0
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawn, initializer=deaf_to_ctrl_c) as pool, ctrl_c() as asked_to_stop:
-        goes_on = lambda: not asked_to_stop and time.monotonic() - began < seconds  # noqa: E731
-        for done, line in enumerate(answers(pool, bundles(todo), processes + 1, goes_on), start=1):
-            ledger.write(line)
+    with ProcessPoolExecutor(processes, spawn, initializer=ignore_ctrl_c) as pool, catch_ctrl_c() as stop_requests:
+        may_continue = lambda: not stop_requests and time.monotonic() - started < seconds  # noqa: E731
+        for done_count, line in enumerate(run_bundles(pool, bundles(todo), processes + 1, may_continue), start=1):
+            log.write(line)
             if line.bad:
                 bad += 1
                 print(f"BAD {line.task}: {line.told}", file=sys.stderr)
-            if time.monotonic() - told > EVERY_SECONDS:
-                told = time.monotonic()
-                progress(done, len(todo), bad, told - began)
+            if time.monotonic() - last_progress > PROGRESS_SECONDS:
+                last_progress = time.monotonic()
+                print_progress(done_count, len(todo), bad, last_progress - started)
 
 
 @contextmanager
-def ctrl_c() -> Iterator[list[int]]:
+def catch_ctrl_c() -> Iterator[list[int]]:
     """Ctrl-C once: what is under way is finished and written; twice: the end."""
-    asked: list[int] = []
+    stop_requests: list[int] = []
 
     def stop(number: int, _frame: object) -> None:
-        if asked:
+        if stop_requests:
             raise KeyboardInterrupt
-        asked.append(number)
+        stop_requests.append(number)
         print("stopping when what is under way is done", file=sys.stderr)
 
-    before = signal.signal(signal.SIGINT, stop)
+    old_handler = signal.signal(signal.SIGINT, stop)
     try:
-        yield asked
+        yield stop_requests
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, old_handler)
 
 
 def bundles(todo: Iterable[Task]) -> list[list[Task]]:
     """What is lived together: the trials of one seed, whose worlds are the same up to the fault; all else alone."""
-    found: dict[object, list[Task]] = {}
+    bundles_by_key: dict[object, list[Task]] = {}
     for number, task in enumerate(todo):
-        together = (task.seed, task.later, task.persons) if task.kind == "trial" else number
-        found.setdefault(together, []).append(task)
-    return list(found.values())
+        key = (task.seed, task.later, task.persons) if task.kind == "trial" else number
+        bundles_by_key.setdefault(key, []).append(task)
+    return list(bundles_by_key.values())
 
 
-def answers(
-    pool: ProcessPoolExecutor, todo: Sequence[Sequence[Task]], at_once: int, goes_on: Callable[[], bool]
-) -> Iterator[Line]:
+def run_bundles(
+    pool: ProcessPoolExecutor, todo: Sequence[Sequence[Task]], at_once: int, may_continue: Callable[[], bool]
+) -> Iterator[ResultLine]:
     """The lines as they come; only a few bundles are given out at a time, so that stopping is quick."""
-    waiting = iter(todo)
-    under_way: set[Future[list[Line]]] = {pool.submit(live, tasks) for tasks in islice(waiting, at_once)}
-    while under_way:
-        finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-        if goes_on():
-            under_way |= {pool.submit(live, tasks) for tasks in islice(waiting, len(finished))}
-        for future in finished:
+    waiting_bundles = iter(todo)
+    running: set[Future[list[ResultLine]]] = {
+        pool.submit(run_bundle, tasks) for tasks in islice(waiting_bundles, at_once)
+    }
+    while running:
+        finished_futures, running = wait(running, return_when=FIRST_COMPLETED)
+        if may_continue():
+            running |= {pool.submit(run_bundle, tasks) for tasks in islice(waiting_bundles, len(finished_futures))}
+        for future in finished_futures:
             yield from future.result()
 
 
-def deaf_to_ctrl_c() -> None:
+def ignore_ctrl_c() -> None:
     """Only the process somebody looks at stops; the others finish what they have. What is imported stays."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
 
 
-def progress(done: int, of: int, bad: int, spent: float) -> None:
+def print_progress(done_count: int, total: int, bad: int, elapsed: float) -> None:
     """One line about how far it is, and when it will be done."""
-    left = spent / done * (of - done)
+    remaining = elapsed / done_count * (total - done_count)
     now = datetime.now(UTC).strftime("%H:%M:%S")
-    print(f"{now} {done} of {of} lived, {bad} bad, {spent:.0f} s, about {left / 60:.0f} min left", file=sys.stderr)
+    print(
+        f"{now} {done_count} of {total} lived, {bad} bad, {elapsed:.0f} s, about {remaining / 60:.0f} min left",
+        file=sys.stderr,
+    )
 
 
 # One task -----------------------------------------------------------------------------------------------------------
 
 
-class Found(NamedTuple):
+class TaskResult(NamedTuple):
     """What came of a task: how many persons, trials, points or seeds; what was wrong; what else is to be told."""
 
     task: Task
     done: int
-    wrong: Sequence[Exception] = ()
-    told: str = ""
+    failures: Sequence[Exception] = ()
+    detail: str = ""
 
 
-def live(tasks: Sequence[Task]) -> list[Line]:
+def run_bundle(tasks: Sequence[Task]) -> list[ResultLine]:
     """Live a bundle of tasks and say how each ended."""
-    lines, began = [], time.perf_counter()
-    for found in live_trials(tasks) if tasks[0].kind == "trial" else map(LIVED[tasks[0].kind], tasks):
-        told = "; ".join([f"{type(one).__name__}: {one}" for one in found.wrong]) or found.told
-        ended_at = time.perf_counter()
-        seconds, began = round(ended_at - began, 3), ended_at
-        lines.append(ended(found.task, done=found.done, bad=len(found.wrong), told=told[:TOLD], seconds=seconds))
+    lines, started = [], time.perf_counter()
+    for result in run_trial_tasks(tasks) if tasks[0].kind == "trial" else map(RUNNERS[tasks[0].kind], tasks):
+        detail = "; ".join([f"{type(failure).__name__}: {failure}" for failure in result.failures]) or result.detail
+        now = time.perf_counter()
+        seconds, started = round(now - started, 3), now
+        lines.append(
+            result_line(
+                result.task, done=result.done, bad=len(result.failures), detail=detail[:MAX_DETAIL], seconds=seconds
+            )
+        )
     return lines
 
 
-def live_trials(tasks: Sequence[Task]) -> Iterator[Found]:
+def run_trial_tasks(tasks: Sequence[Task]) -> Iterator[TaskResult]:
     """Trials of one seed; a trial in which the fault never came is none."""
     by_fault = {task.name: task for task in tasks}
     _, seed, _, later, persons, _ = tasks[0]
-    for fault, tried in trials(by_fault, later=later, seed=seed, persons=persons):
-        yield Found(by_fault[fault], int(tried.struck), [tried.wrong] if tried.wrong else ())
+    for fault, result in trial_results(by_fault, later=later, seed=seed, persons=persons):
+        yield TaskResult(by_fault[fault], int(result.injected), [result.failure] if result.failure else ())
 
 
-def live_world(task: Task) -> Found:
+def run_world(task: Task) -> TaskResult:
     """All persons of one world, from first sync through edits and faults to rest."""
-    with a_life(task.seed, persons=task.persons) as life:
+    with open_simulation(task.seed, persons=task.persons) as sim:
         try:
-            life.live(task.episodes)
-        except Exception as wrong:  # noqa: BLE001 - whatever it is, the world is bad
-            return Found(task, task.persons, [wrong])
-    return Found(task, task.persons)
+            sim.run_episodes(task.episodes)
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the world is bad
+            return TaskResult(task, task.persons, [failure])
+    return TaskResult(task, task.persons)
 
 
-def live_kills(task: Task) -> Found:
+def run_kills(task: Task) -> TaskResult:
     """Every kill point of one small world."""
-    died = list(kills(task.seed, later=task.later, persons=task.persons))
-    return Found(task, len(died), [AssertionError(f"point {kill.point}: {kill.wrong}") for kill in died if kill.wrong])
+    results = list(kill_results(task.seed, later=task.later, persons=task.persons))
+    return TaskResult(
+        task,
+        len(results),
+        [AssertionError(f"point {result.point}: {result.failure}") for result in results if result.failure],
+    )
 
 
-def live_mutation(task: Task) -> Found:
+def run_mutation(task: Task) -> TaskResult:
     """The worlds of one mutation, until one shows it, else its case by name; as bad as a lost number when neither."""
-    mutation = next(one for one in MUTATIONS if one.name == task.name)
-    found = seen(mutation, range(FEW if mutation.case else SEARCHED))
-    if found is None and (rule := seen_in_case(mutation)):
-        return Found(task, 0, told=rule)
-    if found is None:
-        return Found(task, SEARCHED, [AssertionError("nothing shows that this protection is missing")])
-    return Found(task, found.lived, told=found.rule)
+    mutation = next(candidate for candidate in MUTATIONS if candidate.name == task.name)
+    detection = first_detection(mutation, range(MAX_WORLDS_WITH_CASE if mutation.case else MAX_WORLDS))
+    if detection is None and (rule := case_violation(mutation)):
+        return TaskResult(task, 0, detail=rule)
+    if detection is None:
+        return TaskResult(task, MAX_WORLDS, [AssertionError("nothing shows that this protection is missing")])
+    return TaskResult(task, detection.world_count, detail=detection.rule)
 
 
-LIVED = {"history": live_world, "kills": live_kills, "mutation": live_mutation}
+RUNNERS = {"history": run_world, "kills": run_kills, "mutation": run_mutation}

@@ -7,48 +7,50 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from jobs.sandbox.espocrm_arrays import Stored
-from jobs.sandbox.espocrm_saving import Death, Hook
+from jobs.sandbox.espocrm.arrays import StoredPart
+from jobs.sandbox.espocrm.saving import PutCrash, ResettingHook
 from jobs.sandbox.simulator import ConnectionLost, TimedOut
-from tests.simulation.fault import Hit
+from tests.simulation.fault import FaultContext
 
-NOTHING, UNLINKED, LINKED, ALL = Stored.NOTHING, Stored.UNLINKED, Stored.LINKED, Stored.ALL
+NOTHING, UNLINKED, LINKED, ALL = StoredPart.NOTHING, StoredPart.UNLINKED, StoredPart.LINKED, StoredPart.ALL
 MOST_RUNS = 2  # that meet a fault besides the one in which it began
 NO_EDIT = {"read": "yes", "edit": "no"}
 FIELDS = (("phoneNumber",), ("emailAddress",), ("phoneNumber", "emailAddress"))
 
 
-def stores_nothing(*, echoes: bool, share: float = 1.0) -> Callable[[Hit], None]:
+def drop_array_values(*, echoes: bool, share: float = 1.0) -> Callable[[FaultContext], None]:
     """A hook of the firm's undoes what an array PUT says of this share of all values."""
 
-    def happens(hit: Hit) -> None:
-        fate, store = hit.storm.fate, hit.storm.firm.espo.store
-        hit.storm.is_unstored = True
-        store.hook = Hook(echoes, lambda value: fate.dice(f"guarded {value.lower()}").random() < share)
-        hit.storm.last(hit.dice.randint(0, MOST_RUNS), lambda: setattr(store, "hook", None))
+    def inject(context: FaultContext) -> None:
+        chance, store = context.injector.chance, context.injector.firm.espo.store
+        context.injector.is_unstored = True
+        store.hook = ResettingHook(echoes, lambda value: chance.rng(f"guarded {value.lower()}").random() < share)
+        context.injector.undo_after(context.rng.randint(0, MOST_RUNS), lambda: setattr(store, "hook", None))
 
-    return happens
+    return inject
 
 
-def withdraws_fields(hit: Hit) -> None:
+def forbid_fields(context: FaultContext) -> None:
     """The API user's role may not edit the phones, the mails, or both."""
-    hit.storm.is_unstored = True
-    fields = hit.storm.firm.espo.store.role.fields
-    fields |= dict.fromkeys(hit.dice.choice(FIELDS), NO_EDIT)
-    hit.storm.last(hit.dice.randint(0, MOST_RUNS), fields.clear)
+    context.injector.is_unstored = True
+    fields = context.injector.firm.espo.store.role.fields
+    fields |= dict.fromkeys(context.rng.choice(FIELDS), NO_EDIT)
+    context.injector.undo_after(context.rng.randint(0, MOST_RUNS), fields.clear)
 
 
-def dies_in_a_put(*ways: tuple[Stored, Stored]) -> Callable[[Hit], None]:
+def die_in_put(*outcomes: tuple[StoredPart, StoredPart]) -> Callable[[FaultContext], None]:
     """EspoCRM dies in this PUT; how much of mails and phones it stored by then is one of these."""
 
-    def happens(hit: Hit) -> None:
-        mails, phones = hit.dice.choice(ways)
-        hit.storm.firm.espo.store.deaths[:] = [Death(mails, phones, hit.dice.choice((None, ConnectionLost, TimedOut)))]
+    def inject(context: FaultContext) -> None:
+        mails, phones = context.rng.choice(outcomes)
+        context.injector.firm.espo.store.put_crashes[:] = [
+            PutCrash(mails, phones, context.rng.choice((None, ConnectionLost, TimedOut)))
+        ]
 
-    return happens
+    return inject
 
 
-MAILS_ONLY = dies_in_a_put((ALL, NOTHING))
-UNLINKED_ONLY = dies_in_a_put((UNLINKED, NOTHING), (ALL, UNLINKED))
-LINKED_ONLY = dies_in_a_put((LINKED, NOTHING), (ALL, LINKED), (LINKED, LINKED))
-SCALARS_ONLY = dies_in_a_put((NOTHING, NOTHING))
+MAILS_ONLY = die_in_put((ALL, NOTHING))
+UNLINKED_ONLY = die_in_put((UNLINKED, NOTHING), (ALL, UNLINKED))
+LINKED_ONLY = die_in_put((LINKED, NOTHING), (ALL, LINKED), (LINKED, LINKED))
+SCALARS_ONLY = die_in_put((NOTHING, NOTHING))

@@ -11,57 +11,57 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.simulation.chance import Fate
-from tests.simulation.fault import Weather
-from tests.simulation.history import GONE, Life, Past, a_life
+from tests.simulation.chance import SeededChance
+from tests.simulation.fault import FaultProfile
+from tests.simulation.history import UNSYNCED_LOST, Simulation, SimulationSnapshot, open_simulation
 from tests.simulation.invariants import Violation
-from tests.simulation.memory import remembered_plans
-from tests.simulation.worlds import Nature
+from tests.simulation.memory import cache_plans
+from tests.simulation.worlds import Traits
 
-NEVER = 10_000
+NO_KILL_POINT = 10_000
 
 
 @dataclass(frozen=True)
-class Kill:
+class KillResult:
     """A process that died: in the first sync or in the run after edits (``later``), at this point of it."""
 
     seed: int
     later: bool
     point: int
-    wrong: str | None
+    failure: str | None
     trace: tuple[str, ...]
 
 
-def kills(
+def kill_results(
     seed: int, *, later: bool, persons: int = 2, only: int | None = None, power: bool = False
-) -> Iterator[Kill]:
+) -> Iterator[KillResult]:
     """Kill the run at each of its moments in turn (or ``only`` at one) and say what was wrong at rest.
 
     With ``power`` those moments at which something is lost; at all others it is a kill like any other.
     """
-    nature = Nature.drawn(Fate(seed).dice("nature"), persons)
-    with a_life(seed, persons=persons, nature=nature) as life, remembered_plans():
+    traits = Traits.draw(SeededChance(seed).rng("nature"), persons)
+    with open_simulation(seed, persons=persons, traits=traits) as sim, cache_plans():
         if later:
-            life.come_to_rest()
-            life.edit_all("edits", share=1.0)
-        life.firm.clock.advance(60)
-        past = Past(life)
-        life.step(Weather(kill_at=NEVER))
-        for point in [only] if only else range(1, life.storm.points + 1):
-            life.go_back_to(past)
-            wrong = died(life, point, power=power)
-            if not power or GONE in life.trace:
-                yield Kill(seed, later, point, wrong, tuple(life.trace))
+            sim.run_to_rest()
+            sim.edit_all("edits", share=1.0)
+        sim.firm.clock.advance(60)
+        snapshot = SimulationSnapshot(sim)
+        sim.run_and_check(FaultProfile(kill_at=NO_KILL_POINT))
+        for point in [only] if only else range(1, sim.injector.point_count + 1):
+            sim.restore(snapshot)
+            failure = kill_failure(sim, point, power=power)
+            if not power or UNSYNCED_LOST in sim.trace:
+                yield KillResult(seed, later, point, failure, tuple(sim.trace))
 
 
-def died(life: Life, point: int, *, power: bool) -> str | None:
+def kill_failure(sim: Simulation, point: int, *, power: bool) -> str | None:
     """Let the process die at this point; what was wrong afterwards."""
     try:
-        if life.step(Weather(kill_at=point, power=power)) != "killed":
+        if sim.run_and_check(FaultProfile(kill_at=point, power=power)) != "killed":
             return "the point was not reached"
-        if power and GONE not in life.trace:
+        if power and UNSYNCED_LOST not in sim.trace:
             return None
-        life.come_to_rest(sweeps=True)
-    except Violation as wrong:
-        return str(wrong)
+        sim.run_to_rest(sweeps=True)
+    except Violation as violation:
+        return str(violation)
     return None

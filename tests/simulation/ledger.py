@@ -34,7 +34,7 @@ class Task(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Line:
+class ResultLine:
     """How a task ended. ``done``: persons, trials, kill points or seeds; ``bad``: how many of them; ``told``: what."""
 
     kind: str
@@ -56,103 +56,114 @@ class Line:
         return Task(self.kind, self.seed, self.name, self.later, self.persons, self.episodes)
 
 
-def ended(task: Task, *, done: int, bad: int, told: str, seconds: float) -> Line:
+def result_line(task: Task, *, done: int, bad: int, detail: str, seconds: float) -> ResultLine:
     """A line about a task that was lived here and now."""
-    return Line(**task._asdict(), done=done, bad=bad, told=told, seconds=seconds, commit=commit(), machine=machine())
+    return ResultLine(
+        **task._asdict(),
+        done=done,
+        bad=bad,
+        told=detail,
+        seconds=seconds,
+        commit=simulation_commit(),
+        machine=machine_name(),
+    )
 
 
 @cache
-def commit() -> str:
+def simulation_commit() -> str:
     """The commit that is lived, with a "+" where the working tree is another."""
-    text = ["git", "-C", str(ROOT)]
-    name = subprocess.run([*text, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    changed = subprocess.run([*text, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False)
-    return (name.strip() or "no commit") + ("+" if changed.stdout.strip() else "")
+    git = ["git", "-C", str(ROOT)]
+    name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
+    status = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False)
+    return (name.strip() or "no commit") + ("+" if status.stdout.strip() else "")
 
 
 @cache
-def machine() -> str:
+def machine_name() -> str:
     """Processor, number of cores, Python."""
     info = Path("/proc/cpuinfo")
     names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     return f"{os.cpu_count()} cores {names[0] if names else platform.machine()}, Python {platform.python_version()}"
 
 
-def packed(lines: Iterable[Line]) -> list[dict[str, Any]]:
+def pack_lines(lines: Iterable[ResultLine]) -> list[dict[str, Any]]:
     """Lines that differ in nothing but their seed as one, in the order of the first; ``seeds`` like "0-99 102"."""
-    groups: dict[tuple[Any, ...], list[Line]] = {}
+    groups: dict[tuple[Any, ...], list[ResultLine]] = {}
     for line in lines:
-        alike = {name: value for name, value in asdict(line).items() if name not in {"seed", "seconds"}}
-        groups.setdefault(tuple(alike.items()), []).append(line)
+        common = {name: value for name, value in asdict(line).items() if name not in {"seed", "seconds"}}
+        groups.setdefault(tuple(common.items()), []).append(line)
     return [
-        dict(alike)
-        | {"seeds": told_as_ranges(one.seed for one in group), "seconds": round(sum(one.seconds for one in group))}
-        for alike, group in groups.items()
+        dict(common)
+        | {
+            "seeds": seed_ranges(member.seed for member in group),
+            "seconds": round(sum(member.seconds for member in group)),
+        }
+        for common, group in groups.items()
     ]
 
 
-def unpacked(kept: Iterable[dict[str, Any]]) -> Iterator[Line]:
+def unpack_lines(groups: Iterable[dict[str, Any]]) -> Iterator[ResultLine]:
     """The lines again; how long each took is the mean of those alike."""
-    for group in kept:
-        alike = {name: value for name, value in group.items() if name not in {"seeds", "seconds"}}
-        seeds = [seed for part in group["seeds"].split() for seed in range_of(part)]
-        yield from (Line(seed=seed, seconds=group["seconds"] / len(seeds), **alike) for seed in seeds)
+    for group in groups:
+        common = {name: value for name, value in group.items() if name not in {"seeds", "seconds"}}
+        seeds = [seed for part in group["seeds"].split() for seed in parse_range(part)]
+        yield from (ResultLine(seed=seed, seconds=group["seconds"] / len(seeds), **common) for seed in seeds)
 
 
-def told_as_ranges(seeds: Iterable[int]) -> str:
+def seed_ranges(seeds: Iterable[int]) -> str:
     """Seeds in their order, neighbours as one range."""
-    found: list[list[int]] = []
+    ranges: list[list[int]] = []
     for seed in sorted(seeds):
-        if found and seed == found[-1][-1] + 1:
-            found[-1][1:] = [seed]
+        if ranges and seed == ranges[-1][-1] + 1:
+            ranges[-1][1:] = [seed]
         else:
-            found.append([seed])
-    return " ".join("-".join(map(str, ends)) for ends in found)
+            ranges.append([seed])
+    return " ".join("-".join(map(str, ends)) for ends in ranges)
 
 
-def range_of(text: str) -> range:
+def parse_range(text: str) -> range:
     """What a range in words stands for."""
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
 
 
-class Ledger:
+class ResultLog:
     """The file of lines, behind what was kept of earlier ones; what is written is on the disk before the next task."""
 
-    def __init__(self, path: Path, kept: Path | None = None) -> None:
-        self.path, self.kept = path, kept
+    def __init__(self, path: Path, kept_path: Path | None = None) -> None:
+        self.path, self.kept_path = path, kept_path
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[ResultLine]:
         """All lines as written; a line torn by a crash is none."""
-        if self.kept is not None and self.kept.exists():
-            yield from unpacked(json.loads(self.kept.read_text("utf-8")))
+        if self.kept_path is not None and self.kept_path.exists():
+            yield from unpack_lines(json.loads(self.kept_path.read_text("utf-8")))
         if not self.path.exists():
             return
         for text in self.path.read_text("utf-8").splitlines():
             try:
-                yield Line(**json.loads(text))
+                yield ResultLine(**json.loads(text))
             except json.JSONDecodeError:
                 continue
 
-    def write(self, line: Line) -> None:
+    def write(self, line: ResultLine) -> None:
         """Add one line."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
 
-    def lived(self) -> dict[Task, Line]:
+    def latest_lines(self) -> dict[Task, ResultLine]:
         """The line that counts of each task."""
         return {line.task: line for line in self.lines()}
 
     def keep(self) -> None:
         """Put all lines that count, and those of tasks that failed before, where the next machine finds them."""
-        assert self.kept is not None
-        groups = packed([*self.mended(), *self.lived().values()])
-        rows = ",\n".join(json.dumps(one, ensure_ascii=False) for one in groups)
-        self.kept.write_text(f"[\n{rows}\n]\n", "utf-8")
+        assert self.kept_path is not None
+        groups = pack_lines([*self.fixed_failures(), *self.latest_lines().values()])
+        rows = ",\n".join(json.dumps(group_record, ensure_ascii=False) for group_record in groups)
+        self.kept_path.write_text(f"[\n{rows}\n]\n", "utf-8")
         self.path.unlink(missing_ok=True)
 
-    def mended(self) -> list[Line]:
+    def fixed_failures(self) -> list[ResultLine]:
         """Lines of tasks that failed and hold now."""
-        now = self.lived()
-        return [line for line in self.lines() if line.bad and not now[line.task].bad]
+        latest = self.latest_lines()
+        return [line for line in self.lines() if line.bad and not latest[line.task].bad]

@@ -7,49 +7,49 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests import test_shared_rows as shared
-from tests.simulation.taken_away import Mutation, Worlds
+from tests.etl import test_shared_rows as shared
+from tests.simulation.taken_away import Mutation, WorldSpec
 
 
-def in_a_folder(test: Callable[[Path], None]) -> None:
+def run_in_folder(test: Callable[[Path], None]) -> None:
     """A case of whole runs, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             test(Path(folder))
-        except AssertionError as wrong:
-            raise AssertionError("no opt-out is lifted") from wrong
+        except AssertionError as failure:
+            raise AssertionError("no opt-out is lifted") from failure
 
 
 MUTATIONS_OF_MARKS = (
     Mutation(
         "an opt-out ends with the last record that had the value",
-        ("etl.shared_rows:last_seen",),
+        ("etl.writing.shared_values:load_last_seen",),
         lambda _real: lambda *_args: (),
-        Worlds("shared address rows", rounds=3, persons=6, edition=2),
-        case=partial(in_a_folder, shared.test_a_number_that_comes_back_to_its_own_record_is_opted_out_as_it_was),
+        WorldSpec("shared address rows", rounds=3, persons=6, edition=2),
+        case=partial(run_in_folder, shared.test_a_number_that_comes_back_to_its_own_record_is_opted_out_as_it_was),
     ),
     Mutation(
         "what another record shows of our own rows is not minded",
-        ("etl.shared_rows:contradict",),
+        ("etl.writing.shared_values:contradicts_own_rows",),
         lambda _real: lambda *_args: False,
-        Worlds("people edit meanwhile", edition=2),
-        case=partial(in_a_folder, shared.test_a_stale_item_of_ours_undoes_nothing_that_a_record_we_read_shows),
+        WorldSpec("people edit meanwhile", edition=2),
+        case=partial(run_in_folder, shared.test_a_stale_item_of_ours_undoes_nothing_that_a_record_we_read_shows),
     ),
     Mutation(
         "a record that is being saved is believed to hold nothing",
-        ("etl.shared_rows:is_unsettled",),
+        ("etl.writing.shared_values:may_be_half_written",),
         lambda _real: lambda *_args: False,
-        Worlds("shared address rows", persons=6, edition=2),
+        WorldSpec("shared address rows", persons=6, edition=2),
         case=partial(
-            in_a_folder, shared.test_a_record_that_is_half_saved_at_its_read_is_asked_again_when_it_has_settled
+            run_in_folder, shared.test_a_record_that_is_half_saved_at_its_read_is_asked_again_when_it_has_settled
         ),
     ),
     Mutation(
         "what is tried again is echoed as it was read long ago",
-        ("etl.arrays:demand_as_read",),
+        ("etl.writing.espo_items:require_unchanged_items",),
         lambda _real: lambda *_args: None,
-        Worlds("4xx", edition=2),
-        case=partial(in_a_folder, shared.test_what_is_tried_again_after_a_refusal_echoes_nothing_stale),
+        WorldSpec("4xx", edition=2),
+        case=partial(run_in_folder, shared.test_what_is_tried_again_after_a_refusal_echoes_nothing_stale),
     ),
 )
 """Each breaks one protection of rules.md."""

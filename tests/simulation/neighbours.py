@@ -9,88 +9,88 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.oracle import canon, entries_of_items
-from tests.simulation.worlds import KOMM_KZ, TYPES, Person, add_row
+from tests.simulation.worlds import KOMM_KZ, TYPES, Person, add_person_row
 
 if TYPE_CHECKING:
-    from tests.simulation.fault import Hit
+    from tests.simulation.fault import FaultContext
     from tests.simulation.people import Action, People
 
 Json = dict[str, Any]
-MOST = 9
+MAX_ENTRIES = 9
 RETYPED_ELSEWHERE = "retyped elsewhere"  # what happens to a record by an edit of another one that shares its number
 
 
-def type_known(people: People, person: Person, dice: Random) -> str | None:
+def type_shared_value(people: People, person: Person, rng: Random) -> str | None:
     """A number or mail that another record has in EspoCRM, typed into Advoware."""
     firm = people.firm
-    other, sides = dice.choice(firm.persons), firm.sides(person)
-    known = sides.espo | sides.advo
-    free = [one for one in firm.espo.items(other.entity_id) if not entries_of_items([one]).keys() & known]
-    if other is person or not free or len(people.entries(person)) >= MOST:
+    other, sides = rng.choice(firm.persons), firm.sides(person)
+    own_values = sides.espo | sides.advo
+    free_items = [item for item in firm.espo.items(other.entity_id) if not entries_of_items([item]).keys() & own_values]
+    if other is person or not free_items or len(people.relevant_rows(person)) >= MAX_ENTRIES:
         return None
-    return typed(people, person, dice.choice(free), dice)
+    return type_into_advoware(people, person, rng.choice(free_items), rng)
 
 
-def type_a_contacts(people: People, person: Person, dice: Random) -> str | None:
+def type_contact_value(people: People, person: Person, rng: Random) -> str | None:
     """A number that a Contact has, typed into Advoware."""
-    if len(people.entries(person)) >= MOST:
+    if len(people.relevant_rows(person)) >= MAX_ENTRIES:
         return None
-    item = new_contact(people, f"+49511{person.new_number()}", dice)
-    return typed(people, person, item, dice)
+    item = new_contact(people, f"+49511{person.new_number()}", rng)
+    return type_into_advoware(people, person, item, rng)
 
 
-def typed(people: People, person: Person, item: Json, dice: Random) -> str | None:
+def type_into_advoware(people: People, person: Person, item: Json, rng: Random) -> str | None:
     value = item.get("phoneNumber") or item["emailAddress"]
-    written = value.replace("+49", "0") if "phoneNumber" in item else dice.choice((value, value.title()))
-    if people.firm.nature.max_tlf and len(written) > people.firm.nature.max_tlf:  # no window of Advoware takes it
+    spelling = value.replace("+49", "0") if "phoneNumber" in item else rng.choice((value, value.title()))
+    if people.firm.traits.max_tlf and len(spelling) > people.firm.traits.max_tlf:  # no window of Advoware takes it
         return None
-    people.firm.shared.add(canon(value))
-    add_row(people.firm, person, written, person.text(dice), KOMM_KZ.get(item.get("type") or "", 4))
-    return f"{written}, opted out: {item['optOut']}"
+    people.firm.shared_values.add(canon(value))
+    add_person_row(people.firm, person, spelling, person.new_text(rng), KOMM_KZ.get(item.get("type") or "", 4))
+    return f"{spelling}, opted out: {item['optOut']}"
 
 
-def contact_takes(people: People, person: Person, dice: Random) -> str | None:
+def give_to_contact(people: People, person: Person, rng: Random) -> str | None:
     """A Contact gets a number of this person's, with a type and marks of its own: they are the person's now, too."""
     phones = people.phones(person)
     if not phones:
         return None
-    item = dice.choice(phones)
-    people.firm.shared.add(canon(item["phoneNumber"]))
-    new_contact(people, item["phoneNumber"], dice)
-    person.kinds.add(RETYPED_ELSEWHERE)
+    item = rng.choice(phones)
+    people.firm.shared_values.add(canon(item["phoneNumber"]))
+    new_contact(people, item["phoneNumber"], rng)
+    person.edit_kinds.add(RETYPED_ELSEWHERE)
     return f"{item['phoneNumber']} of a Contact, too"
 
 
-def new_contact(people: People, value: str, dice: Random) -> Json:
-    flags = {"type": dice.choice(TYPES), "optOut": dice.random() < 0.5, "invalid": dice.random() < 0.2}
+def new_contact(people: People, value: str, rng: Random) -> Json:
+    flags = {"type": rng.choice(TYPES), "optOut": rng.random() < 0.5, "invalid": rng.random() < 0.2}
     item = {"phoneNumber": value, "primary": True, **flags}
     people.firm.espo.add_contact("Carla Kontakt", phones=[item])
     return item
 
 
-def opt_out(people: People, person: Person, dice: Random) -> str | None:
+def opt_out(people: People, person: Person, rng: Random) -> str | None:
     """Somebody does not want to be called, or written to, there any more."""
     phones, mails = people.phones(person), people.mails(person)
-    wanted = [one for one in phones + mails if not one["optOut"]]
-    if not wanted:
+    candidates = [item for item in phones + mails if not item["optOut"]]
+    if not candidates:
         return None
-    chosen = dice.choice(wanted)
+    chosen = rng.choice(candidates)
     array, key = ("phones", "phoneNumber") if "phoneNumber" in chosen else ("mails", "emailAddress")
-    items = [{**one, "optOut": one["optOut"] or one is chosen} for one in (phones if array == "phones" else mails)]
+    items = [{**item, "optOut": item["optOut"] or item is chosen} for item in (phones if array == "phones" else mails)]
     return f"{chosen[key]} opted out" if people.save(person, **{array: items}) else None
 
 
-BESIDE: dict[str, tuple[Action, ...]] = {
-    "espo": (opt_out, opt_out, contact_takes),
-    "advo": (type_known, type_known, type_a_contacts),
+SHARED_ACTIONS: dict[str, tuple[Action, ...]] = {
+    "espo": (opt_out, opt_out, give_to_contact),
+    "advo": (type_shared_value, type_shared_value, type_contact_value),
 }
 
 
-def shares(hit: Hit) -> None:
+def edit_shared_values(context: FaultContext) -> None:
     """People edit, on one side of a person or on both, what several records hold."""
-    people = hit.storm.people
-    for person in hit.storm.firm.persons:
-        side = hit.dice.choice(("espo", "advo"))
-        for _ in range(hit.dice.randint(0, 3)):
-            done = people.edit(person, hit.dice, side=side, actions=BESIDE[side])
-            hit.storm.tell(f"edit {done}") if done else None
+    people = context.injector.people
+    for person in context.injector.firm.persons:
+        side = context.rng.choice(("espo", "advo"))
+        for _ in range(context.rng.randint(0, 3)):
+            description = people.edit(person, context.rng, side=side, actions=SHARED_ACTIONS[side])
+            context.injector.log(f"edit {description}") if description else None

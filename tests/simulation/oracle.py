@@ -15,11 +15,11 @@ from typing import Any
 
 BRACKET = re.compile(r"\s*\[ESPOCRM[^\[\]\r\n]*\] ?")
 MARKER = re.compile(r"\[ESPOCRM:([A-Za-z0-9+/=]+):(\d+)\]")
-DIALLED = re.compile(r"[0-9 +()./-]+(?:(?:DW|ext\.?|x) *(?P<extension>[0-9]+))?")
+PHONE_PATTERN = re.compile(r"[0-9 +()./-]+(?:(?:DW|ext\.?|x) *(?P<extension>[0-9]+))?")
 TOO_SHORT = re.compile(r"\+491630[0-9]{5}")  # a mobile lacks digits, and EspoCRM takes it all the same
-SHORTEST = 9  # digits of the shortest number people use here
+MIN_DIGITS = 9  # digits of the shortest number people use here
 ASCII_MAIL = re.compile(r"[\x21-\x7e]+@[a-zA-Z0-9.-]+")
-FOREIGN = ("www.", "DE.BRAK")  # Internet and beA: none of the sync's business
+IRRELEVANT_PREFIXES = ("www.", "DE.BRAK")  # Internet and beA: none of the sync's business
 
 
 def canon(value: str) -> str:
@@ -27,13 +27,13 @@ def canon(value: str) -> str:
     text = value.strip()
     if "@" in text:
         return text.lower()
-    dialled = DIALLED.fullmatch(text)
-    if not dialled or not begins_as_a_number(text) or may_be_two(text):
+    match = PHONE_PATTERN.fullmatch(text)
+    if not match or not starts_like_number(text) or may_be_two_numbers(text):
         return " ".join(text.split())
-    extension = dialled["extension"]
-    main = text[: dialled.start("extension")] if extension else text
+    extension = match["extension"]
+    main = text[: match.start("extension")] if extension else text
     digits = re.sub(r"\D", "", main)
-    if len(digits) < SHORTEST:
+    if len(digits) < MIN_DIGITS:
         return " ".join(text.split())
     if main.startswith("+"):
         number = digits
@@ -46,22 +46,22 @@ def canon(value: str) -> str:
     return f"+{number}" + (f";{extension}" if extension else "")
 
 
-def begins_as_a_number(text: str) -> bool:
+def starts_like_number(text: str) -> bool:
     """Whether the + or the 0 is there; without it, it may be anybody's number."""
     return text.lstrip("([ ").startswith(("+", "0"))
 
 
-def may_be_two(text: str) -> bool:
+def may_be_two_numbers(text: str) -> bool:
     """Whether a slash stands behind what is a number already."""
-    return any(len(re.sub(r"\D", "", text[: slash.start()])) >= SHORTEST for slash in re.finditer("/", text))
+    return any(len(re.sub(r"\D", "", text[: slash.start()])) >= MIN_DIGITS for slash in re.finditer("/", text))
 
 
-def own_text(remark: str | None) -> str:
+def text_in_remark(remark: str | None) -> str:
     """What a person wrote into the remark."""
     return BRACKET.sub("", remark or "", count=1) if BRACKET.match(remark or "") else remark or ""
 
 
-def decoded(text: str) -> str | None:
+def decode_base64(text: str) -> str | None:
     """What base64 says, None where it says nothing."""
     try:
         return base64.b64decode(text, validate=True).decode()
@@ -69,23 +69,23 @@ def decoded(text: str) -> str | None:
         return None
 
 
-def marked_value(remark: str | None) -> str | None:
+def marker_value(remark: str | None) -> str | None:
     """The canonical value a marker carries, None without one."""
-    told = MARKER.match(remark or "")
-    value = decoded(told[1]) if told else None
+    marker = MARKER.match(remark or "")
+    value = decode_base64(marker[1]) if marker else None
     return canon(value) if value else None
 
 
-def shortened(row: Mapping[str, Any], most: int | None) -> str | None:
-    """The value of which a row shows the first ``most`` letters only, as its marker says; None where it is whole."""
-    told = MARKER.match(row["bemerkung"] or "")
-    value = decoded(told[1]) if most and told else None
-    return value if value and len(value) > (most or 0) and row["tlf"] == value[:most] else None
+def value_before_truncation(row: Mapping[str, Any], limit: int | None) -> str | None:
+    """The value of which a row shows the first ``limit`` letters only, as its marker says; None where it is whole."""
+    marker = MARKER.match(row["bemerkung"] or "")
+    value = decode_base64(marker[1]) if limit and marker else None
+    return value if value and len(value) > (limit or 0) and row["tlf"] == value[:limit] else None
 
 
 def is_relevant(value: str | None) -> bool:
     """Whether a row is an entry the sync has to do with."""
-    return bool(value and value.strip()) and not str(value).startswith(FOREIGN)
+    return bool(value and value.strip()) and not str(value).startswith(IRRELEVANT_PREFIXES)
 
 
 def espo_can_hold(entry: str) -> bool:
@@ -106,7 +106,7 @@ def entries_of_rows(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
 
 
 @dataclass(frozen=True)
-class Sides:
+class SideValues:
     """The values of one person on both sides."""
 
     espo: frozenset[str]
@@ -114,7 +114,7 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class Edited:
+class Edits:
     """What people did to one side since both agreed."""
 
     added: frozenset[str]
@@ -123,17 +123,17 @@ class Edited:
     def __bool__(self) -> bool:
         return bool(self.added or self.removed)
 
-    def on(self, values: frozenset[str]) -> frozenset[str]:
+    def apply_to(self, values: frozenset[str]) -> frozenset[str]:
         """The values with the edits made."""
         return (values - self.removed) | self.added
 
 
-def edited(before: frozenset[str], after: frozenset[str]) -> Edited:
+def edits_between(before: frozenset[str], after: frozenset[str]) -> Edits:
     """The difference people made."""
-    return Edited(after - before, before - after)
+    return Edits(after - before, before - after)
 
 
-def expected(before: Sides, espo: Edited, advo: Edited, *, whole_person: bool) -> Sides | None:
+def sides_at_rest(before: SideValues, espo: Edits, advo: Edits, *, whole_person: bool) -> SideValues | None:
     """What both sides must show at rest, None where the rules leave more than one answer.
 
     ``whole_person``: EspoCRM wins for the person, else entry by entry. Only changes that do not touch each other's
@@ -144,12 +144,12 @@ def expected(before: Sides, espo: Edited, advo: Edited, *, whole_person: bool) -
     if any(";" in entry for entry in advo.added):  # an EspoCRM that takes numbers of any form takes extensions
         return None
     if espo and advo and whole_person:
-        alone = Edited(  # what EspoCRM cannot hold, or did not, is Advoware's own affair
+        advo_only = Edits(  # what EspoCRM cannot hold, or did not, is Advoware's own affair
             frozenset(entry for entry in advo.added if not espo_can_hold(entry)),
             advo.removed - before.espo,
         )
-        return Sides(espo.on(before.espo), espo.on(alone.on(before.advo)))
-    wanted = frozenset(entry for entry in advo.added if espo_can_hold(entry))
-    in_espo = (espo.on(before.espo) - advo.removed) | wanted
-    in_advo = espo.on(advo.on(before.advo))
-    return Sides(in_espo, in_advo)
+        return SideValues(espo.apply_to(before.espo), espo.apply_to(advo_only.apply_to(before.advo)))
+    added_to_espo = frozenset(entry for entry in advo.added if espo_can_hold(entry))
+    in_espo = (espo.apply_to(before.espo) - advo.removed) | added_to_espo
+    in_advo = espo.apply_to(advo.apply_to(before.advo))
+    return SideValues(in_espo, in_advo)

@@ -13,7 +13,7 @@ class Seed(NamedTuple):
 
     seed: int
     persons: int
-    showed: str
+    finding: str
     episodes: int = 3
     edition: int = 1
 
@@ -95,7 +95,7 @@ class TrialSeed(NamedTuple):
     fault: str
     run: str
     seed: int
-    showed: str
+    finding: str
     edition: int = 1
     persons: int = 3
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-def smaller(fails: Callable[[frozenset[str]], list[str] | None], guess: frozenset[str]) -> frozenset[str]:
-    """The accidents to spare. ``fails`` lives the world without some and returns what struck,
-    None when all was well; ``guess`` is tried first."""
-    spared = guess
-    struck = fails(spared)
-    if struck is None:
-        spared = frozenset()
-        struck = fails(spared) or []
-    size = max(1, len(struck) // 2)
+def shrink_accidents(
+    occurred_without: Callable[[frozenset[str]], list[str] | None], first_guess: frozenset[str]
+) -> frozenset[str]:
+    """The accidents to spare. ``occurred_without`` lives the world without some and returns what struck,
+    None when all was well; ``first_guess`` is tried first."""
+    excluded = first_guess
+    occurred = occurred_without(excluded)
+    if occurred is None:
+        excluded = frozenset()
+        occurred = occurred_without(excluded) or []
+    size = max(1, len(occurred) // 2)
     while True:
         progress = False
-        chunks = [struck[at : at + size] for at in range(0, len(struck), size)]
+        chunks = [occurred[at : at + size] for at in range(0, len(occurred), size)]
         for chunk in chunks:
-            if not set(chunk) & set(struck):
+            if not set(chunk) & set(occurred):
                 continue
-            tried = spared | set(chunk)
-            left = fails(tried)
-            if left is not None:
-                spared, struck, progress = tried, left, True
+            candidate = excluded | set(chunk)
+            remaining = occurred_without(candidate)
+            if remaining is not None:
+                excluded, occurred, progress = candidate, remaining, True
         if size == 1 and not progress:
-            return spared
+            return excluded
         size = max(1, size // 2) if not progress or size > 1 else 1

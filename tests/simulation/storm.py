@@ -8,112 +8,118 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobs.sandbox.advoware_rows import Beteiligte
-from jobs.sandbox.simulator import Answer, Call
-from tests.simulation.chance import Fate
-from tests.simulation.consent import Consent
-from tests.simulation.disk import Disk, Killed
-from tests.simulation.fault import CALM, NO_ANSWER, Fault, Hit, Moment, Weather
+from jobs.sandbox.advoware.rows import AdvoDatabase
+from jobs.sandbox.simulator import SimRequest, SimResponse
+from tests.simulation.chance import SeededChance
+from tests.simulation.consent import OptOuts
+from tests.simulation.disk import Disk, SimulatedKill
+from tests.simulation.fault import NO_ANSWER, NO_FAULTS, FaultContext, FaultProfile, FaultSpec, InjectionPoint
 from tests.simulation.faults import FAULTS
 from tests.simulation.oracle import entries_of_rows
 from tests.simulation.people import People
 from tests.simulation.worlds import Firm, Person
 
-UNTOLD = ("App/user", "Settings")
-BELIEVED_AFTER = timedelta(seconds=590)  # an absence, by a second look (rules.md §1, Endings)
-Silence = Callable[[str, Call, Person | None], Answer | None]
+UNLOGGED_PATHS = ("App/user", "Settings")
+ABSENCE_CONFIRMED_AFTER = timedelta(seconds=590)  # an absence, by a second look (rules.md §1, Endings)
+AnswerOverride = Callable[[str, SimRequest, Person | None], SimResponse | None]
 
 
 @dataclass
-class Storm:
-    """The hooks of both systems and of the disk for one run. ``attended``: somebody looks at every request;
+class FaultInjector:
+    """The hooks of both systems and of the disk for one run. ``is_observed``: somebody looks at every request;
     since all agreed, ``store_is_lost``: the state store was deleted, ``is_unstored``: EspoCRM confirmed arrays that it
     did not store."""
 
-    fate: Fate
+    chance: SeededChance
     firm: Firm
     people: People
     disk: Disk
-    tell: Callable[[str], None]
-    consent: Consent
-    another_run: Callable[[], None] = lambda: None
-    watch: Callable[[str, Call, Person | None, set[str]], None] = lambda *_: None
-    heard: Callable[[Call, Answer], None] = lambda *_: None
-    weather: Weather = CALM
+    log: Callable[[str], None]
+    opt_outs: OptOuts
+    run_another: Callable[[], None] = lambda: None
+    on_request: Callable[[str, SimRequest, Person | None, set[str]], None] = lambda *_: None
+    on_answer: Callable[[SimRequest, SimResponse], None] = lambda *_: None
+    profile: FaultProfile = NO_FAULTS
     run: str = ""
-    points: int = 0
-    begun: int = 0
-    seen: Counter[str] = field(default_factory=Counter)
-    struck: Counter[str] = field(default_factory=Counter)
-    unread: dict[int, set[str]] = field(default_factory=dict)
-    windowed: dict[int, set[str]] = field(default_factory=dict)
-    refused: set[int] = field(default_factory=set)
-    degraded: set[int] = field(default_factory=set)
-    blinded: bool = False
+    point_count: int = 0
+    transaction_count: int = 0
+    request_counts: Counter[str] = field(default_factory=Counter)
+    injected: Counter[str] = field(default_factory=Counter)
+    unread_edits: dict[int, set[str]] = field(default_factory=dict)
+    window_edits: dict[int, set[str]] = field(default_factory=dict)
+    refused_persons: set[int] = field(default_factory=set)
+    rows_hidden_from: set[int] = field(default_factory=set)
+    ambiguous: bool = False
     store_is_lost: bool = False
     is_unstored: bool = False
-    our_error: float = 0.0
-    their_error: float = 0.0
-    yesterday: dict[str, Any] = field(default_factory=dict)
-    standing_still: Hit | None = None
-    attended: bool = False
-    lasting: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
-    silences: list[Silence] = field(default_factory=list)
+    our_clock_error: float = 0.0
+    espo_clock_error: float = 0.0
+    stale_records: dict[str, Any] = field(default_factory=dict)
+    paused_at: FaultContext | None = None
+    is_observed: bool = False
+    lasting_faults: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
+    overrides: list[AnswerOverride] = field(default_factory=list)
     absent_since: dict[int, tuple[str, datetime]] = field(default_factory=dict)
-    backup: Beteiligte | None = None
-    begun_since_backup: int = 0
+    advo_backup: AdvoDatabase | None = None
+    runs_since_backup: int = 0
 
-    def begin(self, run: str, weather: Weather) -> None:
+    def begin_run(self, run: str, profile: FaultProfile) -> None:
         """Let this weather be over the next run."""
-        self.run, self.weather, self.points, self.begun = run, weather, 0, 0
-        self.seen.clear()
-        self.consent.begin()
-        self.disk.dead, self.disk.is_power_loss = False, weather.is_power_loss
-        self.disk.syncs()
-        for sim, name in ((self.firm.espo, "espo"), (self.firm.advo, "advo")):
-            sim.before, sim.after = self.before_hook(name), self.after_hook(name)
-        self.disk.before, self.disk.begins = self.at_commit, self.at_begin
-        self.put_right()
-        self.begun_since_backup += 1
-        self.strike(Moment.START, Hit(self, f"{run}/start", "firm"))
+        self.run, self.profile, self.point_count, self.transaction_count = run, profile, 0, 0
+        self.request_counts.clear()
+        self.opt_outs.begin_run()
+        self.disk.dead, self.disk.is_power_loss = False, profile.is_power_loss
+        self.disk.note_sync()
+        for system, system_name in ((self.firm.espo, "espo"), (self.firm.advo, "advo")):
+            system.before, system.after = self.before_hook(system_name), self.after_hook(system_name)
+        self.disk.before_commit, self.disk.on_begin = self.at_commit, self.at_begin
+        self.undo_expired()
+        self.runs_since_backup += 1
+        self.inject_at(InjectionPoint.START, FaultContext(self, f"{run}/start", "firm"))
 
-    def end(self) -> None:
+    def end_run(self) -> None:
         """Clear sky."""
-        for sim in (self.firm.espo, self.firm.advo):
-            sim.before = sim.after = None
-        self.disk.before = self.disk.begins = lambda: None
+        for system in (self.firm.espo, self.firm.advo):
+            system.before = system.after = None
+        self.disk.before_commit = self.disk.on_begin = lambda: None
         self.disk.dead = False
-        self.our_error = self.their_error = 0.0
-        self.standing_still = None
-        self.firm.espo.store.deaths.clear()
+        self.our_clock_error = self.espo_clock_error = 0.0
+        self.paused_at = None
+        self.firm.espo.store.put_crashes.clear()
 
     # What lasts
 
-    def last(self, runs: int, put_right: Callable[[], None]) -> None:
+    def undo_after(self, runs: int, undo: Callable[[], None]) -> None:
         """What struck stays so for this run and ``runs`` more, and is put right when the next one begins."""
-        self.lasting.append((runs, put_right))
+        self.lasting_faults.append((runs, undo))
 
-    def put_right(self, *, all_of_it: bool = False) -> None:
+    def undo_expired(self, *, everything: bool = False) -> None:
         """Put right whatever had its time."""
-        lasting, self.lasting = self.lasting, []
-        for runs, put_right in lasting:
-            if runs and not all_of_it:
-                self.lasting.append((runs - 1, put_right))
+        lasting, self.lasting_faults = self.lasting_faults, []
+        for runs, undo in lasting:
+            if runs and not everything:
+                self.lasting_faults.append((runs - 1, undo))
             else:
-                self.tell("put right")
-                put_right()
+                self.log("put right")
+                undo()
 
-    def missed(self, person: Person) -> None:
+    def note_absence(self, person: Person) -> None:
         """Somebody looks gone; who still does when another run looks ten minutes later is."""
         now = self.firm.clock()
         run, since = self.absent_since.setdefault(person.number, (self.run, now))
-        self.blinded |= run != self.run and now - since >= BELIEVED_AFTER
+        self.ambiguous |= run != self.run and now - since >= ABSENCE_CONFIRMED_AFTER
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Both sides agree: what went wrong until now is over."""
-        for mine in (self.windowed, self.refused, self.unread, self.degraded, self.absent_since):
-            mine.clear()
-        self.blinded = self.store_is_lost = self.is_unstored = False
+        for notes in (
+            self.window_edits,
+            self.refused_persons,
+            self.unread_edits,
+            self.rows_hidden_from,
+            self.absent_since,
+        ):
+            notes.clear()
+        self.ambiguous = self.store_is_lost = self.is_unstored = False
 
     def knows(self, person: Person) -> bool:
         """Whether the state store knows which betnr was agreed: where it does not, any is good (rules.md §3)."""
@@ -121,181 +127,207 @@ class Storm:
 
     # What strikes
 
-    def strike(self, moment: Moment, hit: Hit) -> Answer | None:
+    def inject_at(self, point: InjectionPoint, context: FaultContext) -> SimResponse | None:
         """Let the faults of this moment strike; the first answer one of them gives."""
-        for name, chance in self.weather.faults.items():
+        for name, probability in self.profile.faults.items():
             fault = FAULTS[name]
-            if fault.moment is not moment or not fault.concerns(hit):
+            if fault.point is not point or not fault.applies(context):
                 continue
-            if not self.fate.strikes(f"{hit.key}/{name}", chance):
+            if not self.chance.occurs(f"{context.key}/{name}", probability):
                 continue
-            answer = self.let(name, fault, hit)
+            answer = self.inject_fault(name, fault, context)
             if answer is not None:
                 return answer
         return None
 
-    def let(self, name: str, fault: Fault, hit: Hit) -> Answer | None:
+    def inject_fault(self, name: str, fault: FaultSpec, context: FaultContext) -> SimResponse | None:
         """One fault happens."""
-        self.struck[name] += 1
-        self.blinded |= fault.blinding
-        self.tell(f"fault {hit.key}: {name}")
-        return fault.happens(hit)
+        self.injected[name] += 1
+        self.ambiguous |= fault.ambiguous
+        self.log(f"fault {context.key}: {name}")
+        return fault.inject(context)
 
     def pause(self) -> None:
         """A moment right after an answer: the process may stand still here, and others may run."""
-        hit, self.standing_still = self.standing_still, None
-        if hit is not None and not self.disk.dead:
-            self.strike(Moment.BETWEEN, hit)
+        context, self.paused_at = self.paused_at, None
+        if context is not None and not self.disk.dead:
+            self.inject_at(InjectionPoint.BETWEEN, context)
 
     # Moments at which a process may die
 
-    def point(self) -> None:
+    def reach_kill_point(self) -> None:
         """One more moment, before a write or a commit; the chosen one is the last.
 
         After one of them nothing lasting happens until the next, so dying after it is dying before that.
         """
-        self.points += 1
-        if self.points == self.weather.kill_at:
+        self.point_count += 1
+        if self.point_count == self.profile.kill_at:
             self.disk.dead = True
-            self.tell(f"killed at point {self.points}")
+            self.log(f"killed at point {self.point_count}")
         if self.disk.dead:
-            raise Killed
-        self.strike(Moment.POINT, self.of_disk("point"))
+            raise SimulatedKill
+        self.inject_at(InjectionPoint.KILL_POINT, self.disk_context("point"))
 
     def at_commit(self) -> None:
         """Before a commit: the process may die, the file may be locked, the disk full."""
-        self.point()
-        self.strike(Moment.COMMIT, self.of_disk("disk"))
+        self.reach_kill_point()
+        self.inject_at(InjectionPoint.COMMIT, self.disk_context("disk"))
 
     def at_begin(self) -> None:
         """Before a transaction: the process may stand still here, and others may run."""
-        self.begun += 1
-        key = f"{self.run}/begin/{self.begun}"
-        self.strike(Moment.BETWEEN, Hit(self, key, "disk"))
+        self.transaction_count += 1
+        key = f"{self.run}/begin/{self.transaction_count}"
+        self.inject_at(InjectionPoint.BETWEEN, FaultContext(self, key, "disk"))
 
-    def of_disk(self, what: str) -> Hit:
-        key = f"{self.run}/{what}/{self.points}"
-        return Hit(self, key, "disk")
+    def disk_context(self, what: str) -> FaultContext:
+        key = f"{self.run}/{what}/{self.point_count}"
+        return FaultContext(self, key, "disk")
 
     # Requests
 
-    def is_quiet(self, call: Call) -> bool:
+    def is_quiet(self, call: SimRequest) -> bool:
         """A read in calm weather, most of all requests: nothing strikes it, and it tells nobody anything new."""
-        nothing_new = not any(self.unread.values()) and not self.consent.unseen
+        nothing_new = not any(self.unread_edits.values()) and not self.opt_outs.unread_keys
         return (
-            self.weather.is_calm and call.method == "GET" and nothing_new and not (self.attended or self.silences)
+            self.profile.is_fault_free
+            and call.method == "GET"
+            and nothing_new
+            and not (self.is_observed or self.overrides)
         )
 
-    def person_of(self, system: str, call: Call) -> Person | None:
+    def person_of(self, system: str, call: SimRequest) -> Person | None:
         """Whom a request is about."""
         if call.path.endswith("/Note"):
-            return next((one for one in self.firm.persons if one.entity_id in call.body), None)
-        named = call.path.split("/")
+            return next((person for person in self.firm.persons if person.entity_id in call.body), None)
+        path_parts = call.path.split("/")
         if system == "espo":
-            return next((one for one in self.firm.persons if one.entity_id in named), None)
-        betnrs = {int(name) for name in named if name.isdigit()}
-        return next((one for one in self.firm.persons if one.betnr in betnrs), None)
+            return next((person for person in self.firm.persons if person.entity_id in path_parts), None)
+        betnrs = {int(part) for part in path_parts if part.isdigit()}
+        return next((person for person in self.firm.persons if person.betnr in betnrs), None)
 
-    def before_hook(self, system: str) -> Callable[[Call], Answer | None]:
-        def before(call: Call) -> Answer | None:
-            self.firm.clock.advance(self.firm.nature.latency)
+    def before_hook(self, system: str) -> Callable[[SimRequest], SimResponse | None]:
+        def before(call: SimRequest) -> SimResponse | None:
+            self.firm.clock.advance(self.firm.traits.latency)
             if call.is_write:
-                self.point()
+                self.reach_kill_point()
             elif self.disk.dead:
-                raise Killed
+                raise SimulatedKill
             if self.is_quiet(call):
                 return None
             person = self.person_of(system, call)
-            self.interfere(system, call, person, "before")
-            base = self.name(system, call, person)
-            self.seen[base] += 1
-            answer = self.silent(system, call, person)
+            self.let_people_edit(system, call, person, "before")
+            base = self.request_name(system, call, person)
+            self.request_counts[base] += 1
+            answer = self.override_for(system, call, person)
             if answer is None:
-                answer = self.strike(Moment.BEFORE, self.hit(f"{base}/{self.seen[base]}", system, call, person))
+                answer = self.inject_at(
+                    InjectionPoint.BEFORE,
+                    self.fault_context(f"{base}/{self.request_counts[base]}", system, call, person),
+                )
             if answer is None:
-                self.note_window(system, call, person)
-                self.watch(system, call, person, self.unread.get(person.number, set()) if person else set())
+                self.note_window_edit(system, call, person)
+                self.on_request(system, call, person, self.unread_edits.get(person.number, set()) if person else set())
             return answer
 
         return before
 
-    def after_hook(self, system: str) -> Callable[[Call, Answer], Answer | None]:
-        def after(call: Call, answer: Answer) -> Answer | None:
-            self.firm.clock.advance(self.firm.nature.latency)
-            if not call.is_login and not call.path.endswith(UNTOLD):
-                told = "?list" if call.path.endswith("CBeteiligte") else ""
-                self.tell(f"{system} {call.method} {call.path[-36:]}{told} {call.body} -> {answer.status}")
+    def after_hook(self, system: str) -> Callable[[SimRequest, SimResponse], SimResponse | None]:
+        def after(call: SimRequest, answer: SimResponse) -> SimResponse | None:
+            self.firm.clock.advance(self.firm.traits.latency)
+            if not call.is_login and not call.path.endswith(UNLOGGED_PATHS):
+                suffix = "?list" if call.path.endswith("CBeteiligte") else ""
+                self.log(f"{system} {call.method} {call.path[-36:]}{suffix} {call.body} -> {answer.status}")
             if self.is_quiet(call):
-                self.heard(call, answer)
+                self.on_answer(call, answer)
                 return None
             person = self.person_of(system, call)
-            base = self.name(system, call, person)
-            hit = self.hit(f"{base}/{self.seen[base]}", system, call, person, answer)
+            base = self.request_name(system, call, person)
+            context = self.fault_context(f"{base}/{self.request_counts[base]}", system, call, person, answer)
             try:
-                spoiled = self.strike(Moment.AFTER, hit)
-                self.heard(call, spoiled or answer)
-                if spoiled is None and person and call.method == "GET":
-                    self.unread[person.number] = {
-                        one for one in self.unread.get(person.number, ()) if (one == "items") != (system == "espo")
+                altered_answer = self.inject_at(InjectionPoint.AFTER, context)
+                self.on_answer(call, altered_answer or answer)
+                if altered_answer is None and person and call.method == "GET":
+                    self.unread_edits[person.number] = {
+                        edit
+                        for edit in self.unread_edits.get(person.number, ())
+                        if (edit == "items") != (system == "espo")
                     }
                 if system == "espo":
-                    self.consent.answered(call, spoiled or answer, spoiled=spoiled is not None)
+                    self.opt_outs.note_answer(call, altered_answer or answer, altered=altered_answer is not None)
             finally:
-                self.interfere(system, call, person, "after")
-                self.standing_still = hit
-            return spoiled
+                self.let_people_edit(system, call, person, "after")
+                self.paused_at = context
+            return altered_answer
 
         return after
 
-    def silent(self, system: str, call: Call, person: Person | None) -> Answer | None:
+    def override_for(self, system: str, call: SimRequest, person: Person | None) -> SimResponse | None:
         """The answer of a system that does not answer for itself."""
-        given = (silence(system, call, person) for silence in self.silences)
-        return next((answer for answer in given if answer is not None), None)
+        answers = (override(system, call, person) for override in self.overrides)
+        return next((answer for answer in answers if answer is not None), None)
 
-    def name(self, system: str, call: Call, person: Person | None) -> str:
+    def request_name(self, system: str, call: SimRequest, person: Person | None) -> str:
         """A name for a kind of request that shrinking does not move."""
         return f"{self.run}/{system}/{call.method}/{person.number if person else call.path[-20:]}"
 
-    def hit(self, key: str, system: str, call: Call, person: Person | None, answer: Answer | None = None) -> Hit:
-        return Hit(self, key, system, call, answer or NO_ANSWER, person)
+    def fault_context(
+        self, key: str, system: str, call: SimRequest, person: Person | None, answer: SimResponse | None = None
+    ) -> FaultContext:
+        return FaultContext(self, key, system, call, answer or NO_ANSWER, person)
 
     # People in between
 
-    def interfere(self, system: str, call: Call, person: Person | None, when: str) -> None:
+    def let_people_edit(self, system: str, call: SimRequest, person: Person | None, when: str) -> None:
         """Let somebody edit between two requests, mostly the person under way."""
-        editing = {name: chance for name, chance in self.weather.faults.items() if FAULTS[name].moment is Moment.EDIT}
-        chance = max([self.weather.people, *editing.values()])
-        if chance <= 0 or call.is_login:
+        edit_faults = {
+            name: fault_probability
+            for name, fault_probability in self.profile.faults.items()
+            if FAULTS[name].point is InjectionPoint.EDIT
+        }
+        probability = max([self.profile.edit_probability, *edit_faults.values()])
+        if probability <= 0 or call.is_login:
             return
         who = person.number if person else "nobody"
-        key = f"{self.run}/people/{system}/{call.method}/{who}/{self.seen[f'{system}{who}{when}']}/{when}"
-        self.seen[f"{system}{who}{when}"] += 1
-        if not self.fate.strikes(key, chance):
+        key = f"{self.run}/people/{system}/{call.method}/{who}/{self.request_counts[f'{system}{who}{when}']}/{when}"
+        self.request_counts[f"{system}{who}{when}"] += 1
+        if not self.chance.occurs(key, probability):
             return
-        self.struck.update(list(editing))
-        dice = self.fate.dice(key)
-        victim = person if person is not None and dice.random() < 0.8 else dice.choice(self.firm.persons)
-        before = {row["id"]: row for row in self.firm.rows(victim)}
-        arrays, opted_out = self.firm.espo.items(victim.entity_id), self.consent.opted_out()
-        told = self.people.edit(victim, dice, side=self.weather.side)
-        if told:
-            self.consent.edited(opted_out)
-            victim.kinds.add("meanwhile")
-            self.tell(f"meanwhile {told}")
-            after = {row["id"]: row for row in self.firm.rows(victim)}
-            touched = {f"row{komm_id}" for komm_id in before | after if before.get(komm_id) != after.get(komm_id)}
-            if self.firm.espo.items(victim.entity_id) != arrays:
-                touched.add("items")
-                victim.saved_in = self.run
-            self.unread.setdefault(victim.number, set()).update(touched)
+        self.injected.update(list(edit_faults))
+        rng = self.chance.rng(key)
+        edited_person = person if person is not None and rng.random() < 0.8 else rng.choice(self.firm.persons)
+        rows_before = {row["id"]: row for row in self.firm.rows(edited_person)}
+        items_before, opt_outs_before = self.firm.espo.items(edited_person.entity_id), self.opt_outs.opt_out_keys()
+        description = self.people.edit(edited_person, rng, side=self.profile.side)
+        if description:
+            self.opt_outs.note_edits(opt_outs_before)
+            edited_person.edit_kinds.add("meanwhile")
+            self.log(f"meanwhile {description}")
+            rows_after = {row["id"]: row for row in self.firm.rows(edited_person)}
+            changed_things = {
+                f"row{komm_id}"
+                for komm_id in rows_before | rows_after
+                if rows_before.get(komm_id) != rows_after.get(komm_id)
+            }
+            if self.firm.espo.items(edited_person.entity_id) != items_before:
+                changed_things.add("items")
+                edited_person.saved_in = self.run
+            self.unread_edits.setdefault(edited_person.number, set()).update(changed_things)
 
-    def note_window(self, system: str, call: Call, person: Person | None) -> None:
+    def note_window_edit(self, system: str, call: SimRequest, person: Person | None) -> None:
         """The one window the sync cannot close: an edit between its last read and its write of the same thing."""
         if person is None:
             return
-        unread = self.unread.setdefault(person.number, set())
-        array = system == "espo" and "Data" in call.body and "items" in unread and not self.firm.nature.concurrency
-        row = system == "advo" and call.method == "PUT" and f"row{call.path.rpartition('/')[2]}" in unread
-        if array or row:
-            rows = [one for one in self.firm.rows(person) if row and call.path.endswith(f"/{one['id']}")]
-            self.windowed.setdefault(person.number, set()).update(entries_of_rows([*rows, call.json] if row else []))
+        unread_edits = self.unread_edits.setdefault(person.number, set())
+        is_array_edit = (
+            system == "espo" and "Data" in call.body and "items" in unread_edits and not self.firm.traits.concurrency
+        )
+        is_row_edit = system == "advo" and call.method == "PUT" and f"row{call.path.rpartition('/')[2]}" in unread_edits
+        if is_array_edit or is_row_edit:
+            rows = [
+                written_row
+                for written_row in self.firm.rows(person)
+                if is_row_edit and call.path.endswith(f"/{written_row['id']}")
+            ]
+            self.window_edits.setdefault(person.number, set()).update(
+                entries_of_rows([*rows, call.json] if is_row_edit else [])
+            )

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from tests.simulation.ledger import Ledger, Line
+from tests.simulation.ledger import ResultLine, ResultLog
 
 HOUR = 3600
 
 
-def tables(ledger: Ledger) -> str:
+def markdown_report(log: ResultLog) -> str:
     """Everything the ledger knows, as Markdown."""
-    lines = list(ledger.lived().values())
+    lines = list(log.latest_lines().values())
     parts = [
-        totals(lines, ledger.mended()),
-        faults([line for line in lines if line.kind == "trial"]),
-        mutations([line for line in lines if line.kind == "mutation"]),
-        where(lines),
+        totals(lines, log.fixed_failures()),
+        fault_table([line for line in lines if line.kind == "trial"]),
+        mutation_table([line for line in lines if line.kind == "mutation"]),
+        provenance(lines),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def written_into(text: str, figures: str, name: str = "figures") -> str:
+def replace_section(text: str, figures: str, name: str = "figures") -> str:
     """The README with these figures between the two marks of this name."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     before, _, rest = text.partition(begin)
@@ -30,77 +30,95 @@ def written_into(text: str, figures: str, name: str = "figures") -> str:
     return f"{before}{begin}\n\n{figures}\n\n{end}{after}"
 
 
-def totals(lines: Sequence[Line], mended: Sequence[Line]) -> str:
+def totals(lines: Sequence[ResultLine], fixed_failures: Sequence[ResultLine]) -> str:
     """How much was lived, and how much of it was bad."""
     worlds = [line for line in lines if line.kind == "history"]
-    killed = [line for line in lines if line.kind == "kills"]
+    kill_lines = [line for line in lines if line.kind == "kills"]
     rows: list[tuple[object, ...]] = []
     if worlds:
-        sizes = " or ".join(str(size) for size in sorted({one.persons for one in worlds}))
-        what = f"person-histories, in {len(worlds):,} worlds of {sizes} persons"
-        rows.append((what, f"{done(worlds):,}", bad(worlds), bad([one for one in mended if one.kind == "history"])))
-    if killed:
-        of = len({(one.seed, one.persons) for one in killed})
-        what = f"kill points, every one of the first sync and of a later run in {of} small worlds"
-        rows.append((what, f"{done(killed):,}", bad(killed), bad([one for one in mended if one.kind == "kills"])))
+        sizes = " or ".join(str(size) for size in sorted({line.persons for line in worlds}))
+        label = f"person-histories, in {len(worlds):,} worlds of {sizes} persons"
+        rows.append(
+            (
+                label,
+                f"{total_done(worlds):,}",
+                total_bad(worlds),
+                total_bad([line for line in fixed_failures if line.kind == "history"]),
+            )
+        )
+    if kill_lines:
+        world_count = len({(line.seed, line.persons) for line in kill_lines})
+        label = f"kill points, every one of the first sync and of a later run in {world_count} small worlds"
+        rows.append(
+            (
+                label,
+                f"{total_done(kill_lines):,}",
+                total_bad(kill_lines),
+                total_bad([line for line in fixed_failures if line.kind == "kills"]),
+            )
+        )
     trials = [line for line in lines if line.kind == "trial"]
     if trials:
-        fixed = bad([one for one in mended if one.kind == "trial"])
-        rows.append(("trials of one fault each, below", f"{done(trials):,}", bad(trials), fixed))
+        fixed_count = total_bad([line for line in fixed_failures if line.kind == "trial"])
+        rows.append(("trials of one fault each, below", f"{total_done(trials):,}", total_bad(trials), fixed_count))
     if worlds and len(rows) > 1:
-        persons = done(worlds) + sum(one.done * one.persons for one in trials + killed)
-        what = "person-histories in all: those, and each person of each kill point and of each trial"
-        rows.append((what, f"{persons:,}", bad(worlds + killed + trials), bad(list(mended))))
-    return table(("lived", "how many", "bad", "bad before a repair"), rows)
+        persons = total_done(worlds) + sum(line.done * line.persons for line in trials + kill_lines)
+        label = "person-histories in all: those, and each person of each kill point and of each trial"
+        rows.append((label, f"{persons:,}", total_bad(worlds + kill_lines + trials), total_bad(list(fixed_failures))))
+    return markdown_table(("lived", "how many", "bad", "bad before a repair"), rows)
 
 
-def faults(trials: Sequence[Line]) -> str:
+def fault_table(trials: Sequence[ResultLine]) -> str:
     """Bad trials of how many, fault by fault."""
     names = list(dict.fromkeys(line.name for line in trials))
-    rows = [(name, *(cell(of(trials, name, later=later)) for later in (False, True))) for name in names]
-    return table(("fault", "first sync", "later run"), rows)
+    rows = [(name, *(cell_text(cell_lines(trials, name, later=later)) for later in (False, True))) for name in names]
+    return markdown_table(("fault", "first sync", "later run"), rows)
 
 
-def of(trials: Iterable[Line], name: str, *, later: bool) -> list[Line]:
+def cell_lines(trials: Iterable[ResultLine], name: str, *, later: bool) -> list[ResultLine]:
     """The trials of one cell."""
     return [line for line in trials if (line.name, line.later) == (name, later)]
 
 
-def cell(trials: Sequence[Line]) -> str:
+def cell_text(trials: Sequence[ResultLine]) -> str:
     """Bad trials of those in which the fault struck."""
-    return f"{bad(trials)} of {done(trials)}" if done(trials) else ""
+    return f"{total_bad(trials)} of {total_done(trials)}" if total_done(trials) else ""
 
 
-def mutations(lines: Sequence[Line]) -> str:
+def mutation_table(lines: Sequence[ResultLine]) -> str:
     """Each broken protection with the invariant that saw it."""
     seeds = [f"{line.done:,}" if line.done else "a case by name" for line in lines]
-    told = ["**by nothing**" if line.bad else line.told for line in lines]
-    rows = [(line.name, *shown) for line, *shown in zip(lines, told, seeds, strict=True)]
-    return table(("protection taken away", "seen by", "after so many seeds"), rows)
+    rules = ["**by nothing**" if line.bad else line.told for line in lines]
+    rows = [(line.name, *cells) for line, *cells in zip(lines, rules, seeds, strict=True)]
+    return markdown_table(("protection taken away", "seen by", "after so many seeds"), rows)
 
 
-def where(lines: Sequence[Line]) -> str:
+def provenance(lines: Sequence[ResultLine]) -> str:
     """Of which commits, on what machine, in how many hours."""
     commits = Counter(line.commit for line in lines)
     machines = ", ".join(sorted({line.machine for line in lines}))
     hours = sum(line.seconds for line in lines) / HOUR
-    told = ", ".join(f"{commit} ({count:,})" for commit, count in commits.most_common())
-    return f"{hours:.1f} hours of one core each on {machines}; commits (tasks): {told}." if lines else "Nothing yet."
+    commit_list = ", ".join(f"{commit} ({count:,})" for commit, count in commits.most_common())
+    return (
+        f"{hours:.1f} hours of one core each on {machines}; commits (tasks): {commit_list}."
+        if lines
+        else "Nothing yet."
+    )
 
 
-def table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
+def markdown_table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
     """A Markdown table, nothing without rows."""
     if not rows:
         return ""
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(str(one) for one in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(str(value) for value in line) + " |" for line in lines)
 
 
-def done(lines: Iterable[Line]) -> int:
+def total_done(lines: Iterable[ResultLine]) -> int:
     """How many persons, trials, points or seeds."""
     return sum(line.done for line in lines)
 
 
-def bad(lines: Iterable[Line]) -> int:
+def total_bad(lines: Iterable[ResultLine]) -> int:
     """How many of them were bad."""
     return sum(line.bad for line in lines)

@@ -14,52 +14,54 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from etl.rules.variants import Variant
-from tests.simulation.chance import Fate
-from tests.simulation.fault import Fault, Weather
+from tests.simulation.chance import SeededChance
+from tests.simulation.fault import FaultProfile, FaultSpec
 from tests.simulation.faults import FAULTS
-from tests.simulation.history import Life, a_life
+from tests.simulation.history import Simulation, open_simulation
 from tests.simulation.invariants import Violation
-from tests.simulation.worlds import Nature
+from tests.simulation.worlds import Traits
 
-Broken = Callable[[Any], Callable[..., Any]]
+Replacement = Callable[[Any], Callable[..., Any]]
 """From the engine's own function to what stands in its place."""
 
 
 @dataclass(frozen=True)
-class Worlds:
+class WorldSpec:
     """Small worlds of one kind: their persons, rounds of edits before the fault strikes, people who edit meanwhile;
     ``edition``: of the rules, what people and weather know."""
 
     fault: str = "none"
     rounds: int = 1
     persons: int = 3
-    people: float = 0.0
+    edit_probability: float = 0.0
     side: str | None = None
-    nature: Mapping[str, Any] = field(default_factory=dict)
+    traits: Mapping[str, Any] = field(default_factory=dict)
     edition: int = 1
 
-    def lived(self, seed: int) -> Exception | None:
+    def failure_of(self, seed: int) -> Exception | None:
         """Live the one of this seed; what was wrong with it."""
         fault = FAULTS[self.fault]
-        drawn = Nature.drawn(Fate(seed).dice("nature"), self.persons, self.edition)
-        nature = replace(drawn, **{**fault.nature, **self.nature})
-        with a_life(seed, persons=self.persons, nature=nature) as life:
+        random_traits = Traits.draw(SeededChance(seed).rng("nature"), self.persons, self.edition)
+        traits = replace(random_traits, **{**fault.traits, **self.traits})
+        with open_simulation(seed, persons=self.persons, traits=traits) as sim:
             try:
-                self.live(life, fault)
-            except Exception as wrong:  # noqa: BLE001 - the engine's own errors are as bad as a broken promise
-                return wrong
+                self.run_rounds(sim, fault)
+            except Exception as failure:  # noqa: BLE001 - the engine's own errors are as bad as a broken promise
+                return failure
         return None
 
-    def live(self, life: Life, fault: Fault) -> None:
+    def run_rounds(self, sim: Simulation, fault: FaultSpec) -> None:
         """Rounds of edits, each brought to rest; in the last one, or the first sync, the fault strikes."""
         for number in range(self.rounds):
-            life.come_to_rest()
-            life.edit_all(f"round{number}", share=0.6)
-            life.firm.clock.advance(300)
-            life.edit_all(f"round{number}, later", share=0.6)
-        life.firm.clock.advance(60)
-        life.step(Weather({self.fault: fault.chance}, people=self.people, side=self.side))
-        life.come_to_rest(sweeps=fault.unseen)
+            sim.run_to_rest()
+            sim.edit_all(f"round{number}", share=0.6)
+            sim.firm.clock.advance(300)
+            sim.edit_all(f"round{number}, later", share=0.6)
+        sim.firm.clock.advance(60)
+        sim.run_and_check(
+            FaultProfile({self.fault: fault.probability}, edit_probability=self.edit_probability, side=self.side)
+        )
+        sim.run_to_rest(sweeps=fault.sweep_only)
 
 
 @dataclass(frozen=True)
@@ -72,75 +74,78 @@ class Mutation:
 
     name: str
     places: tuple[str, ...]
-    broken: Broken
-    worlds: Worlds
+    replacement: Replacement
+    worlds: WorldSpec
     seed: int = 0
     case: Callable[[], None] | None = None
 
 
-class Seen(NamedTuple):
-    """How the simulation saw a mutation: in the world of this seed, the ``lived``-th it looked at, by this promise."""
+class Detection(NamedTuple):
+    """How the simulation saw a mutation.
+
+    In the world of this seed, the ``world_count``-th it looked at, by this promise.
+    """
 
     seed: int
-    lived: int
+    world_count: int
     rule: str
 
 
-def seen(mutation: Mutation, seeds: Iterable[int]) -> Seen | None:
+def first_detection(mutation: Mutation, seeds: Iterable[int]) -> Detection | None:
     """The first of these worlds that is bad with the mutation and well without; None when there is none."""
-    for lived, seed in enumerate(seeds, start=1):
-        with taken_away(mutation) as calls:
-            wrong = mutation.worlds.lived(seed)
-        if isinstance(wrong, AssertionError) and calls and mutation.worlds.lived(seed) is None:
-            return Seen(seed, lived, promise(wrong))
+    for world_count, seed in enumerate(seeds, start=1):
+        with apply_mutation(mutation) as calls:
+            failure = mutation.worlds.failure_of(seed)
+        if isinstance(failure, AssertionError) and calls and mutation.worlds.failure_of(seed) is None:
+            return Detection(seed, world_count, promise_name(failure))
     return None
 
 
-def seen_in_case(mutation: Mutation) -> str | None:
+def case_violation(mutation: Mutation) -> str | None:
     """The promise that breaks in the mutation's case by name, which holds without it by a test of its own."""
-    with taken_away(mutation) as calls:
+    with apply_mutation(mutation) as calls:
         try:
             mutation.case() if mutation.case else None
-        except AssertionError as wrong:
-            return promise(wrong) if calls else None
+        except AssertionError as failure:
+            return promise_name(failure) if calls else None
     return None
 
 
-def promise(wrong: AssertionError) -> str:
+def promise_name(failure: AssertionError) -> str:
     """What broke; the engine has assertions of its own."""
-    return wrong.rule if isinstance(wrong, Violation) else str(wrong).partition("\n")[0]
+    return failure.rule if isinstance(failure, Violation) else str(failure).partition("\n")[0]
 
 
 @contextmanager
-def taken_away(mutation: Mutation) -> Iterator[Counter[str]]:
+def apply_mutation(mutation: Mutation) -> Iterator[Counter[str]]:
     """Let the engine do without this protection for the time of a block; yields the calls by place."""
     calls: Counter[str] = Counter()
     with ExitStack() as stack:
         for place in mutation.places:
-            stack.enter_context(put_in_place(place, mutation.broken, calls))
+            stack.enter_context(replace_function(place, mutation.replacement, calls))
         yield calls
 
 
 @contextmanager
-def put_in_place(place: str, broken: Broken, calls: Counter[str]) -> Iterator[None]:
+def replace_function(place: str, replacement: Replacement, calls: Counter[str]) -> Iterator[None]:
     """One function replaced where it is looked up, a module, a class or a table of functions."""
     module, _, path = place.partition(":")
-    *way, name = path.split(".")
+    *owner_path, name = path.split(".")
     owner: Any = import_module(module)
-    for step in way:
-        owner = getattr(owner, step)
+    for attribute in owner_path:
+        owner = getattr(owner, attribute)
     is_table = isinstance(owner, dict)
     key: Any = Variant(name) if is_table else name
-    real = owner[key] if is_table else getattr(owner, name)
-    instead = broken(real)
+    real_function = owner[key] if is_table else getattr(owner, name)
+    new_function = replacement(real_function)
 
-    def counted(*args: Any, **kwargs: Any) -> Any:
+    def count_call(*args: Any, **kwargs: Any) -> Any:
         calls[place] += 1
-        return instead(*args, **kwargs)
+        return new_function(*args, **kwargs)
 
-    put = owner.__setitem__ if is_table else lambda key, value: setattr(owner, key, value)
-    put(key, counted)
+    assign = owner.__setitem__ if is_table else lambda key, value: setattr(owner, key, value)
+    assign(key, count_call)
     try:
         yield
     finally:
-        put(key, real)
+        assign(key, real_function)

@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.oracle import canon, entries_of_items
-from tests.simulation.worlds import TYPES, UNCLEAR, Person
+from tests.simulation.worlds import TYPES, UNCLEAR_VALUES, Person
 
 if TYPE_CHECKING:
     from tests.simulation.people import Action, People
@@ -27,7 +27,7 @@ BACK = 0.4  # how often what was typed over is typed again
 def unreadable(people: People, person: Person, dice: Random) -> str:
     """What this EspoCRM takes and nobody can read."""
     number = person.new_number()
-    return TOO_SHORT.format(number % 100_000) if people.firm.nature.international else dice.choice(LOOSE).format(number)
+    return TOO_SHORT.format(number % 100_000) if people.firm.traits.international else dice.choice(LOOSE).format(number)
 
 
 def add_unreadable(people: People, person: Person, dice: Random) -> str | None:
@@ -35,7 +35,7 @@ def add_unreadable(people: People, person: Person, dice: Random) -> str | None:
     phones = people.phones(person)
     if len(phones) >= MOST:
         return None
-    is_text = not people.firm.nature.international and dice.random() < 0.3
+    is_text = not people.firm.traits.international and dice.random() < 0.3
     value = TEXT.format(person.new_number()) if is_text else unreadable(people, person, dice)
     return value if people.save(person, phones=[*phones, (value, dice.choice(TYPES))]) else None
 
@@ -51,7 +51,7 @@ def obscure_item(people: People, person: Person, dice: Random) -> str | None:
     was = canon(old["phoneNumber"])
     if was in person.hidden:  # of another type by now, it is no edit of its number any more
         for number in person.hides(was):
-            person.removed("espo", number, still=True)
+            person.note_removed("espo", number, still_there=True)
     person.hidden[canon(value)] = person.hidden.pop(was, was)
     return f"{old['phoneNumber']} -> {value}"
 
@@ -66,7 +66,9 @@ def clear_item(people: People, person: Person, dice: Random) -> str | None:
     before = person.hidden[canon(old["phoneNumber"])]
     held = entries_of_items(phones)
     is_back = dice.random() < BACK and before.startswith("+49") and ";" not in before and not held[before]
-    is_back &= before not in person.touched or "advo" not in person.touched[before]  # else Advoware's edit wins
+    is_back &= (
+        before not in person.sides_by_value or "advo" not in person.sides_by_value[before]
+    )  # else Advoware's edit wins
     value = before if is_back else f"+49511{number}"
     if not people.save(person, phones=[{**one, "phoneNumber": value} if one is old else one for one in phones]):
         return None
@@ -79,7 +81,7 @@ def add_a_reading(people: People, person: Person, dice: Random) -> str | None:
     held = entries_of_items(phones)
     may_mean = [
         (value, canon(row["tlf"]))
-        for row in people.entries(person)
+        for row in people.relevant_rows(person)
         for area, rest in PART.findall(row["tlf"])
         if not canon(row["tlf"]).startswith("+") and not held[value := f"+49{area}{rest}"]
     ]
@@ -94,11 +96,11 @@ def add_a_reading(people: People, person: Person, dice: Random) -> str | None:
 
 def touch_partner(people: People, person: Person, dice: Random) -> str | None:
     """The row of a pair that waits for EspoCRM's item to be written clearly: edited, emptied or removed."""
-    rows = [row for row in people.entries(person) if canon(row["tlf"]) in person.hidden.values()]
+    rows = [row for row in people.relevant_rows(person) if canon(row["tlf"]) in person.hidden.values()]
     if not rows:
         return None
     row, number = dice.choice(rows), person.new_number()
-    value = dice.choice((f"0511/{number}", f"0511/{number}", dice.choice(UNCLEAR).format(number), "", None))
+    value = dice.choice((f"0511/{number}", f"0511/{number}", dice.choice(UNCLEAR_VALUES).format(number), "", None))
     if value is None:
         people.forget_text(person, row)
         people.firm.advo.remove_row(person.betnr, row["id"])

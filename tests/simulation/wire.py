@@ -16,15 +16,15 @@ from urllib.parse import urlencode, urlsplit
 import httpx
 
 from etl.clients import http
-from jobs.sandbox.simulator import JSON, Answer, Fault
-from jobs.sandbox.transport import RAISED, InProcess
+from jobs.sandbox.simulator import JSON_ENCODER, SimResponse, SimulatedFault
+from jobs.sandbox.transport import HTTPX_ERRORS, InProcess
 
-SENT = {"User-Agent": "advosync", "Accept": "application/json", "Content-Type": "application/json"}
-BORDER = "httpx"  # the name by which the border asks for it
+DEFAULT_HEADERS = {"User-Agent": "advosync", "Accept": "application/json", "Content-Type": "application/json"}
+HTTPX_NAME = "httpx"  # the name by which the border asks for it
 
 
 @dataclass
-class Letter:
+class WireRequest:
     """A request."""
 
     method: str
@@ -36,7 +36,7 @@ class Letter:
 
 
 @dataclass(frozen=True)
-class Reply:
+class WireResponse:
     """A response that came whole."""
 
     status_code: int
@@ -51,7 +51,7 @@ class Reply:
         return self.content
 
 
-class Wire:
+class WireClient:
     """Stands where the border makes its ``httpx.Client``; a transport is a simulator in this process."""
 
     def __init__(
@@ -64,48 +64,54 @@ class Wire:
 
     def build_request(
         self, method: str, url: str, *, params: Any = None, json: object = None, headers: Any = None
-    ) -> Letter:
+    ) -> WireRequest:
         parts = urlsplit(url)
         query = urlencode(params) if params else parts.query
         target = f"{parts.path}?{query}" if query else parts.path
-        return Letter(method, target, written(json), {**SENT, **(headers or {})}, SimpleNamespace(host=parts.hostname))
+        return WireRequest(
+            method,
+            target,
+            encode_json(json),
+            {**DEFAULT_HEADERS, **(headers or {})},
+            SimpleNamespace(host=parts.hostname),
+        )
 
     def send(self, request: Any, *, auth: Any) -> Any:
         flow = (self._auth if auth is httpx.USE_CLIENT_DEFAULT else auth).sync_auth_flow(request)
-        asked = next(flow)
+        outgoing = next(flow)
         while True:
-            reply: Any = self._sent(asked)
+            reply: Any = self._send_once(outgoing)
             try:
-                asked = flow.send(reply)
+                outgoing = flow.send(reply)
             except StopIteration:
                 return reply
 
-    def _sent(self, request: Any) -> Reply:
+    def _send_once(self, request: Any) -> WireResponse:
         for hook in self._hooks:
             hook(request)
-        target = request.target if isinstance(request, Letter) else request.url.raw_path.decode()
+        target = request.target if isinstance(request, WireRequest) else request.url.raw_path.decode()
         try:
-            answer: Answer = self._sim.handle(request.method, target, dict(request.headers), request.content)
-        except Fault as fault:
-            raise RAISED.get(type(fault), httpx.TransportError)(f"simulated: {fault}", request=request) from fault
-        return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)
+            answer: SimResponse = self._sim.handle(request.method, target, dict(request.headers), request.content)
+        except SimulatedFault as fault:
+            raise HTTPX_ERRORS.get(type(fault), httpx.TransportError)(f"simulated: {fault}", request=request) from fault
+        return WireResponse(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.body)
 
 
-def written(body: object) -> bytes:
+def encode_json(body: object) -> bytes:
     """JSON as httpx writes it."""
-    return b"" if body is None else JSON.encode(body).encode()
+    return b"" if body is None else JSON_ENCODER.encode(body).encode()
 
 
 @contextmanager
-def short_wires() -> Iterator[None]:
+def bypass_httpx() -> Iterator[None]:
     """Let clients that talk to a simulator in this process do without httpx's client; all others are httpx's own."""
 
-    def client(*, transport: Any, **circumstances: Any) -> Any:
-        kind: Any = Wire if isinstance(transport, InProcess) else httpx.Client
-        return kind(transport=transport, **circumstances)
+    def new_client(*, transport: Any, **options: Any) -> Any:
+        client_class: Any = WireClient if isinstance(transport, InProcess) else httpx.Client
+        return client_class(transport=transport, **options)
 
-    setattr(http, BORDER, SimpleNamespace(**{**vars(httpx), "Client": client}))
+    setattr(http, HTTPX_NAME, SimpleNamespace(**{**vars(httpx), "Client": new_client}))
     try:
         yield
     finally:
-        setattr(http, BORDER, httpx)
+        setattr(http, HTTPX_NAME, httpx)

@@ -1,6 +1,6 @@
 """What must hold at every single write, looked at when it arrives and before it takes effect.
 
-Whatever people did since the sync last read the thing it writes is nobody's fault (``storm.note_window``).
+Whatever people did since the sync last read the thing it writes is nobody's fault (``storm.note_window_edit``).
 """
 
 from __future__ import annotations
@@ -12,179 +12,221 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs.sandbox.simulator import Answer, Call
-from tests.simulation.consent import Consent
+from jobs.sandbox.simulator import SimRequest, SimResponse
+from tests.simulation.consent import OptOuts
 from tests.simulation.invariants import Violation
-from tests.simulation.oracle import MARKER, canon, decoded, entries_of_items, is_relevant, own_text, shortened
-from tests.simulation.told import values_that_lost
+from tests.simulation.oracle import (
+    MARKER,
+    canon,
+    decode_base64,
+    entries_of_items,
+    is_relevant,
+    text_in_remark,
+    value_before_truncation,
+)
+from tests.simulation.told import values_in_conflicts
 from tests.simulation.worlds import Firm, Person
 
 SLOT = re.compile(r"\[ESPOCRM-SLOT:(\d+)\]")
 ARRAYS = {"phoneNumberData": "phoneNumber", "emailAddressData": "emailAddress"}
 OK = 200
 FLAGS = ("optOut", "invalid")
-EXCHANGES = {"swap_rows", "swap_items"}
-MOST, SMALL, SHARE = 50, 10, 0.10  # what a guard lets through without anybody's approval (rules.md §6)
+SWAPS = {"swap_rows", "swap_items"}
+MAX_REMOVALS, MIN_REMOVALS, MAX_REMOVAL_SHARE = (
+    50,
+    10,
+    0.10,
+)  # what a guard lets through without anybody's approval (rules.md §6)
 
 Json = dict[str, Any]
 
 
 @dataclass
-class Witness:
-    """Looks at the writes of one run. ``taken``: how many values that people entered it took away or overwrote;
-    ``unseen``: what array PUTs were to bring and no GET has shown, by record;
-    ``stood``: the markers each row had before it was overwritten, which may be put back; ``carried``: the records of
-    array PUTs of this ``run``."""
+class WriteChecker:
+    """Looks at the writes of one run. ``removal_count``: how many values that people entered it took away or overwrote;
+    ``unconfirmed``: what array PUTs were to bring and no GET has shown, by record;
+    ``past_markers``: the markers each row had before it was overwritten, which may be put back; ``carried``: the
+    records of array PUTs of this ``run``."""
 
     firm: Firm
     path: Path
-    consent: Consent
-    taken: int = 0
-    found: list[Violation] = field(default_factory=list)
-    unseen: dict[str, set[str]] = field(default_factory=dict)
-    stood: dict[str, set[str]] = field(default_factory=dict)
+    opt_outs: OptOuts
+    removal_count: int = 0
+    violations: list[Violation] = field(default_factory=list)
+    unconfirmed: dict[str, set[str]] = field(default_factory=dict)
+    past_markers: dict[str, set[str]] = field(default_factory=dict)
     run: str = ""
     carried: set[str] = field(default_factory=set)
 
-    def begin(self, run: str) -> None:
+    def begin_run(self, run: str) -> None:
         """Another run."""
-        self.run, self.taken = run, 0
-        self.found.clear()
+        self.run, self.removal_count = run, 0
+        self.violations.clear()
         self.carried.clear()
 
-    def end(self, *, approved: bool) -> None:
+    def end_run(self, *, approved: bool) -> None:
         """Say what was seen; raises the first violation."""
-        known = sum(len(self.firm.rows(person)) for person in self.firm.persons)
-        if not approved and (self.taken > MOST or self.taken > max(SMALL, SHARE * known)):
-            self.found.append(Violation("much is taken only with approval", f"{self.taken} values of {known} rows"))
-        if self.found:
-            raise self.found[0]
+        row_count = sum(len(self.firm.rows(person)) for person in self.firm.persons)
+        if not approved and (
+            self.removal_count > MAX_REMOVALS or self.removal_count > max(MIN_REMOVALS, MAX_REMOVAL_SHARE * row_count)
+        ):
+            self.violations.append(
+                Violation("much is taken only with approval", f"{self.removal_count} values of {row_count} rows")
+            )
+        if self.violations:
+            raise self.violations[0]
 
-    def saw(self, system: str, call: Call, person: Person | None, unread: set[str]) -> None:
-        """A write is about to take effect; ``unread``: what people changed of this person since it was last read."""
+    def check_write(self, system: str, call: SimRequest, person: Person | None, unread_edits: set[str]) -> None:
+        """A write is about to take effect.
+
+        ``unread_edits``: what people changed of this person since it was last read.
+        """
         if person is None or not call.is_write or call.path.endswith("/Note"):
             return
         body = call.json
         if system == "espo":
             self.note_sent(person, body)
             self.carried |= {person.entity_id} if ARRAYS.keys() & body.keys() else set()
-            self.found += [one for name in ARRAYS if name in body for one in self.of_array(person, name, body, unread)]
-            lifted = [f"person{person.number}: of {key}" for key in self.consent.lifted(body)]
-            self.found += [Violation("no opt-out is lifted", one) for one in lifted]
+            self.violations += [
+                violation
+                for name in ARRAYS
+                if name in body
+                for violation in self.check_array(person, name, body, unread_edits)
+            ]
+            lifted_opt_outs = [f"person{person.number}: of {key}" for key in self.opt_outs.keys_lifted_by(body)]
+            self.violations += [Violation("no opt-out is lifted", detail) for detail in lifted_opt_outs]
         else:
-            self.found += self.of_row(person, call, body, unread)
+            self.violations += self.check_row(person, call, body, unread_edits)
 
-    def heard(self, call: Call, answer: Answer) -> None:
+    def note_answer(self, call: SimRequest, answer: SimResponse) -> None:
         """A request was answered; what a GET shows of a record may be gone later."""
-        waiting = self.unseen.get(call.path.rpartition("/")[2]) if call.method == "GET" else None
-        if not waiting or answer.status != OK:
+        unconfirmed_values = self.unconfirmed.get(call.path.rpartition("/")[2]) if call.method == "GET" else None
+        if not unconfirmed_values or answer.status != OK:
             return
         try:
-            shown = json.loads(answer.body)
+            record = json.loads(answer.body)
         except ValueError:  # a page, or half an answer
             return
-        waiting.difference_update(entries_of_items(item for name in ARRAYS for item in shown.get(name) or ()))
+        unconfirmed_values.difference_update(
+            entries_of_items(item for name in ARRAYS for item in record.get(name) or ())
+        )
 
     def note_sent(self, person: Person, body: Json) -> None:
         """An array PUT is to bring what its record does not hold."""
-        held = entries_of_items(self.firm.espo.items(person.entity_id))
-        brought = entries_of_items(item for name in ARRAYS for item in body.get(name) or ()) - held
-        self.unseen.setdefault(person.entity_id, set()).update(brought)
+        current_entries = entries_of_items(self.firm.espo.items(person.entity_id))
+        new_entries = entries_of_items(item for name in ARRAYS for item in body.get(name) or ()) - current_entries
+        self.unconfirmed.setdefault(person.entity_id, set()).update(new_entries)
 
     # EspoCRM's arrays
 
-    def of_array(self, person: Person, name: str, body: Json, unread: set[str]) -> Iterator[Violation]:
+    def check_array(self, person: Person, name: str, body: Json, unread_edits: set[str]) -> Iterator[Violation]:
         """Items go back whole, and none goes that nobody took."""
         key = ARRAYS[name]
-        sent = {str(item[key]): item for item in body[name]}
-        if "items" in unread:
+        items_sent = {str(item[key]): item for item in body[name]}
+        if "items" in unread_edits:
             return
         for item in self.firm.espo.items(person.entity_id):
             if key not in item:
                 continue
-            again = sent.get(str(item[key]))
+            sent_item = items_sent.get(str(item[key]))
             value = canon(item[key])
             # a number typed into another row takes over that pair's flags; one that is shared is edited elsewhere too
-            moved = value in person.touched or value in self.firm.shared or bool(person.kinds & EXCHANGES)
-            if again is not None and not moved and any(again.get(flag) != item[flag] for flag in FLAGS):
-                yield Violation("EspoCRM's items are written whole", f"person{person.number}: {item} as {again}")
-            if value not in {canon(one) for one in sent}:
-                yield from self.takes(person, value, unread)
+            may_differ = (
+                value in person.sides_by_value or value in self.firm.shared_values or bool(person.edit_kinds & SWAPS)
+            )
+            if sent_item is not None and not may_differ and any(sent_item.get(flag) != item[flag] for flag in FLAGS):
+                yield Violation("EspoCRM's items are written whole", f"person{person.number}: {item} as {sent_item}")
+            if value not in {canon(sent_value) for sent_value in items_sent}:
+                yield from self.check_removal(person, value, unread_edits)
 
     # Advoware's rows
 
-    def of_row(self, person: Person, call: Call, body: Json, unread: set[str]) -> Iterator[Violation]:
+    def check_row(self, person: Person, call: SimRequest, body: Json, unread_edits: set[str]) -> Iterator[Violation]:
         """A marker follows its value, a slot keeps its kommKz, no value goes that nobody took."""
         number = call.path.rpartition("/")[2]
         rows = {str(row["id"]): row for row in self.firm.rows(person)}
         row = rows.get(number) if call.method == "PUT" else None
         remark, value = body.get("bemerkung") or "", body.get("tlf") or ""
-        stood = self.stood.setdefault(number, set())
-        if row is not None and (told := MARKER.match(row["bemerkung"] or "")):
-            stood.add(told[0])
-        yield from self.marker_of(person, remark, stood, unread)
+        past_markers = self.past_markers.setdefault(number, set())
+        if row is not None and (marker := MARKER.match(row["bemerkung"] or "")):
+            past_markers.add(marker[0])
+        yield from self.check_marker(person, remark, past_markers, unread_edits)
         if call.method == "POST":
-            read = [row for one, row in rows.items() if f"row{one}" not in unread]
-            yield from made_twice(person, read, value, remark)
-        if row is None or f"row{number}" in unread:
+            read_rows = [row for komm_id, row in rows.items() if f"row{komm_id}" not in unread_edits]
+            yield from check_duplicate_row(person, read_rows, value, remark)
+        if row is None or f"row{number}" in unread_edits:
             return
         if value and not row["tlf"]:
-            yield from filled(person, row, remark)
-        others = {canon(one["tlf"]) for one in rows.values() if one is not row and is_relevant(one["tlf"])}
-        most = self.firm.nature.max_tlf
-        others |= {canon(whole) for one in rows.values() if (whole := shortened(one, most))}  # it is put back at once
-        if is_relevant(row["tlf"]) and canon(row["tlf"]) not in {canon(value), *others}:
-            yield from self.empties(person, canon(row["tlf"]))
-            yield from self.takes(person, canon(row["tlf"]), unread)
+            yield from check_slot_reuse(person, row, remark)
+        other_values = {
+            canon(other_row["tlf"])
+            for other_row in rows.values()
+            if other_row is not row and is_relevant(other_row["tlf"])
+        }
+        limit = self.firm.traits.max_tlf
+        other_values |= {
+            canon(full_value)
+            for other_row in rows.values()
+            if (full_value := value_before_truncation(other_row, limit))
+        }  # it is put back at once
+        if is_relevant(row["tlf"]) and canon(row["tlf"]) not in {canon(value), *other_values}:
+            yield from self.check_deletion(person, canon(row["tlf"]))
+            yield from self.check_removal(person, canon(row["tlf"]), unread_edits)
 
-    def marker_of(self, person: Person, remark: str, stood: set[str], unread: set[str]) -> Iterator[Violation]:
+    def check_marker(
+        self, person: Person, remark: str, past_markers: set[str], unread_edits: set[str]
+    ) -> Iterator[Violation]:
         """The value a marker speaks of is in EspoCRM, unless the row had this marker before.
 
         Without an array PUT nothing of EspoCRM is read again before a marker (rules.md §5): the look counts.
         """
-        told = MARKER.match(remark)
+        marker = MARKER.match(remark)
         looked = person.saved_in == self.run and person.entity_id not in self.carried
-        if not told or told[0] in stood or "items" in unread or looked:
+        if not marker or marker[0] in past_markers or "items" in unread_edits or looked:
             return
-        value = decoded(told[1])
-        held = {one.get("phoneNumber") or one.get("emailAddress") for one in self.firm.espo.items(person.entity_id)}
-        if value is not None and canon(value) not in {canon(str(one)) for one in held}:
+        value = decode_base64(marker[1])
+        espo_values = {
+            item.get("phoneNumber") or item.get("emailAddress") for item in self.firm.espo.items(person.entity_id)
+        }
+        if value is not None and canon(value) not in {canon(str(espo_value)) for espo_value in espo_values}:
             yield Violation("a marker is written after its value", f"person{person.number}: {value} is not in EspoCRM")
 
     # What goes
 
-    def empties(self, person: Person, value: str) -> Iterator[Violation]:
+    def check_deletion(self, person: Person, value: str) -> Iterator[Violation]:
         """What goes from Advoware was shown by EspoCRM, if it was sent there: else nobody can have deleted it."""
-        lost = values_that_lost(self.path).get(person.entity_id, set())
-        sent = value in self.unseen.get(person.entity_id, ())
-        if sent and person.last.get(value, "removed") != "removed" and value not in lost:
+        conflict_values = values_in_conflicts(self.path).get(person.entity_id, set())
+        was_sent = value in self.unconfirmed.get(person.entity_id, ())
+        if was_sent and person.last_edits.get(value, "removed") != "removed" and value not in conflict_values:
             yield Violation("nothing goes that EspoCRM never showed", f"person{person.number}: {value}")
 
-    def takes(self, person: Person, value: str, unread: set[str]) -> Iterator[Violation]:
+    def check_removal(self, person: Person, value: str, unread_edits: set[str]) -> Iterator[Violation]:
         """A value people entered goes from one side: somebody took it away, or it lost and is kept in ``conflicts``."""
-        if value not in person.last:
+        if value not in person.last_edits:
             return
-        self.taken += 1
-        lost = values_that_lost(self.path).get(person.entity_id, set())
-        exchanged = bool(person.kinds & EXCHANGES)  # it goes from one row and stands, for now, in another
-        theirs = person.last[value] == "removed" or value in person.excused or bool(unread) or exchanged
-        if not theirs and value not in lost:
+        self.removal_count += 1
+        conflict_values = values_in_conflicts(self.path).get(person.entity_id, set())
+        was_swapped = bool(person.edit_kinds & SWAPS)  # it goes from one row and stands, for now, in another
+        is_intended = (
+            person.last_edits[value] == "removed" or value in person.excused_values or bool(unread_edits) or was_swapped
+        )
+        if not is_intended and value not in conflict_values:
             yield Violation("nothing is taken that nobody took", f"person{person.number}: {value}")
 
 
-def filled(person: Person, row: Json, remark: str) -> Iterator[Violation]:
+def check_slot_reuse(person: Person, row: Json, remark: str) -> Iterator[Violation]:
     """A slot is reused for its own kommKz only, and never one that keeps somebody's text."""
-    slot, told = SLOT.match(row["bemerkung"] or ""), MARKER.match(remark)
-    if slot is None or told is None:
+    slot, marker = SLOT.match(row["bemerkung"] or ""), MARKER.match(remark)
+    if slot is None or marker is None:
         return
-    if slot[1] != told[2] or own_text(row["bemerkung"]):
+    if slot[1] != marker[2] or text_in_remark(row["bemerkung"]):
         yield Violation("a slot keeps its kommKz", f"person{person.number}: {row['bemerkung']} becomes {remark}")
 
 
-def made_twice(person: Person, rows: Iterable[Json], value: str, remark: str) -> Iterator[Violation]:
+def check_duplicate_row(person: Person, rows: Iterable[Json], value: str, remark: str) -> Iterator[Violation]:
     """A row is made whose value and marker stand in another one."""
-    told = MARKER.match(remark)
+    marker = MARKER.match(remark)
     for row in rows:
-        same = told and (row["bemerkung"] or "").startswith(told[0]) and canon(row["tlf"] or "") == canon(value)
-        if same:
+        is_same = marker and (row["bemerkung"] or "").startswith(marker[0]) and canon(row["tlf"] or "") == canon(value)
+        if is_same:
             yield Violation("nothing is made twice", f"person{person.number}: {value} is in row {row['id']}")

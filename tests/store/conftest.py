@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etl.records import Listing
+from etl.records import EspoListing
 from etl.store.database import Store
-from etl.store.runs import start_run
+from etl.store.tables.runs import start_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,8 +22,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    with Store.open(path, now=NOW, durable=False) as opened:
-        yield opened
+    with Store.open(path, now=NOW, durable=False) as store_open:
+        yield store_open
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def run_id(store: Store) -> int:
 
 
 @pytest.fixture
-def listed() -> Callable[..., Listing]:
+def make_listing() -> Callable[..., EspoListing]:
     """A record as a list shows it, linked unless told otherwise."""
 
-    def listing(entity_id: str, betnr: int | None = None, **seen: Any) -> Listing:
+    def listing(entity_id: str, betnr: int | None = None, **changes: Any) -> EspoListing:
         fields: dict[str, Any] = {
             "name": entity_id.upper(),
             "status": None,
@@ -43,6 +43,6 @@ def listed() -> Callable[..., Listing]:
             "modified_at": "2026-08-01 08:00:00",
             "modified_by": "user",
         }
-        return Listing(entity_id, betnr, **(fields | seen))
+        return EspoListing(entity_id, betnr, **(fields | changes))
 
     return listing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etl.store.baseline import add_left_alone, drop_baseline, end_baseline, save_baseline, save_left_alone
+from etl.store.tables.baseline import add_left_alone, delete_baseline, delete_pairs, save_baseline, save_left_alone
 
 if TYPE_CHECKING:
     from etl.store.database import Store
@@ -13,17 +13,17 @@ NOW = "2026-08-30 10:00:00"
 LATER = "2026-08-30 10:15:00"
 
 
-def pair(entity_id: str, betnr: int, komm_id: int, **fields: Any) -> dict[str, Any]:
+def baseline_pair(entity_id: str, betnr: int, komm_id: int, **fields: Any) -> dict[str, Any]:
     return {"entity_id": entity_id, "betnr": betnr, "komm_id": komm_id, "channel": "phone"} | fields
 
 
-def keys(store: Store) -> list[tuple[Any, ...]]:
-    found = store.rows("select entity_id, betnr, komm_id, agreed_at from baseline order by 1, 2, 3")
-    return [tuple(row.values()) for row in found]
+def baseline_keys(store: Store) -> list[tuple[Any, ...]]:
+    rows = store.rows("select entity_id, betnr, komm_id, agreed_at from baseline order by 1, 2, 3")
+    return [tuple(row.values()) for row in rows]
 
 
 def test_a_pair_is_stored_whole(store: Store) -> None:
-    whole = pair(
+    stored_pair = baseline_pair(
         "a",
         1,
         11,
@@ -38,26 +38,30 @@ def test_a_pair_is_stored_whole(store: Store) -> None:
         unmarked=True,
         other_row=12,
     )
-    save_baseline(store, [whole], NOW)
-    assert store.rows("select * from baseline") == [whole | {"unmarked": 1, "agreed_at": NOW}]
+    save_baseline(store, [stored_pair], NOW)
+    assert store.rows("select * from baseline") == [stored_pair | {"unmarked": 1, "agreed_at": NOW}]
 
 
 def test_only_a_pair_that_moved_is_agreed_anew(store: Store) -> None:
-    save_baseline(store, [pair("a", 1, 11, row_id="R1"), pair("a", 1, 12, row_id="R1")], NOW)
-    save_baseline(store, [pair("a", 1, 11, row_id="R1"), pair("a", 1, 12, row_id="R2")], LATER)
-    assert keys(store) == [("a", 1, 11, NOW), ("a", 1, 12, LATER)]
+    save_baseline(store, [baseline_pair("a", 1, 11, row_id="R1"), baseline_pair("a", 1, 12, row_id="R1")], NOW)
+    save_baseline(store, [baseline_pair("a", 1, 11, row_id="R1"), baseline_pair("a", 1, 12, row_id="R2")], LATER)
+    assert baseline_keys(store) == [("a", 1, 11, NOW), ("a", 1, 12, LATER)]
 
 
 def test_pairs_end_by_row(store: Store) -> None:
-    save_baseline(store, [pair("a", 1, 11), pair("a", 1, 12), pair("b", 2, 11)], NOW)
-    drop_baseline(store, "a", [11, 99])
-    assert keys(store) == [("a", 1, 12, NOW), ("b", 2, 11, NOW)]
+    save_baseline(store, [baseline_pair("a", 1, 11), baseline_pair("a", 1, 12), baseline_pair("b", 2, 11)], NOW)
+    delete_pairs(store, "a", [11, 99])
+    assert baseline_keys(store) == [("a", 1, 12, NOW), ("b", 2, 11, NOW)]
 
 
 def test_pairs_end_with_the_link(store: Store) -> None:
-    save_baseline(store, [pair("a", 1, 11), pair("a", 2, 21), pair("b", 2, 21), pair("c", 3, 31)], NOW)
-    end_baseline(store, "a")
-    assert keys(store) == [("b", 2, 21, NOW), ("c", 3, 31, NOW)]
+    save_baseline(
+        store,
+        [baseline_pair("a", 1, 11), baseline_pair("a", 2, 21), baseline_pair("b", 2, 21), baseline_pair("c", 3, 31)],
+        NOW,
+    )
+    delete_baseline(store, "a")
+    assert baseline_keys(store) == [("b", 2, 21, NOW), ("c", 3, 31, NOW)]
 
 
 def test_what_is_left_alone_is_replaced_and_keeps_its_first_day(store: Store) -> None:
@@ -66,12 +70,12 @@ def test_what_is_left_alone_is_replaced_and_keeps_its_first_day(store: Store) ->
     item: dict[str, Any] = {"side": "espo", "channel": "mail", "value": "ü@a.de", "reason": "unsyncable"}
     save_left_alone(store, "a", [row, item], NOW)
     save_left_alone(store, "b", [row], NOW)
-    held = row | {"reason": "held_back", "direction": "to_espocrm"}
-    save_left_alone(store, "a", [row | {"detail": "not a number"}, held], LATER)
+    held_back = row | {"reason": "held_back", "direction": "to_espocrm"}
+    save_left_alone(store, "a", [row | {"detail": "not a number"}, held_back], LATER)
     assert store.rows("select * from left_alone order by id") == [
         {"id": 1, "entity_id": "a", **row, "direction": None, "detail": "not a number", "since": NOW},
         {"id": 3, "entity_id": "b", **row, "direction": None, "detail": None, "since": NOW},
-        {"id": 4, "entity_id": "a", **held, "detail": None, "since": LATER},
+        {"id": 4, "entity_id": "a", **held_back, "detail": None, "since": LATER},
     ]
 
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etl.store.database import Store
-from etl.store.journal import (
+from etl.store.tables.journal import (
     changes_of_run,
-    history,
+    close_plans,
     open_changes,
     open_decisions,
+    person_journal,
     save_changes,
     save_decisions,
     set_change_state,
     set_decision_state,
-    settle,
 )
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ NOW = "2026-08-30 10:00:00"
 LATER = "2026-08-30 10:15:00"
 
 
-def decision(run_id: int, entity_id: str = "a", variant: str = "var1", **fields: Any) -> dict[str, Any]:
+def decision_fields(run_id: int, entity_id: str = "a", variant: str = "var1", **fields: Any) -> dict[str, Any]:
     return {"run_id": run_id, "entity_id": entity_id, "betnr": 1, "variant": variant, "created_at": NOW} | fields
 
 
-def change(run_id: int, decision_id: int | None = None, entity_id: str = "a", **fields: Any) -> dict[str, Any]:
+def change_fields(run_id: int, decision_id: int | None = None, entity_id: str = "a", **fields: Any) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "decision_id": decision_id,
@@ -43,7 +43,7 @@ def change(run_id: int, decision_id: int | None = None, entity_id: str = "a", **
     } | fields
 
 
-def states(store: Store, table: str = "changes") -> str:
+def states_text(store: Store, table: str = "changes") -> str:
     return " ".join(row["state"] for row in store.rows(f"select state from {table} order by id"))
 
 
@@ -52,8 +52,10 @@ def test_a_plan_is_saved_and_the_ids_come_back_in_order(store: Store, run_id: in
     ids = save_decisions(
         store,
         [
-            decision(run_id, foreseen=foreseen, drops=[11, 12], facts={"in_espo": True}, reason="new", channel="phone"),
-            decision(run_id, variant="var2", komm_id=11),
+            decision_fields(
+                run_id, foreseen=foreseen, drops=[11, 12], facts={"in_espo": True}, reason="new", channel="phone"
+            ),
+            decision_fields(run_id, variant="var2", komm_id=11),
         ],
     )
     assert ids == [1, 2]
@@ -92,11 +94,11 @@ def test_a_plan_is_saved_and_the_ids_come_back_in_order(store: Store, run_id: in
 
 
 def test_a_write_is_recorded_from_intent_to_answer(store: Store, run_id: int) -> None:
-    (decision_id,) = save_decisions(store, [decision(run_id, foreseen={"x": 1}, drops=[7])])
+    (decision_id,) = save_decisions(store, [decision_fields(run_id, foreseen={"x": 1}, drops=[7])])
     (change_id,) = save_changes(
         store,
         [
-            change(
+            change_fields(
                 run_id,
                 decision_id,
                 seq=3,
@@ -149,7 +151,7 @@ def test_a_write_is_recorded_from_intent_to_answer(store: Store, run_id: int) ->
 
 
 def test_what_is_not_given_stays(store: Store, run_id: int) -> None:
-    ids = save_changes(store, [change(run_id, komm_id=11)])
+    ids = save_changes(store, [change_fields(run_id, komm_id=11)])
     set_change_state(store, ids, "started", now=NOW)
     set_change_state(store, ids, "unknown", now=NOW, error="timed out", answered_row_id="R1")
     set_change_state(store, ids, "done", now=LATER)
@@ -160,36 +162,36 @@ def test_what_is_not_given_stays(store: Store, run_id: int) -> None:
 
 def test_only_what_was_begun_and_not_taken_in_is_open_in_the_order_of_the_writes(store: Store, run_id: int) -> None:
     """A mending write, numbered last, may be followed by another plan's first of the same run."""
-    of_a = [change(run_id, seq=9 - n, action=f"{n}") for n in range(7)]
-    ids = save_changes(store, [*of_a, change(run_id, None, "b")])
+    changes_of_a = [change_fields(run_id, seq=9 - n, action=f"{n}") for n in range(7)]
+    ids = save_changes(store, [*changes_of_a, change_fields(run_id, None, "b")])
     for change_id, state in zip(
         ids, ["planned", "started", "done", "failed", "unknown", "held", "dropped", "started"], strict=True
     ):
         set_change_state(store, [change_id], state, now=NOW)
-    assert [found["action"] for found in open_changes(store, ["a"])] == ["1", "2", "4"]
-    assert [found["entity_id"] for found in open_changes(store)] == ["a", "a", "a", "b"]
+    assert [record["action"] for record in open_changes(store, ["a"])] == ["1", "2", "4"]
+    assert [record["entity_id"] for record in open_changes(store)] == ["a", "a", "a", "b"]
     assert open_changes(store, []) == []
 
 
 def test_a_started_write_is_found_after_the_process_died(store: Store, path: Path, run_id: int) -> None:
-    ids = save_changes(store, [change(run_id)])
+    ids = save_changes(store, [change_fields(run_id)])
     set_change_state(store, ids, "started", now=NOW)
     with Store.open(path, now=LATER) as next_process:
-        assert [found["state"] for found in open_changes(next_process)] == ["started"]
+        assert [record["state"] for record in open_changes(next_process)] == ["started"]
 
 
 def test_settling_closes_a_persons_plans(store: Store, run_id: int) -> None:
-    decisions = save_decisions(store, [decision(run_id), decision(run_id), decision(run_id, "b")])
+    decisions = save_decisions(store, [decision_fields(run_id), decision_fields(run_id), decision_fields(run_id, "b")])
     set_decision_state(store, decisions[:1], "done")
-    done, unknown, _planned, _of_b = save_changes(
-        store, [change(run_id), change(run_id), change(run_id), change(run_id, None, "b")]
+    change_done, change_unknown, _planned, _change_of_b = save_changes(
+        store, [change_fields(run_id), change_fields(run_id), change_fields(run_id), change_fields(run_id, None, "b")]
     )
-    set_change_state(store, [done], "done", now=NOW)
-    set_change_state(store, [unknown], "unknown", now=NOW)
-    assert [found["id"] for found in open_decisions(store, ["a"])] == decisions[:2]
-    settle(store, "a")
-    assert states(store) == "done unknown dropped planned"
-    assert states(store, "decisions") == "settled superseded planned"
+    set_change_state(store, [change_done], "done", now=NOW)
+    set_change_state(store, [change_unknown], "unknown", now=NOW)
+    assert [decision["id"] for decision in open_decisions(store, ["a"])] == decisions[:2]
+    close_plans(store, "a")
+    assert states_text(store) == "done unknown dropped planned"
+    assert states_text(store, "decisions") == "settled superseded planned"
     assert [row["settled"] for row in store.rows("select settled from changes order by id")] == [1, 1, 1, 0]
     assert open_changes(store) == []
     assert open_decisions(store, ["a"]) == []
@@ -197,31 +199,31 @@ def test_settling_closes_a_persons_plans(store: Store, run_id: int) -> None:
 
 def test_a_step_without_its_run_is_refused(store: Store) -> None:
     with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
-        save_changes(store, [change(77)])
+        save_changes(store, [change_fields(77)])
 
 
 def test_a_plan_is_saved_whole_or_not_at_all(store: Store, run_id: int) -> None:
     with pytest.raises(sqlite3.IntegrityError):
-        save_decisions(store, [decision(run_id), decision(run_id, state="odd")])
+        save_decisions(store, [decision_fields(run_id), decision_fields(run_id, state="odd")])
     assert store.rows("select * from decisions") == []
 
 
 def test_undo_finds_what_a_run_wrote_with_the_image_before(store: Store, run_id: int) -> None:
-    ids = save_changes(store, [change(run_id, before={"tlf": "1"}), change(run_id)])
+    ids = save_changes(store, [change_fields(run_id, before={"tlf": "1"}), change_fields(run_id)])
     set_change_state(store, ids[:1], "done", now=NOW)
-    settle(store, "a")
-    assert [(found["id"], found["before"]) for found in changes_of_run(store, run_id)] == [(1, {"tlf": "1"})]
+    close_plans(store, "a")
+    assert [(record["id"], record["before"]) for record in changes_of_run(store, run_id)] == [(1, {"tlf": "1"})]
 
 
 def test_a_persons_history_tells_decisions_with_their_writes(store: Store, run_id: int) -> None:
-    held, carried = save_decisions(
-        store, [decision(run_id, variant="var2", state="held"), decision(run_id, reason="new", komm_id=5)]
+    held_id, planned_id = save_decisions(
+        store, [decision_fields(run_id, variant="var2", state="held"), decision_fields(run_id, reason="new", komm_id=5)]
     )
-    ids = save_changes(store, [change(run_id, carried, new_value="+49 1", komm_id=9)])
+    ids = save_changes(store, [change_fields(run_id, planned_id, new_value="+49 1", komm_id=9)])
     set_change_state(store, ids, "done", now=LATER)
-    assert held < carried
+    assert held_id < planned_id
     common = {"run_id": run_id, "trigger": "sync", "decided_at": NOW, "channel": None, "old_value": None, "error": None}
-    assert history(store, "a") == [
+    assert person_journal(store, "a") == [
         common
         | {
             "variant": "var2",

@@ -7,28 +7,30 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etl.errors import StoreError
-from etl.store.due import mark_due
-from etl.store.persons import (
-    count_by_status,
+from etl.store.tables.persons import (
+    count_by_person_status,
     find_persons,
     load_person,
     load_persons,
     save_listings,
     update_person,
 )
+from etl.store.tables.queue import mark_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from etl.records import Listing
+    from etl.records import EspoListing
     from etl.store.database import Store
 
 NOW = "2026-08-30 10:00:00"
 LATER = "2026-08-30 10:15:00"
 
 
-def test_an_unknown_record_is_stored_as_the_list_shows_it(store: Store, listed: Callable[..., Listing]) -> None:
-    save_listings(store, [listed("a", 104860, status="dirty", fingerprint="f", next_retry_at=LATER)], NOW)
+def test_an_unknown_record_is_stored_as_the_list_shows_it(
+    store: Store, make_listing: Callable[..., EspoListing]
+) -> None:
+    save_listings(store, [make_listing("a", 104860, status="dirty", fingerprint="f", next_retry_at=LATER)], NOW)
     assert load_person(store, "a") == {
         "entity_id": "a",
         "betnr": 104860,
@@ -67,12 +69,14 @@ def test_an_unknown_record_is_stored_as_the_list_shows_it(store: Store, listed: 
     }
 
 
-def test_a_known_record_keeps_its_due_mark_and_what_we_decided(store: Store, listed: Callable[..., Listing]) -> None:
-    save_listings(store, [listed("a", 1)], NOW)
+def test_a_known_record_keeps_its_due_mark_and_what_we_decided(
+    store: Store, make_listing: Callable[..., EspoListing]
+) -> None:
+    save_listings(store, [make_listing("a", 1)], NOW)
     mark_due(store, ["a"], "modified", NOW)
     update_person(store, "a", status="clean", fingerprint="ours", retry_count=2, advo_seen_at=NOW, gone_at=NOW)
     before = load_person(store, "a")
-    save_listings(store, [listed("a", 2, name="New", status="failed", fingerprint="theirs")], LATER)
+    save_listings(store, [make_listing("a", 2, name="New", status="failed", fingerprint="theirs")], LATER)
     assert before is not None
     assert load_person(store, "a") == before | {
         "betnr": 2,
@@ -94,20 +98,22 @@ def test_a_known_record_keeps_its_due_mark_and_what_we_decided(store: Store, lis
     ],
 )
 def test_a_record_modified_by_somebody_else_counts_as_changed(
-    store: Store, listed: Callable[..., Listing], modified_at: str | None, changed_at: str | None
+    store: Store, make_listing: Callable[..., EspoListing], modified_at: str | None, changed_at: str | None
 ) -> None:
-    save_listings(store, [listed("a", 1)], NOW)
+    save_listings(store, [make_listing("a", 1)], NOW)
     update_person(store, "a", own_modified_at="2026-08-30 09:00:00")
-    save_listings(store, [listed("a", 1, modified_at=modified_at)], LATER)
+    save_listings(store, [make_listing("a", 1, modified_at=modified_at)], LATER)
     person = load_person(store, "a")
     assert person is not None
     assert (person["espo_modified_at"], person["espo_changed_at"]) == (modified_at, changed_at)
 
 
-def test_a_person_is_found_by_id_and_by_betnr(store: Store, listed: Callable[..., Listing]) -> None:
-    save_listings(store, [listed("a", 7), listed("b", 7), listed("c", 8), listed("d")], NOW)
-    found = {key: [person["entity_id"] for person in find_persons(store, key)] for key in ("a", " 7 ", "8", "9", "")}
-    assert found == {"a": ["a"], " 7 ": ["a", "b"], "8": ["c"], "9": [], "": []}
+def test_a_person_is_found_by_id_and_by_betnr(store: Store, make_listing: Callable[..., EspoListing]) -> None:
+    save_listings(store, [make_listing("a", 7), make_listing("b", 7), make_listing("c", 8), make_listing("d")], NOW)
+    ids_by_key = {
+        key: [person["entity_id"] for person in find_persons(store, key)] for key in ("a", " 7 ", "8", "9", "")
+    }
+    assert ids_by_key == {"a": ["a"], " 7 ": ["a", "b"], "8": ["c"], "9": [], "": []}
     assert [person["entity_id"] for person in load_persons(store, ["c", "a", "z"])] == ["a", "c"]
     assert load_person(store, "z") is None
 
@@ -117,9 +123,11 @@ def test_an_unknown_person_cannot_be_updated(store: Store) -> None:
         update_person(store, "z", status="clean")
 
 
-def test_persons_are_counted_by_status_without_those_gone(store: Store, listed: Callable[..., Listing]) -> None:
-    save_listings(store, [listed(entity_id, 1) for entity_id in "abcd"], NOW)
+def test_persons_are_counted_by_status_without_those_gone(
+    store: Store, make_listing: Callable[..., EspoListing]
+) -> None:
+    save_listings(store, [make_listing(entity_id, 1) for entity_id in "abcd"], NOW)
     update_person(store, "a", status="clean")
     update_person(store, "b", status="clean")
     update_person(store, "d", status="failed", gone_at=NOW)
-    assert count_by_status(store) == {"clean": 2, "undecided": 1}
+    assert count_by_person_status(store) == {"clean": 2, "undecided": 1}

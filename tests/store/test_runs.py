@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.store.runs import abandon_runs, finish_run, latest_run, load_run, start_run
+from etl.store.tables.runs import abandon_runs, finish_run, latest_run, load_run, start_run
 
 if TYPE_CHECKING:
     from etl.store.database import Store
@@ -67,17 +67,17 @@ def test_a_run_is_recorded_from_beginning_to_end(store: Store) -> None:
 
 
 def test_a_run_that_died_is_ended_by_the_next(store: Store) -> None:
-    died = start_run(store, now=NOW, version="1", trigger="sync")
-    ended = start_run(store, now=NOW, version="1", trigger="sync")
-    finish_run(store, ended, now=NOW, outcome="done")
-    mine = start_run(store, now=LATER, version="1", trigger="sync")
-    assert abandon_runs(store, LATER, but=mine) == [died]
+    dead_run = start_run(store, now=NOW, version="1", trigger="sync")
+    ended_run = start_run(store, now=NOW, version="1", trigger="sync")
+    finish_run(store, ended_run, now=NOW, outcome="done")
+    own_run = start_run(store, now=LATER, version="1", trigger="sync")
+    assert abandon_runs(store, LATER, except_run=own_run) == [dead_run]
     assert store.rows("select id, outcome, finished_at from runs") == [
-        {"id": died, "outcome": "abandoned", "finished_at": LATER},
-        {"id": ended, "outcome": "done", "finished_at": NOW},
-        {"id": mine, "outcome": None, "finished_at": None},
+        {"id": dead_run, "outcome": "abandoned", "finished_at": LATER},
+        {"id": ended_run, "outcome": "done", "finished_at": NOW},
+        {"id": own_run, "outcome": None, "finished_at": None},
     ]
-    assert abandon_runs(store, LATER, but=mine) == []
+    assert abandon_runs(store, LATER, except_run=own_run) == []
 
 
 def test_the_latest_run_and_the_latest_success_are_told_apart(store: Store) -> None:

@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etl import frames
-from etl.store.migrate import statements
-from etl.store.schema import MIGRATIONS
-from etl.store.states import (
+from etl.store.enums import (
     Absence,
-    ArrayOutcome,
     ChangeState,
     DecisionState,
     HoldKind,
     LeftAloneReason,
-    Outcome,
-    Status,
+    PersonStatus,
+    PutOutcome,
+    RunOutcome,
 )
+from etl.store.migrations import split_statements
+from etl.store.schema import MIGRATIONS
 from etl.store.views import VIEWS
 
 if TYPE_CHECKING:
     from etl.store.database import Store
 
-PROMISED = {
+PUBLIC_COLUMNS = {
     "persons": "entity_id, betnr, name, status, due_since, due_reason, last_sync_at, fingerprint, retry_count, "
     "next_retry_at, auto_reset_at, error, espo_modified_at, espo_seen_at, advo_seen_at",
     "espo_entries": "entity_id, channel, value, canonical, type, is_primary, opt_out, invalid",
@@ -45,10 +45,10 @@ PROMISED = {
 }
 
 WORDS: list[tuple[str, str, type[StrEnum]]] = [
-    ("persons", "status", Status),
+    ("persons", "status", PersonStatus),
     ("left_alone", "reason", LeftAloneReason),
-    ("runs", "outcome", Outcome),
-    ("array_puts", "outcome", ArrayOutcome),
+    ("runs", "outcome", RunOutcome),
+    ("array_puts", "outcome", PutOutcome),
     ("decisions", "state", DecisionState),
     ("changes", "state", ChangeState),
     ("holds", "kind", HoldKind),
@@ -56,9 +56,9 @@ WORDS: list[tuple[str, str, type[StrEnum]]] = [
 ]
 
 
-@pytest.mark.parametrize("table", PROMISED)
+@pytest.mark.parametrize("table", PUBLIC_COLUMNS)
 def test_a_table_has_the_columns_others_build_on(store: Store, table: str) -> None:
-    assert set(PROMISED[table].split(", ")) <= set(store.db[table].columns_dict)
+    assert set(PUBLIC_COLUMNS[table].split(", ")) <= set(store.db[table].columns_dict)
 
 
 def test_the_views_others_build_on_exist_and_answer(store: Store) -> None:
@@ -76,8 +76,10 @@ def test_the_views_others_build_on_exist_and_answer(store: Store) -> None:
 
 
 def test_every_table_is_strict(store: Store) -> None:
-    loose = store.rows("select name from pragma_table_list where schema = 'main' and type = 'table' and not strict")
-    assert {row["name"] for row in loose} == {"sqlite_schema", "sqlite_sequence"}
+    tables_not_strict = store.rows(
+        "select name from pragma_table_list where schema = 'main' and type = 'table' and not strict"
+    )
+    assert {row["name"] for row in tables_not_strict} == {"sqlite_schema", "sqlite_sequence"}
 
 
 @pytest.mark.parametrize(("table", "column", "words"), WORDS)
@@ -90,7 +92,7 @@ def test_a_column_takes_exactly_the_words_the_program_knows(
 
 
 @pytest.mark.parametrize(
-    ("table", "schema", "joined"),
+    ("table", "schema", "joined_columns"),
     [
         ("persons", frames.PERSONS, {"ended"}),
         ("espo_entries", frames.ITEMS, {"betnr"}),
@@ -100,14 +102,14 @@ def test_a_column_takes_exactly_the_words_the_program_knows(
     ],
 )
 def test_a_frame_has_columns_of_its_table(
-    store: Store, table: str, schema: frames.Schema, joined: set[str]
+    store: Store, table: str, schema: frames.Schema, joined_columns: set[str]
 ) -> None:
-    assert joined <= set(schema) <= set(store.db[table].columns_dict) | joined
-    assert joined.isdisjoint(store.db[table].columns_dict)
+    assert joined_columns <= set(schema) <= set(store.db[table].columns_dict) | joined_columns
+    assert joined_columns.isdisjoint(store.db[table].columns_dict)
 
 
 @pytest.mark.parametrize("script", MIGRATIONS)
 def test_a_migration_is_taken_apart_where_its_statements_end(script: str) -> None:
-    found = statements(script)
-    assert all(sqlite3.complete_statement(f"{one};") and not sqlite3.complete_statement(one) for one in found)
-    assert len(found) == script.count(";")
+    parts = split_statements(script)
+    assert all(sqlite3.complete_statement(f"{part};") and not sqlite3.complete_statement(part) for part in parts)
+    assert len(parts) == script.count(";")

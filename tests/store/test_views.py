@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etl.store.baseline import save_left_alone
-from etl.store.conflicts import mark_seen, save_conflicts
-from etl.store.due import mark_due
-from etl.store.journal import save_changes, set_change_state
-from etl.store.persons import save_listings, update_person
-from etl.store.runs import finish_run, start_run
-from etl.store.snapshots import save_items, save_rows
+from etl.store.tables.baseline import save_left_alone
+from etl.store.tables.conflicts import save_conflicts, set_seen_at
+from etl.store.tables.journal import save_changes, set_change_state
+from etl.store.tables.persons import save_listings, update_person
+from etl.store.tables.queue import mark_due
+from etl.store.tables.runs import finish_run, start_run
+from etl.store.tables.snapshots import save_items, save_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from etl.records import Listing
+    from etl.records import EspoListing
     from etl.store.database import Store
 
 NOW = "2026-08-30 10:00:00"
@@ -25,40 +25,40 @@ LATER = "2026-08-30 10:01:30"
 
 
 @pytest.fixture
-def firm(store: Store, listed: Callable[..., Listing]) -> Store:
-    save_listings(store, [listed("a", 1), listed("b", 2), listed("u")], NOW)
+def filled_store(store: Store, make_listing: Callable[..., EspoListing]) -> Store:
+    save_listings(store, [make_listing("a", 1), make_listing("b", 2), make_listing("u")], NOW)
     return store
 
 
-def item(channel: str, value: str, canonical: str) -> dict[str, Any]:
+def view_item(channel: str, value: str, canonical: str) -> dict[str, Any]:
     flags = {"type": None, "is_primary": False, "opt_out": False, "invalid": False, "raw": "{}"}
     flags |= {"doubt": None, "readings": None}
     return {"channel": channel, "value": value, "canonical": canonical} | flags
 
 
-def row(komm_id: int, value: str | None, canonical: str | None, channel: str | None) -> dict[str, Any]:
+def view_row(komm_id: int, value: str | None, canonical: str | None, channel: str | None) -> dict[str, Any]:
     rest = dict.fromkeys(("remark", "own_text", "marker_value", "marker_canonical", "marker_komm_kz", "field_komm_kz"))
     rest |= dict.fromkeys(("doubt", "readings"))
     flags = {"marker_kind": "none", "is_slot": value is None, "komm_kz": 0, "online": False, "mobile": False}
-    seen = {"komm_id": komm_id, "row_id": "R", "value": value, "canonical": canonical, "channel": channel}
-    return rest | flags | seen
+    values = {"komm_id": komm_id, "row_id": "R", "value": value, "canonical": canonical, "channel": channel}
+    return rest | flags | values
 
 
 def test_last_runs(store: Store) -> None:
     finish_run(store, start_run(store, now=NOW, version="1", trigger="sync"), now=LATER, outcome="done")
     start_run(store, now=LATER, version="1", trigger="sweep")
-    found = store.rows("select id, trigger, seconds, outcome from last_runs")
-    assert found == [
+    runs = store.rows("select id, trigger, seconds, outcome from last_runs")
+    assert runs == [
         {"id": 2, "trigger": "sweep", "seconds": None, "outcome": None},
         {"id": 1, "trigger": "sync", "seconds": 90, "outcome": "done"},
     ]
 
 
-def test_failing_persons(firm: Store) -> None:
-    mark_due(firm, ["a", "b"], "modified", NOW)
-    update_person(firm, "a", status="failed", error="refused", retry_count=2, next_retry_at=LATER)
-    update_person(firm, "u", status="clean")
-    assert firm.rows("select * from failing_persons") == [
+def test_failing_persons(filled_store: Store) -> None:
+    mark_due(filled_store, ["a", "b"], "modified", NOW)
+    update_person(filled_store, "a", status="failed", error="refused", retry_count=2, next_retry_at=LATER)
+    update_person(filled_store, "u", status="clean")
+    assert filled_store.rows("select * from failing_persons") == [
         {
             "entity_id": "a",
             "betnr": 1,
@@ -73,66 +73,75 @@ def test_failing_persons(firm: Store) -> None:
     ]
 
 
-def test_open_conflicts(firm: Store, run_id: int) -> None:
-    lost = {"run_id": run_id, "entity_id": "a", "betnr": 1, "variant": "clash", "advo_value": "3", "created_at": NOW}
-    seen, _open = save_conflicts(firm, [lost, lost])
-    mark_seen(firm, [seen], NOW)
-    assert firm.rows("select id, name, advo_value, kept from open_conflicts") == [
+def test_open_conflicts(filled_store: Store, run_id: int) -> None:
+    conflict = {
+        "run_id": run_id,
+        "entity_id": "a",
+        "betnr": 1,
+        "variant": "clash",
+        "advo_value": "3",
+        "created_at": NOW,
+    }
+    seen_id, _open_id = save_conflicts(filled_store, [conflict, conflict])
+    set_seen_at(filled_store, [seen_id], NOW)
+    assert filled_store.rows("select id, name, advo_value, kept from open_conflicts") == [
         {"id": 2, "name": "A", "advo_value": "3", "kept": "espo"}
     ]
 
 
-def test_unsyncable_entries(firm: Store) -> None:
+def test_unsyncable_entries(filled_store: Store) -> None:
     entry = {"side": "espo", "channel": "mail", "value": "ü@a.de"}
     twice = [entry | {"reason": "unsyncable", "detail": "umlaut"}, entry | {"reason": "duplicate"}]
-    save_left_alone(firm, "a", twice, NOW)
-    assert firm.rows("select entity_id, name, value, detail, since from unsyncable_entries") == [
+    save_left_alone(filled_store, "a", twice, NOW)
+    assert filled_store.rows("select entity_id, name, value, detail, since from unsyncable_entries") == [
         {"entity_id": "a", "name": "A", "value": "ü@a.de", "detail": "umlaut", "since": NOW}
     ]
 
 
-def test_stale_persons(firm: Store) -> None:
-    update_person(firm, "b", advo_seen_at="2020-01-01 00:00:00")
-    assert [found["entity_id"] for found in firm.rows("select * from stale_persons")] == ["a", "b"]
-    update_person(firm, "a", advo_seen_at="2999-01-01 00:00:00")
-    update_person(firm, "b", gone_at=NOW)
-    assert firm.rows("select * from stale_persons") == []
+def test_stale_persons(filled_store: Store) -> None:
+    update_person(filled_store, "b", advo_seen_at="2020-01-01 00:00:00")
+    assert [person["entity_id"] for person in filled_store.rows("select * from stale_persons")] == ["a", "b"]
+    update_person(filled_store, "a", advo_seen_at="2999-01-01 00:00:00")
+    update_person(filled_store, "b", gone_at=NOW)
+    assert filled_store.rows("select * from stale_persons") == []
 
 
-def test_changes_by_day(firm: Store, run_id: int) -> None:
+def test_changes_by_day(filled_store: Store, run_id: int) -> None:
     step = {"run_id": run_id, "variant": "var1", "side": "advo", "action": "create"}
-    ids = save_changes(firm, [step | {"entity_id": entity_id} for entity_id in "aabb"])
-    set_change_state(firm, ids[:3], "done", now=NOW)
-    assert firm.rows("select * from changes_by_day") == [
+    ids = save_changes(filled_store, [step | {"entity_id": entity_id} for entity_id in "aabb"])
+    set_change_state(filled_store, ids[:3], "done", now=NOW)
+    assert filled_store.rows("select * from changes_by_day") == [
         {"day": "2026-08-30", "side": "advo", "variant": "var1", "action": "create", "changes": 3, "persons": 2}
     ]
 
 
-def test_differences(firm: Store) -> None:
+def test_differences(filled_store: Store) -> None:
     for entity_id in "ab":
-        update_person(firm, entity_id, espo_seen_at=NOW, advo_seen_at=NOW)
-    phones = [item("phone", "+49 1", "+491"), item("phone", "abc", "abc")]
-    save_items(firm, "a", [*phones, item("mail", "X@a.de", "x@a.de")])
+        update_person(filled_store, entity_id, espo_seen_at=NOW, advo_seen_at=NOW)
+    phones = [view_item("phone", "+49 1", "+491"), view_item("phone", "abc", "abc")]
+    save_items(filled_store, "a", [*phones, view_item("mail", "X@a.de", "x@a.de")])
     save_rows(
-        firm,
+        filled_store,
         1,
         [
-            row(11, "01", "+491", "phone"),  # the same number
-            row(12, "new", "new", "phone"),
-            row(13, None, None, "phone"),  # a slot
-            row(14, "www", "www", None),  # not relevant
-            row(15, "x@a.de", "x@a.de", "mail"),
+            view_row(11, "01", "+491", "phone"),  # the same number
+            view_row(12, "new", "new", "phone"),
+            view_row(13, None, None, "phone"),  # a slot
+            view_row(14, "www", "www", None),  # not relevant
+            view_row(15, "x@a.de", "x@a.de", "mail"),
         ],
     )
-    save_left_alone(firm, "a", [{"side": "espo", "channel": "phone", "value": "abc", "reason": "unsyncable"}], NOW)
+    save_left_alone(
+        filled_store, "a", [{"side": "espo", "channel": "phone", "value": "abc", "reason": "unsyncable"}], NOW
+    )
     common = {"entity_id": "a", "betnr": 1, "name": "A", "channel": "phone", "due_since": None}
-    assert firm.rows("select * from differences") == [
+    assert filled_store.rows("select * from differences") == [
         common | {"value": "new", "stands_in": "advo", "komm_id": 12, "left_alone": None},
         common | {"value": "abc", "stands_in": "espo", "komm_id": None, "left_alone": "unsyncable"},
     ]
 
 
-def test_a_person_of_whom_one_side_was_never_read_shows_no_differences(firm: Store) -> None:
-    save_items(firm, "a", [item("phone", "+49 1", "+491")])
-    update_person(firm, "a", espo_seen_at=NOW)
-    assert firm.rows("select * from differences") == []
+def test_a_person_of_whom_one_side_was_never_read_shows_no_differences(filled_store: Store) -> None:
+    save_items(filled_store, "a", [view_item("phone", "+49 1", "+491")])
+    update_person(filled_store, "a", espo_seen_at=NOW)
+    assert filled_store.rows("select * from differences") == []

@@ -1,0 +1,200 @@
+"""One run: what every stage is given, and what the run has seen and counted so far.
+
+When a 403 is not the person's fault: one after another is refused, and nobody gets through (rules.md §6).
+
+A refused person fails, and is tried again behind all others. Three in a row while no write of the run has passed stop
+the run; the next one begins behind them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from etl.errors import RIGHTS_HINT, ConsecutiveRefusals, Forbidden
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from etl.clients.advoware import AdvowareClient
+    from etl.clients.espocrm import EspoClient
+    from etl.errors import PersonError
+    from etl.records import AdvoRecord, AdvoRow, EspoItem, EspoRecord
+    from etl.rules.entry import Policy
+    from etl.rules.plan import Plan
+    from etl.rules.truncation import PendingRepair
+    from etl.store.database import Store
+    from etl.store.enums import Absence
+
+ApprovedSteps = frozenset[tuple[object, ...]]
+"""What an operator allowed to be taken away or overwritten, one fact tuple a step (``guard.counted_facts``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The numbers of ``config.yaml`` the stages go by (interface.md); units as their names say."""
+
+    overlap_seconds: int = 120
+    persons_per_run: int = 1000
+    max_staleness_seconds: float = 2
+    settle_seconds: int = 5
+    poll_budget: int = 500
+    espo_readers: int = 2
+    advo_readers: int = 4
+    outage_after: int = 3
+    endings_after_minutes: int = 10
+    max_removals: int = 50
+    max_removal_share: float = 0.10
+    backoff_minutes: tuple[int, ...] = (1, 5, 15, 60, 240)
+    max_failures: int = 5
+    auto_reset_hours: float = 24
+    note_conflicts: bool = True
+    language: str = "de"
+    only: tuple[str, ...] = ()
+    config_digest: str = ""
+
+    def allows(self, entity_id: str, betnr: int | None) -> bool:
+        """Whether a person belongs to the pilot group; without one everybody does."""
+        return not self.only or entity_id in self.only or str(betnr) in self.only
+
+
+@dataclass(slots=True)
+class PersonReads:
+    """The latest reads of one person in this run, with the moments (monotonic seconds) they were answered at."""
+
+    espo: EspoRecord
+    espo_at: float
+    advo: AdvoRecord
+    advo_at: float
+
+    @property
+    def items(self) -> tuple[EspoItem, ...]:
+        """What EspoCRM showed."""
+        return self.espo.items
+
+    @property
+    def rows(self) -> tuple[AdvoRow, ...]:
+        """What Advoware showed."""
+        return self.advo.rows
+
+
+class ObservedAbsence(NamedTuple):
+    """How a person is not there as agreed, and which betnr was asked for, or seen, then."""
+
+    kind: Absence
+    seen_betnr: int | None = None
+
+
+@dataclass
+class RunCounters:
+    """What the report counts; each person once.
+
+    ``drifted_…``: whose entries a look found changed there, though no list had said so.
+    """
+
+    seen: set[str] = field(default_factory=set)
+    changed: set[str] = field(default_factory=set)
+    clean: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    deferred: set[str] = field(default_factory=set)
+    skipped: set[str] = field(default_factory=set)
+    left_alone: int = 0
+    conflicts: int = 0
+    writes: Counter[str] = field(default_factory=Counter)
+    variants: Counter[str] = field(default_factory=Counter)
+    newly_held: set[str] = field(default_factory=set)
+    drifted_espo: set[str] = field(default_factory=set)
+    drifted_advo: set[str] = field(default_factory=set)
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Refusals:
+    """The refused persons of a run, in a row. ``has_written``: a write of it has passed.
+
+    Reads come before all writes. So a system that showed anybody refuses persons and not us: else three persons without
+    rights, read last, would keep all those read before them from being written, in this run and the next.
+    """
+
+    has_written: bool = False
+    _streak: list[Forbidden] = field(default_factory=list)
+    _answering_systems: set[str] = field(default_factory=set)
+
+    @property
+    def affects_everybody(self) -> bool:
+        """Whether to believe that whoever comes next is refused, too."""
+        return len(self._streak) >= REFUSALS_TO_STOP and not self.has_written
+
+    def record_read(self, system: str, answer: object) -> None:
+        """One answer to a person's read, in the order they were asked for."""
+        if not isinstance(answer, Forbidden):
+            self._answering_systems.add(system)
+            self._streak.clear()
+        elif system not in self._answering_systems:
+            self._streak.append(answer)
+
+    def record_person(self, error: Exception | None) -> None:
+        """What bringing one person into agreement ended with."""
+        self._streak = [*self._streak, error] if isinstance(error, Forbidden) else []
+
+    def stop_if_affects_everybody(self) -> None:
+        """End the run, once those refused have been told of."""
+        if self.affects_everybody:
+            raise ConsecutiveRefusals(self._streak[-1].system, f"403 {RIGHTS_HINT}")
+
+
+@dataclass
+class RunContext:
+    """Store, clients, policy, clock and counters of one run. One thread writes the store; readers only answer.
+
+    ``regular``: it may end people who vanished, and ``records_absence``: let them wait; others only report them;
+    ``absences``: who is not there as agreed with, and ``judged_absences``: of whom that was taken into the store;
+    ``distrust_reasons``: why no 404 of a kind counts in this run, None where they do;
+    ``approved_steps``: what an operator allowed, by person; ``removals_let_through``: the counted steps the run let
+    through, by person; ``changed_since_last_read``: whose entries differ from the look before;
+    ``second_writer_reasons``: whom somebody else writes, with the reason; ``unstored_in_a_row``: persons in a row whose
+    values EspoCRM confirmed and did not store; ``pending_repairs``: what a broken run left to be mended, by person;
+    ``restored_copy_at``: when the copy was made from which the store was put back, if it was; ``no_edit``: the sync's
+    own fields, by our name, that the API user may not edit; ``planner_override``: what plans instead of the diff, where
+    an operator puts something back.
+    """
+
+    id: int
+    store: Store
+    espo: EspoClient
+    advo: AdvowareClient
+    policy: Policy
+    limits: Limits
+    user_id: str
+    utcnow: Callable[[], str]
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
+    log: Any
+    write: bool = True
+    no_edit: frozenset[str] = frozenset()
+    regular: bool = True
+    records_absence: bool = True
+    restored_copy_at: str | None = None
+    absences: dict[str, ObservedAbsence] = field(default_factory=dict)
+    judged_absences: set[str] = field(default_factory=set)
+    distrust_reasons: dict[Absence, str | None] = field(default_factory=dict)
+    reads: dict[str, PersonReads] = field(default_factory=dict)
+    counters: RunCounters = field(default_factory=RunCounters)
+    unconfirmed_in_a_row: set[str] = field(default_factory=set)
+    unstored_in_a_row: list[str] = field(default_factory=list)
+    read_errors: dict[str, PersonError] = field(default_factory=dict)
+    deleted_to_show: list[str] = field(default_factory=list)
+    approved_steps: Mapping[str, ApprovedSteps] = field(default_factory=dict)
+    removals_let_through: dict[str, int] = field(default_factory=dict)
+    refusals: Refusals = field(default_factory=Refusals)
+    rows_seen: int = 0
+    changed_since_last_read: set[str] = field(default_factory=set)
+    second_writer_reasons: dict[str, str] = field(default_factory=dict)
+    pending_repairs: dict[str, PendingRepair] = field(default_factory=dict)
+    planner_override: Callable[[RunContext, Sequence[str]], Plan] | None = None
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None
+
+
+REFUSALS_TO_STOP = 3

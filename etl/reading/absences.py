@@ -1,0 +1,91 @@
+"""What a look notes of a person that is not there as it was agreed with (rules.md §1, Endings).
+
+Nothing is concluded from it here: the run judges it when all its looks are done (``etl.endings``).
+
+Whether a 404 speaks of the person, or of an address at which nobody is found (rules.md §1, Endings).
+
+The first 404 of a run lets those be asked who were read last. It costs up to three requests, and none without a 404.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.context import ObservedAbsence
+from etl.errors import PersonError
+from etl.records import Side
+from etl.store.enums import Absence
+from etl.store.tables.baseline import last_synced_betnr
+from etl.store.tables.endings import recently_read_persons
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.context import RunContext
+
+ABSENCE_BY_SYSTEM: Final = {"Advoware": Absence.GONE_IN_ADVOWARE, "EspoCRM": Absence.GONE_IN_ESPOCRM}
+"""By the system that answered 404."""
+
+
+def record_absence(run: RunContext, entity_id: str, kind: Absence, seen_betnr: int | None = None) -> None:
+    """Note it; whoever is noted is not planned in this run."""
+    run.absences[entity_id] = ObservedAbsence(kind, seen_betnr)
+    run.judged_absences.discard(entity_id)
+    run.counters.deferred.add(entity_id)
+    run.log.warning("absent", entity_id=entity_id, what=kind)
+
+
+def link_mismatch(run: RunContext, person: Mapping[str, Any], betnr: int | None) -> ObservedAbsence | None:
+    """How a record as just read is not linked as it was agreed; None where it is, or where nothing was agreed.
+
+    A record that never had a betnr is due for nothing, so one that is due was seen with one.
+    """
+    baseline_betnr = last_synced_betnr(run.store, person["entity_id"])
+    if betnr is None:
+        was_linked = baseline_betnr is not None or person["due_since"] is not None
+        return ObservedAbsence(Absence.NO_BETNR) if was_linked else None
+    return ObservedAbsence(Absence.OTHER_BETNR, betnr) if baseline_betnr not in (None, betnr) else None
+
+
+MAX_PERSONS_READ: Final = 3
+"""Most persons that are asked; one that answers is enough."""
+
+SIDE_OF_ABSENCE: Final = {Absence.GONE_IN_ADVOWARE: Side.ADVO, Absence.GONE_IN_ESPOCRM: Side.ESPO}
+"""Where somebody was not found."""
+
+DISTRUST_MESSAGES: Final = {
+    Absence.GONE_IN_ADVOWARE: "Advoware knows {who}, so this says nothing of the person: check advoware.path_prefix, "
+    "base_url, kanzlei and database",
+    Absence.GONE_IN_ESPOCRM: "EspoCRM knows {who}, so this says nothing of the person: check espocrm.url and entity, "
+    "and what the role of the API user may read",
+}
+"""Why a 404 is not believed, and what to look at."""
+
+NONE_OF_LAST_PERSONS, NO_PERSON_TO_READ = "none of those it showed last either", "nobody whom it ever showed"
+
+
+def is_trusted_absence(run: RunContext, kind: Absence) -> bool:
+    """Whether what was seen counts: a 404 does when the same system still shows anybody it showed before."""
+    return kind not in SIDE_OF_ABSENCE or distrust_reason(run, kind) is None
+
+
+def distrust_reason(run: RunContext, kind: Absence) -> str | None:
+    """Why no 404 of this kind is believed in this run, in a sentence; None when they are. Asked once a run."""
+    if kind not in run.distrust_reasons:
+        last_persons = recently_read_persons(run.store, SIDE_OF_ABSENCE[kind], run.absences, MAX_PERSONS_READ)
+        who = NONE_OF_LAST_PERSONS if last_persons else NO_PERSON_TO_READ
+        is_any_found = any(is_person_found(run, kind, person["entity_id"], person["betnr"]) for person in last_persons)
+        run.distrust_reasons[kind] = None if is_any_found else DISTRUST_MESSAGES[kind].format(who=who)
+    return run.distrust_reasons[kind]
+
+
+def is_person_found(run: RunContext, kind: Absence, entity_id: str, betnr: int) -> bool:
+    """Whether a system shows a person now."""
+    try:
+        if kind is Absence.GONE_IN_ADVOWARE:
+            run.advo.fetch(betnr)
+        else:
+            run.espo.fetch(entity_id)
+    except PersonError:
+        return False
+    return True

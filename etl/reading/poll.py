@@ -1,0 +1,90 @@
+"""Who may have changed, as EspoCRM's lists tell (rules.md §1, Candidates): they make persons due.
+
+Nothing is concluded from what a list lacks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etl.reading.snapshot import SYNCING_TIMEOUT_SECONDS, is_unseen_save, minus_seconds
+from etl.store.enums import ABSENCE_REASONS, Absence
+from etl.store.tables.persons import load_persons, save_listings
+from etl.store.tables.queue import MODIFIED_IN_ESPO, clear_retry_times, mark_due
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from etl.context import RunContext
+    from etl.records import EspoListing
+
+RELINKED = "linked to this betnr"
+MAX_CLOCK_SETBACK_SECONDS = 86_400  # no clock is set back further than this without anybody looking
+
+
+def mark_candidates_due(run: RunContext) -> None:
+    """Walk EspoCRM's lists: what was modified since the cursor, whose status asks for a look; then move the cursor.
+
+    The cursor never passes the server's own time: neither a record dated into the future nor a clock set back may hide
+    what is saved from now on.
+    """
+    cursor = run.store.setting("cursor")
+    since = minus_seconds(cursor, run.limits.overlap_seconds) if cursor else None
+    latest, answered_at = record_modified_since(run, since)
+    if since is not None and answered_at < since:
+        run.log.warning("clock_set_back", system="EspoCRM", cursor=cursor, answered_at=answered_at)
+        latest, answered_at = record_modified_since(run, minus_seconds(answered_at, MAX_CLOCK_SETBACK_SECONDS))
+    now = run.utcnow()
+    due_listings = run.espo.list_due(now, minus_seconds(answered_at, SYNCING_TIMEOUT_SECONDS))
+    with run.store.transaction():
+        record_listings(run, due_listings)
+        linked_ids = [listing.entity_id for listing in due_listings if listing.betnr is not None]
+        mark_due(run.store, linked_ids, "its status asks for a sync", now)
+        run.store.set_setting("cursor", min(max(filter(None, [cursor, latest]), default=answered_at), answered_at))
+
+
+def record_modified_since(run: RunContext, since: str | None) -> tuple[str | None, str]:
+    """Note the records modified since then; the latest ``modifiedAt`` among them, and the server's time at the end."""
+    latest, answered_at = None, run.utcnow()
+    for page in run.espo.iter_modified_since(since):
+        record_listings(run, page.listings)
+        latest = max(filter(None, [latest, *(listing.modified_at for listing in page.listings)]), default=latest)
+        answered_at = page.answered_at
+    return latest, answered_at
+
+
+def record_listings(run: RunContext, listings: Sequence[EspoListing]) -> None:
+    """Store a page; records saved since we last saw them, and not by our own last write, become due.
+
+    One that never had a betnr is none of ours; one whose betnr is gone is looked at. Whom somebody edited is tried
+    before its retry time (rules.md §6, Failing person).
+    """
+    persons = {
+        person["entity_id"]: person for person in load_persons(run.store, [listing.entity_id for listing in listings])
+    }
+    linked_listings = [
+        listing for listing in listings if listing.betnr is not None or was_linked(persons.get(listing.entity_id))
+    ]
+    new_saves = [listing for listing in linked_listings if is_unseen_save(run, listing, persons.get(listing.entity_id))]
+    other_users_ids = [listing.entity_id for listing in new_saves if listing.modified_by != run.user_id]
+    relinked_listings = [
+        listing for listing in linked_listings if (persons.get(listing.entity_id) or {}).get("betnr") != listing.betnr
+    ]
+    with run.store.transaction():
+        save_listings(run.store, listings, run.utcnow())
+        mark_due(run.store, [listing.entity_id for listing in new_saves], MODIFIED_IN_ESPO, run.utcnow())
+        mark_due(run.store, other_users_ids, MODIFIED_IN_ESPO, run.utcnow(), edited_by_other=True)
+        mark_due(
+            run.store,
+            [listing.entity_id for listing in relinked_listings if listing.betnr is not None],
+            RELINKED,
+            run.utcnow(),
+        )
+        unlinked_ids = [listing.entity_id for listing in relinked_listings if listing.betnr is None]
+        mark_due(run.store, unlinked_ids, ABSENCE_REASONS[Absence.NO_BETNR], run.utcnow())
+        clear_retry_times(run.store, other_users_ids)
+
+
+def was_linked(person: Mapping[str, Any] | None) -> bool:
+    """Whether a record was linked when it was last heard of, or is one whose baseline is still to end."""
+    return person is not None and (person["betnr"] is not None or person["synced_betnr"] is not None)

@@ -1,0 +1,172 @@
+"""Whose save a record of EspoCRM shows, and whether it is through (rules.md §1: Candidates, Our own writes).
+
+What both systems show now, into the state store; and how our own writes show, so that they do not come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from etl.context import PersonReads
+from etl.lazy_imports import preload_planner
+from etl.records import Channel
+from etl.rules.snapshot_records import fingerprint_of_rows, item_record, row_records
+from etl.store.enums import PersonStatus
+from etl.store.tables.journal import last_unconfirmed_put, open_changes
+from etl.store.tables.persons import load_person, update_person
+from etl.store.tables.snapshots import load_items, load_rows, save_items, save_rows
+
+if TYPE_CHECKING:
+    from etl.context import RunContext
+    from etl.records import AdvoRecord, EspoListing, EspoRecord
+
+SYNCING_TIMEOUT_SECONDS = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules.md §1)
+
+Person = Mapping[str, Any]
+
+
+def is_unseen_save(run: RunContext, record: EspoListing | EspoRecord, person: Person | None) -> bool:
+    """Whether a record shows a save we have not seen."""
+    if person is None:
+        return True
+    last_save = (person["espo_modified_at"], person["espo_modified_by"])
+    return not is_own_write(run, person, record) and (record.modified_at, record.modified_by) != last_save
+
+
+def is_own_write(run: RunContext, person: Person | None, record: EspoListing | EspoRecord) -> bool:
+    """Whether a record still shows our own last write: exactly its time, and our user."""
+    is_own_time = person is not None and record.modified_at == person["own_modified_at"]
+    return is_own_time and record.modified_by == run.user_id
+
+
+def may_be_half_written(run: RunContext, record: EspoRecord) -> bool:
+    """A record saved a moment ago may be half written (espocrm-api.md, fact 4): by others, and by us if it looks so."""
+    if record.modified_at is None or run.limits.settle_seconds <= 0:
+        return False
+    put_at = last_unconfirmed_put(run.store, record.entity_id)
+    if put_at is not None and put_at > minus_seconds(run.utcnow(), run.limits.settle_seconds):
+        return True  # its outcome is unknown, and the request may still be under way
+    person = load_person(run.store, record.entity_id)
+    if is_own_write(run, person, record) and not has_lost_channel(run, record):
+        return False
+    return record.modified_at > minus_seconds(record.answered_at, run.limits.settle_seconds)
+
+
+def has_lost_channel(run: RunContext, record: EspoRecord) -> bool:
+    """Whether all phones, or all mails, that this run saw are gone."""
+    reads = run.reads.get(record.entity_id)
+    return reads is not None and bool({item.channel for item in reads.items} - {item.channel for item in record.items})
+
+
+def is_synced_by_others(run: RunContext, record: EspoRecord) -> bool:
+    """``syncing``, fresh, and not by our own journal: another sync is at it; left for the next run (rules.md §6)."""
+    if (
+        record.status != PersonStatus.SYNCING
+        or record.modified_at is None
+        or open_changes(run.store, [record.entity_id])
+    ):
+        return False
+    person = load_person(run.store, record.entity_id)
+    if is_own_write(run, person, record) or is_own_syncing_status(run, person, record):
+        return False
+    return record.modified_at > minus_seconds(record.answered_at, SYNCING_TIMEOUT_SECONDS)
+
+
+def is_own_syncing_status(run: RunContext, person: Person | None, record: EspoRecord) -> bool:
+    """Whether ``syncing`` is what our own array PUT left that was not confirmed, perhaps stored in part."""
+    return record.modified_by == run.user_id and person is not None and person["status_sent"] == PersonStatus.SYNCING
+
+
+def minus_seconds(moment: str, seconds: float) -> str:
+    """UTC text some seconds before another."""
+    return (datetime.strptime(moment, "%Y-%m-%d %H:%M:%S") - timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC text, by contract
+
+
+def save_both_sides(run: RunContext, espo: EspoRecord, advo: AdvoRecord) -> None:
+    """Store what both systems show now."""
+    save_espo_snapshot(run, espo)
+    save_advo_snapshot(run, espo.entity_id, advo)
+    if espo.entity_id in run.reads:
+        run.reads[espo.entity_id] = PersonReads(espo, run.monotonic(), advo, run.monotonic())
+
+
+def save_espo_snapshot(run: RunContext, record: EspoRecord) -> bool:
+    """Store EspoCRM's half of a snapshot; True when its items are not those of the look before."""
+    stored = load_items(run.store, record.entity_id)
+    unreadable_items = [
+        item for item in stored if item["channel"] in run.policy.unreadable_channels
+    ]  # as last seen: absent is not empty
+    items_read = [item_record(item, run.policy.region) for item in record.items]
+    records = (
+        sorted([*items_read, *unreadable_items], key=lambda item: item["channel"] == Channel.MAIL)
+        if unreadable_items
+        else items_read
+    )
+    changed = records != stored
+    if changed:
+        preload_planner()
+        save_items(run.store, record.entity_id, records)
+    update_person(
+        run.store,
+        record.entity_id,
+        betnr=record.betnr,
+        name=record.name,
+        espo_status=record.status,
+        espo_fingerprint=record.fingerprint,
+        espo_modified_at=record.modified_at,
+        espo_modified_by=record.modified_by,
+        espo_version=record.version,
+        espo_seen_at=run.utcnow(),
+        gone_at=None,
+    )
+    return changed
+
+
+def save_own_write(run: RunContext, answer: EspoRecord) -> None:
+    """Remember how our own write shows, so that it does not come back as somebody's edit."""
+    update_person(
+        run.store,
+        answer.entity_id,
+        own_modified_at=answer.modified_at,
+        espo_modified_at=answer.modified_at,
+        espo_modified_by=answer.modified_by,
+        espo_version=answer.version,
+        espo_status=answer.status,
+        espo_fingerprint=answer.fingerprint,
+    )
+    reads = run.reads.get(answer.entity_id)
+    if reads is not None:
+        reads.espo = with_write_metadata(reads.espo, answer)
+
+
+def with_write_metadata(record: EspoRecord, answer: EspoRecord) -> EspoRecord:
+    """The record as planned, with version, time and status as our write left them."""
+    return replace(
+        record,
+        version=answer.version,
+        modified_at=answer.modified_at,
+        modified_by=answer.modified_by,
+        status=answer.status,
+        fingerprint=answer.fingerprint,
+        answered_at=answer.answered_at,
+    )
+
+
+def save_advo_snapshot(run: RunContext, entity_id: str, person: AdvoRecord) -> bool:
+    """Store Advoware's half of a snapshot; True when its rows are not those of the look before."""
+    records = row_records(person, run.policy.region, run.policy.table)
+    changed = records != load_rows(run.store, person.betnr)
+    if changed:
+        preload_planner()
+        save_rows(run.store, person.betnr, records)
+    update_person(
+        run.store,
+        entity_id,
+        advo_fields=person.fields,
+        advo_fingerprint=fingerprint_of_rows(records),
+        advo_seen_at=run.utcnow(),
+    )
+    return changed

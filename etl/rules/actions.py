@@ -1,0 +1,353 @@
+"""From a decided entry to its writes and to the baseline row it is to end with (rules.md §3 and §5).
+
+Steps of one entry stand in the order they are written: EspoCRM first, then Advoware, a new row before the old one is
+emptied. Every writer has the same signature, because a table picks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from etl.records import Channel, EspoItem, Side
+from etl.rules.entry import AdvoEntry, Decision, Entry, NextBaseline, Policy, Step
+from etl.rules.espo.items import new_item, with_value
+from etl.rules.left_alone import leave_decision
+from etl.rules.leftovers import is_retype_copy
+from etl.rules.marker import encode, encode_slot
+from etl.rules.plan import empty_step, mark_slot_steps, require, update_row_step
+from etl.rules.variants import VARIANT_REASONS, Resolution, Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.rules.same_value import ResolvedEntry
+    from etl.rules.slots import Slots
+
+@dataclass(frozen=True, slots=True)
+class WriteContext:
+    """What the writers draw on: the person's slots, the policy, and by komm_id the items a half-stored PUT took."""
+
+    slots: Slots
+    policy: Policy
+    removed_items: Mapping[int, EspoItem] = field(default_factory=dict)
+
+
+def build_decision(resolved: ResolvedEntry, context: WriteContext) -> Decision:
+    """Turn one decided entry into its decision, steps included."""
+    entry = resolved.entry
+    if resolved.left_alone is not None or resolved.resolution is Resolution.LEAVE:
+        return leave_decision(resolved, context.policy)
+    reason = resolved.reason or VARIANT_REASONS[entry.variant]
+    if resolved.resolution is Resolution.REVERT:
+        decision = replace(REVERT_WRITERS[entry.variant](entry, context), resolution=Resolution.REVERT)
+        return replace(decision, reason=f"{reason}; EspoCRM wins{remark_hint(decision)}")
+    decision = WRITERS[entry.variant](entry, context)
+    return replace(decision, reason=reason + remark_hint(decision))
+
+
+def var1(entry: Entry, context: WriteContext) -> Decision:
+    """Reuse a slot of the same kommKz without own text, else create."""
+    item = require(entry.item)
+    step = create_or_fill(entry, item.item.value, item.komm_kz, "", context)
+    return Decision(
+        entry,
+        entry.variant,
+        Resolution.APPLY,
+        "",
+        (step,),
+        next_baseline=baseline_after_write(entry, step, item.item),
+        ended_komm_ids=komm_ids_to_end(entry),
+    )
+
+
+def var2(entry: Entry, context: WriteContext) -> Decision:
+    """Empty the row to a slot; the own text stays."""
+    return Decision(
+        entry, entry.variant, Resolution.APPLY, "", (empty_step(entry),), ended_komm_ids=komm_ids_to_end(entry)
+    )
+
+
+def var3(entry: Entry, context: WriteContext) -> Decision:
+    """Remove the item; a row that still stands empty becomes a slot."""
+    item = require(entry.item).item
+    remove = Step(
+        Side.ESPO, "remove", entry.channel, komm_id_of_entry(entry), entry.komm_kz, old_value=item.value, old_item=item
+    )
+    return Decision(
+        entry,
+        entry.variant,
+        Resolution.APPLY,
+        "",
+        (remove, *mark_slot_steps(entry)),
+        ended_komm_ids=komm_ids_to_end(entry),
+    )
+
+
+def var4(entry: Entry, context: WriteContext) -> Decision:
+    """Add an item, then the marker; one that EspoCRM lost inside a PUT of ours comes back with all it had."""
+    row = require(entry.row)
+    kind = context.policy.table.espo_type(entry.komm_kz) if entry.channel is Channel.PHONE else None
+    item = new_item(entry.channel, row.value, kind, row.canonical)
+    removed_item = context.removed_items.get(row.komm_id)
+    if removed_item is not None and removed_item.channel is entry.channel:
+        item = with_value(removed_item, row.value, row.canonical)
+    add = Step(Side.ESPO, "add", entry.channel, row.komm_id, entry.komm_kz, new_value=item.value, item=item)
+    return mark_row(entry, item, (add,))
+
+
+def var5(entry: Entry, context: WriteContext) -> Decision:
+    """EspoCRM's value and the marker, on the same row."""
+    return overwrite_row(entry, "update")
+
+
+def var6(entry: Entry, context: WriteContext) -> Decision:
+    """Replace the item's value, keep the rest of it; then the marker. The baseline keeps the old type."""
+    old_item = require(entry.item).item
+    row = require(entry.row)
+    item = with_value(old_item, row.value, row.canonical)
+    step = Step(
+        Side.ESPO,
+        "replace",
+        entry.channel,
+        komm_id_of_entry(entry),
+        entry.komm_kz,
+        old_item.value,
+        item.value,
+        old_item=old_item,
+        item=item,
+    )
+    decision = mark_row(entry, item, (step,))
+    espo_type = entry.base.espo_type if entry.base is not None and entry.type_edit else item.type
+    return replace(decision, next_baseline=replace(require(decision.next_baseline), espo_type=espo_type))
+
+
+def retype(entry: Entry, context: WriteContext) -> Decision:
+    """Another row takes value, marker and own text; then the old one becomes a slot without own text."""
+    item, row = require(entry.item), require(entry.row)
+    if entry.retype_row is not None:
+        return retype_onto(entry, entry.retype_row)
+    empty_old_row = replace(empty_step(entry), new_remark=encode_slot(entry.komm_kz, ""))
+    step = create_or_fill(entry, item.item.value, item.komm_kz, row.own_text, context)
+    return Decision(
+        entry,
+        entry.variant,
+        Resolution.APPLY,
+        "",
+        (step, empty_old_row),
+        next_baseline=baseline_after_write(entry, step, item.item),
+        ended_komm_ids=komm_ids_to_end(entry),
+    )
+
+
+def retype_onto(entry: Entry, target_row: AdvoEntry) -> Decision:
+    """A row that holds the value already takes the marker; its text stays, and the old row keeps its own beside it."""
+    item, row = require(entry.item), require(entry.row)
+    remark = encode(item.item.value, item.komm_kz, target_row.own_text or row.own_text)
+    is_own_copy = is_retype_copy(target_row, item, row.own_text)
+    kept_text = "" if is_own_copy or not target_row.own_text else row.own_text
+    is_marked = is_own_copy or remark == target_row.remark
+    mark = (
+        ()
+        if is_marked
+        else (update_row_step("mark", entry.channel, target_row, item.komm_kz, target_row.value, remark),)
+    )
+    empty_old_row = replace(empty_step(entry), new_remark=encode_slot(entry.komm_kz, kept_text))
+    pair = NextBaseline(
+        target_row.komm_id, entry.channel, item.item.value, item.item.type, target_row.value, item.komm_kz
+    )
+    return Decision(
+        entry,
+        entry.variant,
+        Resolution.APPLY,
+        "",
+        (*mark, empty_old_row),
+        next_baseline=pair,
+        ended_komm_ids=komm_ids_to_end(entry),
+    )
+
+
+def link(entry: Entry, context: WriteContext) -> Decision:
+    """Marker only; the value goes back byte-identical."""
+    return mark_row(entry, require(entry.item).item, ())
+
+
+def keep_pair(entry: Entry, context: WriteContext) -> Decision:
+    """Nothing to write; the baseline follows the spelling, the type, the row id, and the row that took its place."""
+    ended_rows = tuple(komm_id for komm_id in komm_ids_to_end(entry) if komm_id != require(entry.row).komm_id)
+    return replace(pair_decision(entry, require(entry.item).item, ()), ended_komm_ids=ended_rows)
+
+
+def clash(entry: Entry, context: WriteContext) -> Decision:
+    """EspoCRM wins: its value, or its deletion, overwrites the row; what Advoware had is kept in ``conflicts``."""
+    lost_value = require(entry.row).value
+    if entry.item is None:
+        return Decision(
+            entry,
+            entry.variant,
+            Resolution.APPLY,
+            "",
+            (empty_step(entry),),
+            ended_komm_ids=komm_ids_to_end(entry),
+            lost_value=lost_value,
+        )
+    return replace(overwrite_row(entry, "update"), lost_value=lost_value)
+
+
+def forget_pair(entry: Entry, context: WriteContext) -> Decision:
+    """The baseline row ends; a row that still stands empty becomes a slot."""
+    return Decision(
+        entry, entry.variant, Resolution.APPLY, "", mark_slot_steps(entry), ended_komm_ids=komm_ids_to_end(entry)
+    )
+
+
+def empty_leftover(entry: Entry, context: WriteContext) -> Decision:
+    """A row of ours that is nobody's pair becomes a slot; only one that holds a value loses something by it."""
+    steps = (replace(empty_step(entry), action="leftover"),) if require(entry.row).value else mark_slot_steps(entry)
+    return Decision(entry, entry.variant, Resolution.APPLY, "", steps)
+
+
+def revert_var3(entry: Entry, context: WriteContext) -> Decision:
+    """Create again what vanished from Advoware; an emptied row is filled again."""
+    item = require(entry.item).item
+    if entry.row is not None:
+        return overwrite_row(entry, "revert")
+    step = create_or_fill(entry, item.value, entry.komm_kz, "", context)
+    return Decision(
+        entry,
+        entry.variant,
+        Resolution.REVERT,
+        "",
+        (step,),
+        next_baseline=baseline_after_write(entry, step, item),
+        ended_komm_ids=komm_ids_to_end(entry),
+    )
+
+
+def revert_var4(entry: Entry, context: WriteContext) -> Decision:
+    """The row a person added becomes a slot; its value is kept in ``conflicts``, its text in the remark."""
+    return Decision(
+        entry,
+        entry.variant,
+        Resolution.REVERT,
+        "",
+        (empty_step(entry),),
+        ended_komm_ids=komm_ids_to_end(entry),
+        lost_value=require(entry.row).value,
+    )
+
+
+def revert_var6(entry: Entry, context: WriteContext) -> Decision:
+    """EspoCRM's value comes back; what Advoware had is kept in ``conflicts``. A new type waits for the next plan."""
+    decision = overwrite_row(entry, "revert")
+    pair = (
+        replace(require(decision.next_baseline), espo_type=require(entry.base).espo_type)
+        if entry.type_edit
+        else decision.next_baseline
+    )
+    return replace(decision, next_baseline=pair, lost_value=require(entry.row).value)
+
+
+WRITERS = {
+    Variant.VAR1: var1,
+    Variant.VAR2: var2,
+    Variant.VAR3: var3,
+    Variant.VAR4: var4,
+    Variant.VAR5: var5,
+    Variant.VAR6: var6,
+    Variant.RETYPE: retype,
+    Variant.LINK: link,
+    Variant.REPAIR: link,
+    Variant.SAME: keep_pair,
+    Variant.CLASH: clash,
+    Variant.FORGET: forget_pair,
+    Variant.LEFTOVER: empty_leftover,
+}
+
+REVERT_WRITERS = {Variant.VAR3: revert_var3, Variant.VAR4: revert_var4, Variant.VAR6: revert_var6}
+
+
+def create_or_fill(entry: Entry, value: str, komm_kz: int, own_text: str, context: WriteContext) -> Step:
+    """Fill a slot, or create a row, with value, marker and own text."""
+    slot = context.slots.take(komm_kz)
+    remark = encode(value, komm_kz, own_text)
+    if slot is None:
+        return Step(Side.ADVO, "create", entry.channel, None, komm_kz, new_value=value, new_remark=remark)
+    return update_row_step("fill", entry.channel, slot, komm_kz, value, remark)
+
+
+def overwrite_row(entry: Entry, action: str) -> Decision:
+    """EspoCRM's value and marker on the same row, own text kept."""
+    item, row = require(entry.item).item, require(entry.row)
+    remark = encode(item.value, entry.komm_kz, row.own_text)
+    step = update_row_step(action, entry.channel, row, entry.komm_kz, item.value, remark)
+    return Decision(
+        entry,
+        entry.variant,
+        Resolution.APPLY,
+        "",
+        (step,),
+        next_baseline=baseline_after_write(entry, step, item),
+        ended_komm_ids=komm_ids_to_end(entry),
+    )
+
+
+def mark_row(entry: Entry, item: EspoItem, steps: tuple[Step, ...]) -> Decision:
+    """A decision that ends with the row as the pair of ``item``; its marker is written only where it is not right."""
+    decision = pair_decision(entry, item, steps)
+    if entry.marked and entry.variant is not Variant.VAR6:
+        return decision
+    row = require(entry.row)
+    remark = encode(item.value, entry.komm_kz, row.own_text)
+    is_marked = remark == row.remark  # a copied row brings its marker along
+    mark = () if is_marked else (update_row_step("mark", entry.channel, row, entry.komm_kz, row.value, remark),)
+    pair = replace(require(decision.next_baseline), unmarked=False, remark=remark)
+    return replace(decision, steps=(*steps, *mark), next_baseline=pair)
+
+
+def pair_decision(entry: Entry, item: EspoItem, steps: tuple[Step, ...]) -> Decision:
+    """A decision that ends with the row as the pair of ``item``, its remark as it stands."""
+    row = require(entry.row)
+    unmarked = entry.base is not None and entry.base.unmarked
+    pair = NextBaseline(
+        row.komm_id, entry.channel, item.value, item.type, row.value, entry.komm_kz, unmarked, row.remark
+    )
+    return Decision(
+        entry, entry.variant, Resolution.APPLY, "", steps, next_baseline=pair, ended_komm_ids=komm_ids_to_end(entry)
+    )
+
+
+def baseline_after_write(entry: Entry, step: Step, item: EspoItem) -> NextBaseline:
+    """The agreed pair after a write that brings EspoCRM's value to Advoware."""
+    return NextBaseline(
+        step.komm_id,
+        entry.channel,
+        item.value,
+        item.type,
+        step.new_value or "",
+        step.komm_kz or 0,
+        remark=step.new_remark,
+    )
+
+
+def komm_ids_to_end(entry: Entry) -> tuple[int, ...]:
+    """The baseline row that ends, or is replaced, with this decision."""
+    return (entry.base.komm_id,) if entry.base is not None and not entry.base.pseudo else ()
+
+
+def komm_id_of_entry(entry: Entry) -> int | None:
+    """The row this entry is about, gone or not."""
+    if entry.row is not None:
+        return entry.row.komm_id
+    return entry.base.komm_id if entry.base is not None else None
+
+
+def remark_hint(decision: Decision) -> str:
+    """Name a remark that stays with a row whose number changes, so that a person can look (rules.md §2, step 6)."""
+    row = decision.entry.row
+    changes_value = (
+        decision.variant in (Variant.VAR5, Variant.CLASH, Variant.RETYPE) or decision.resolution is Resolution.REVERT
+    )
+    if not changes_value or decision.entry.item is None or row is None or not row.own_text:
+        return ""
+    return f'; the remark "{row.own_text}" is kept'

@@ -1,0 +1,1 @@
+"""What EspoCRM shows and hides: items, rights, shared address rows, its error texts."""

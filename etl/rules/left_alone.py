@@ -1,0 +1,251 @@
+"""Which entries nothing is done about, and why (rules.md §3: unsyncable, held back, duplicate).
+
+What is left alone is a change of nobody: no direction and no conflict empties it (rules.md §4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.records import Side
+from etl.rules.entry import MISSING, Decision, Entry, LeftAlone, NextBaseline, PersonState, Policy
+from etl.rules.espo.items import rejection_reason
+from etl.rules.leftovers import attach_retype_rows, reclassify_leftover
+from etl.rules.truncation import without_cut_letter
+from etl.rules.unclear import unclear_note
+from etl.rules.values.cleaning import is_empty_value
+from etl.rules.variants import VARIANT_REASONS, Resolution, Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from etl.rules.same_value import ResolvedEntry
+
+UNDO_NOTE_PREFIX = "undone"
+"""How the note begins about what an operator undid."""
+
+SENT_TO_ESPO = frozenset({Variant.VAR4, Variant.VAR6})
+SENT_TO_ADVO = frozenset({Variant.VAR1, Variant.VAR5, Variant.RETYPE, Variant.CLASH})
+
+
+def find_left_alone(
+    person: PersonState, entries: Sequence[Entry], policy: Policy
+) -> list[tuple[Entry, LeftAlone | None]]:
+    """Pair each entry with the reason it is left alone, ``None`` where it is not; our own leftovers become LEFTOVER."""
+    entries_and_notes = [
+        (
+            entry,
+            undo_note(person, entry)
+            or unclear_note(person, entry, entries)
+            or duplicate_note(person, entry, entries)
+            or unsyncable_note(person, entry, policy),
+        )
+        for entry in entries
+    ]
+    entries_and_notes = [
+        reclassify_leftover(
+            entry,
+            note,
+            entries,
+            earlier_note=find_note(person, entry, "duplicate"),
+            first_sync=is_in_first_sync(person, entry),
+        )
+        for entry, note in entries_and_notes
+    ]
+    return leave_beyond_limit(person, attach_retype_rows(entries_and_notes, policy.direction), policy)
+
+
+def is_in_first_sync(person: PersonState, entry: Entry) -> bool:
+    """Whether a first sync meets the entry, one that was broken off included: it destroys nothing (rules.md §3)."""
+    return person.first_sync or (person.first_sync_interrupted and entry.base is None)
+
+
+def undo_note(person: PersonState, entry: Entry) -> LeftAlone | None:
+    """What an operator undid does not happen again by itself, until somebody edits the entry (rules.md §4)."""
+    notes = undo_notes(person, entry)
+    is_unedited = all(is_note_of_row(note, entry) or is_note_of_item(note, entry) for note in notes)
+    is_settled = entry.variant is Variant.SAME or (entry.variant is Variant.FORGET and entry.row is None)
+    return notes[0] if notes and is_unedited and not is_settled else None
+
+
+def undo_notes(person: PersonState, entry: Entry) -> list[LeftAlone]:
+    """The notes of an undo about either half of this entry; a note about its row names the row, as EspoCRM's may."""
+    rows = {row_or_base.komm_id for row_or_base in (entry.row, entry.base) if row_or_base is not None}
+    return [
+        note
+        for note in person.left_alone
+        if is_undo_note(note) and (is_note_of_row(note, entry) or is_note_of_item(note, entry) or note.komm_id in rows)
+    ]
+
+
+def is_undo_note(note: LeftAlone) -> bool:
+    """Whether an undo left this note, and not a direction."""
+    return note.reason == "held_back" and note.direction is None and note.detail.startswith(UNDO_NOTE_PREFIX)
+
+
+def duplicate_note(person: PersonState, entry: Entry, entries: Sequence[Entry]) -> LeftAlone | None:
+    """A second row or item with a value the person has already."""
+    is_duplicate = entry_with_value(entry, entries) is not None or find_note(person, entry, "duplicate") is not None
+    if entry.variant is Variant.VAR4 and entry.row is not None and is_duplicate:
+        reason = "another row of this person holds the same value"
+        return LeftAlone(Side.ADVO, "duplicate", reason, entry.row.value, entry.row.komm_id)
+    if entry.variant is Variant.VAR1 and entry.item is not None and find_note(person, entry, "duplicate"):
+        return LeftAlone(Side.ESPO, "duplicate", "it was the second item with this value", entry.item.item.value)
+    return None
+
+
+def entry_with_value(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
+    """The entry whose row was, or becomes, the pair of the value this unlinked row holds."""
+    same = [other for other in entries if other is not entry and other.row_key == entry.row_key != MISSING]
+    for other in same:
+        comes_first = other.variant is Variant.VAR4 and komm_id_or_zero(other) < komm_id_or_zero(entry)
+        if other.row_holds_baseline or other.variant in (Variant.LINK, Variant.REPAIR) or comes_first:
+            return other
+    return None
+
+
+def unsyncable_note(person: PersonState, entry: Entry, policy: Policy) -> LeftAlone | None:
+    """What a system refused or stored otherwise before, or what EspoCRM cannot hold."""
+    earlier_note = find_note(person, entry, "unsyncable")
+    if entry.variant in SENT_TO_ADVO and entry.item is not None:
+        value = entry.item.item.value
+        espo_reason = (
+            ""
+            if earlier_note is None
+            else earlier_reason(earlier_note, Side.ESPO) or "Advoware did not take this value"
+        )
+        espo_reason = espo_reason or (
+            "it shows nothing" if is_empty_value(value) else ""
+        )  # a row of it would stand empty: deleted there
+        return (
+            LeftAlone(Side.ESPO, "unsyncable", espo_reason, value, komm_id_or_zero(entry) or None)
+            if espo_reason
+            else None
+        )
+    if entry.variant not in SENT_TO_ESPO or entry.row is None:
+        return None
+    if earlier_note is not None:
+        note_reason = earlier_reason(earlier_note, Side.ADVO) or "EspoCRM did not take this value"
+        return LeftAlone(Side.ADVO, "unsyncable", note_reason, entry.row.value, entry.row.komm_id)
+    changed_channel = entry.row.channel is not entry.channel
+    reason = "the row now holds something of another kind" if changed_channel else marker_truncation_reason(entry)
+    reason = reason or rejection_reason(
+        entry.channel, entry.row.value, entry.row.canonical, international=policy.international
+    )
+    return LeftAlone(Side.ADVO, "unsyncable", reason, entry.row.value, entry.row.komm_id) if reason else None
+
+
+def earlier_reason(note: LeftAlone, side: Side) -> str | None:
+    """The reason an earlier run gave, where it spoke of an entry on this side: it stays what people read."""
+    return note.detail if note.side is side else None
+
+
+def marker_truncation_reason(entry: Entry) -> str | None:
+    """Why a row that shows the beginning of its marker's value is left alone where the store was lost, else None.
+
+    Advoware may have shortened our last write, and the store did not live to mend it; or a person took its end away.
+    EspoCRM holds it whole, so nothing is overwritten until somebody says which.
+    """
+    base, row = entry.base, entry.row
+    if base is None or row is None or not base.pseudo:
+        return None
+    is_truncated_value = row.value != base.espo_value and base.espo_value.startswith(without_cut_letter(row.value))
+    return "it is the beginning of what its marker says" if is_truncated_value else None
+
+
+def leave_beyond_limit(
+    person: PersonState, entries_and_notes: list[tuple[Entry, LeftAlone | None]], policy: Policy
+) -> list[tuple[Entry, LeftAlone | None]]:
+    """The 11th item of a channel cannot be added (espocrm-api.md, fact 10): the highest rows stay in Advoware only."""
+    result: list[tuple[Entry, LeftAlone | None]] = []
+    room = {
+        channel: policy.max_items
+        - sum(item.channel is channel for item in person.items)
+        + sum(
+            entry.variant is Variant.VAR3 and entry.channel is channel and note is None
+            for entry, note in entries_and_notes
+        )
+        for channel in {entry.channel for entry, _ in entries_and_notes}
+    }
+    limit_reason = f"EspoCRM holds at most {policy.max_items} of a kind"
+    for entry, note in sorted(entries_and_notes, key=lambda pair: komm_id_or_zero(pair[0])):
+        if entry.variant is not Variant.VAR4 or note is not None or entry.row is None:
+            result.append((entry, note))
+            continue
+        room[entry.channel] -= 1
+        limit_note = LeftAlone(Side.ADVO, "unsyncable", limit_reason, entry.row.value, entry.row.komm_id)
+        result.append((entry, limit_note if room[entry.channel] < 0 else None))
+    return result
+
+
+def find_note(person: PersonState, entry: Entry, reason: str) -> LeftAlone | None:
+    """The note of an earlier run about this entry, as long as nobody edited it since."""
+    for note in person.left_alone:
+        if note.reason == reason and (is_note_of_row(note, entry) or is_note_of_item(note, entry)):
+            return note
+    return None
+
+
+def has_held_back_note(person: PersonState, entry: Entry) -> bool:
+    """Whether a direction held this entry back: its row by its number, its item by its value, however spelled."""
+    notes = [note for note in person.left_alone if note.reason == "held_back"]
+    is_row_held_back = any(note.side is Side.ADVO and note.komm_id == komm_id_or_zero(entry) != 0 for note in notes)
+    return is_row_held_back or any(is_note_of_item(note, entry) for note in notes)
+
+
+def is_note_of_row(note: LeftAlone, entry: Entry) -> bool:
+    """Whether the note speaks of this row with this very value."""
+    return (
+        note.side is Side.ADVO
+        and entry.row is not None
+        and (note.komm_id, note.value) == (entry.row.komm_id, entry.row.value)
+    )
+
+
+def is_note_of_item(note: LeftAlone, entry: Entry) -> bool:
+    """Whether the note speaks of this item with this very value."""
+    return note.side is Side.ESPO and entry.item is not None and note.value == entry.item.item.value
+
+
+def komm_id_or_zero(entry: Entry) -> int:
+    """The row's komm_id; 0 without a row."""
+    return entry.row.komm_id if entry.row is not None else 0
+
+
+def leave_decision(resolved: ResolvedEntry, policy: Policy) -> Decision:
+    """Nothing is written and the baseline row stays.
+
+    A pair that a recovery read off a marker enters the baseline, else the next run would take both halves for new.
+    """
+    entry = resolved.entry
+    note = resolved.left_alone
+    if note is None:
+        side = Side.ESPO if entry.item is not None and entry.variant is not Variant.VAR4 else Side.ADVO
+        value = entry.item.item.value if side is Side.ESPO and entry.item else entry.row.value if entry.row else ""
+        komm_id = entry.row.komm_id if entry.row else entry.base.komm_id if entry.base else None
+        note = LeftAlone(
+            side,
+            "held_back",
+            f"{VARIANT_REASONS[entry.variant]}; direction {policy.direction} holds it back",
+            value,
+            komm_id,
+            policy.direction,
+        )
+    recovered_pair = next_baseline_from_marker(entry)
+    return Decision(
+        entry,
+        Variant.LEAVE,
+        Resolution.LEAVE,
+        f"{VARIANT_REASONS[entry.variant]}: {note.detail}",
+        keeps_baseline=recovered_pair is None,
+        next_baseline=recovered_pair,
+        left_alone=note,
+    )
+
+
+def next_baseline_from_marker(entry: Entry) -> NextBaseline | None:
+    """What was agreed by a marker that a recovery trusts."""
+    base = entry.base
+    if base is None or not base.pseudo:
+        return None
+    return NextBaseline(base.komm_id, entry.channel, base.espo_value, base.espo_type, base.advo_value, base.komm_kz)

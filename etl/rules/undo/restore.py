@@ -1,0 +1,215 @@
+"""A person as it stands, for what an operator puts back and what is mended. Pure.
+
+Putting a value that lost back on both sides (rules.md §4, ``restore``), as a decision like any other. Pure.
+
+In place of the winner where that pair still stands as the winner left it, else beside it: in the row it came from when
+that is a slot now, else in a free slot of the kind, else in a new row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from etl.records import Channel, EspoItem, Side
+from etl.rules.entry import MISSING, AdvoEntry, Decision, Entry, EspoEntry, NextBaseline, Policy, Step
+from etl.rules.espo.items import MAX_ITEMS, new_item, rejection_reason, with_value
+from etl.rules.marker import MarkerKind, encode
+from etl.rules.plan import update_row_step
+from etl.rules.slots import Slots
+from etl.rules.values.canonical import canonical
+from etl.rules.variants import Resolution, Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.rules.entry import BaselinePair, LeftAlone
+
+@dataclass(frozen=True, slots=True)
+class CurrentState:
+    """A person as it stands: both sides as just read, the agreed pairs by komm_id, and what is noted."""
+
+    items: tuple[EspoItem, ...]
+    rows: Mapping[int, AdvoEntry]
+    baseline: Mapping[int, BaselinePair]
+    left_alone: tuple[LeftAlone, ...]
+    region: str
+
+
+def find_item(item: EspoItem, current: CurrentState) -> EspoItem | None:
+    """The item EspoCRM holds for this value now."""
+    canonical_value = canonical(item.channel, item.value, current.region)
+    for candidate in current.items:
+        if (
+            candidate.channel is item.channel
+            and canonical(candidate.channel, candidate.value, current.region) == canonical_value
+        ):
+            return candidate
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class LostValue:
+    """A row of ``conflicts``: the value that lost, and the pair that won (``winner`` None: the entry was deleted)."""
+
+    channel: Channel
+    value: str
+    winner: str | None
+    komm_id: int | None
+    reason: str
+
+
+def value_to_restore(conflict: Mapping[str, Any]) -> LostValue:
+    """The value that lost, out of the table."""
+    return LostValue(
+        Channel(conflict["channel"]),
+        conflict["advo_value"],
+        conflict["espo_value"],
+        conflict["komm_id"],
+        f"restored: it lost in run {conflict['run_id']} ({conflict['reason']})",
+    )
+
+
+def plan_restore(lost_value: LostValue, current: CurrentState, policy: Policy) -> Decision | str | None:
+    """Return what puts the value back; None where it stands on both sides already; a sentence where it cannot be."""
+    item = find_item(EspoItem(lost_value.channel, lost_value.value), current)
+    row = find_row(lost_value, current)
+    if item is not None and row is not None and row.komm_id in current.baseline:
+        return None
+    canonical_value = canonical(lost_value.channel, lost_value.value, policy.region)
+    rejection = rejection_reason(
+        lost_value.channel, lost_value.value, canonical_value, international=policy.international
+    )
+    if rejection is not None:
+        return f"EspoCRM cannot hold {lost_value.value} ({rejection}); type it into Advoware, where it stays"
+    winner = winning_pair(lost_value, current)
+    if winner is not None and item is None and row is None:
+        return replace_winner(lost_value, *winner, current, policy)
+    has_room = sum(other.channel is lost_value.channel for other in current.items) < MAX_ITEMS
+    return (
+        add_beside(lost_value, item, row, current, policy)
+        if item or has_room
+        else f"EspoCRM holds {MAX_ITEMS} of a kind already"
+    )
+
+
+def find_row(lost_value: LostValue, current: CurrentState) -> AdvoEntry | None:
+    """The row that holds the value now; the pair of it first, then the lowest."""
+    canonical_value = canonical(lost_value.channel, lost_value.value, current.region)
+    rows = [
+        row for row in current.rows.values() if row.channel is lost_value.channel and row.canonical == canonical_value
+    ]
+    return min(rows, key=lambda row: (row.komm_id not in current.baseline, row.komm_id), default=None)
+
+
+def winning_pair(lost_value: LostValue, current: CurrentState) -> tuple[EspoItem, AdvoEntry] | None:
+    """The item and the row the winner left, when both still are what was agreed then."""
+    row = current.rows.get(lost_value.komm_id) if lost_value.komm_id is not None else None
+    base = current.baseline.get(lost_value.komm_id) if lost_value.komm_id is not None else None
+    if lost_value.winner is None or row is None or base is None:
+        return None
+    canonical_winner = canonical(lost_value.channel, lost_value.winner, current.region)
+    item = find_item(EspoItem(lost_value.channel, lost_value.winner), current)
+    is_unchanged = item is not None and row.canonical == canonical_winner and base.espo_canonical == canonical_winner
+    return (item, row) if item is not None and is_unchanged else None
+
+
+def replace_winner(
+    lost_value: LostValue, old_item: EspoItem, row: AdvoEntry, current: CurrentState, policy: Policy
+) -> Decision:
+    """The value takes the winner's place: type, flags and own text stay."""
+    base = current.baseline[row.komm_id]
+    item = with_value(old_item, lost_value.value, canonical(lost_value.channel, lost_value.value, policy.region))
+    espo = Step(
+        Side.ESPO,
+        "replace",
+        lost_value.channel,
+        row.komm_id,
+        base.komm_kz,
+        old_item.value,
+        item.value,
+        old_item=old_item,
+        item=item,
+    )
+    remark = encode(item.value, base.komm_kz, row.own_text)
+    advo = update_row_step("revert", lost_value.channel, row, base.komm_kz, lost_value.value, remark)
+    return restore_decision(lost_value, (espo, advo), item, row, current)
+
+
+def add_beside(
+    lost_value: LostValue, item: EspoItem | None, row: AdvoEntry | None, current: CurrentState, policy: Policy
+) -> Decision:
+    """The value stands beside the winner; what is there of it on one side is kept."""
+    komm_kz = komm_kz_of_lost_value(lost_value, row, current, policy)
+    steps: tuple[Step, ...] = ()
+    canonical_value = canonical(lost_value.channel, lost_value.value, policy.region)
+    final_item = item or new_item(
+        lost_value.channel, lost_value.value, policy.table.espo_type(komm_kz), canonical_value
+    )
+    if item is None:
+        steps = (
+            Step(Side.ESPO, "add", lost_value.channel, None, komm_kz, new_value=final_item.value, item=final_item),
+        )
+    target_row = row or find_slot(lost_value, komm_kz, current)
+    if target_row is None:
+        remark = encode(final_item.value, komm_kz, "")
+        step = Step(
+            Side.ADVO, "create", lost_value.channel, None, komm_kz, new_value=lost_value.value, new_remark=remark
+        )
+    else:
+        remark = encode(final_item.value, komm_kz, target_row.own_text)
+        step = update_row_step(
+            "mark" if row else "fill",
+            lost_value.channel,
+            target_row,
+            komm_kz,
+            target_row.value or lost_value.value,
+            remark,
+        )
+    return restore_decision(lost_value, (*steps, step), final_item, target_row, current)
+
+
+def komm_kz_of_lost_value(lost_value: LostValue, row: AdvoEntry | None, current: CurrentState, policy: Policy) -> int:
+    """The kind of the value: its row's marker, the row it came from, else as a new one of its channel."""
+    origin = current.rows.get(lost_value.komm_id) if lost_value.komm_id is not None else None
+    for candidate in (row, origin):
+        if (
+            candidate is not None
+            and candidate.marker_komm_kz
+            and policy.table.channel(candidate.marker_komm_kz) is lost_value.channel
+        ):
+            return candidate.marker_komm_kz
+    return policy.table.komm_kz_for_type(None, lost_value.channel)
+
+
+def find_slot(lost_value: LostValue, komm_kz: int, current: CurrentState) -> AdvoEntry | None:
+    """The slot the value's own row has become, its text included; else a free one without text."""
+    origin = current.rows.get(lost_value.komm_id) if lost_value.komm_id is not None else None
+    if origin is not None and origin.marker_kind is MarkerKind.SLOT and not origin.value:
+        return origin
+    return Slots(current.rows.values()).take(komm_kz)
+
+
+def restore_decision(
+    lost_value: LostValue, steps: tuple[Step, ...], item: EspoItem, row: AdvoEntry | None, current: CurrentState
+) -> Decision:
+    """The steps, and the pair they end with."""
+    last = steps[-1]
+    base = current.baseline.get(row.komm_id) if row is not None else None
+    komm_kz = last.komm_kz or 1
+    pair = NextBaseline(
+        last.komm_id, lost_value.channel, item.value, item.type, last.new_value or "", komm_kz, remark=last.new_remark
+    )
+    old_item = next((step.old_item for step in steps if step.old_item is not None), None)
+    old_entry = EspoEntry(old_item, old_item.value, MISSING, komm_kz) if old_item is not None else None
+    entry = Entry(lost_value.channel, Variant.RESTORE, komm_kz, base=base, row=row, item=old_entry)
+    ended_komm_ids = (base.komm_id,) if base is not None else ()
+    return Decision(
+        entry,
+        Variant.RESTORE,
+        Resolution.APPLY,
+        lost_value.reason,
+        steps,
+        next_baseline=pair,
+        ended_komm_ids=ended_komm_ids,
+    )

@@ -1,0 +1,1 @@
+"""What one value is: cleaned, classified, and of which type."""

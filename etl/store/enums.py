@@ -1,0 +1,105 @@
+"""The closed sets of words that columns of the state store hold; the schema's checks name the same words."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class PersonStatus(StrEnum):
+    """How a person stands; the words are EspoCRM's field ``syncStatus`` (espocrm-api.md, The entity)."""
+
+    PENDING_SYNC = "pending_sync"
+    DIRTY = "dirty"
+    SYNCING = "syncing"
+    CLEAN = "clean"
+    FAILED = "failed"
+    PERMANENTLY_FAILED = "permanently_failed"
+    CONFLICT = "conflict"
+    DELETED_IN_ADVOWARE = "deleted_in_advoware"
+
+
+class ChangeState(StrEnum):
+    """How far one write has come."""
+
+    PLANNED = "planned"
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    HELD = "held"
+    DROPPED = "dropped"
+
+
+class PutOutcome(StrEnum):
+    """What became of an array PUT, as a read of the record showed."""
+
+    SEEN = "seen"
+    IN_PART = "in_part"
+    NOT_STORED = "not_stored"
+    EDITED = "edited"
+    REFUSED = "refused"
+
+
+class DecisionState(StrEnum):
+    """How far one decided entry has come."""
+
+    PLANNED = "planned"
+    DONE = "done"
+    SETTLED = "settled"
+    SUPERSEDED = "superseded"
+    HELD = "held"
+    FAILED = "failed"
+
+
+class RunOutcome(StrEnum):
+    """How a run ended."""
+
+    DONE = "done"
+    FAILED_PERSONS = "failed_persons"
+    HELD = "held"
+    OUTAGE = "outage"
+    LOCKED = "locked"
+    STOPPED = "stopped"
+    ABANDONED = "abandoned"
+    REFUSED = "refused"
+    CRASHED = "crashed"
+
+
+class LeftAloneReason(StrEnum):
+    """Why nothing is done about an entry."""
+
+    UNSYNCABLE = "unsyncable"
+    HELD_BACK = "held_back"
+    DUPLICATE = "duplicate"
+    UNCLEAR = "unclear"
+
+
+class Absence(StrEnum):
+    """How a person is not there as it was agreed with (rules.md §1, Endings)."""
+
+    GONE_IN_ADVOWARE = "gone_in_advoware"
+    GONE_IN_ESPOCRM = "gone_in_espocrm"
+    NO_BETNR = "no_betnr"
+    OTHER_BETNR = "other_betnr"
+    SHARED_BETNR = "shared_betnr"
+
+
+ABSENCE_REASONS: Final = {
+    Absence.GONE_IN_ADVOWARE: "not found in Advoware",
+    Absence.GONE_IN_ESPOCRM: "not found in EspoCRM",
+    Absence.NO_BETNR: "its betnr is gone",
+    Absence.OTHER_BETNR: "linked to another betnr",
+    Absence.SHARED_BETNR: "another record carries its betnr",
+}
+"""Each in words, also as the reason to be due."""
+
+
+class HoldKind(StrEnum):
+    """Which guard keeps a person back."""
+
+    REMOVALS = "removals"
+    CONFIGURATION = "configuration"
+    RECOVERY = "recovery"
+    SECOND_WRITER = "second_writer"
+    ENDINGS = "endings"

@@ -1,0 +1,211 @@
+"""The few figures that are drawn: for ``inspect``'s start page (the last days) and for ``report`` (a span of days).
+
+Every query takes ``:since`` and ``:until``, UTC text, the latter exclusive; what speaks of now ignores them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from etl.store.database import Store
+
+PERSONS_BY_STATUS: Final = """
+select
+    case
+        when betnr is null then 'not_linked'
+        when status is null then 'undecided'
+        else status
+    end as status,
+    count(*) as persons
+from persons
+where gone_at is null
+group by 1
+order by 2 desc
+"""
+
+CHANGES_A_DAY: Final = """
+select
+    date(changes.finished_at) as day,
+    changes.variant,
+    count(distinct ifnull(changes.decision_id, -changes.id)) as entries
+from changes
+where changes.state = 'done'
+    and changes.finished_at >= :since
+    and changes.finished_at < :until
+group by 1, 2
+order by 1, 2
+"""
+
+AGE_OF_LAST_READ: Final = """
+select
+    case
+        when advo_seen_at is null then 6
+        when advo_seen_at >= datetime(:until, '-1 hour') then 0
+        when advo_seen_at >= datetime(:until, '-6 hours') then 1
+        when advo_seen_at >= datetime(:until, '-1 day') then 2
+        when advo_seen_at >= datetime(:until, '-3 days') then 3
+        when advo_seen_at >= datetime(:until, '-7 days') then 4
+        else 5
+    end as age,
+    count(*) as persons
+from persons
+where betnr is not null
+    and gone_at is null
+group by 1
+order by 1
+"""
+
+DURATION_OF_RUNS: Final = """
+select
+    id,
+    trigger,
+    started_at,
+    outcome,
+    persons_seen,
+    strftime('%s', finished_at) - strftime('%s', started_at) as seconds
+from runs
+where finished_at is not null
+    and trigger <> 'plan'
+    and started_at >= :since
+    and started_at < :until
+order by id desc
+limit 200
+"""
+
+TOTALS: Final = """
+select
+    (
+        select count(*)
+        from persons
+        where betnr is not null
+            and gone_at is null
+    ) as linked,
+    (
+        select count(*)
+        from persons
+        where status in ('failed', 'permanently_failed')
+            and gone_at is null
+    ) as failing,
+    (
+        select count(*)
+        from persons
+        where status in ('failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
+            and gone_at is null
+    ) as to_see_to,
+    (
+        select count(distinct entity_id)
+        from holds
+        where released_at is null
+    ) as held,
+    (
+        select count(*)
+        from conflicts
+        where seen_at is null
+            and restored_at is null
+    ) as open_conflicts,
+    (
+        select count(*)
+        from left_alone
+    ) as left_alone,
+    (
+        select count(*)
+        from persons
+        where due_since is not null
+            and gone_at is null
+    ) as waiting,
+    (
+        select max(finished_at)
+        from runs
+        where outcome = 'done'
+            and trigger <> 'plan'
+    ) as last_success
+"""
+
+CHANGE_TOTALS: Final = """
+select
+    (
+        select count(*)
+        from runs
+        where trigger <> 'plan'
+            and started_at >= :since
+            and started_at < :until
+    ) as runs,
+    (
+        select count(*)
+        from runs
+        where trigger <> 'plan'
+            and outcome in ('outage', 'abandoned', 'refused', 'crashed')
+            and started_at >= :since
+            and started_at < :until
+    ) as broken_off,
+    (
+        select count(*)
+        from conflicts
+        where created_at >= :since
+            and created_at < :until
+    ) as lost,
+    (
+        select count(*)
+        from conflicts
+        where restored_at >= :since
+            and restored_at < :until
+    ) as restored,
+    (
+        select count(distinct entity_id)
+        from changes
+        where state = 'done'
+            and finished_at >= :since
+            and finished_at < :until
+    ) as persons_changed
+"""
+
+LOST_VALUES: Final = """
+select
+    conflicts.created_at,
+    conflicts.betnr,
+    persons.name,
+    iif(conflicts.kept = 'espo', conflicts.advo_value, conflicts.espo_value) as lost_value,
+    iif(conflicts.kept = 'espo', conflicts.espo_value, conflicts.advo_value) as kept_value,
+    conflicts.seen_at,
+    conflicts.restored_at
+from conflicts
+left join persons using (entity_id)
+where conflicts.created_at >= :since
+    and conflicts.created_at < :until
+order by conflicts.id desc
+limit 200
+"""
+
+PERSONS_NEEDING_ATTENTION: Final = """
+select
+    persons.betnr,
+    persons.name,
+    persons.status,
+    persons.error
+from persons
+where persons.gone_at is null
+    and persons.status in ('failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
+order by persons.status, persons.name, persons.entity_id
+limit 200
+"""
+
+CHART_QUERIES: Final[dict[str, str]] = {
+    "persons_by_status": PERSONS_BY_STATUS,
+    "changes_a_day": CHANGES_A_DAY,
+    "age_of_last_look": AGE_OF_LAST_READ,
+    "duration_of_runs": DURATION_OF_RUNS,
+    "at_a_glance": TOTALS,
+    "what_was_done": CHANGE_TOTALS,
+    "values_that_lost": LOST_VALUES,
+    "persons_to_see_to": PERSONS_NEEDING_ATTENTION,
+}
+"""By name."""
+
+ChartRows = list[dict[str, Any]]
+
+
+def load_chart_data(store: Store, since: str, until: str) -> dict[str, ChartRows]:
+    """Return the rows of every figure for the span, all of one moment."""
+    with store.read_transaction():
+        return {name: store.rows(sql, {"since": since, "until": until}) for name, sql in CHART_QUERIES.items()}

@@ -1,0 +1,242 @@
+"""How everything stands right now: the figures behind ``status`` and the metrics, quick on a quarter million persons.
+
+Each query is answered by an index alone or by a handful of rows; a test holds that.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from etl.store.database import Store
+
+INSTANCE_ID: Final = "instance_id"
+LAST_SWEEP_AT: Final = "last_sweep_at"
+LAST_MAINTENANCE_AT: Final = "last_maintenance_at"
+SKIPPED_RUNS: Final = "skipped_runs"
+SWEEP_AFTER: Final = "sweep_after"
+SWEEP_STARTED_BY: Final = "sweep_begun_by"
+RESTORED_FROM: Final = "put_back_from"
+"""Setting: when the copy was made from which this store was put back."""
+
+FULL_RUN_TRIGGERS: Final = ("sync", "sweep")
+"""The triggers of runs that go over everybody."""
+
+COMPLETED_OUTCOMES: Final = ("done", "failed_persons", "held")
+"""How a run ends that went to its end: single persons may have failed or been held."""
+
+STATUS_COUNTS: Final = """
+select
+    status,
+    count(betnr) as linked,
+    count(*) - count(betnr) as not_linked
+from persons
+where gone_at is null
+group by status
+"""
+
+POLLED_PERSONS: Final = """
+from persons
+where betnr is not null
+    and gone_at is null
+    and (status is null or status not in ('deleted_in_advoware', 'conflict'))
+"""
+"""Whom the rolling look comes to: those deleted are left to the sweep, those sharing a betnr to a human."""
+
+LAST_RUN: Final = """
+select
+    id,
+    trigger,
+    host,
+    started_at,
+    finished_at,
+    outcome,
+    error,
+    persons_seen,
+    persons_changed,
+    persons_failed,
+    unixepoch(finished_at) - unixepoch(started_at) as seconds
+from runs
+where trigger in (select value from json_each(:triggers))
+    and (:completed = 0 or outcome in (select value from json_each(:outcomes)))
+order by id desc
+limit 1
+"""
+
+LONGEST_RECENT_RUN: Final = """
+select max(seconds)
+from (
+    select unixepoch(finished_at) - unixepoch(started_at) as seconds
+    from runs
+    where trigger = 'sync'
+        and finished_at is not null
+        and outcome in (select value from json_each(:outcomes))
+    order by id desc
+    limit 20
+)
+"""
+
+OPEN_HOLD_COUNTS: Final = """
+select
+    run_id,
+    kind,
+    count(*) as persons,
+    min(held_at) as held_at
+from holds
+where released_at is null
+group by run_id, kind
+order by run_id, kind
+"""
+
+
+ABSENT_PERSON_COUNTS: Final = """
+select
+    endings.kind,
+    count(*) as persons,
+    count(holds.id) as held,
+    min(endings.seen_at) as since
+from endings indexed by endings_open
+left join holds
+    on holds.entity_id = endings.entity_id
+    and holds.kind = 'endings'
+    and holds.released_at is null
+where endings.ended_at is null
+    and endings.returned_at is null
+group by endings.kind
+order by endings.kind
+"""
+"""Who waits because it is not there as agreed, and how many of them a guard holds."""
+
+
+def load_status(store: Store) -> dict[str, Any]:
+    """Return every figure of one moment, times as UTC text; what is not known is None."""
+    with store.read_transaction():
+        return {
+            "instance_id": store.setting(INSTANCE_ID),
+            "last_run": load_last_run(store),
+            "last_success": load_last_run(store, completed=True),
+            "longest_run_seconds": store.scalar(LONGEST_RECENT_RUN, {"outcomes": COMPLETED_OUTCOMES}) or 0,
+            "under_way": load_lease_holder(store),
+            "persons": count_persons_by_status(store),
+            "looks": load_poll_ages(store),
+            "due": single_row(
+                store, "select count(*) as persons, min(due_since) as since from persons where due_since is not null"
+            ),
+            "retries": load_retry_queue(store),
+            "not_there": store.rows(ABSENT_PERSON_COUNTS),
+            "holds": store.rows(OPEN_HOLD_COUNTS),
+            "open_conflicts": store.scalar(
+                "select count(*) from conflicts where seen_at is null and restored_at is null"
+            ),
+            "sweep": {"last_at": store.setting(LAST_SWEEP_AT), "after": store.setting(SWEEP_AFTER)},
+            "maintenance": {"last_at": store.setting(LAST_MAINTENANCE_AT)},
+            "skipped_runs": json.loads(store.setting(SKIPPED_RUNS) or "{}"),
+        }
+
+
+def load_last_run(store: Store, *, completed: bool = False) -> dict[str, Any] | None:
+    """Return the latest run over everybody, or the latest that went to its end."""
+    params = {"triggers": FULL_RUN_TRIGGERS, "outcomes": COMPLETED_OUTCOMES, "completed": completed}
+    return next(iter(store.rows(LAST_RUN, params)), None)
+
+
+def load_lease_holder(store: Store) -> dict[str, Any] | None:
+    """Return who holds the lock, None when nobody does."""
+    return next(iter(store.rows("select host, pid, run, acquired_at, heartbeat_at, expires_at from lease")), None)
+
+
+def count_persons_by_status(store: Store) -> dict[str, int]:
+    """Return how many linked persons stand on each status, "undecided" before their first run, and "not_linked"."""
+    counts: dict[str, int] = {}
+    not_linked = 0
+    for row in store.rows(STATUS_COUNTS):
+        not_linked += row["not_linked"]
+        if row["linked"]:
+            counts[row["status"] or "undecided"] = row["linked"]
+    return counts | ({"not_linked": not_linked} if not_linked else {})
+
+
+def load_poll_ages(store: Store) -> dict[str, Any]:
+    """Return how old the oldest look into Advoware is, and who was never looked at."""
+    oldest = f"select advo_seen_at {POLLED_PERSONS} and advo_seen_at is not null order by advo_seen_at limit 1"
+    return {
+        "oldest_at": store.scalar(oldest),
+        "never": store.scalar(f"select count(*) {POLLED_PERSONS} and advo_seen_at is null"),
+    }
+
+
+def load_retry_queue(store: Store) -> dict[str, Any]:
+    """Return the queue of retries: how many wait for theirs, and when the next one is due."""
+    query = "select count(*) as persons, min({0}) as next_at from persons where {0} is not null"
+    return {
+        "failed": single_row(store, query.format("next_retry_at")),
+        "permanently_failed": single_row(store, query.format("auto_reset_at")),
+    }
+
+
+def failing_persons(store: Store) -> list[dict[str, Any]]:
+    """Return who failed, for now or for good."""
+    return store.rows(
+        """
+        select
+            entity_id,
+            betnr,
+            status
+        from persons
+        where gone_at is null
+            and status in ('failed', 'permanently_failed')
+        order by entity_id
+        """
+    )
+
+
+def single_row(store: Store, sql: str) -> dict[str, Any]:
+    """Return the one row of a query that has one."""
+    return store.rows(sql)[0]
+
+
+def add_skipped_runs(store: Store, job: str, times: int, now: str) -> None:
+    """Remember that runs of a job were skipped or missed: how often in all, and when the last time."""
+    skipped = json.loads(store.setting(SKIPPED_RUNS) or "{}")
+    earlier_times = skipped.get(job, {}).get("times", 0)
+    store.set_setting(SKIPPED_RUNS, json.dumps(skipped | {job: {"times": earlier_times + times, "last_at": now}}))
+
+
+def count_persons_saved_by_others(store: Store, user_id: str) -> int:
+    """Return how many records our own API user saved last, and not this store: somebody else uses its key."""
+    count: int = store.scalar(
+        """
+        select count(*)
+        from persons
+        where gone_at is null
+            and espo_modified_by = :user_id
+            and own_modified_at is not null
+            and espo_modified_at > own_modified_at
+        """,
+        {"user_id": user_id},
+    )
+    return count
+
+
+def count_persons_with_second_writer(store: Store) -> int:
+    """Return how many records a run found to be written by another sync or a hook (rules.md §6)."""
+    count: int = store.scalar(
+        "select count(distinct entity_id) from holds where kind = 'second_writer' and released_at is null"
+    )
+    return count
+
+
+def recently_read_betnrs(store: Store, limit: int) -> list[int]:
+    """Return the betnr of linked persons that Advoware showed, the latest looks first."""
+    rows = store.rows(
+        f"""
+        select betnr
+        {POLLED_PERSONS}
+            and advo_seen_at is not null
+        order by advo_seen_at desc
+        limit :limit
+        """,
+        {"limit": limit},
+    )
+    return [row["betnr"] for row in rows]

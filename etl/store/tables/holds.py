@@ -1,0 +1,76 @@
+"""Persons a guard keeps back until an operator approves (rules.md §6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.store.enums import HoldKind
+from etl.store.insert import insert_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from etl.store.database import Store
+
+HOLD_COLUMNS: Final = ("run_id", "entity_id", "betnr", "kind", "reason", "digest", "until_edited", "held_at")
+
+HOLD_DEFAULTS: Final = {"until_edited": False}
+
+
+def insert_holds(store: Store, records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Hold these persons (``HOLD_COLUMNS``) and return the IDs of those that no hold of the kind kept before.
+
+    Who is held already stays held as it was, by the earlier run.
+    """
+    statement = f"{insert_sql('holds', HOLD_COLUMNS)} on conflict do nothing returning entity_id"
+    with store.transaction():
+        return [
+            row["entity_id"]
+            for record in records
+            for row in store.rows(statement, {**dict.fromkeys(HOLD_COLUMNS), **HOLD_DEFAULTS, **record})
+        ]
+
+
+def open_holds(
+    store: Store,
+    *,
+    run_id: int | None = None,
+    entity_id: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return the holds that are not released, of one run, of one person, or all."""
+    return store.rows(
+        """
+        select *
+        from holds indexed by holds_open
+        where released_at is null
+            and (:run_id is null or run_id = :run_id)
+            and (:entity_id is null or entity_id = :entity_id)
+        order by id
+        """,
+        {"run_id": run_id, "entity_id": entity_id},
+    )
+
+
+def ids_held_by_guard(store: Store) -> set[str]:
+    """Return whom a guard holds; one held until it is edited may be planned, which tells whether it was."""
+    return {hold["entity_id"] for hold in open_holds(store) if not hold["until_edited"]}
+
+
+def ids_held_as_absent(store: Store) -> set[str]:
+    """Return who is held because it was not there as agreed."""
+    return {hold["entity_id"] for hold in open_holds(store) if hold["kind"] == HoldKind.ENDINGS}
+
+
+def release_holds(store: Store, hold_ids: Iterable[int], *, now: str, released_by: str) -> None:
+    """Release these holds; ``released_by`` names the operator, or what ended them ("the steps are gone")."""
+    store.execute(
+        """
+        update holds
+        set
+            released_at = :now,
+            released_by = :by
+        where id in (select value from json_each(:hold_ids))
+            and released_at is null
+        """,
+        {"hold_ids": list(hold_ids), "now": now, "by": released_by},
+    )

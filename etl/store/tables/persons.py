@@ -1,0 +1,177 @@
+"""What is known of each person: the table ``persons``. Whose turn is next stands in ``due.py``.
+
+What an operator asks for by name: try these persons again, and let happen again what was undone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from etl.records import EspoListing
+    from etl.store.database import Store
+
+def load_person(store: Store, entity_id: str) -> dict[str, Any] | None:
+    """Return one person's row, None when the store knows nothing of it."""
+    rows = store.rows("select * from persons where entity_id = :entity_id", {"entity_id": entity_id})
+    return rows[0] if rows else None
+
+
+def load_persons(store: Store, entity_ids: Collection[str]) -> list[dict[str, Any]]:
+    """Return the rows of these persons, by ID; unknown ones are missing."""
+    return store.rows(
+        """
+        select *
+        from persons
+        where entity_id in (select value from json_each(:entity_ids))
+        order by entity_id
+        """,
+        {"entity_ids": list(entity_ids)},
+    )
+
+
+def persons_after(store: Store, entity_id: str, limit: int) -> list[dict[str, Any]]:
+    """Return the next persons behind an ID, by ID: to walk over everybody."""
+    return store.rows(
+        """
+        select *
+        from persons
+        where entity_id > :entity_id
+        order by entity_id
+        limit :limit
+        """,
+        {"entity_id": entity_id, "limit": limit},
+    )
+
+
+def find_persons(store: Store, key: str) -> list[dict[str, Any]]:
+    """Return the persons an operator means by an EspoCRM ID or a betnr; several where a betnr is shared."""
+    return store.rows(
+        """
+        select *
+        from persons
+        where entity_id = :key
+            or cast(betnr as text) = :key
+        order by entity_id
+        """,
+        {"key": key.strip()},
+    )
+
+
+def save_listings(store: Store, listings: Iterable[EspoListing], now: str) -> None:
+    """Store what a list of EspoCRM shows of each record; due marks, looks and our own decisions stay untouched.
+
+    A listed record is not gone. One modified since we last heard of it, and not by our own write, counts as changed
+    at ``now``. The retry times of a list are not taken over: the state store decides, EspoCRM's fields only show it.
+    """
+    store.execute_many(
+        """
+        insert into persons (
+            entity_id, betnr, name, espo_status, espo_fingerprint, espo_modified_at, espo_modified_by
+        )
+        values (:entity_id, :betnr, :name, :status, :fingerprint, :modified_at, :modified_by)
+        on conflict (entity_id) do update
+        set
+            betnr = excluded.betnr,
+            name = excluded.name,
+            espo_status = excluded.espo_status,
+            espo_fingerprint = excluded.espo_fingerprint,
+            espo_modified_at = excluded.espo_modified_at,
+            espo_modified_by = excluded.espo_modified_by,
+            gone_at = null,
+            espo_changed_at = case
+                when excluded.espo_modified_at is persons.espo_modified_at then persons.espo_changed_at
+                when excluded.espo_modified_at is persons.own_modified_at then persons.espo_changed_at
+                else :now
+            end
+        """,
+        (
+            {
+                "entity_id": listing.entity_id,
+                "betnr": listing.betnr,
+                "name": listing.name,
+                "status": listing.status,
+                "fingerprint": listing.fingerprint,
+                "modified_at": listing.modified_at,
+                "modified_by": listing.modified_by,
+                "now": now,
+            }
+            for listing in listings
+        ),
+    )
+
+
+def update_person(store: Store, entity_id: str, **columns: object) -> None:
+    """Set columns of one person; StoreError when the store does not know it."""
+    assignments = ", ".join(f"{column} = :{column}" for column in columns)
+    changed = store.execute(
+        f"update persons set {assignments} where entity_id = :entity_id",
+        {**columns, "entity_id": entity_id},
+    )
+    if not changed:
+        raise StoreError(f"The state store knows no person {entity_id}.")
+
+
+def count_by_person_status(store: Store) -> dict[str, int]:
+    """Return how many records stand on each status; "undecided" are those no run decided yet."""
+    rows = store.rows(
+        """
+        select
+            ifnull(status, 'undecided') as status,
+            count(*) as persons
+        from persons
+        where gone_at is null
+        group by 1
+        order by 1
+        """
+    )
+    return {row["status"]: row["persons"] for row in rows}
+
+
+def load_failing_persons(store: Store) -> list[dict[str, Any]]:
+    """Return everybody who failed, permanently or not, by ID."""
+    return store.rows(
+        """
+        select *
+        from persons
+        where status in ('failed', 'permanently_failed')
+            and gone_at is null
+        order by entity_id
+        """
+    )
+
+
+def retry_now(store: Store, entity_ids: Iterable[str], reason: str, now: str) -> None:
+    """Make these persons due now, whatever time they were to wait for; who failed too often starts afresh."""
+    store.execute(
+        """
+        update persons
+        set
+            due_since = ifnull(due_since, :now),
+            due_reason = :reason,
+            next_retry_at = null,
+            auto_reset_at = null,
+            retry_count = iif(status = 'permanently_failed', 0, retry_count),
+            status = iif(status = 'permanently_failed', 'failed', status)
+        where entity_id in (select value from json_each(:entity_ids))
+            and (betnr is not null or synced_betnr is not null)
+        """,
+        {"entity_ids": list(entity_ids), "reason": reason, "now": now},
+    )
+
+
+def clear_undo_notes(store: Store, entity_ids: Iterable[str]) -> int:
+    """Let happen again what an undo holds back of these persons; return how many entries that is."""
+    return store.execute(
+        """
+        delete from left_alone
+        where entity_id in (select value from json_each(:entity_ids))
+            and reason = 'held_back'
+            and direction is null
+        """,
+        {"entity_ids": list(entity_ids)},
+    )

@@ -1,0 +1,196 @@
+"""A person's status, in the store and in EspoCRM's fields (rules.md §6): the store decides, the fields show it.
+
+Telling people in EspoCRM's stream which value lost (rules.md §4); never a reason to fail.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import PersonError, UnknownOutcome
+from etl.reading.snapshot import save_own_write
+from etl.rules.backoff import next_retry
+from etl.rules.espo.german_errors import translate_error
+from etl.store.enums import PersonStatus
+from etl.store.tables.conflicts import conflicts_to_note, set_noted_at
+from etl.store.tables.journal import close_plans
+from etl.store.tables.persons import load_person, update_person
+from etl.store.tables.queue import clear_due, mark_due
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.context import RunContext
+    from etl.records import EspoRecord
+
+MAX_MESSAGE_LENGTH = 2000  # characters EspoCRM's text field is given (rules.md §6)
+
+FAILURE_FIELDS_CLEARED: Mapping[str, Any] = {"error": None, "retry_count": 0, "next_retry": None, "auto_reset": None}
+
+
+def write_clean_status(run: RunContext, espo: EspoRecord, fingerprint: str | None) -> EspoRecord:
+    """The status PUT without arrays, whose answer is EspoCRM's read-back; ``fingerprint`` None leaves that field."""
+    values = {"sync_status": PersonStatus.CLEAN, "last_sync": run.utcnow(), **FAILURE_FIELDS_CLEARED}
+    if fingerprint is not None and fingerprint != espo.fingerprint:
+        values["fingerprint"] = fingerprint
+    return write_status(run, espo.entity_id, values)
+
+
+def write_status(run: RunContext, entity_id: str, values: Mapping[str, Any]) -> EspoRecord:
+    """Write status fields and return the record as it stands; a GET where the PUT was refused or not confirmed.
+
+    A status that cannot be written is reported and blocks nothing. What the API user may not edit is not sent: EspoCRM
+    would drop it, and what stands there instead be taken for a second writer's (espocrm-api.md ² 13).
+    """
+    values = {name: value for name, value in values.items() if name not in run.no_edit}
+    if not values:
+        return run.espo.fetch(entity_id)
+    sent_values = second_writer_columns(values)
+    with run.store.transaction():
+        update_person(run.store, entity_id, **{f"{name}_sent": value for name, value in sent_values.items()})
+    try:
+        answer = run.espo.write(entity_id, values)
+    except (PersonError, UnknownOutcome) as error:
+        log_status_failure(run, entity_id, error)
+        return run.espo.fetch(entity_id)
+    run.counters.writes["espocrm"] += 1
+    with run.store.transaction_without_fsync():
+        save_own_write(run, answer)
+        update_person(run.store, entity_id, **{f"{name}_written": value for name, value in sent_values.items()})
+    return answer
+
+
+def log_status_failure(run: RunContext, entity_id: str, error: PersonError | UnknownOutcome) -> None:
+    """Report a status that could not be written; what it says in full may quote a value."""
+    run.log.warning("status_not_written", entity_id=entity_id, error=error.kind)
+    run.log.debug("status_not_written", entity_id=entity_id, error=str(error))
+
+
+def shows_status(run: RunContext, record: EspoRecord, status: PersonStatus, fingerprint: str | None = None) -> bool:
+    """Whether the record shows this status, and this fingerprint (None: any), as far as we may write them there."""
+    status_matches = record.status == status or "sync_status" in run.no_edit
+    return status_matches and (fingerprint in {None, record.fingerprint or ""} or "fingerprint" in run.no_edit)
+
+
+def second_writer_columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a write leaves in the fields by which a second writer shows; noted before it is sent (rules.md §6)."""
+    names = {"sync_status": "status", "fingerprint": "fingerprint"}
+    return {name: values[field] for field, name in names.items() if field in values}
+
+
+def record_person_failure(run: RunContext, entity_id: str, error: PersonError) -> None:
+    """One more failure: message, count, and when it is tried again, in the store and in EspoCRM."""
+    person = load_person(run.store, entity_id) or {}
+    limits = run.limits
+    failure = next_retry(
+        person.get("retry_count") or 0,
+        run.utcnow(),
+        backoff_minutes=limits.backoff_minutes,
+        max_failures=limits.max_failures,
+        auto_reset_hours=limits.auto_reset_hours,
+    )
+    message = str(error)[:MAX_MESSAGE_LENGTH]
+    with run.store.transaction():
+        update_person(
+            run.store,
+            entity_id,
+            status=failure.status,
+            error=message,
+            retry_count=failure.retry_count,
+            next_retry_at=failure.next_retry_at,
+            auto_reset_at=failure.auto_reset_at,
+        )
+        mark_due(run.store, [entity_id], "a sync failed", run.utcnow())
+    run.counters.failed[entity_id] = message
+    run.log.error("person_failed", entity_id=entity_id, error=error.kind, retry_count=failure.retry_count)
+    run.log.debug("person_failed", entity_id=entity_id, error=message)
+    try_write_status(
+        run,
+        entity_id,
+        {
+            "sync_status": failure.status,
+            "error": translate_error(message, limits.language)[:MAX_MESSAGE_LENGTH],
+            "retry_count": failure.retry_count,
+            "next_retry": failure.next_retry_at,
+            "auto_reset": failure.auto_reset_at,
+        },
+    )
+
+
+def try_write_status(run: RunContext, entity_id: str, values: Mapping[str, Any]) -> EspoRecord | None:
+    """Write status fields where the record still is; not being able to is reported and blocks nothing.
+
+    Returns the record as it stands then, None when it cannot be read.
+    """
+    try:
+        return write_status(run, entity_id, values)
+    except PersonError as error:
+        log_status_failure(run, entity_id, error)
+        return None
+
+
+def write_deleted_status(run: RunContext, entity_id: str) -> None:
+    """Say in EspoCRM that the person is deleted in Advoware; once it stands there, nothing is left to be done.
+
+    Unless the record was linked elsewhere meanwhile: then it stays due.
+    """
+    record = try_write_status(
+        run, entity_id, {"sync_status": PersonStatus.DELETED_IN_ADVOWARE, **FAILURE_FIELDS_CLEARED}
+    )
+    if record is None:
+        return
+    person = load_person(run.store, entity_id)
+    if (
+        shows_status(run, record, PersonStatus.DELETED_IN_ADVOWARE)
+        and person is not None
+        and person["betnr"] == record.betnr
+    ):
+        clear_due(run.store, [entity_id])
+
+
+def write_conflict_status(run: RunContext, entity_id: str, message: str) -> None:
+    """Say in EspoCRM that a human must decide, once."""
+    person = load_person(run.store, entity_id)
+    may_write = (
+        person is not None and run.limits.allows(entity_id, person["betnr"]) and "sync_status" not in run.no_edit
+    )
+    if person is not None and may_write and person["espo_status"] != PersonStatus.CONFLICT:
+        staff_message = translate_error(message, run.limits.language)
+        try_write_status(
+            run, entity_id, {"sync_status": PersonStatus.CONFLICT, **FAILURE_FIELDS_CLEARED, "error": staff_message}
+        )
+
+
+def defer_edited_person(run: RunContext, entity_id: str) -> None:
+    """A person that kept moving: nothing of it is wrong, it stays due; what is to be mended stays open."""
+    repair = run.pending_repairs.get(entity_id)
+    with run.store.transaction():
+        close_plans(run.store, entity_id, keep_change_ids=repair.change_ids if repair else ())
+        mark_due(run.store, [entity_id], "changed while it was synced", run.utcnow())
+    run.counters.deferred.add(entity_id)
+
+
+def post_conflict_notes(run: RunContext, entity_id: str) -> None:
+    """Tell people in the record's stream what lost; never a reason to fail (rules.md §4)."""
+    if not run.limits.note_conflicts:
+        return
+    for conflict in conflicts_to_note(run.store, entity_id):
+        try:
+            run.store.check_lease()
+            run.espo.post_note(entity_id, conflict_message(conflict, run.limits.language))
+            run.counters.writes["espocrm"] += 1
+        except (PersonError, UnknownOutcome) as error:
+            run.log.warning("conflict_not_noted", entity_id=entity_id, error=error.kind)
+        set_noted_at(run.store, [conflict["id"]], run.utcnow())
+
+
+def conflict_message(conflict: Mapping[str, Any], language: str) -> str:
+    """One sentence for the firm's staff."""
+    lost_value, kept_value, number = conflict["advo_value"], conflict["espo_value"], conflict["id"]
+    if language == "de":
+        kept_text = f"dort steht {kept_value}" if kept_value else "dort steht der Eintrag nicht"
+        advice = f"Wer {lost_value} behalten will, trägt es hier wieder ein (Konflikt {number})."
+        return f"Advoware: {lost_value} wurde überschrieben. EspoCRM hat Vorrang; {kept_text}. {advice}"
+    kept_text = f"there it is {kept_value}" if kept_value else "the entry is not there"
+    advice = f"To keep {lost_value}, enter it here again (conflict {number})."
+    return f"Advoware: {lost_value} was overwritten. EspoCRM wins; {kept_text}. {advice}"

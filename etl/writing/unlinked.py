@@ -1,0 +1,104 @@
+"""What was agreed with a person ends: nothing changes in the other system, and EspoCRM's fingerprint stays.
+
+So whoever returns with the betnr it had is recovered by its markers (rules.md §1, Endings; §3, Recovery). Who is to end
+says ``etl.endings``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.records import Side
+from etl.rules.marker import decode
+from etl.store.enums import ABSENCE_REASONS, Absence, DecisionState, PersonStatus
+from etl.store.tables.baseline import delete_baseline
+from etl.store.tables.endings import close_wait_as_ending
+from etl.store.tables.holds import open_holds, release_holds
+from etl.store.tables.journal import close_plans, open_changes, set_decision_state
+from etl.store.tables.persons import find_persons, load_person, update_person
+from etl.store.tables.queue import clear_due, mark_due
+from etl.writing.status import write_conflict_status, write_deleted_status
+
+if TYPE_CHECKING:
+    from etl.context import ObservedAbsence, RunContext
+
+RETRY_COLUMNS_CLEARED: dict[str, object] = {
+    "error": None,
+    "retry_count": 0,
+    "next_retry_at": None,
+    "auto_reset_at": None,
+}
+"""The columns of a person that is not waiting for a retry."""
+
+
+def end_person_sync(run: RunContext, entity_id: str, absent: ObservedAbsence, *, by: str | None = None) -> None:
+    """What was agreed with the person ends, and EspoCRM is told where the record is there to be told.
+
+    ``by``: the operator who approved it.
+    """
+    reason = ABSENCE_REASONS[absent.kind]
+    columns: dict[str, object] = dict(RETRY_COLUMNS_CLEARED)
+    match absent.kind:
+        case Absence.GONE_IN_ADVOWARE:
+            columns["status"] = PersonStatus.DELETED_IN_ADVOWARE
+        case Absence.GONE_IN_ESPOCRM:
+            columns["gone_at"] = run.utcnow()
+        case Absence.SHARED_BETNR:
+            columns |= {"status": PersonStatus.CONFLICT, "error": betnr_conflict_message(run, absent.seen_betnr or 0)}
+    with run.store.transaction():
+        delete_baseline(run.store, entity_id)
+        close_person_journal(run, entity_id)
+        clear_due(run.store, [entity_id])
+        update_person(run.store, entity_id, **columns)
+        close_wait_as_ending(run.store, entity_id, run.utcnow(), approved=by is not None)
+        release_person_holds(run, entity_id, by or reason)
+        if absent.kind is Absence.OTHER_BETNR or not is_deletion_shown(run, entity_id, columns.get("status")):
+            mark_due(run.store, [entity_id], reason, run.utcnow())
+    run.counters.deferred.discard(entity_id)
+    run.counters.skipped.add(entity_id)
+    run.log.warning("ended", entity_id=entity_id, what=absent.kind)
+    write_ending_status(run, entity_id)
+
+
+def close_person_journal(run: RunContext, entity_id: str) -> None:
+    """What an unfinished run did says nothing any more of what is agreed; who returns is recovered by the markers.
+
+    Only a write that brought somebody's own text stays open: Advoware may have shortened it, and once the person is
+    there again the text is to be whole.
+    """
+    changes = open_changes(run.store, [entity_id])
+    text_changes = [
+        change for change in changes if change["side"] == Side.ADVO and decode(change["new_remark"]).own_text
+    ]
+    close_plans(run.store, entity_id, keep_change_ids=[change["id"] for change in text_changes])
+    decisions = [change["decision_id"] for change in text_changes if change["decision_id"] is not None]
+    set_decision_state(run.store, decisions, DecisionState.SUPERSEDED)
+
+
+def is_deletion_shown(run: RunContext, entity_id: str, status: object) -> bool:
+    """Whether EspoCRM says already that the person is deleted in Advoware; who shares its betnr is told at each run."""
+    person = load_person(run.store, entity_id) or {}
+    return status != PersonStatus.DELETED_IN_ADVOWARE or person["espo_status"] == status
+
+
+def write_ending_status(run: RunContext, entity_id: str) -> None:
+    """Say in EspoCRM how the person stands, where it does not say so yet."""
+    person = load_person(run.store, entity_id) or {}
+    if person["status"] == person["espo_status"] or not run.write:
+        return
+    if person["status"] == PersonStatus.DELETED_IN_ADVOWARE and person["betnr"] is not None:
+        write_deleted_status(run, entity_id)
+    elif person["status"] == PersonStatus.CONFLICT and person["gone_at"] is None:
+        write_conflict_status(run, entity_id, person["error"])
+
+
+def release_person_holds(run: RunContext, entity_id: str, reason: str) -> None:
+    """Nobody can approve any more what was held: it was planned from what was agreed, and that ended."""
+    holds = [hold["id"] for hold in open_holds(run.store, entity_id=entity_id)]
+    release_holds(run.store, holds, now=run.utcnow(), released_by=reason)
+
+
+def betnr_conflict_message(run: RunContext, betnr: int) -> str:
+    """What people are told; ``etl.rules.espo.german_errors`` knows it in German."""
+    entity_ids = [person["entity_id"] for person in find_persons(run.store, str(betnr)) if person["gone_at"] is None]
+    return f"Several records carry betnr {betnr}: {', '.join(entity_ids)}. Keep it in one of them."

@@ -1,0 +1,73 @@
+"""``conflicts``: the values that lost, until somebody saw or restored them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import ConfigError
+from etl.store.database import Store
+from etl.store.tables.conflicts import list_conflicts, load_conflict, set_seen_at
+from jobs.commands.operator_log import OperatorRequest, record_operation
+from jobs.environment import PRODUCTION, Environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from jobs.config import Config
+
+
+def list_lost_values(
+    config: Config, *, everything: bool, environment: Environment = PRODUCTION
+) -> list[dict[str, Any]]:
+    """The values that lost: those nobody saw or restored yet, or ``everything``; none before the first sync."""
+    if not config.state.path.exists():
+        return []
+    with Store.open(config.state.path, now=environment.now(), read_only=True) as store:
+        return list_conflicts(store, include_closed=everything)
+
+
+def mark_conflicts_seen(
+    config: Config, ids: Sequence[int], request: OperatorRequest, *, environment: Environment = PRODUCTION
+) -> None:
+    """Record that somebody saw these conflicts; ConfigError where one is not there, and then none is marked."""
+    with (
+        Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store,
+        store.transaction(),
+    ):
+        unknown = [str(conflict_id) for conflict_id in ids if load_conflict(store, conflict_id) is None]
+        if unknown:
+            raise ConfigError(f"There is no conflict {', '.join(unknown)}; `advosync conflicts` lists them.")
+        record_operation(store, "conflicts", request, environment.now(), {"seen": list(ids)})
+        set_seen_at(store, ids, environment.now())
+
+
+def render_conflicts(conflicts: Sequence[dict[str, Any]], console: Console) -> None:
+    """The conflicts on the screen, and what can be done about them."""
+    from rich.table import Table  # noqa: PLC0415 - not for --json
+    from rich.text import Text  # noqa: PLC0415 - not for --json
+
+    if not conflicts:
+        console.print(Text("No value has lost that nobody saw or restored.", style="green"))
+        return
+    table = Table("No.", "Lost (UTC)", "Person", "Lost in Advoware", "Stands", "", box=None, pad_edge=False)
+    for conflict in conflicts:
+        person = f"{conflict['entity_id']} / {conflict['betnr'] or 'no betnr'}"
+        current_value = conflict["espo_value"] or "not in EspoCRM"
+        state = "restored" if conflict["restored_at"] else "seen" if conflict["seen_at"] else ""
+        table.add_row(
+            *map(
+                Text,
+                (
+                    str(conflict["id"]),
+                    conflict["created_at"],
+                    person,
+                    conflict["advo_value"] or "–",
+                    current_value,
+                    state,
+                ),
+            )
+        )
+    console.print(table)
+    console.print(Text("`advosync restore NO.` puts one back; `advosync conflicts --seen NO.` takes it off the list."))

@@ -1,0 +1,338 @@
+"""``explain``: one person's story in order of time, from the database alone."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.errors import ConfigError
+from etl.rules.marker import MarkerKind, decode
+from etl.store.database import Store
+from etl.store.enums import ABSENCE_REASONS, Absence
+from etl.store.queries.person_history import load_person_history
+from etl.store.tables.persons import find_persons
+from jobs.environment import PRODUCTION, Environment
+from jobs.run.report import SIDE_WORDS, VARIANT_WORDS, format_person_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from rich.console import Console
+
+    from jobs.config import Config
+
+Event = dict[str, Any]
+
+ONE_SCREEN: Final = 45
+"""Lines that fit; older ones are counted, and shown when asked for."""
+
+AFTER_ALL_RUNS: Final = 1 << 62
+"""What no run did itself comes after what runs did at that moment."""
+
+VARIANT_EFFECTS: Final = {
+    "var1":     "written to Advoware",
+    "var2":     "Advoware's row is emptied and becomes a slot",
+    "var3":     "removed from EspoCRM",
+    "var4":     "added to EspoCRM, then marked in Advoware",
+    "var5":     "the same row in Advoware gets the new value",
+    "var6":     "EspoCRM's value is replaced, its type and flags stay",
+    "retype":   "another row takes value and remark, the old one becomes a slot",
+    "link":     "marked in Advoware, neither spelling changes",
+    "repair":   "marked again",
+    "clash":    "EspoCRM wins, the value that lost is kept",
+    "forget":   "no longer remembered",
+    "leftover": "it becomes a slot",
+    "undo":     "put back as it was before that run",
+    "restore":  "stands on both sides again",
+}  # fmt: skip
+"""What each variant leads to, in words."""
+
+FACT_WORDS: Final = (
+    #  fact        if so                          if not
+    ("known",     "agreed on before",            "not known before"),
+    ("in_espo",   "in EspoCRM",                  "not in EspoCRM"),
+    ("espo_edit", "changed there",               None),
+    ("type_edit", "its type changed there",      None),
+    ("in_advo",   "in Advoware",                 "not in Advoware"),
+    ("advo_edit", "changed there",               None),
+)  # fmt: skip
+"""The facts of the decision table (etl/rules/variants.py), as they are told."""
+
+MARKER_ONLY: Final = frozenset({"link", "repair"})
+"""Nothing but markers: many of them are one line."""
+
+STATE_WORDS: Final = {
+    "settled": "verified", "done": "verified", "superseded": "planned again, as something moved meanwhile",
+    "planned": "not carried out yet", "held": "held back", "failed": "failed",
+}  # fmt: skip
+
+
+def explain_persons(config: Config, key: str, *, environment: Environment = PRODUCTION) -> list[dict[str, Any]]:
+    """The story of everybody known by an ID or betnr, as ``--json`` prints it; ConfigError when nobody is."""
+    with Store.open(config.state.path, now=environment.now(), read_only=True) as store:
+        persons = find_persons(store, key)
+        if not persons:
+            raise ConfigError(f"Nobody is known as {key}: name the id of an EspoCRM record, or a betnr.")
+        return [history_document(load_person_history(store, person)) for person in persons]
+
+
+def history_document(history: Mapping[str, Any]) -> dict[str, Any]:
+    """A person as it stands, and all that happened to it in order of time."""
+    person = history["person"]
+    columns = (
+        "entity_id", "betnr", "name", "status", "due_since", "due_reason", "last_sync_at", "error", "retry_count",
+        "next_retry_at", "auto_reset_at", "espo_seen_at", "advo_seen_at", "espo_changed_at", "advo_changed_at",
+        "gone_at",
+    )  # fmt: skip
+    events = [
+        *decision_events(history),
+        *failure_events(history),
+        *retry_events(history),
+        *hold_events(history),
+        *absence_events(history),
+        *conflict_events(history),
+    ]
+    sorted_events = sorted(
+        events, key=lambda event: (event["at"] or "", event["run_id"] or AFTER_ALL_RUNS, event["order"])
+    )
+    return {
+        "person": {name: person[name] for name in columns},
+        "agreed": history["agreed"],
+        "left_alone": history["left"],
+        "events": [with_run_fields(event, history["runs"]) for event in sorted_events],
+    }
+
+
+def with_run_fields(event: Event, runs: Mapping[int, Mapping[str, Any]]) -> Event:
+    """An event with who started its run, and why."""
+    run = runs.get(event["run_id"], {})
+    run_fields = {name: run.get(name) for name in ("trigger", "operator", "direction")}
+    reason = {"run_reason": run.get("reason")}
+    return {name: value for name, value in {**event, **run_fields, **reason}.items() if name != "order"}
+
+
+# What happened ------------------------------------------------------------------------------------------------------
+
+
+def decision_events(history: Mapping[str, Any]) -> Iterator[Event]:
+    """What was decided for each entry, why, and what was written."""
+    steps: dict[int, list[dict[str, Any]]] = {}
+    for row in history["written"]:
+        steps.setdefault(row["decision_id"], []).append(row)
+    for row in history["decided"]:
+        facts = (row["facts"] or {}).get("seen")
+        yield {
+            "at": row["at"],
+            "order": 1,
+            "kind": "decided",
+            "run_id": row["run_id"],
+            "variant": row["variant"],
+            "words": VARIANT_WORDS.get(row["variant"], row["variant"]),
+            "rule": VARIANT_EFFECTS.get(row["variant"], ""),
+            "facts": facts,
+            "facts_in_words": describe_facts(facts) if facts and row["variant"] in VARIANT_EFFECTS else None,
+            "reason": row["reason"],
+            "verdict": (row["facts"] or {}).get("verdict"),
+            "state": STATE_WORDS.get(row["state"], row["state"]),
+            "steps": steps.get(row["id"], []),
+        }
+
+
+def describe_facts(facts: Mapping[str, bool]) -> str:
+    """``agreed on before, in EspoCRM (changed there), in Advoware``."""
+    words: list[str] = []
+    for name, text_if_true, text_if_false in FACT_WORDS:
+        text = text_if_true if facts[name] else text_if_false
+        if text is None:
+            continue
+        if text_if_false is None:
+            words[-1] += f" ({text})"
+        else:
+            words.append(text)
+    return ", ".join(words)
+
+
+def failure_events(history: Mapping[str, Any]) -> Iterator[Event]:
+    """When it failed, how many times running; a decision that was verified in between ends the count."""
+    verified_times = sorted(
+        decision["at"] for decision in history["decided"] if STATE_WORDS.get(decision["state"]) == "verified"
+    )
+    consecutive, previous = 0, ""
+    for failure in history["failed"]:
+        consecutive = 0 if any(previous < at < failure["at"] for at in verified_times) else consecutive
+        consecutive, previous = consecutive + 1, failure["at"]
+        event = {"at": failure["at"], "order": 2, "kind": "failed", "run_id": failure["run_id"]}
+        yield event | {"error": failure["error"], "times_running": consecutive}
+
+
+def retry_events(history: Mapping[str, Any]) -> Iterator[Event]:
+    """When an operator asked to try it again."""
+    for retry in history["retried"]:
+        yield {"at": retry["at"], "order": 0, "kind": "retried", "run_id": retry["run_id"]}
+
+
+def hold_events(history: Mapping[str, Any]) -> Iterator[Event]:
+    """When a guard kept it back, and when it was let go."""
+    for hold in history["held"]:
+        yield {"at": hold["held_at"], "order": 3, "kind": "held", "run_id": hold["run_id"], "reason": hold["reason"]}
+        if hold["released_at"]:
+            yield {"at": hold["released_at"], "order": 0, "kind": "released", "run_id": hold["run_id"],
+                   "by": hold["released_by"]}  # fmt: skip
+
+
+def absence_events(history: Mapping[str, Any]) -> Iterator[Event]:
+    """When it was not there as agreed, and whether that was believed or it returned."""
+    for absence in history["vanished"]:
+        description = ABSENCE_REASONS[Absence(absence["kind"])]
+        yield {"at": absence["seen_at"], "order": 2, "kind": "absent", "run_id": absence["run_id"], "what": description}
+        for kind, at in (("ended", absence["ended_at"]), ("returned", absence["returned_at"])):
+            if at:
+                yield {"at": at, "order": 2, "kind": kind, "run_id": None, "what": description}
+
+
+def conflict_events(history: Mapping[str, Any]) -> Iterator[Event]:
+    """Which values lost, and whether somebody saw or restored them."""
+    for conflict in history["lost"]:
+        fields = {
+            "conflict": conflict["id"],
+            "lost": conflict["advo_value"],
+            "kept": conflict["espo_value"],
+            "run_id": conflict["run_id"],
+        }
+        yield {"at": conflict["created_at"], "order": 4, "kind": "lost", "reason": conflict["reason"], **fields}
+        for kind in ("seen", "restored"):
+            if conflict[f"{kind}_at"]:
+                yield {"at": conflict[f"{kind}_at"], "order": 5, "kind": kind, **fields, "run_id": None}
+
+
+# On the screen ------------------------------------------------------------------------------------------------------
+
+
+def render_history(history: Mapping[str, Any], console: Console, *, everything: bool = False) -> None:
+    """A person's story on one screen; older lines than fit only when ``everything`` is wanted."""
+    from rich.text import Text  # noqa: PLC0415 - not for --json
+
+    lines = list(event_lines(history["events"]))
+    limit = len(lines) if everything else ONE_SCREEN
+    for number, line in enumerate(state_lines(history)):
+        console.print(Text(line, style="bold" if not number else ""), soft_wrap=True)
+    if len(lines) > limit:
+        console.print(Text(f"… {len(lines) - limit} earlier lines; --all shows them", style="dim"))
+    for line in lines[-limit:]:
+        console.print(Text(line, style="" if line.startswith(" ") else "cyan"), soft_wrap=True)
+    if not lines:
+        console.print(Text("Nothing was ever decided for it.", style="dim"))
+
+
+def state_lines(history: Mapping[str, Any]) -> Iterator[str]:
+    """How it stands now."""
+    person = history["person"]
+    failing = f" ({person['error']})" if person["error"] else ""
+    yield f"{person['name'] or 'no name'} · {format_person_key(person)}: {person['status'] or 'undecided'}{failing}"
+    next_attempt = person["next_retry_at"] or person["auto_reset_at"]
+    due = f"due since {person['due_since']}: {person['due_reason']}" if person["due_since"] else "nothing due"
+    retry = f", tried again at {next_attempt}" if next_attempt else ""
+    yield f"{due}{retry}; last in agreement {person['last_sync_at'] or 'never'}"
+    yield f"last read: EspoCRM {person['espo_seen_at'] or 'never'}, Advoware {person['advo_seen_at'] or 'never'} (UTC)"
+    agreed_values = ", ".join(pair["espo_value"] for pair in history["agreed"]) or "nothing yet"
+    yield f"agreed: {agreed_values}"
+    for entry in history["left_alone"]:
+        entry_text = f"{entry['value'] or 'an empty row'} in {SIDE_WORDS[entry['side']]}"
+        yield f"left alone: {entry_text}: {entry['detail'] or entry['reason']}"
+
+
+def event_lines(events: Sequence[Event]) -> Iterator[str]:
+    """What happened, by run, or by moment where no run did it."""
+    for _, group in groupby(events, key=lambda event: event["run_id"] or event["at"]):
+        group_events = list(group)
+        yield f"{group_events[0]['at']}  {describe_run(group_events[0])}".rstrip()
+        yield from marker_summary(
+            [event for event in group_events if event["kind"] == "decided" and event["variant"] in MARKER_ONLY]
+        )
+        for event in group_events:
+            if event["kind"] != "decided":
+                yield f"  {format_event(event)}"
+            elif event["variant"] not in MARKER_ONLY:
+                yield from decision_lines(event)
+
+
+def describe_run(event: Event) -> str:
+    """Which run, by whom."""
+    if event["run_id"] is None:
+        return ""
+    operator = f" by {event['operator']}" if event["operator"] else ""
+    reason = f' ("{event["run_reason"]}")' if event["run_reason"] else ""
+    return f"run {event['run_id']}, {event['trigger']}{operator}{reason}"
+
+
+EVENT_TEMPLATES: Final = {
+    "failed": "failed, attempt {times_running}: {error}",
+    "retried": "an operator asked to try it again",
+    "held": "held back: {reason}",
+    "released": "let go by {by}",
+    "absent": "{what}: it waits, and all that was agreed stays",
+    "ended": "{what}, seen again: what was agreed ended",
+    "returned": "there again: it goes on from what was agreed",
+    "lost": "{lost} lost {against}: kept as conflict {conflict}",
+    "seen": "conflict {conflict} ({lost}) was marked as seen",
+    "restored": "conflict {conflict}: {lost} was restored",
+}
+
+
+def format_event(event: Event) -> str:
+    """Whatever else happened, in one sentence."""
+    against = f"against {event['kept']}" if event.get("kept") else "as EspoCRM does not have it"
+    return EVENT_TEMPLATES[event["kind"]].format(**event, against=against)
+
+
+def marker_summary(marker_events: Sequence[Event]) -> Iterator[str]:
+    """Entries that merely got a marker."""
+    by_variant = itemgetter("variant")
+    for _, group in groupby(sorted(marker_events, key=by_variant), key=by_variant):
+        events = list(group)
+        values = ", ".join(step["new_value"] for event in events for step in event["steps"] if step["new_value"])
+        yield f"  {events[0]['words']}, {events[0]['rule']}: {values or len(events)}; {distinct_states(events)}"
+
+
+def distinct_states(events: Iterable[Event]) -> str:
+    """How far they came."""
+    return ", ".join(dict.fromkeys(event["state"] for event in events))
+
+
+def decision_lines(event: Event) -> Iterator[str]:
+    """One entry: what was found, what follows from it, what was written."""
+    espo_wins = event["verdict"] == "revert"
+    effect = "EspoCRM wins, Advoware is put back" if espo_wins else event["rule"]
+    yield f"  {event['words']}: {effect}; {event['state']}"
+    reason = event["reason"] or ""
+    facts = event["facts_in_words"] if event["variant"] not in ("undo", "restore") else None
+    yield f"    because: {facts + remark_note(reason) if facts else reason}"
+    for step in event["steps"]:
+        yield f"    {format_write(step)}"
+
+
+def remark_note(reason: str) -> str:
+    """A remark that was kept across a change, so that somebody can look."""
+    _, separator, remark = reason.partition("; the remark ")
+    return f"; the remark {remark}" if separator else ""
+
+
+def format_write(step: Mapping[str, Any]) -> str:
+    """One write: where, from what to what."""
+    in_advo = step["side"] == "advo"
+    place = f"Advoware row {step['komm_id'] or 'new'}" if in_advo else "EspoCRM"
+    value = f"{step['old_value'] or '–'} → {step['new_value'] or '–'}"
+    if step["old_value"] == step["new_value"]:
+        value = step["new_value"] or "empty"
+    remark = f", remark {format_remark(step['old_remark'])} → {format_remark(step['new_remark'])}" if in_advo else ""
+    error = f" ({step['error']})" if step["error"] else ""
+    return f"{place}: {value}{remark}; {step['state']}{error}"
+
+
+def format_remark(remark: str | None) -> str:
+    """A remark for the eye: the marker by its name, the own text as it is."""
+    parts = decode(remark)
+    name = {MarkerKind.MARKER: "[marker]", MarkerKind.SLOT: "[slot]", MarkerKind.DAMAGED: "[damaged marker]"}
+    text = " ".join(parts.own_text.split())
+    return " ".join(filter(None, [name.get(parts.kind, ""), f'"{text}"' if text else ""])) or "none"

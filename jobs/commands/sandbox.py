@@ -1,0 +1,73 @@
+"""``sandbox``: both simulated systems as local servers, for trying every command on them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import yaml
+
+from jobs.sandbox.advoware.api import AdvoSim
+from jobs.sandbox.espocrm.api import EspoSim
+from jobs.sandbox.espocrm.login import ADMIN_NAME, ADMIN_PASSWORD
+from jobs.sandbox.firm import fill_firm
+from jobs.sandbox.people import random_edits
+from jobs.sandbox.server import Servers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+HINT = """\
+# Both simulated systems are running until Ctrl-C. Save these lines as sandbox.yaml, then in another window:
+#   advosync --config sandbox.yaml plan
+# Press Enter here, and people make a few edits in both systems.
+# The secrets here protect nothing. The administrator for `advosync setup-espocrm` is {user}, password {password}.
+"""
+
+SEED = 1
+"""The same firm every time, and the same edits."""
+
+EDITS_PER_ENTER = 5
+"""Edits at once."""
+
+
+def serve_sandbox(
+    persons: int,
+    print_settings: Callable[[str], None],
+    print_edits: Callable[[str], None],
+    presses: Iterable[object] = (),
+    stop_event: threading.Event | None = None,
+) -> None:
+    """Run a firm of so many persons until ``stop_event`` is set; without one, until SIGTERM or Ctrl-C.
+
+    The settings are said; each of ``presses`` lets people make a few edits, which are told.
+    """
+    if stop_event is None:
+        stop_event = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stop_event.set())
+    espo, advo = EspoSim(), AdvoSim()
+    fill_firm(espo, advo, persons, SEED)
+    with Servers(espo, advo) as servers:
+        settings = {**servers.config(), "state": {"path": "state/sandbox.db"}}
+        settings["espocrm"]["settle_seconds"] = 0  # an edit is seen at once: nobody is half way through one here
+        hint = HINT.format(user=ADMIN_NAME, password=ADMIN_PASSWORD)
+        print_settings(hint + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        threading.Thread(target=edit_on_enter, args=[espo, advo, print_edits, presses], daemon=True).start()
+        stop_event.wait()
+
+
+def edit_on_enter(espo: EspoSim, advo: AdvoSim, print_edits: Callable[[str], None], presses: Iterable[object]) -> None:
+    """Let people make a few edits each time, and tell what they did."""
+    for number, _ in enumerate(presses):
+        print_edits("\n".join(random_edits(espo, advo, EDITS_PER_ENTER, SEED + number)))
+
+
+def enter_presses() -> Iterable[object]:
+    """The lines somebody types here; none in the background, where reading from a terminal stops a process."""
+    if sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+        return ()
+    return sys.stdin

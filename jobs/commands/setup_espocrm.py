@@ -1,0 +1,184 @@
+"""``setup-espocrm``: the custom fields the sync needs, made by an administrator's hand, after saying so.
+
+The administrator's login is asked for, or taken from the environment, used for these requests and kept nowhere. What
+is there already is never changed: a field of another type belongs to somebody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from etl.clients.espocrm_admin import CUSTOM_FIELDS, EspoAdminClient
+from etl.clients.espocrm_payload import field_names
+from etl.errors import ConfigError
+from jobs.commands.espocrm_fields import REQUIRED_FIELDS, field_problem
+from jobs.exit_codes import ExitCode
+from jobs.yaml_file import UnsetVariable, read_secret_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import SecretStr
+    from rich.console import Console
+
+    from etl.clients.request import ClientOptions
+    from jobs.config import Config
+
+CONCURRENCY_QUESTION = (
+    "EspoCRM can refuse to save what was changed meanwhile (optimistic concurrency control). Switch it on?"
+)
+
+USER_VARIABLE, PASSWORD_VARIABLE = "ESPOCRM_ADMIN_USER", "ESPOCRM_ADMIN_PASSWORD"
+
+
+class FieldState(StrEnum):
+    """How a field stands."""
+
+    PRESENT = "there"
+    MISSING = "missing"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldStatus:
+    """A custom field: our name, EspoCRM's, how it stands, and what is wrong with it."""
+
+    key: str
+    name: str
+    state: FieldState
+    message: str
+
+
+def field_statuses(definitions: Mapping[str, Any], names: Mapping[str, str]) -> list[FieldStatus]:
+    """How each field the sync needs stands in EspoCRM."""
+    return [field_status(key, names[key], definitions.get(names[key])) for key in REQUIRED_FIELDS]
+
+
+def field_status(key: str, name: str, definition: object) -> FieldStatus:
+    """One field by its definition."""
+    if not isinstance(definition, dict):
+        return FieldStatus(key, name, FieldState.MISSING, f"will be {CUSTOM_FIELDS[key]['type']}")
+    problem = field_problem(key, definition)
+    if problem is not None:
+        return FieldStatus(key, name, FieldState.WRONG, f"{problem}. Or name another in espocrm.fields.{key}")
+    return FieldStatus(key, name, FieldState.PRESENT, str(definition["type"]))
+
+
+def read_admin_login(env: Mapping[str, str], ask: Callable[[str, bool], str] | None) -> tuple[str, SecretStr]:
+    """The administrator's name and password: from the environment, else asked for; ConfigError when nobody answers."""
+    from pydantic import SecretStr  # noqa: PLC0415  only once somebody is asked
+
+    login_values = {name: read_login_variable(name, env) for name in (USER_VARIABLE, PASSWORD_VARIABLE)}
+    if ask is None and None in login_values.values():
+        raise ConfigError(
+            "Nobody can be asked for the administrator's login: "
+            f"set {USER_VARIABLE} and {PASSWORD_VARIABLE} (or …_FILE)."
+        )
+    prompts = {USER_VARIABLE: ("EspoCRM administrator", False), PASSWORD_VARIABLE: ("Password", True)}
+    user, password = (
+        login_values[name] or (ask(*prompts[name]) if ask else "") for name in (USER_VARIABLE, PASSWORD_VARIABLE)
+    )
+    return user, SecretStr(password)
+
+
+def read_login_variable(name: str, env: Mapping[str, str]) -> str | None:
+    """A variable, or the content of the file it names with ``_FILE``."""
+    try:
+        return env.get(name) or (read_secret_file(name, Path(env[f"{name}_FILE"])) if env.get(f"{name}_FILE") else None)
+    except UnsetVariable as error:
+        raise ConfigError(str(error)) from None
+
+
+def make_admin_client(
+    config: Config, user: str, password: SecretStr, **options: Unpack[ClientOptions]
+) -> EspoAdminClient:
+    """The client; nothing is sent yet."""
+    section = config.espocrm
+    return EspoAdminClient(
+        url=section.url,
+        user=user,
+        password=password,
+        entity=section.entity,
+        fields=section.fields.model_dump(),
+        timeout_seconds=section.timeout_seconds,
+        **options,
+    )
+
+
+def fetch_field_statuses(config: Config, admin: EspoAdminClient) -> list[FieldStatus]:
+    """How the fields stand now."""
+    return field_statuses(admin.get_field_defs(), field_names(config.espocrm.fields.model_dump()))
+
+
+def create_missing_fields(admin: EspoAdminClient, fields: Sequence[FieldStatus]) -> list[str]:
+    """Make what is missing; the names of what was made. Somebody may have been quicker: that is no error."""
+    return [status.name for status in fields if status.state is FieldState.MISSING and admin.create_field(status.key)]
+
+
+@dataclass(frozen=True, slots=True)
+class SetupConsent:
+    """Whom to ask before something is changed (None: nobody has to be), and what was said of concurrency already."""
+
+    ask: Callable[[str], bool] | None
+    concurrency: bool | None = None
+
+    def allows_fields(self) -> bool:
+        """Whether the missing fields may be made."""
+        return self.ask is None or self.ask("Create them?")
+
+    def allows_concurrency(self) -> bool:
+        """Whether concurrency control may be switched on: a setting for everybody, so --yes alone is not enough."""
+        if self.concurrency is not None or self.ask in {None, refuse_to_ask}:
+            return bool(self.concurrency)
+        return self.ask is not None and self.ask(CONCURRENCY_QUESTION)
+
+
+def refuse_to_ask(_question: str) -> bool:
+    """There is nobody at the keyboard: ConfigError."""
+    raise ConfigError("There is nobody to ask; nothing was changed. Give --yes to do what is said above.")
+
+
+def set_up_fields(config: Config, admin: EspoAdminClient, console: Console, consent: SetupConsent) -> ExitCode:
+    """Show how the fields stand, say what will be done, do it, and show the result; 64 while something is not right."""
+    fields = fetch_field_statuses(config, admin)
+    render_fields(fields, console)
+    missing = [status.name for status in fields if status.state is FieldState.MISSING]
+    if missing:
+        console.print(f"\nWill be created in {config.espocrm.entity}: {', '.join(missing)}.")
+        console.print("What is there stays as it is.")
+        if consent.allows_fields():
+            create_missing_fields(admin, fields)
+            fields = fetch_field_statuses(config, admin)
+            render_fields(fields, console)
+    offer_concurrency(config, admin, console, consent)
+    all_there = all(status.state is FieldState.PRESENT for status in fields)
+    console.print("\nAll fields are there." if all_there else "\nSome fields are not as they must be; see above.")
+    return ExitCode.DONE if all_there else ExitCode.USAGE
+
+
+def offer_concurrency(config: Config, admin: EspoAdminClient, console: Console, consent: SetupConsent) -> None:
+    """Switch concurrency control on where that is wanted, and ask EspoCRM whether it is on."""
+    entity = config.espocrm.entity
+    if admin.has_concurrency_control():
+        console.print(f"\nOptimistic concurrency control of {entity} is on.")
+    elif consent.allows_concurrency():
+        admin.enable_concurrency_control()
+        state_text = "on now" if admin.has_concurrency_control() else "still off; switch it on in the Entity Manager"
+        console.print(f"\nOptimistic concurrency control of {entity} is {state_text}.")
+    else:
+        console.print(f"\nOptimistic concurrency control of {entity} stays off (--concurrency switches it on).")
+
+
+def render_fields(fields: Sequence[FieldStatus], console: Console) -> None:
+    """The fields on the screen."""
+    from rich.table import Table  # noqa: PLC0415  not for a script's run
+    from rich.text import Text  # noqa: PLC0415  likewise
+
+    styles = {FieldState.PRESENT: "green", FieldState.MISSING: "yellow", FieldState.WRONG: "red"}
+    table = Table.grid(padding=(0, 2))
+    for status in fields:
+        table.add_row(Text(status.state, style=styles[status.state]), Text(status.name), Text(status.message))
+    console.print(table)

@@ -1,0 +1,254 @@
+"""``status``: how everything stands, in one place, and what the sync promises at the present size of the firm.
+
+Only the state store is read. The promise is worked out for the worst moment: an edit made right after its run began.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import ConfigError
+from etl.store.database import Store
+from etl.store.enums import ABSENCE_REASONS, Absence
+from etl.store.queries.status import load_status
+from jobs.exit_codes import ExitCode
+from jobs.schedule import Job, longest_gap, next_time
+from jobs.times import format_age, format_duration, format_store_time, parse_store_time
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from rich.console import Console
+
+    from jobs.config import Config
+
+TIME_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+OVERDUE_AFTER = timedelta(minutes=2)
+"""A run that is this much behind its schedule is overdue."""
+
+
+@dataclass(frozen=True)
+class DeliveryTime:
+    """Within which time an edit of one side arrives on the other, at worst."""
+
+    espo_edit: timedelta
+    advo_edit: timedelta
+
+
+def collect_status(config: Config, now: datetime) -> dict[str, Any]:
+    """Everything ``status`` tells, times as UTC text; a store that is not there yet has only its path."""
+    if not config.state.path.exists():
+        return {"now": format_store_time(now), "instance": {"id": None, **location(config)}, "last_success": None}
+    with Store.open(config.state.path, now=format_store_time(now), read_only=True) as store:
+        stored = load_status(store)
+    delivery = delivery_time(config, stored, now)
+    return {
+        "now": format_store_time(now),
+        "instance": {"id": stored.pop("instance_id"), **location(config)},
+        **stored,
+        "next_runs": next_run_times(config, stored, now),
+        "promise": {
+            "espocrm_edit_seconds": round(delivery.espo_edit.total_seconds()),
+            "advoware_edit_seconds": round(delivery.advo_edit.total_seconds()),
+        },
+    }
+
+
+def location(config: Config) -> dict[str, str]:
+    """Where this is asked."""
+    return {"host": socket.gethostname(), "path": str(config.state.path)}
+
+
+def next_run_times(config: Config, status: dict[str, Any], now: datetime) -> dict[str, str]:
+    """When each job's turn is by the schedule; a time in the past is overdue."""
+    last = {
+        Job.SYNC: (status["last_run"] or {}).get("started_at"),
+        Job.SWEEP: status["sweep"]["last_at"],
+        Job.MAINTENANCE: status["maintenance"]["last_at"],
+    }
+    return {
+        job: format_store_time(
+            next_time(config.schedule, job, last=parse_store_time(last[job]) if last[job] else None, now=now)
+        )
+        for job in Job
+    }
+
+
+def delivery_time(config: Config, status: dict[str, Any], now: datetime) -> DeliveryTime:
+    """What the schedule, the budget and the number of persons allow to promise.
+
+    EspoCRM: a record saved just before a run is left to settle, so it waits for the next one. Advoware: at least half
+    of the budget goes to the oldest looks, and a sweep looks at everybody, as quickly as the ceiling of requests lets.
+    """
+    gap = longest_gap(config.schedule, Job.SYNC, now)
+    delay = timedelta(
+        seconds=config.schedule.jitter_seconds + config.espocrm.settle_seconds + status["longest_run_seconds"]
+    )
+    runs_for_those_due = max(1, ceil(status["due"]["persons"] / config.sync.persons_per_run))
+    linked_count = sum(count for name, count in status["persons"].items() if name != "not_linked")
+    oldest_per_run = config.advoware.poll_budget - config.advoware.poll_budget // 2
+    requests_per_second = config.advoware.max_requests_per_second
+    by_sweep = (
+        longest_gap(config.schedule, Job.SWEEP, now)
+        + delay
+        + timedelta(seconds=linked_count / requests_per_second if requests_per_second else 0)
+    )
+    by_polling = gap * max(1, ceil(linked_count / oldest_per_run)) + delay if oldest_per_run else by_sweep
+    return DeliveryTime(gap * runs_for_those_due + delay, min(by_polling, by_sweep))
+
+
+def status_exit_code(status: dict[str, Any], now: datetime, max_age: timedelta | None) -> ExitCode:
+    """1 when the last success is older than asked for, or there never was one."""
+    if max_age is None:
+        return ExitCode.DONE
+    finished_at = (status["last_success"] or {}).get("finished_at")
+    is_fresh = finished_at is not None and now - parse_store_time(finished_at) <= max_age
+    return ExitCode.DONE if is_fresh else ExitCode.FAILED_PERSONS
+
+
+def parse_max_age(text: str) -> timedelta:
+    """A span like ``90s``, ``30m``, ``2h`` or ``1d``; ``ConfigError`` for anything else."""
+    match = re.fullmatch(r"(\d{1,6})([smhd])", text.strip())
+    if match is None:
+        raise ConfigError(f'--max-age must be a span like 30m, 2h or 1d, not "{text}".')
+    return timedelta(**{TIME_UNITS[match[2]]: int(match[1])})
+
+
+def status_to_json(status: dict[str, Any]) -> str:
+    """One document."""
+    return json.dumps(status, ensure_ascii=False)
+
+
+# For the eye -------------------------------------------------------------------------------------------------------
+
+
+def render_status(status: dict[str, Any], console: Console) -> None:
+    """How it stands, a line for each question."""
+    from rich.table import Table  # noqa: PLC0415 - not for --json
+    from rich.text import Text  # noqa: PLC0415 - not for --json
+
+    now = parse_store_time(status["now"])
+    table = Table.grid(padding=(0, 2))
+    for title, text in status_rows(status, now):
+        table.add_row(Text(title, style="bold"), Text(text))
+    console.print(table)
+
+
+def status_rows(status: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
+    """What is told, in order: what about, and how it stands."""
+    instance = status["instance"]
+    if "persons" not in status:
+        return [("State", f"nothing was ever synced; {instance['path']} is not there yet")]
+    return [
+        ("Last run", format_run(status["last_run"], now)),
+        ("Last success", format_age((status["last_success"] or {}).get("finished_at"), now)),
+        ("Under way", format_lock_holder(status["under_way"])),
+        ("Next", ", ".join(f"{job} {format_next_run(next_at, now)}" for job, next_at in status["next_runs"].items())),
+        ("Skipped", format_skipped_runs(status["skipped_runs"], now)),
+        ("Persons", ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in status["persons"].items())),
+        ("Waiting", format_due(status["due"], now)),
+        ("Not there", format_absences(status["not_there"], now)),
+        ("Retries", format_retries(status["retries"], now)),
+        ("Held", format_holds(status["holds"])),
+        ("Conflicts", f"{status['open_conflicts']} open"),
+        ("Oldest look", format_oldest_poll(status["looks"], now)),
+        ("Sweep", format_sweep(status["sweep"], now)),
+        ("Promise", format_delivery_time(status["promise"])),
+        ("Instance", f"{instance['id'] or 'unknown'} on {instance['host']}, {instance['path']}"),
+    ]
+
+
+def format_run(run: dict[str, Any] | None, now: datetime) -> str:
+    """The latest run: how it ended, and what it came to."""
+    if run is None:
+        return "none yet"
+    outcome = (run["outcome"] or "under way, or its process died").replace("_", " ")
+    counts = f"{run['persons_seen']} seen, {run['persons_changed']} changed, {run['persons_failed']} failed"
+    error = f": {run['error']}" if run["error"] else ""
+    age = format_age(run["started_at"], now)
+    return f"{run['id']} ({run['trigger']} on {run['host']}), {age}, {outcome}{error}; {counts}"
+
+
+def format_lock_holder(holder: dict[str, Any] | None) -> str:
+    """Who has the lock."""
+    if holder is None:
+        return "nothing"
+    return f"process {holder['pid']} on {holder['host']}, since {holder['acquired_at']} UTC"
+
+
+def format_next_run(text: str, now: datetime) -> str:
+    """When a job's turn is."""
+    delay = now - parse_store_time(text)
+    return (
+        f"overdue for {format_duration(delay)} (is `advosync run` running?)"
+        if delay > OVERDUE_AFTER
+        else format_eta(text, now)
+    )
+
+
+def format_eta(text: str, now: datetime) -> str:
+    """A time that is to come, or came already and waits for a run."""
+    return f"in {format_duration(parse_store_time(text) - now)}" if parse_store_time(text) > now else "now"
+
+
+def format_skipped_runs(skipped: dict[str, dict[str, Any]], now: datetime) -> str:
+    """Runs that did not take place at their time."""
+    parts = [f"{skip['times']} × {job}, last {format_age(skip['last_at'], now)}" for job, skip in skipped.items()]
+    return "; ".join(parts) or "none"
+
+
+def format_due(due: dict[str, Any], now: datetime) -> str:
+    """Who waits to be synced."""
+    return (
+        f"{due['persons']} persons, the longest since {format_age(due['since'], now)}" if due["persons"] else "nobody"
+    )
+
+
+def format_absences(kinds: list[dict[str, Any]], now: datetime) -> str:
+    """Who waits because it is not there as agreed, what was seen, and how many of them are held."""
+    parts = [
+        f"{kind['persons']} {ABSENCE_REASONS[Absence(kind['kind'])]}, the first {format_age(kind['since'], now)}"
+        + (f" ({kind['held']} held)" if kind["held"] else "")
+        for kind in kinds
+    ]
+    return "; ".join(parts) or "nobody"
+
+
+def format_retries(retries: dict[str, Any], now: datetime) -> str:
+    """Who failed, and when the next one is tried again."""
+    parts = [
+        f"{retry['persons']} {kind.replace('_', ' ')} (next {format_eta(retry['next_at'], now)})"
+        for kind, retry in retries.items()
+        if retry["persons"]
+    ]
+    return ", ".join(parts) or "none"
+
+
+def format_holds(holds: list[dict[str, Any]]) -> str:
+    """Who is held, and what releases them."""
+    parts = [f"{hold['persons']} by run {hold['run_id']} ({hold['kind'].replace('_', ' ')})" for hold in holds]
+    return f"{', '.join(parts)}; see `advosync held`" if parts else "nobody"
+
+
+def format_oldest_poll(polls: dict[str, Any], now: datetime) -> str:
+    """The oldest look into Advoware."""
+    never = f"; {polls['never']} persons were never looked at" if polls["never"] else ""
+    return f"{format_age(polls['oldest_at'], now)}{never}"
+
+
+def format_sweep(sweep: dict[str, Any], now: datetime) -> str:
+    """When everybody was looked at, and whether that is going on."""
+    position = f"; one is under way, behind {sweep['after']}" if sweep["after"] else ""
+    return f"{format_age(sweep['last_at'], now)}{position}"
+
+
+def format_delivery_time(delivery: dict[str, int]) -> str:
+    """Within which time an edit arrives."""
+    espo, advo = (timedelta(seconds=delivery[f"{side}_edit_seconds"]) for side in ("espocrm", "advoware"))
+    return f"an edit in EspoCRM arrives within {format_duration(espo)}, one in Advoware within {format_duration(advo)}"

@@ -1,0 +1,1 @@
+"""The kinds of run, and what one run needs and reports."""

@@ -1,0 +1,112 @@
+"""``approve RUN``: the persons a guard held are planned again; the same steps are carried out, others stay held."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etl.endings import end_approved_persons, exclude_absent
+from etl.errors import ConfigError
+from etl.guard import CONFIG_DIGEST, CONFIG_PENDING, has_configuration_changed, plan_digest, record_holds, removal_facts
+from etl.second_writer import exclude_second_writer, hold_second_writer
+from etl.store.enums import HoldKind
+from etl.store.tables.holds import open_holds, release_holds
+from etl.store.tables.persons import load_persons, update_person
+from jobs.run.sync_persons import apply_plans, make_person_plans, read_both_sides
+from jobs.run.undo_restore import planner_for
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from etl.context import RunContext
+    from etl.rules.plan import PersonPlan, Plan
+
+HoldRecord = dict[str, Any]
+
+
+def approve_run(run: RunContext, held_run_id: int, operator: str) -> Plan:
+    """Plan the held persons again; the same steps are carried out at once, other ones are held anew and listed.
+
+    Who is held because it was not there ends, if it still is not; who is there again is left to the next run.
+    """
+    run_holds = [record for record in open_holds(run.store, run_id=held_run_id) if is_in_pilot_group(run, record)]
+    if not run_holds:
+        raise ConfigError(f"Run {held_run_id} holds nobody back; `advosync held` shows which runs do.")
+    absent_ids = {record["entity_id"] for record in run_holds if record["kind"] == HoldKind.ENDINGS}
+    holds = {record["entity_id"]: record for record in run_holds if record["entity_id"] not in absent_ids}
+    accept_configuration(run, holds.values())
+    left_out = run.counters.skipped | run.absences.keys()
+    persons = load_persons(run.store, [record["entity_id"] for record in run_holds])
+    present = exclude_absent(
+        run, read_both_sides(run, [person for person in persons if person["entity_id"] not in left_out], force=True)
+    )
+    end_approved_persons(run, absent_ids, operator)
+    return apply_approval(run, held_run_id, holds, [entity_id for entity_id in present if entity_id in holds], operator)
+
+
+def apply_approval(
+    run: RunContext, held_run_id: int, holds: Mapping[str, HoldRecord], entity_ids: Sequence[str], operator: str
+) -> Plan:
+    """The steps of those that are there; what is not the same any more is held anew."""
+    accepted = [entity_id for entity_id, record in holds.items() if record["kind"] == HoldKind.SECOND_WRITER]
+    without_second_writer = exclude_second_writer(run, entity_ids, approved_ids=accepted)
+    planner = planner_for(run, held_run_id)
+    run.planner_override = planner.plans if planner is not None else None
+    plans = make_person_plans(run, without_second_writer)
+    plannable = [
+        entity_id for entity_id in without_second_writer if not defer_until_next_read(run, plans.get(entity_id))
+    ]
+    unchanged = [entity_id for entity_id in plannable if matches_approval(run, holds[entity_id], plans.get(entity_id))]
+    changed_kinds = {
+        entity_id: HoldKind(holds[entity_id]["kind"]) for entity_id in plannable if entity_id not in unchanged
+    }
+    with run.store.transaction():
+        release_holds(
+            run.store, [holds[entity_id]["id"] for entity_id in plannable], now=run.utcnow(), released_by=operator
+        )
+        record_holds(run, plans, changed_kinds)
+        hold_second_writer(
+            run,
+            [
+                entity_id
+                for entity_id in entity_ids
+                if entity_id in run.second_writer_reasons and entity_id not in without_second_writer
+            ],
+            {},
+        )
+    run.counters.held |= set(holds) - set(unchanged)
+    run.approved_steps = {
+        entity_id: removal_facts(plans[entity_id]) if entity_id in plans else frozenset() for entity_id in unchanged
+    }
+    plans_applied = apply_plans(run, unchanged, plans)
+    if planner is not None:
+        planner.finish(run)
+    return {**plans_applied, **{entity_id: plans[entity_id] for entity_id in changed_kinds if entity_id in plans}}
+
+
+def is_in_pilot_group(run: RunContext, record: HoldRecord) -> bool:
+    """A pilot group limits what an approval touches, too."""
+    return run.limits.allows(record["entity_id"], record["betnr"])
+
+
+def accept_configuration(run: RunContext, holds: Collection[HoldRecord]) -> None:
+    """An approval of persons held for a configuration accepts that one, not yet another the file says meanwhile."""
+    pending = run.store.setting(CONFIG_PENDING)
+    if any(record["kind"] == HoldKind.CONFIGURATION for record in holds) and pending == run.limits.config_digest:
+        run.store.set_setting(CONFIG_DIGEST, pending)
+
+
+def defer_until_next_read(run: RunContext, plan: PersonPlan | None) -> bool:
+    """A person whose entries have all vanished from one side waits for the next look, held as it is."""
+    if plan is None or plan.waiting_side is None:
+        return False
+    run.counters.deferred.add(plan.entity_id)
+    update_person(run.store, plan.entity_id, waiting_side=plan.waiting_side)
+    return True
+
+
+def matches_approval(run: RunContext, record: Mapping[str, Any], plan: PersonPlan | None) -> bool:
+    """Whether the approval speaks of this plan: its very steps, or nothing left to write."""
+    if plan is None or not plan.steps:
+        return True
+    other_configuration = record["kind"] == HoldKind.CONFIGURATION and has_configuration_changed(run)
+    return plan_digest(plan) == record["digest"] and not other_configuration

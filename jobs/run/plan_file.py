@@ -1,0 +1,85 @@
+"""A plan as a file to read, pass round and sign: Markdown for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from etl.errors import ConfigError
+from jobs.private_file import write_private
+from jobs.run.report import (
+    SIDE_WORDS,
+    VARIANT_WORDS,
+    PlannedChange,
+    extra_reason,
+    person_title,
+    persons_line,
+    value_change,
+    variant_text,
+    variants_line,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from jobs.run.report import RunReport
+
+TABLE_HEAD = "| found | where | step | value | reason |\n|---|---|---|---|---|"
+
+
+def writer_for(path: Path) -> Callable[[RunReport], None]:
+    """What writes a plan to ``path``, by its ending; ConfigError for another one, before anything was asked."""
+    writers = {".md": plan_markdown, ".json": plan_json}
+    write_plan = writers.get(path.suffix.lower())
+    if write_plan is None:
+        raise ConfigError(f"--output {path}: a plan is written as {' or '.join(writers)}; end the name so.")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"--output {path}: there is no folder {path.absolute().parent}.")
+    return lambda report: write_private(path, write_plan(report))
+
+
+def plan_json(report: RunReport) -> str:
+    """The document of ``plan --json``, indented."""
+    return json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n"
+
+
+def plan_markdown(report: RunReport) -> str:
+    """The plan as a page: what it comes to, then each person with the steps."""
+    return "\n".join(plan_lines(report)) + "\n"
+
+
+def plan_lines(report: RunReport) -> Iterator[str]:
+    """The page, line by line."""
+    yield f"# Plan {report.run_id or ''}".rstrip()
+    yield ""
+    yield f"Made {report.finished_at} UTC, direction {report.direction}. Nothing was written."
+    yield ""
+    yield f"* {persons_line(report.persons)}"
+    yield f"* {variants_line(report)}"
+    yield from (f"* failed: {failure['entity_id']}: {escape_markdown(failure['error'])}" for failure in report.errors)
+    yield from (f"* {escape_markdown(notice)}" for notice in [report.error, *report.notices] if notice)
+    if report.variants:
+        yield "\n| found | entries |\n|---|---|"
+        yield from (f"| {VARIANT_WORDS.get(name, name)} | {count} |" for name, count in report.variants.items())
+    for person, steps in groupby(report.changes, key=person_title):
+        yield f"\n## {escape_markdown(person)}\n\n{TABLE_HEAD}"
+        yield from map(step_row, steps)
+    if not report.changes:
+        yield "\nBoth sides agree; there is nothing to do."
+
+
+def step_row(step: PlannedChange) -> str:
+    """One step as a row of a table."""
+    side = SIDE_WORDS.get(step["side"], step["side"])
+    value = value_change(step["old_value"], step["new_value"])
+    cells = variant_text(step), side, step["action"], escape_markdown(value), escape_markdown(extra_reason(step))
+    return f"| {' | '.join(cells)} |"
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown shows as it is: people write anything into remarks."""
+    for character in "\\`*_[]<>|#":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())

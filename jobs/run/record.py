@@ -1,0 +1,186 @@
+"""How a run ended: the row in ``runs``, and the report people and scripts read."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from etl.context import RunContext, RunCounters
+from etl.errors import AdvosyncError
+from etl.store.tables.holds import open_holds
+from etl.store.tables.persons import load_persons
+from etl.store.tables.runs import finish_run, load_run, start_run
+from jobs.exit_codes import CommandOutcome, outcome_of
+from jobs.run.report import CallCounts, DriftCounts, PersonCounts, PersonFailure, PlannedChange, RunReport, WriteCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from etl.errors import LockHeld, RunAborted
+    from etl.rules.plan import Plan
+    from jobs.run.options import RunRequest
+
+
+@dataclass
+class RunResult:
+    """What there is to tell of a run, also of one that ended early."""
+
+    run_id: int
+    run: RunContext | None = None
+    plans: Plan = field(default_factory=dict)
+    error: RunAborted | LockHeld | None = None
+    espo_calls: Counter[str] = field(default_factory=Counter)
+    advo_calls: Counter[str] = field(default_factory=Counter)
+
+
+@cache
+def package_version() -> str:
+    """The version that is installed, read once."""
+    return version("advosync")
+
+
+def record_start(request: RunRequest) -> int:
+    """Write the row in ``runs`` and return its number."""
+    return start_run(
+        request.store,
+        now=request.environment.now(),
+        version=package_version(),
+        trigger=request.options.kind,
+        direction=request.direction,
+        scope=request.scope,
+        operator=request.options.operator,
+        reason=request.options.reason,
+        about=request.options.target_id,
+        part_of=request.options.part_of,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+
+
+def record_end(request: RunRequest, report: RunReport) -> RunReport:
+    """Close the row in ``runs``."""
+    espo, advo = report.calls.espocrm, report.calls.advoware
+    counts = {
+        "persons_seen": report.persons.seen,
+        "persons_changed": report.persons.changed,
+        "persons_failed": report.persons.failed,
+        "espo_reads": espo.get("GET", 0),
+        "espo_writes": sum(count for method, count in espo.items() if method != "GET"),
+        "advo_reads": advo.get("GET", 0),
+        "advo_writes": sum(count for method, count in advo.items() if method != "GET"),
+    }
+    finish_run(
+        request.store,
+        report.run_id or 0,
+        now=request.environment.now(),
+        outcome=report.outcome,
+        counts=counts,
+        error=report.error,
+        calls={"espocrm": espo, "advoware": advo},
+        report=report.to_dict() | {"changes": []},
+    )
+    return report
+
+
+@contextmanager
+def record_abort(request: RunRequest, run_id: int) -> Iterator[None]:
+    """Close the row in ``runs`` of what cannot be done (``refused``), or breaks on a mistake of ours (``crashed``).
+
+    Of a crash the kind alone: its message may hold anything. A store that cannot take the row any more is left as it
+    is; the next run finds it abandoned.
+    """
+    try:
+        yield
+    except Exception as error:
+        is_own_error = isinstance(error, AdvosyncError)
+        message = (
+            str(error)
+            if is_own_error
+            else f"a mistake in advosync itself ({type(error).__name__}); the log has the trace"
+        )
+        with suppress(AdvosyncError):
+            finish_run(request.store, run_id, now=request.environment.now(), outcome=outcome_of(error), error=message)
+        raise
+
+
+def build_report(request: RunRequest, result: RunResult) -> RunReport:
+    """Return the run as interface.md's document."""
+    tally = result.run.counters if result.run is not None else RunCounters()
+    betnrs = {person["entity_id"]: person["betnr"] for person in load_persons(request.store, list(tally.failed))}
+    return RunReport(
+        run_id=result.run_id,
+        outcome=overall_outcome(result, tally),
+        trigger=request.options.trigger,
+        direction=request.direction,
+        started_at=(load_run(request.store, result.run_id) or {}).get("started_at"),
+        finished_at=request.environment.now(),
+        persons=count_persons(tally, {hold["entity_id"] for hold in open_holds(request.store)}),
+        variants={str(variant): count for variant, count in sorted(tally.variants.items())},
+        conflicts=tally.conflicts,
+        writes=WriteCounts(tally.writes["espocrm"], tally.writes["advoware"]),
+        drift=DriftCounts(len(tally.drifted_espo), len(tally.drifted_advo)),
+        calls=CallCounts(dict(result.espo_calls), dict(result.advo_calls)),
+        errors=[
+            PersonFailure(entity_id=entity_id, betnr=betnrs.get(entity_id), error=message)
+            for entity_id, message in sorted(tally.failed.items())
+        ],
+        error=str(result.error) if result.error is not None else None,
+        notices=list(tally.notices),
+        changes=[] if request.options.write else plan_changes(result.plans, load_person_names(request, result.plans)),
+    )
+
+
+def count_persons(tally: RunCounters, held_ids: set[str]) -> PersonCounts:
+    """Count the persons, each once in each role; ``held_ids`` by an earlier run still counts (rules.md §6, Guards)."""
+    return PersonCounts(
+        seen=len(tally.seen),
+        changed=len(tally.changed),
+        clean=len(tally.clean - set(tally.failed)),
+        failed=len(tally.failed),
+        held=len(tally.held | held_ids),
+        waiting=len(tally.deferred),
+        skipped=len(tally.skipped),
+        left_alone=tally.left_alone,
+    )
+
+
+def overall_outcome(result: RunResult, tally: RunCounters) -> CommandOutcome:
+    """Say how the run ended, the worst first."""
+    if result.error is not None:
+        return outcome_of(result.error)
+    if tally.newly_held:
+        return CommandOutcome.HELD
+    return CommandOutcome.FAILED_PERSONS if tally.failed else CommandOutcome.DONE
+
+
+def load_person_names(request: RunRequest, entity_ids: Iterable[str]) -> dict[str, str | None]:
+    """What EspoCRM calls these persons."""
+    return {person["entity_id"]: person["name"] for person in load_persons(request.store, list(entity_ids))}
+
+
+def plan_changes(plans: Plan, names: Mapping[str, str | None]) -> list[PlannedChange]:
+    """The steps of a plan in the shape of ``plan --json``."""
+    return [
+        PlannedChange(
+            entity_id=plan.entity_id,
+            betnr=plan.betnr,
+            variant=str(decision.variant),
+            side=str(step.side),
+            action=step.action,
+            komm_id=step.komm_id,
+            komm_kz=step.komm_kz,
+            old_value=step.old_value,
+            new_value=step.new_value,
+            reason=decision.reason,
+            name=names.get(plan.entity_id),
+        )
+        for plan in plans.values()
+        for decision in plan.decisions
+        for step in decision.steps
+    ]

@@ -1,0 +1,361 @@
+"""What a run did, as a value: the JSON document of ``--json``, an exit code, and tables for people."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, astuple, dataclass, field, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
+
+from jobs.exit_codes import CommandOutcome, ExitCode
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PLAN_TRIGGER = "plan"
+"""The trigger of a run that writes nothing."""
+
+BACKFILL_TRIGGER = "backfill"
+"""The trigger of a backfill, whose chunks are runs; it may have been begun by another process."""
+
+MAX_LISTED_RUNS = 6
+"""More runs than this are not listed one by one."""
+
+VARIANT_WORDS = {
+    "var1":     "new in EspoCRM",
+    "var2":     "deleted in EspoCRM",
+    "var3":     "deleted in Advoware",
+    "var4":     "new in Advoware",
+    "var5":     "changed in EspoCRM",
+    "var6":     "changed in Advoware",
+    "retype":   "type changed in EspoCRM",
+    "link":     "same on both sides",
+    "repair":   "marker repaired",
+    "clash":    "changed on both sides",
+    "forget":   "gone on both sides",
+    "leftover": "our own leftover row, made a slot",
+    "leave":    "left alone",
+    "same":     "nothing to do",
+    "undo":     "put back by an operator",
+    "restore":  "restored by an operator",
+}  # fmt: skip
+"""What a variant is called on the screen."""
+
+SIDE_WORDS = {"espo": "EspoCRM", "advo": "Advoware"}
+
+OUTCOME_TEXTS = {
+    CommandOutcome.DONE:           ("green",  "Done."),
+    CommandOutcome.FAILED_PERSONS: ("red",    "Done, but some persons failed; they are tried again by themselves."),
+    CommandOutcome.HELD:           ("yellow", "Some persons are held back. Look at them with `advosync held`."),
+    CommandOutcome.OUTAGE:         (
+        "red",    "Ended early: a system is out, or refuses the login; see `advosync check`."
+    ),
+    CommandOutcome.LOCKED:         ("yellow", "Another run is under way."),
+    CommandOutcome.STOPPED:        ("yellow", "Stopped. What is left waits for the next run."),
+    CommandOutcome.USAGE:          ("red",    "Nothing was started."),
+    CommandOutcome.REFUSED:        ("red",    "Refused: something has to be set right first; see `advosync check`."),
+    CommandOutcome.CRASHED:        ("red",    "advosync itself failed."),
+}  # fmt: skip
+
+
+SEVERITY = (
+    CommandOutcome.DONE, CommandOutcome.FAILED_PERSONS, CommandOutcome.HELD,
+    CommandOutcome.LOCKED, CommandOutcome.STOPPED, CommandOutcome.OUTAGE,
+    CommandOutcome.USAGE, CommandOutcome.REFUSED, CommandOutcome.CRASHED,
+)  # fmt: skip
+"""Of two chunks of longer work the worse one says how it ended."""
+
+CHUNK_STOPPING_OUTCOMES = frozenset(SEVERITY) - {
+    CommandOutcome.DONE,
+    CommandOutcome.FAILED_PERSONS,
+    CommandOutcome.HELD,
+}
+
+
+class PlannedChange(TypedDict):
+    """One decided step, as ``plan --json`` lists it."""
+
+    entity_id: str
+    betnr: int
+    variant: str
+    side: str
+    action: str
+    komm_id: int | None
+    komm_kz: int | None
+    old_value: str | None
+    new_value: str | None
+    reason: str
+    name: NotRequired[str | None]
+
+
+class PersonFailure(TypedDict):
+    """A person that failed, and why."""
+
+    entity_id: str
+    betnr: int | None
+    error: str
+
+
+@dataclass
+class PersonCounts:
+    """How many persons a run saw, and how they ended."""
+
+    seen: int = 0
+    changed: int = 0
+    clean: int = 0
+    failed: int = 0
+    held: int = 0
+    waiting: int = 0
+    skipped: int = 0
+    left_alone: int = 0
+
+
+@dataclass
+class WriteCounts:
+    """Requests that changed something, by system."""
+
+    espocrm: int = 0
+    advoware: int = 0
+
+
+@dataclass
+class DriftCounts:
+    """Persons whose entries a look found changed though no list had said so, by system."""
+
+    espocrm: int = 0
+    advoware: int = 0
+
+
+@dataclass
+class CallCounts:
+    """All requests, by system and method."""
+
+    espocrm: dict[str, int] = field(default_factory=dict)
+    advoware: dict[str, int] = field(default_factory=dict)
+
+
+Counts = TypeVar("Counts", PersonCounts, WriteCounts, DriftCounts)
+
+
+@dataclass
+class RunReport:
+    """What one run did. Times are UTC text; ``variants`` counts steps; ``error`` says why a run ended early.
+
+    ``sweep_after`` is the record a sweep has come to, None when it is through. ``chunks``: the numbers of all runs,
+    where longer work took several; ``run_id`` is then the first.
+    """
+
+    run_id: int | None = None
+    outcome: CommandOutcome = CommandOutcome.DONE
+    trigger: str = "sync"
+    direction: str = "both"
+    started_at: str | None = None
+    finished_at: str | None = None
+    persons: PersonCounts = field(default_factory=PersonCounts)
+    variants: dict[str, int] = field(default_factory=dict)
+    conflicts: int = 0
+    writes: WriteCounts = field(default_factory=WriteCounts)
+    drift: DriftCounts = field(default_factory=DriftCounts)
+    calls: CallCounts = field(default_factory=CallCounts)
+    errors: list[PersonFailure] = field(default_factory=list)
+    error: str | None = None
+    notices: list[str] = field(default_factory=list)
+    changes: list[PlannedChange] = field(default_factory=list)
+    sweep_after: str | None = None
+    chunks: list[int] = field(default_factory=list)
+
+    @property
+    def has_next_chunk(self) -> bool:
+        """Whether this was a chunk of a sweep, and the next one can follow."""
+        return self.sweep_after is not None and self.outcome not in CHUNK_STOPPING_OUTCOMES
+
+    def merge_chunk(self, chunk: RunReport) -> RunReport:
+        """Both chunks of longer work as one report; the later one says where it stands, the worse one how it ended."""
+        return replace(
+            self,
+            outcome=max(self.outcome, chunk.outcome, key=SEVERITY.index),
+            finished_at=chunk.finished_at or self.finished_at,
+            persons=add_counts(self.persons, chunk.persons),
+            variants=dict(Counter(self.variants) + Counter(chunk.variants)),
+            conflicts=self.conflicts + chunk.conflicts,
+            writes=add_counts(self.writes, chunk.writes),
+            drift=add_counts(self.drift, chunk.drift),
+            calls=CallCounts(
+                dict(Counter(self.calls.espocrm) + Counter(chunk.calls.espocrm)),
+                dict(Counter(self.calls.advoware) + Counter(chunk.calls.advoware)),
+            ),
+            errors=[*self.errors, *chunk.errors],
+            error=chunk.error or self.error,
+            notices=list(dict.fromkeys([*self.notices, *chunk.notices])),
+            changes=[*self.changes, *chunk.changes],
+            chunks=[*self.run_ids, *chunk.run_ids],
+            sweep_after=chunk.sweep_after if chunk.run_id else self.sweep_after,
+        )
+
+    @property
+    def run_ids(self) -> list[int]:
+        """The numbers of all runs it took."""
+        return self.chunks or ([self.run_id] if self.run_id is not None else [])
+
+    def exit_code(self) -> ExitCode:
+        """The outcome's code; a plan that is done and has something to do says 2."""
+        if self.trigger == PLAN_TRIGGER and self.outcome is CommandOutcome.DONE and self.changes:
+            return ExitCode.CHANGES_PLANNED
+        return self.outcome.exit_code
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of interface.md; only a plan lists its changes."""
+        document = asdict(self)
+        if self.trigger != PLAN_TRIGGER:
+            del document["changes"]
+        if self.sweep_after is None:
+            del document["sweep_after"]
+        if not self.chunks:
+            del document["chunks"]
+        return document
+
+    def to_json(self) -> str:
+        """The document as JSON text."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+def add_counts(counts: Counts, other: Counts) -> Counts:
+    """Two counts of one kind as one."""
+    return type(counts)(
+        *(count + other_count for count, other_count in zip(astuple(counts), astuple(other), strict=True))
+    )
+
+
+def render_summary(report: RunReport, console: Console) -> None:
+    """A run on the screen: how it ended, who took part, what was decided, what it cost."""
+    from rich.text import Text  # noqa: PLC0415 - a report is also made where nothing is shown
+
+    style, outcome_text = OUTCOME_TEXTS[report.outcome]
+    title = "Plan" if report.trigger == PLAN_TRIGGER else runs_title(report.run_ids)
+    console.print(Text.assemble((title, "bold"), " · ", (outcome_text, style)))
+    if report.error:
+        console.print(Text(report.error, style="red"))
+    for line in (persons_line(report.persons), drift_line(report.drift), variants_line(report), cost_line(report)):
+        if line:
+            console.print(Text(line))
+    if (
+        (report.trigger == BACKFILL_TRIGGER or report.chunks)
+        and report.trigger != PLAN_TRIGGER
+        and sum(astuple(report.writes))
+    ):
+        console.print(Text(f"To take all of it back: advosync undo {report.run_id} --whole"))
+    for failure in report.errors:
+        console.print(Text(f"  failed: {format_person_key(failure)}: {failure['error']}", style="red"))
+    for notice in report.notices:
+        console.print(Text(f"  note: {notice}", style="yellow"))
+
+
+def runs_title(run_ids: list[int]) -> str:
+    """The runs by their numbers, the first and the last of many."""
+    if len(run_ids) > MAX_LISTED_RUNS:
+        return f"{len(run_ids)} runs from {run_ids[0]} to {run_ids[-1]}"
+    numbers = ", ".join(map(str, run_ids))
+    return f"Runs {numbers}" if len(run_ids) > 1 else f"Run {numbers}".rstrip()
+
+
+def persons_line(persons: PersonCounts) -> str:
+    """Who took part; counts of zero are not worth a word."""
+    words = [f"{count} {name.replace('_', ' ')}" for name, count in asdict(persons).items() if count and name != "seen"]
+    return f"Persons: {persons.seen} seen" + "".join(f", {word}" for word in words)
+
+
+def drift_line(drift: DriftCounts) -> str:
+    """What looking found that no list had told of."""
+    counts = {"Advoware": drift.advoware, "EspoCRM": drift.espocrm}
+    parts = [f"{count} changed in {system}" for system, count in counts.items() if count]
+    return f"Found by looking: {', '.join(parts)}" if parts else ""
+
+
+def variants_line(report: RunReport) -> str:
+    """What was decided, in plain words."""
+    counts = [f"{count} {VARIANT_WORDS.get(name, name)}" for name, count in report.variants.items() if count]
+    if report.conflicts:
+        counts.append(f"{report.conflicts} lost, and kept in `conflicts`")
+    if not counts and report.outcome is not CommandOutcome.DONE:
+        return ""
+    return f"Entries: {'; '.join(counts) or 'nothing to do'}"
+
+
+def cost_line(report: RunReport) -> str:
+    """What it cost."""
+    calls = {"EspoCRM": report.calls.espocrm, "Advoware": report.calls.advoware}
+    parts = [f"{system} {counts_by_method(counts)}" for system, counts in calls.items() if counts]
+    return f"Calls: {'; '.join(parts)}" if parts else ""
+
+
+def counts_by_method(counts: dict[str, int]) -> str:
+    """``5 GET 1 PUT``."""
+    return " ".join(f"{count} {method}" for method, count in counts.items() if count)
+
+
+def render_plan(report: RunReport, console: Console) -> None:
+    """The steps of a plan on the screen, each person's under a line that names it."""
+    from rich.text import Text  # noqa: PLC0415 - see render_summary
+
+    if not report.changes:
+        console.print(Text("There is nothing to do.", style="green"))
+        return
+    width = max(len(variant_text(change)) for change in report.changes)
+    for person, steps in groupby(report.changes, key=person_title):
+        console.print(Text(person, style="bold"))
+        console.print(steps_table(list(steps), width))
+
+
+def steps_table(steps: list[PlannedChange], variant_width: int) -> Table:
+    """One person's steps: what was found (``variant_width`` columns wide), and where what happens to which value."""
+    from rich.table import Table  # noqa: PLC0415 - see render_summary
+    from rich.text import Text  # noqa: PLC0415 - see render_summary
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for width in (variant_width + 2, 8, 7):
+        table.add_column(width=width)
+    table.add_column(overflow="fold")
+    for number, step in enumerate(steps):
+        extra = extra_reason(step) if not number or extra_reason(step) != extra_reason(steps[number - 1]) else ""
+        value = value_change(step["old_value"], step["new_value"])  # Text: "[bold]" in it is shown, not obeyed
+        table.add_row(
+            Text(f"  {variant_text(step)}"),
+            Text(SIDE_WORDS.get(step["side"], step["side"])),
+            Text(step["action"]),
+            Text.assemble(value, (f"\n{extra}", "dim")) if extra else Text(value),
+        )
+    return table
+
+
+def variant_text(change: PlannedChange) -> str:
+    """What a step's variant is called."""
+    return VARIANT_WORDS.get(change["variant"], change["variant"])
+
+
+def extra_reason(change: PlannedChange) -> str:
+    """What the reason of a step says beyond its variant: who wins, which remark is kept."""
+    reason = change["reason"]
+    expected = change["variant"] == "link" or variant_text(change) in reason
+    return reason.partition("; ")[2] if expected else reason
+
+
+def value_change(old: str | None, new: str | None) -> str:
+    """From which value to which; a value that stays, or was not there before, is shown once."""
+    return value_or_dash(new) if not old or old == new else f"{old} → {value_or_dash(new)}"
+
+
+def value_or_dash(value: str | None) -> str:
+    """A value for the eye; nothing is a dash."""
+    return value or "–"
+
+
+def person_title(change: PlannedChange) -> str:
+    """A person with its name, where it has one."""
+    return " · ".join(filter(None, (change.get("name"), str(change["betnr"]), change["entity_id"])))
+
+
+def format_person_key(record: PlannedChange | PersonFailure) -> str:
+    """A person as both systems call it."""
+    return f"{record['entity_id']} / {record['betnr'] or 'no betnr'}"

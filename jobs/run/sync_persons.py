@@ -1,0 +1,301 @@
+"""From looks to agreement: the stages after the extract, for the persons a run took (rules.md §1).
+
+Whatever a person does wrong ends here; whatever ends the run passes through.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from etl.apply import apply_person, revalidate
+from etl.endings import exclude_absent, mark_shared_betnrs
+from etl.errors import ConcurrentEdit, ConsecutiveRefusals, NotFound, NotStored, Outage, PersonError, UnknownOutcome
+from etl.extract import read_persons, recheck_shared_betnrs
+from etl.guard import PlanJournal, journal_plan, persons_to_hold, record_holds
+from etl.reading.absences import ABSENCE_BY_SYSTEM, record_absence
+from etl.records import Channel
+from etl.recover import repair_plan
+from etl.rules.espo.array_read import PartialPut, comparable_value, item_from_journal
+from etl.rules.guards import REMOVING_ACTIONS
+from etl.rules.left_alone import is_undo_note
+from etl.rules.plan import PersonPlan, Plan
+from etl.rules.second_writer import too_many_second_writer
+from etl.second_writer import exclude_second_writer, hold_second_writer
+from etl.store.enums import PersonStatus
+from etl.store.queries.differences import persons_with_differences
+from etl.store.tables.array_puts import partial_put_records
+from etl.store.tables.baseline import add_left_alone
+from etl.store.tables.holds import ids_held_by_guard
+from etl.store.tables.journal import count_writes_in_run
+from etl.store.tables.persons import load_persons, update_person
+from etl.store.tables.queue import mark_due
+from etl.store.tables.snapshots import load_frames
+from etl.verify import commit_without_writes, records_left_alone
+from etl.writing.status import defer_edited_person, record_person_failure, write_deleted_status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from etl.context import RunContext
+    from etl.records import Side
+    from etl.store.enums import HoldKind
+
+FAILED_STATUSES = frozenset({PersonStatus.FAILED, PersonStatus.PERMANENTLY_FAILED})
+MAX_UNSTORED_IN_A_ROW = 3  # persons; then the run stops (rules.md §5)
+MAX_ATTEMPTS = 3  # plans of one person in one run; who keeps moving stays due
+
+
+def read_both_sides(run: RunContext, persons: Sequence[dict[str, Any]], *, force: bool = False) -> list[str]:
+    """Read persons on both sides and tell of those that could not be read; those who failed last come last."""
+    entity_ids = read_persons(
+        run, sorted(persons, key=lambda person: person["status"] in FAILED_STATUSES), both_sides=force
+    )
+    report_read_errors(run)
+    return entity_ids
+
+
+def report_read_errors(run: RunContext) -> None:
+    """Persons whose read failed, and persons deleted in Advoware: said in the store and in EspoCRM.
+
+    Where one after another was refused the run ends with it.
+    """
+    failed, deleted = dict(run.read_errors), list(run.deleted_to_show)
+    run.read_errors.clear()
+    run.deleted_to_show.clear()
+    if not run.write:
+        run.counters.failed |= {entity_id: str(error) for entity_id, error in failed.items()}
+        run.refusals.stop_if_affects_everybody()
+        return
+    for entity_id, error in failed.items():
+        record_person_failure(run, entity_id, error)
+    for entity_id in deleted:
+        write_deleted_status(run, entity_id)
+    run.refusals.stop_if_affects_everybody()
+
+
+def skip_shared_betnrs(run: RunContext) -> None:
+    """Set records that share a betnr apart: they wait, and then a human must decide."""
+    mark_shared_betnrs(run, recheck_shared_betnrs(run))
+
+
+def sync_persons(run: RunContext, entity_ids: Sequence[str]) -> Plan:
+    """Plan, guard and write the persons that were read and are there; a sweep reads those a guard holds, too."""
+    entity_ids = exclude_absent(run, entity_ids)
+    if run.regular:
+        held_ids = ids_held_by_guard(run.store)
+        entity_ids = [entity_id for entity_id in entity_ids if entity_id not in held_ids]
+    plannable = exclude_second_writer(run, entity_ids)
+    second_writer_ids = [entity_id for entity_id in entity_ids if entity_id in run.second_writer_reasons]
+    plans = make_person_plans(run, [*plannable, *second_writer_ids])
+    run.rows_seen = sum(len(run.reads[entity_id].rows) for entity_id in entity_ids)
+    kinds = persons_to_hold(run, {entity_id: plans[entity_id] for entity_id in plannable if entity_id in plans})
+    with run.store.transaction():
+        hold_second_writer(run, second_writer_ids, plans)
+        record_holds(run, plans, kinds)
+    applied = apply_plans(run, [entity_id for entity_id in plannable if entity_id not in kinds], plans)
+    return {
+        **applied,
+        **{entity_id: plans[entity_id] for entity_id in [*kinds, *second_writer_ids] if entity_id in plans},
+    }
+
+
+def make_person_plans(run: RunContext, entity_ids: Sequence[str]) -> Plan:
+    """The pure stage over what the store holds of these persons; what is put back has a planner of its own.
+
+    Whom a broken run left unmended is mended first and planned by the next run.
+    """
+    repair_plans = {
+        entity_id: repair_plan(run, entity_id) for entity_id in entity_ids if entity_id in run.pending_repairs
+    }
+    return repair_plans | plan_by_diff(run, [entity_id for entity_id in entity_ids if entity_id not in repair_plans])
+
+
+def plan_by_diff(run: RunContext, entity_ids: Sequence[str]) -> Plan:
+    """The plans of persons of whom nothing is unfinished."""
+    if not entity_ids:
+        return {}
+    if run.planner_override is not None:
+        return run.planner_override(run, entity_ids)
+    with_differences = persons_with_differences(run.store, entity_ids, run.policy.table)
+    if not with_differences:
+        return {}
+    from etl import diff  # noqa: PLC0415 - pandas comes with it, which a run without anything to plan does not need
+
+    return diff.plan_from_frames(
+        load_frames(run.store, with_differences), run.policy, load_partial_puts(run, with_differences)
+    )
+
+
+def load_partial_puts(run: RunContext, entity_ids: Sequence[str]) -> dict[str, PartialPut]:
+    """What array PUTs stored in part, by person; of two that speak of one row the later counts."""
+    result: dict[str, PartialPut] = {}
+    for record in partial_put_records(run.store, entity_ids):
+        earlier = result.get(record["entity_id"], PartialPut())
+        removed = {item["komm_id"]: item_from_journal(item["item"]) for item in record["taken"]}
+        added = {
+            (channel := Channel(item["channel"]), comparable_value(channel, item["value"], run.policy.region))
+            for item in record["brought"]
+        }
+        result[record["entity_id"]] = PartialPut({**earlier.removed_items, **removed}, earlier.added_values | added)
+    return result
+
+
+def apply_plans(run: RunContext, entity_ids: Sequence[str], plans: Plan) -> Plan:
+    """Bring each person into agreement, one after the other; the plans are journalled before the first write."""
+    journaled: dict[str, PlanJournal] = {}
+    if run.write:
+        with run.store.transaction():
+            journaled = {
+                entity_id: journal_person(run, plans[entity_id]) for entity_id in entity_ids if entity_id in plans
+            }
+    for number, entity_id in enumerate(entity_ids):
+        run.progress("persons", number, len(entity_ids))
+        with structlog.contextvars.bound_contextvars(entity_id=entity_id):
+            sync_person(run, entity_id, journaled.get(entity_id), plans.get(entity_id))
+    return {entity_id: plans[entity_id] for entity_id in entity_ids if entity_id in plans}
+
+
+def journal_person(run: RunContext, plan: PersonPlan) -> PlanJournal:
+    """The plan with its rows in the journal; one without steps needs none.
+
+    What an operator undoes is noted before it is written, so that no crash lets it happen again by itself.
+    """
+    if not plan.steps:
+        return PlanJournal(plan, (), ())
+    for note in records_left_alone(plan.betnr, filter(is_undo_note, plan.left_alone)):
+        add_left_alone(run.store, plan.entity_id, note, run.utcnow())
+    read = run.reads[plan.entity_id]
+    return journal_plan(run, plan, komm_ids_before=tuple(row.komm_id for row in read.rows))
+
+
+def sync_person(run: RunContext, entity_id: str, journaled: PlanJournal | None, plan: PersonPlan | None) -> None:
+    """One person: wait, agree quietly, or write; errors of this person end here."""
+    if plan is not None and (plan.waiting_side is not None or needs_another_read(run, plan)):
+        defer_vanished_person(run, entity_id, plan.waiting_side)
+        return
+    if not run.write:
+        count_plan(run, entity_id, plan)
+        return
+    if journaled is not None and journaled.plan.steps and too_many_second_writer(run.second_writer_reasons):
+        hold_plans(run, {entity_id: journaled.plan}, persons_to_hold(run, {entity_id: journaled.plan}))
+        return
+    try:
+        if journaled is None:
+            commit_without_writes(run, None, run.reads[entity_id])
+        else:
+            apply_with_retries(run, journaled)
+    except NotFound as not_found:
+        record_absence(run, entity_id, ABSENCE_BY_SYSTEM[not_found.system], run.reads[entity_id].advo.betnr)
+    except PersonError as error:
+        record_person_failure(run, entity_id, error)
+        if isinstance(error, NotStored):
+            stop_after_unstored_writes(run, entity_id, error)
+        run.refusals.record_person(error)
+        run.refusals.stop_if_affects_everybody()
+    else:
+        run.refusals.record_person(None)
+
+
+def count_plan(run: RunContext, entity_id: str, plan: PersonPlan | None) -> None:
+    """What a plan of this person says, for the report."""
+    (run.counters.changed if plan is not None and plan.steps else run.counters.clean).add(entity_id)
+    for decision in plan.decisions if plan is not None else ():
+        run.counters.variants.update([decision.variant] if decision.steps else [])
+        run.counters.left_alone += decision.left_alone is not None
+
+
+def stop_after_unstored_writes(run: RunContext, entity_id: str, error: NotStored) -> None:
+    """One record that EspoCRM does not store may be that record's; one person after another is EspoCRM's."""
+    run.unstored_in_a_row.append(entity_id)
+    if len(run.unstored_in_a_row) >= MAX_UNSTORED_IN_A_ROW:
+        reason = (
+            "it confirmed their values and did not store them: may the API user edit the field? Run `advosync check`."
+        )
+        raise ConsecutiveRefusals("EspoCRM", reason) from error
+
+
+def needs_another_read(run: RunContext, plan: PersonPlan) -> bool:
+    """Whether all entries vanished from one side, and this run, of persons who were named, does not end their wait."""
+    return plan.empty_side is not None and run.write and not run.records_absence
+
+
+def defer_vanished_person(run: RunContext, entity_id: str, side: Side | None) -> None:
+    """All entries vanished from one side: the person stays due until a regular run sees the same (rules.md §1)."""
+    run.counters.deferred.add(entity_id)
+    if side is None or not run.write or not run.records_absence:
+        return
+    with run.store.transaction():
+        update_person(run.store, entity_id, waiting_side=side)
+        mark_due(run.store, [entity_id], "all entries vanished from one side", run.utcnow())
+
+
+def hold_plans(run: RunContext, plans: Plan, hold_kinds: Mapping[str, HoldKind]) -> bool:
+    """Put who a guard keeps back on the hold list; whether there is anybody."""
+    with run.store.transaction():
+        record_holds(run, plans, hold_kinds)
+    return bool(hold_kinds)
+
+
+def apply_with_retries(run: RunContext, journaled: PlanJournal) -> None:
+    """Apply and verify; whatever moved meanwhile, or was not confirmed, is read, settled and planned again."""
+    current: PlanJournal | None = journaled
+    for _ in range(MAX_ATTEMPTS):
+        if current is None or try_apply(run, current):
+            return
+        current = replan_person(run, journaled.plan.entity_id)
+    if current is not None:
+        defer_edited_person(run, journaled.plan.entity_id)
+
+
+def try_apply(run: RunContext, journaled: PlanJournal) -> bool:
+    """Whether the person is done; False when it must be planned again."""
+    try:
+        if journaled.plan.steps:
+            apply_person(run, journaled)
+        else:
+            revalidate(run, journaled)
+            commit_without_writes(run, journaled, run.reads[journaled.plan.entity_id])
+    except (NotFound, ConcurrentEdit, UnknownOutcome) as error:
+        run.log.info("planned_again", reason=error.kind)
+        run.log.debug("planned_again", reason=str(error))
+        if isinstance(error, UnknownOutcome):
+            stop_after_unconfirmed_writes(run, journaled.plan.entity_id, error)
+        return False
+    return True
+
+
+def stop_after_unconfirmed_writes(run: RunContext, entity_id: str, error: UnknownOutcome) -> None:
+    """Writes of several persons in a row that were not confirmed are an outage; one person's alone never ends a run."""
+    run.unconfirmed_in_a_row.add(entity_id)
+    if len(run.unconfirmed_in_a_row) >= run.limits.outage_after:
+        raise Outage(
+            error.system, f"writes of {len(run.unconfirmed_in_a_row)} persons in a row were not confirmed"
+        ) from error
+
+
+def replan_person(run: RunContext, entity_id: str) -> PlanJournal | None:
+    """Fresh reads, what was done taken into the baseline, and a new plan; None when it cannot go on in this run."""
+    entity_ids = read_persons(run, load_persons(run.store, [entity_id]), both_sides=True)
+    report_read_errors(run)
+    if not entity_ids or not exclude_second_writer(run, entity_ids, approved_ids=run.approved_steps):
+        with run.store.transaction():
+            hold_second_writer(
+                run, [person_id for person_id in entity_ids if person_id in run.second_writer_reasons], {}
+            )
+        return None
+    plans = make_person_plans(run, entity_ids)
+    plan = plans.get(entity_id)
+    if plan is None:
+        return PlanJournal(
+            PersonPlan(entity_id, run.reads[entity_id].advo.betnr, (), (), run.reads[entity_id].items), (), ()
+        )
+    if plan.waiting_side is not None or needs_another_read(run, plan):
+        defer_vanished_person(run, entity_id, plan.waiting_side)
+        return None
+    removals_done = count_writes_in_run(run.store, run.id, entity_id, REMOVING_ACTIONS)
+    if hold_plans(run, plans, persons_to_hold(run, plans, removals_done={entity_id: removals_done})):
+        return None
+    with run.store.transaction():
+        return journal_person(run, plan)

@@ -1,0 +1,139 @@
+"""Reading a YAML file strictly, and putting the environment into it.
+
+``${NAME}`` anywhere in a value, ``${NAME:-otherwise}`` with a default, ``$${`` for a literal ``${``. A variable that
+is unset or empty is looked for as a mounted secret: ``NAME_FILE`` names a file that holds it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from etl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KeyPath = tuple[str | int, ...]
+
+VARIABLE = re.compile(r"\$(?P<literal>\$)?\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<otherwise>[^}]*))?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing wrong with the file: which key, and why."""
+
+    key: KeyPath
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.key))} {self.reason}" if self.key else self.reason
+
+
+class UnsetVariable(Exception):
+    """A variable has no value; the message says what to do."""
+
+
+def read_yaml(path: Path) -> dict[Any, Any]:
+    """The sections of a YAML file; ``ConfigError`` with file and line when it cannot be read as such."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file; name yours with --config FILE before the command") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not UTF-8 text") from None
+    try:
+        sections = yaml.load(text, StrictLoader)  # noqa: S506 - a SafeLoader that also refuses repeated keys
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{path}{mark_text(error.problem_mark)}: {yaml_message(error)}") from None
+    except (yaml.YAMLError, ValueError) as error:  # an odd character; a date like 2026-13-45
+        raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(sections, dict):
+        raise ConfigError(
+            f"{path}: must consist of sections like espocrm: and advoware:; the config.yaml that comes along has "
+            "them all, and `advosync sandbox` prints a short one that works"
+        )
+    return sections
+
+
+def yaml_message(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong, and where the thing began that was being read: an unclosed quote is noticed only far below it."""
+    if not error.problem or error.context_mark is None:
+        return error.problem or error.context or "is not YAML"
+    return f"{error.problem} ({error.context}{mark_text(error.context_mark)})"
+
+
+def mark_text(mark: yaml.Mark | None) -> str:
+    """``, line 4``, where it is known."""
+    return f", line {mark.line + 1}" if mark is not None else ""
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML without tags that build objects, in which a key stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        """A mapping; a key given twice is an error instead of a silent second choice."""
+        known_keys: set[str] = set()
+        key_nodes = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in key_nodes:
+            if key.value in known_keys:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
+            known_keys.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def expand_variables(value: object, env: Mapping[str, str], key: KeyPath = ()) -> tuple[Any, list[ConfigProblem]]:
+    """The same tree with variables replaced, and a finding for each that has no value (its text is then "")."""
+    match value:
+        case dict():
+            parts = {name: expand_variables(value, env, (*key, name)) for name, value in value.items()}
+            return {name: part[0] for name, part in parts.items()}, [
+                problem for part in parts.values() for problem in part[1]
+            ]
+        case list():
+            items = [expand_variables(value, env, (*key, place)) for place, value in enumerate(value)]
+            return [item[0] for item in items], [problem for item in items for problem in item[1]]
+        case str():
+            return expand_variables_in_text(value, env, key)
+        case _:
+            return value, []
+
+
+def expand_variables_in_text(text: str, env: Mapping[str, str], key: KeyPath) -> tuple[str, list[ConfigProblem]]:
+    """One text with its variables replaced; nothing inside a value is looked at again."""
+    try:
+        return VARIABLE.sub(lambda match: resolve_variable(match, env), text), []
+    except UnsetVariable as error:
+        return "unset", [ConfigProblem(key, str(error))]
+
+
+def resolve_variable(match: re.Match[str], env: Mapping[str, str]) -> str:
+    """What stands for one ``${…}``: the variable, its mounted file, or the default."""
+    if match["literal"]:
+        return match[0][1:]
+    name = match["name"]
+    if env.get(name):
+        return env[name]
+    if env.get(f"{name}_FILE"):
+        return read_secret_file(name, Path(env[f"{name}_FILE"]))
+    if match["otherwise"] is not None:
+        return match["otherwise"]
+    raise UnsetVariable(f"needs the environment variable {name} (or {name}_FILE, a file that holds it)")
+
+
+def read_secret_file(name: str, path: Path) -> str:
+    """A secret from the file ``NAME_FILE`` names, without its closing newline."""
+    try:
+        secret = path.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UnsetVariable(f"needs the file that {name}_FILE names, {path}, which cannot be read ({reason})") from None
+    if not secret:
+        raise UnsetVariable(f"needs the file that {name}_FILE names, {path}, which is empty")
+    return secret

@@ -1,0 +1,115 @@
+"""`setup-espocrm`: says what is missing, makes it after asking, changes nothing that is there, and can be repeated."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr
+from rich.console import Console
+
+from etl.errors import ConfigError, CredentialsRefused
+from jobs.commands.setup_espocrm import (
+    CONCURRENCY_QUESTION,
+    PASSWORD_VARIABLE,
+    USER_VARIABLE,
+    SetupConsent,
+    make_admin_client,
+    read_admin_login,
+    refuse_to_ask,
+    set_up_fields,
+)
+from jobs.config import Config
+from jobs.exit_codes import ExitCode
+from jobs.sandbox.espocrm.api import EspoSim
+from jobs.sandbox.espocrm.login import ADMIN_NAME, ADMIN_PASSWORD
+from jobs.sandbox.server import sandbox_config
+from jobs.sandbox.transport import InProcess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = Config.model_validate(sandbox_config("http://crm.test", "https://a.test"))
+
+
+def setup_result(sim: EspoSim, consent: SetupConsent, password: str = ADMIN_PASSWORD) -> tuple[ExitCode, str]:
+    """The exit code, and what stood on the screen."""
+    console = Console(file=io.StringIO(), width=200)
+    with make_admin_client(CONFIG, ADMIN_NAME, SecretStr(password), transport=InProcess(sim)) as admin:
+        code = set_up_fields(CONFIG, admin, console, consent)
+    assert isinstance(console.file, io.StringIO)
+    return code, console.file.getvalue()
+
+
+def test_setup_says_what_it_will_do_and_does_it_once() -> None:
+    sim = EspoSim(custom_fields=False)
+    code, screen_text = setup_result(sim, SetupConsent(None))
+    assert code is ExitCode.DONE
+    assert "Will be created in CBeteiligte: syncStatus, advowareLastSync, kommunikationHash" in screen_text
+    before, _, after = screen_text.partition("Will be created")
+    assert ("missing  syncStatus" in before, "there  syncStatus" in after) == (True, True)
+    sim.clear_request_log()
+    again, screen_text = setup_result(sim, SetupConsent(None))
+    assert (again, sim.writes) == (ExitCode.DONE, [])
+    assert "Will be created" not in screen_text
+
+
+def test_who_says_no_changes_nothing() -> None:
+    sim = EspoSim(custom_fields=False)
+    code, screen_text = setup_result(sim, SetupConsent(lambda _question: False))
+    assert (code, sim.writes) == (ExitCode.USAGE, [])
+    assert "Some fields are not as they must be" in screen_text
+
+
+def test_with_nobody_to_ask_nothing_is_changed() -> None:
+    sim = EspoSim(custom_fields=False)
+    with pytest.raises(ConfigError, match="Give --yes"):
+        setup_result(sim, SetupConsent(refuse_to_ask))
+    assert sim.writes == []
+
+
+def test_a_field_of_another_type_is_named_and_left_alone() -> None:
+    sim = EspoSim()
+    sim.store.fields["kommunikationHash"] = {"type": "int"}
+    sim.store.fields["syncStatus"]["options"].remove("conflict")
+    code, screen_text = setup_result(sim, SetupConsent(None))
+    assert (code, sim.writes) == (ExitCode.USAGE, [])
+    assert "is of type int; it must be varchar or text. Or name another in espocrm.fields.fingerprint" in screen_text
+    assert "lacks the options conflict" in screen_text
+
+
+def test_concurrency_control_is_offered_and_never_switched_on_unasked() -> None:
+    sim = EspoSim()
+    assert "stays off" in setup_result(sim, SetupConsent(None))[1]
+    questions: list[str] = []
+
+    def refuse(question: str) -> bool:
+        questions.append(question)
+        return False
+
+    setup_result(sim, SetupConsent(refuse))
+    assert questions == [CONCURRENCY_QUESTION]
+    assert "on now" in setup_result(sim, SetupConsent(None, concurrency=True))[1]
+    assert "is on." in setup_result(sim, SetupConsent(refuse_to_ask))[1]
+
+
+def test_a_wrong_password_is_said_at_once() -> None:
+    with pytest.raises(CredentialsRefused, match="administrator's name and password"):
+        setup_result(EspoSim(), SetupConsent(None), "wrong")
+
+
+def test_the_login_comes_from_the_environment_a_mounted_file_or_the_keyboard(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("from a file\n", "utf-8")
+    variables = {USER_VARIABLE: "root", f"{PASSWORD_VARIABLE}_FILE": str(tmp_path / "password")}
+    assert read_admin_login(variables, None) == ("root", SecretStr("from a file"))
+    questions: list[tuple[str, bool]] = []
+
+    def type_answer(question: str, hidden: bool) -> str:  # noqa: FBT001  as typer is called
+        questions.append((question, hidden))
+        return question
+
+    assert read_admin_login({}, type_answer) == ("EspoCRM administrator", SecretStr("Password"))
+    assert questions == [("EspoCRM administrator", False), ("Password", True)]
+    with pytest.raises(ConfigError, match="set ESPOCRM_ADMIN_USER and ESPOCRM_ADMIN_PASSWORD"):
+        read_admin_login({USER_VARIABLE: "root"}, None)

@@ -1,0 +1,88 @@
+"""`report`: one page that needs nothing else, with figures that are true and names only when asked for."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etl.errors import ConfigError
+from etl.records import EspoListing
+from etl.store.database import Store
+from etl.store.tables.conflicts import save_conflicts
+from etl.store.tables.journal import save_changes, set_change_state
+from etl.store.tables.persons import save_listings, update_person
+from etl.store.tables.runs import finish_run, start_run
+from jobs.config import Config, Language
+from jobs.html_report.page import DateRange, parse_date_range, render_report_page
+from jobs.sandbox.server import sandbox_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 8, 30, 12, 0, tzinfo=UTC)
+NAME, LOST = "Max <b>Mustermann</b>", "0511 1234577"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    path = tmp_path / "state.db"
+    with Store.open(path, now="2026-08-29 00:00:00", durable=False) as store:
+        listing = EspoListing("e1", 104711, NAME, status=None, fingerprint=None, modified_at=None, modified_by=None)
+        save_listings(store, [listing], "2026-08-29 00:00:00")
+        update_person(store, "e1", status="failed", error="EspoCRM refused phone <abc>")
+        run = start_run(store, now="2026-08-29 10:00:00", version="1", trigger="sync")
+        about = {"run_id": run, "entity_id": "e1", "betnr": 104711, "side": "advo", "action": "update"}
+        changes = save_changes(store, [{**about, "variant": "var5"}, {**about, "variant": "var6", "side": "espo"}])
+        set_change_state(store, changes, "done", now="2026-08-29 10:00:01")
+        values = {"espo_value": "+495111234588", "advo_value": LOST, "created_at": "2026-08-29 10:00:01"}
+        save_conflicts(store, [{"run_id": run, "entity_id": "e1", "betnr": 104711, "variant": "clash", **values}])
+        finish_run(store, run, now="2026-08-29 10:00:02", outcome="done")
+    return Config.model_validate({**sandbox_config("http://crm.test", "https://a.test"), "state": {"path": str(path)}})
+
+
+DAYS = DateRange(date(2026, 8, 28), date(2026, 8, 30))
+
+
+def test_the_page_is_whole_in_itself(config: Config) -> None:
+    html = render_report_page(config, DAYS, names=True, now=NOW)
+    assert not re.search(r"<(script|link|img|iframe)|url\(|@import", html)
+    assert html.count("<svg") == html.count("</svg>") == 4
+    assert re.findall(r'(?:src|href)="', html) == []
+
+
+def test_the_page_speaks_the_language_of_the_configuration(config: Config) -> None:
+    german = render_report_page(config, DAYS, names=False, now=NOW)
+    assert '<html lang="de">' in german
+    assert "28.08.2026 bis 30.08.2026" in german
+    assert "brauchen: 1; verlorene Werte, die noch niemand angesehen hat: 1;" in german
+    english = config.model_copy(update={"report": config.report.model_copy(update={"language": Language.EN})})
+    assert "28 August 2026 to 30 August 2026" in render_report_page(english, DAYS, names=False, now=NOW)
+
+
+def test_names_and_values_stand_there_only_when_asked_for_and_as_text(config: Config) -> None:
+    without = render_report_page(config, DAYS, names=False, now=NOW)
+    assert not [text for text in ("Mustermann", LOST, "104711", "abc") if text in without]
+    with_names = render_report_page(config, DAYS, names=True, now=NOW)
+    assert "Max &lt;b&gt;Mustermann&lt;/b&gt; · 104711" in with_names
+    assert LOST in with_names
+    assert "<b>Mustermann" not in with_names
+
+
+def test_only_the_span_counts(config: Config) -> None:
+    later = render_report_page(config, DateRange(date(2026, 8, 30), date(2026, 8, 30)), names=True, now=NOW)
+    assert "0 Läufe im Zeitraum" in later
+    assert LOST not in later
+
+
+def test_a_span_is_days_back_from_today_unless_told_otherwise() -> None:
+    today = date(2026, 8, 30)
+    assert parse_date_range(None, None, 30, today) == DateRange(date(2026, 8, 1), today)
+    assert parse_date_range("2026-08-05", None, 30, today) == DateRange(date(2026, 8, 5), today)
+    assert parse_date_range(None, "2026-08-10", 2, today) == DateRange(date(2026, 8, 9), date(2026, 8, 10))
+    with pytest.raises(ConfigError, match="--since gestern: write a day like"):
+        parse_date_range("gestern", None, 30, today)
+    with pytest.raises(ConfigError, match="before it begins"):
+        parse_date_range("2026-09-01", None, 30, today)

@@ -1,0 +1,251 @@
+"""What the world outside hears of a run; none of it can make a run fail."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+
+from etl.errors import LockHeld
+from etl.store.enums import HoldKind
+from etl.store.tables.holds import insert_holds
+from etl.store.tables.persons import update_person
+from etl.store.tables.runs import latest_run
+from jobs.config import Language
+from jobs.exit_codes import CommandOutcome
+from jobs.lock import Lease
+from jobs.pipeline import run_to_completion
+from jobs.run.options import RunOptions
+from jobs.sandbox.simulator import Unreachable
+from jobs.telemetry import notify
+from jobs.telemetry.after_run import run_with_notifications
+from tests.firm import CommandHarness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from jobs.run.report import RunReport
+
+SECRET = "https://ping.test/4711-secret"
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> CommandHarness:
+    return CommandHarness.create(
+        tmp_path, persons=4, report={"ping_url": SECRET, "metrics_file": str(tmp_path / "advosync.prom")}
+    )
+
+
+def run_with_telemetry(harness: CommandHarness, **options: Any) -> RunReport:
+    harness.clock.advance(60)
+    run_options = RunOptions(**options)
+    return run_with_notifications(
+        harness.config,
+        run_options,
+        lambda: run_to_completion(harness.config, run_options, environment=harness.environment),
+        environment=harness.environment,
+    )
+
+
+# The dead man's switch -----------------------------------------------------------------------------------------
+
+
+def test_a_run_that_went_to_its_end_is_told_with_start_and_success(harness: CommandHarness) -> None:
+    run_with_telemetry(harness)
+    assert harness.pings.requests == [("/4711-secret/start", ""), ("/4711-secret", "")]
+
+
+def test_an_outage_is_told_as_a_failure_with_its_reason(harness: CommandHarness) -> None:
+    def raise_unreachable(_call: Any) -> None:
+        raise Unreachable
+
+    harness.advo.before = raise_unreachable
+    assert run_with_telemetry(harness).outcome is CommandOutcome.OUTAGE
+    assert harness.pings.requests[-1][0] == "/4711-secret/fail"
+    assert "Advoware is out" in harness.pings.requests[-1][1]
+
+
+def test_a_crash_is_told_as_a_failure_without_its_words(harness: CommandHarness) -> None:
+    def raise_error() -> RunReport:
+        raise RuntimeError("+495111234567")
+
+    with pytest.raises(RuntimeError):
+        run_with_notifications(harness.config, RunOptions(), raise_error, environment=harness.environment)
+    assert harness.pings.requests[-1] == ("/4711-secret/fail", "RuntimeError")
+
+
+def test_a_locked_out_run_is_silent_after_its_start_because_the_other_one_tells(harness: CommandHarness) -> None:
+    with (
+        harness.open_store() as store,
+        Lease.acquire_here(store, lease_seconds=3600, now=harness.environment.now()),
+        pytest.raises(LockHeld),
+    ):
+        run_with_telemetry(harness)
+    assert [path for path, _ in harness.pings.requests] == ["/4711-secret/start"]
+
+
+@pytest.mark.parametrize("options", [{"trigger": "plan", "write": False}, {"persons": ("200001",)}])
+def test_only_runs_over_everybody_are_watched(harness: CommandHarness, options: dict[str, Any]) -> None:
+    run_with_telemetry(harness)
+    harness.pings.requests.clear()
+    run_with_telemetry(harness, **options)
+    assert harness.pings.requests == []
+
+
+def test_a_switch_that_refuses_is_logged_without_its_address_and_fails_nothing(
+    harness: CommandHarness, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    harness.pings.status_code = 500
+    logging_config = structlog.get_config()  # the simulation, in the same process, logs what is critical only
+    structlog.reset_defaults()
+    try:
+        assert run_with_telemetry(harness).outcome is CommandOutcome.DONE
+    finally:
+        structlog.configure(**logging_config)
+    printed = capsys.readouterr()
+    everything = caplog.text + printed.out + printed.err
+    assert "ping_failed" in everything
+    assert "4711-secret" not in everything
+
+
+# The metrics ---------------------------------------------------------------------------------------------------
+
+
+def read_metrics(harness: CommandHarness) -> dict[str, float]:
+    assert harness.config.report.metrics_file is not None
+    lines = harness.config.report.metrics_file.read_text("utf-8").splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+def test_the_metrics_file_says_how_everything_stands_and_what_the_run_did(harness: CommandHarness) -> None:
+    report = run_with_telemetry(harness)
+    metrics_read = read_metrics(harness)
+    assert metrics_read["advosync_last_success_timestamp_seconds"] == harness.clock().timestamp()
+    assert metrics_read['advosync_persons{status="clean"}'] == report.persons.clean
+    assert metrics_read['advosync_last_run_outcome{outcome="done"}'] == 1
+    assert metrics_read['advosync_last_run_calls{method="GET",system="advoware"}'] == report.calls.advoware["GET"]
+    assert metrics_read['advosync_last_run_variants{variant="link"}'] == report.variants["link"]
+    assert metrics_read['advosync_held_persons{kind="removals"}'] == 0
+    assert metrics_read["advosync_open_conflicts"] == 0
+    assert metrics_read["advosync_oldest_look_timestamp_seconds"] > 0
+    assert metrics_read["advosync_promise_advoware_edit_seconds"] > 0
+
+
+def test_after_an_outage_the_last_success_stays_what_it_was(harness: CommandHarness) -> None:
+    run_with_telemetry(harness)
+    before = read_metrics(harness)["advosync_last_success_timestamp_seconds"]
+
+    def raise_unreachable(_call: Any) -> None:
+        raise Unreachable
+
+    harness.espo.before = raise_unreachable
+    run_with_telemetry(harness)
+    metrics_read = read_metrics(harness)
+    assert metrics_read["advosync_last_success_timestamp_seconds"] == before
+    assert metrics_read['advosync_last_run_outcome{outcome="outage"}'] == 1
+
+
+def test_the_metrics_file_is_replaced_as_a_whole_and_leaves_nothing_beside_it(
+    harness: CommandHarness, tmp_path: Path
+) -> None:
+    run_with_telemetry(harness)
+    run_with_telemetry(harness)
+    assert [path.name for path in tmp_path.glob("*prom*")] == ["advosync.prom"]
+
+
+def test_a_place_that_cannot_be_written_fails_nothing(harness: CommandHarness, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    harness.configure(report={"metrics_file": tmp_path / "file" / "advosync.prom"})
+    assert run_with_telemetry(harness).outcome is CommandOutcome.DONE
+
+
+# Messages to people --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def inbox() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A webhook on this machine, and what it was sent."""
+    messages: list[dict[str, Any]] = []
+
+    class WebhookHandler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), WebhookHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"json://127.0.0.1:{server.server_port}", messages
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_hold_is_told_once_through_apprise_and_not_every_run(
+    harness: CommandHarness, inbox: tuple[str, list[dict[str, Any]]]
+) -> None:
+    address, messages = inbox
+    run_with_telemetry(harness)
+    harness.configure(report={"notify": [address]})
+    [person, *_] = [record.id for record in harness.espo.store.records.values() if record.values["betnr"]]
+    with harness.open_store() as store:
+        last = latest_run(store) or {}
+        hold = {"run_id": last["id"], "entity_id": person, "betnr": 200001, "kind": "removals", "held_at": "2026-08-31"}
+        insert_holds(store, [hold])
+    run_with_telemetry(harness)
+    run_with_telemetry(harness)
+    [message] = messages
+    assert message["title"] == "advosync braucht eine Entscheidung"
+    assert f"advosync approve {last['id']}" in message["message"]
+    assert "200001" in message["message"]
+
+
+def test_what_could_not_be_sent_is_told_next_time(harness: CommandHarness) -> None:
+    run_with_telemetry(harness)
+    sent: list[str] = []
+    with harness.open_store() as store:
+        run_id = (latest_run(store) or {})["id"]
+        insert_holds(store, [{"run_id": run_id, "entity_id": "a", "betnr": 1, "kind": "recovery", "held_at": "x"}])
+        assert notify.notify_once(store, Language.EN, lambda _title, _text: False) is False
+        assert notify.notify_once(store, Language.EN, lambda _title, text: not sent.append(text)) is True  # type: ignore[func-returns-value]
+        assert notify.notify_once(store, Language.EN, lambda _title, _text: False) is None
+    assert len(sent) == 1
+
+
+def test_a_person_that_fails_for_good_is_told_once_until_it_was_in_sync_again(harness: CommandHarness) -> None:
+    run_with_telemetry(harness)
+    sent: list[str] = []
+
+    def keep_text(_title: str, text: str) -> bool:
+        sent.append(text)
+        return True
+
+    with harness.open_store() as store:
+        person = store.scalar("select entity_id from persons where betnr is not null limit 1")
+        for status in ("permanently_failed", "failed", "permanently_failed", "clean", "failed", "permanently_failed"):
+            update_person(store, person, status=status)
+            notify.notify_once(store, Language.DE, keep_text)
+            notify.notify_once(store, Language.DE, keep_text)
+    assert len(sent) == 2
+    assert all("Mehrmals fehlgeschlagen" in text for text in sent)
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_every_kind_of_hold_has_words_in_every_language(language: Language) -> None:
+    assert set(notify.NOTICE_TEXTS[language].kinds) == {str(kind) for kind in HoldKind}
+
+
+def test_many_persons_are_counted_not_named() -> None:
+    holds = [{"id": n, "run_id": 7, "kind": "removals", "betnr": n, "entity_id": "x"} for n in range(100, 150)]
+    _, text = notify.notice_message(notify.PendingNotices(holds, [], []), Language.EN)
+    assert "holds 50 back" in text
+    assert "119 and 30 more" in text
