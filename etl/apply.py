@@ -1,4 +1,4 @@
-"""The third stage: one person's plan, written (rules.md §5): EspoCRM's arrays, then Advoware's rows, one at a time.
+"""The third stage: one person's plan, written (rules §5): EspoCRM's arrays, then Advoware's rows, one at a time.
 
 Each write is committed as *started* before it is sent and as *done*, *failed* or *unknown* after it. ``ConcurrentEdit``
 and ``UnknownOutcome`` leave this stage untouched: the person is read again, what was done settled, and a new plan made.
@@ -66,7 +66,7 @@ def write_rows(run: RunContext, saved: PlanJournal) -> tuple[PlanJournal, list[A
 
 
 def revalidate(run: RunContext, journal: PlanJournal) -> None:
-    """Read again what is overwritten or where something vanished; whatever differs means: plan again (rules.md §1, §5).
+    """Read again what is overwritten or where something vanished; whatever differs means: plan again (rules §1, §5).
 
     The same reads would give the same plan, so only a difference needs planning.
     """
@@ -181,7 +181,7 @@ def journal_second_try(run: RunContext, journal: PlanJournal, decision: Decision
 def conflict_records(
     run: RunContext, journal: PlanJournal, decision: Decision, step: Step, change_id: int
 ) -> list[dict[str, Any]]:
-    """The value this write, its decision's only one, makes lose; to be kept with its *started* (rules.md §4)."""
+    """The value this write, its decision's only one, makes lose; to be kept with its *started* (rules §4)."""
     if decision.lost_value is None:
         return []
     item = decision.entry.item

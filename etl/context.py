@@ -1,6 +1,6 @@
 """One run: what every stage is given, and what the run has seen and counted so far.
 
-When a 403 is not the person's fault: one after another is refused, and nobody gets through (rules.md §6).
+When a 403 is not the person's fault: one after another is refused, and nobody gets through (rules §6).
 
 A refused person fails, and is tried again behind all others. Three in a row while no write of the run has passed stop
 the run; the next one begins behind them.
@@ -33,7 +33,7 @@ ApprovedSteps = frozenset[tuple[object, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The numbers of ``config.yaml`` the stages go by (interface.md); units as their names say."""
+    """The numbers of ``config.yaml`` the stages go by (jobs/README.md); units as their names say."""
 
     overlap_seconds: int = 120
     persons_per_run: int = 1000

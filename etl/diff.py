@@ -1,7 +1,7 @@
 """The second stage: from the frames of the state store to the plan. Pure: no I/O, no clock, no randomness.
 
 Bulk joins find what belongs together and what happened to it; persons to whom anything happened are then decided one
-by one by the rules of rules.md §3 and §4. The same frames always give the same plan, so a person that was read again
+by one by the rules of rules §3 and §4. The same frames always give the same plan, so a person that was read again
 and shows the same need not be planned again.
 """
 
@@ -56,7 +56,7 @@ def plan_from_frames(
     """Return the plan of every person to whom anything happened, by entity id.
 
     ``frames``: persons, items, rows, baseline, left_alone as ``etl.frames`` describes them. ``in_part``: by entity
-    id, what array PUTs of ours did in part (rules.md §5).
+    id, what array PUTs of ours did in part (rules §5).
     """
     if frames["persons"].empty:
         return {}

@@ -1,4 +1,4 @@
-"""Whoever is not there as agreed waits, and ends when a later run sees the same (rules.md §1, Endings).
+"""Whoever is not there as agreed waits, and ends when a later run sees the same (rules §1, Endings).
 
 While a person waits, its baseline, status and entries stay as they are, and no other betnr is synced with it. What was
 agreed ends (``etl.writing.unlinked``) only when two regular runs, some minutes apart, saw the same.

@@ -1,6 +1,6 @@
 """Every error advosync raises, a class for a reason.
 
-The tree says who is affected; the pipeline and the exit code follow from the class alone (rules.md §6)::
+The tree says who is affected; the pipeline and the exit code follow from the class alone (rules §6)::
 
     AdvosyncError
     ├── ConfigError          wrong usage or configuration: nothing was started          exit 64
@@ -67,7 +67,7 @@ class Outage(RunAborted):
 
 
 class CredentialsRefused(RunAborted):
-    """A login was refused. Trying again would lock the address (espocrm-api.md, fact 12)."""
+    """A login was refused. Trying again would lock the address (EspoCRM fact A12)."""
 
     def __init__(self, system: str, reason: str) -> None:
         super().__init__(f"{system} refuses the login: {reason}")

@@ -1,4 +1,4 @@
-"""The first stage: what both systems show of the persons that may have changed, into the state store (rules.md §1).
+"""The first stage: what both systems show of the persons that may have changed, into the state store (rules §1).
 
 A person is read in EspoCRM, and in Advoware only when it is still due after that. Snapshot, due mark and what an
 unfinished run did are one transaction.
@@ -283,7 +283,7 @@ def mark_due_if_back(
 
 
 def recheck_shared_betnrs(run: RunContext) -> list[tuple[int, list[str]]]:
-    """Look whether the doubles of a betnr are still there: no list shows a deletion (espocrm-api.md, fact 13).
+    """Look whether the doubles of a betnr are still there: no list shows a deletion (EspoCRM fact A13).
 
     Returned are those that are: each betnr with its records.
     """

@@ -1,4 +1,4 @@
-"""Between plan and first write: who is held, and the plan as the journal keeps it (rules.md §6, Guards)."""
+"""Between plan and first write: who is held, and the plan as the journal keeps it (rules §6, Guards)."""
 
 from __future__ import annotations
 

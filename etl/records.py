@@ -61,7 +61,7 @@ class EspoItem:
 
 @dataclass(frozen=True, slots=True)
 class EspoListing:
-    """A CBeteiligte as a list shows it: without its arrays (espocrm-api.md, fact 1)."""
+    """A CBeteiligte as a list shows it: without its arrays (EspoCRM fact A1)."""
 
     entity_id: str
     betnr: int | None

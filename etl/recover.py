@@ -1,7 +1,7 @@
-"""What an unfinished run did counts first (rules.md §5): before a person is planned, its open writes are settled.
+"""What an unfinished run did counts first (rules §5): before a person is planned, its open writes are settled.
 
 *done* counts as it is, unless the row still has the rowId it had before the write: then Advoware confirmed what it did
-not do (every write gives a row another rowId; advoware-api.md §2). *started* and *unknown* are settled by reading: a
+not do (every write gives a row another rowId; Advoware §2). *started* and *unknown* are settled by reading: a
 PUT arrived when its row carries the marker or slot it was to get, a POST when a row that did not exist carries its
 marker (or either shows what was sent, only shortened). An array PUT, acknowledged or not, is judged value by value, as
 ``etl.reading.own_arrays`` says, until a read has shown what became of it. Nothing is ever repeated on suspicion.
@@ -127,7 +127,7 @@ def find_written_row(change: ChangeRow, advo: AdvoRecord) -> tuple[bool, int | N
 def shows_write(row: AdvoRow, change: ChangeRow) -> bool:
     """Whether a row shows that a write arrived: its marker, and where that is nothing new or there is none, the value.
 
-    (rules.md §5 names the marker only; a revert writes the marker that is there already, so there it proves nothing.)
+    (rules §5 names the marker only; a revert writes the marker that is there already, so there it proves nothing.)
     """
     has_marker = decode(change["new_remark"]).kind in (MarkerKind.MARKER, MarkerKind.SLOT)
     had_same_marker = has_same_marker(change["old_remark"], change["new_remark"])

@@ -1,4 +1,4 @@
-"""What the store says of values, computed anew where the grammar changed (rules.md §0): an upgrade holds nobody.
+"""What the store says of values, computed anew where the grammar changed (rules §0): an upgrade holds nobody.
 
 The grammar's own version, the metadata of the library and the region decide what a value says. Raw values are kept as
 read, so snapshots and baseline are derived from them again, in one pass, by the functions that derive them at a look. A

@@ -1,10 +1,10 @@
-"""Persons whom another sync, or a hook, writes too: named and left until their entries change (rules.md §6).
+"""Persons whom another sync, or a hook, writes too: named and left until their entries change (rules §6).
 
 What stands in EspoCRM is then taken as known, so that an edit of an entry, or an approval, lets the person go on.
 
 A store that was put back from a copy meets its own later runs. Where the copy says so, that is no second writer. In
 either case what such a store knew as agreed is outdated: it would take a number typed again since for one deleted. So
-the person is recovered by its markers, and what would take something away waits for approval (rules.md §3, Recovery).
+the person is recovered by its markers, and what would take something away waits for approval (rules §3, Recovery).
 """
 
 from __future__ import annotations

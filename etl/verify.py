@@ -1,4 +1,4 @@
-"""The last stage: read back what was written, move the baseline, renew the status (rules.md §5 and §6, Validation).
+"""The last stage: read back what was written, move the baseline, renew the status (rules §5 and §6, Validation).
 
 The baseline moves for an entry only when the verifying GET shows what the plan foresaw. What reads otherwise was either
 not stored as sent (the rowId is the one our write was answered with) or edited by somebody since; the first becomes
@@ -259,7 +259,7 @@ def advance_baseline(
 def with_espo_spelling(run: RunContext, journal: PlanJournal, decision: Decision, pair: NextBaseline) -> NextBaseline:
     """The pair with EspoCRM's spelling and type as the read after our PUT showed them, whatever we sent.
 
-    Both live on the address row, which other records share and may protect (espocrm-api.md ² 7). A type that the plan
+    Both live on the address row, which other records share and may protect (EspoCRM fact B7). A type that the plan
     kept back for a retype stays.
     """
     sent_item = next((step.item for step in decision.steps if step.side is Side.ESPO and step.item is not None), None)

@@ -483,7 +483,7 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
 
 
 def config_digest(config: Config) -> str:
-    """16 hex digits that change when a plan of this file could mean something else (rules.md §6, guards).
+    """16 hex digits that change when a plan of this file could mean something else (rules §6, guards).
 
     Region, kommKz table, entity, direction, scope and the configured addresses; Kanzlei and database belong to
     Advoware's address. No login, no pace, no command-line switch, nothing discovery answered.

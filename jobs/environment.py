@@ -1,6 +1,6 @@
 """What a run takes from outside: time, and how the two systems are reached. Tests and the sandbox give their own.
 
-SIGTERM and Ctrl-C: the request under way is finished and recorded, then the run ends (rules.md §6, Stopping).
+SIGTERM and Ctrl-C: the request under way is finished and recorded, then the run ends (rules §6, Stopping).
 
 The first signal raises a flag. Whoever sleeps wakes up, and the next request is not sent: the client's ``checkpoint``
 raises ``Stopped`` before it. The second signal ends the process at once; the next run recovers what it was at.

@@ -1,4 +1,4 @@
-"""What a command's exit code says, and the one place where an error becomes one (interface.md, Commands)."""
+"""What a command's exit code says, and the one place where an error becomes one (jobs/README.md, Exit codes)."""
 
 from __future__ import annotations
 

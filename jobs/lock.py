@@ -1,4 +1,4 @@
-"""One writing run per state store: a lease that renews itself (rules.md §6, Locks).
+"""One writing run per state store: a lease that renews itself (rules §6, Locks).
 
 A lease is stale when it has expired, or at once when its owner's process is dead on this host. A process is known by
 its number and the moment it was born: numbers are used again, after a reboot or in a container always as 1.

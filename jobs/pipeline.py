@@ -1,4 +1,4 @@
-"""The order of a run: extract, diff, guard, apply, verify (rules.md §1). Plan, sync, approve and sweep are all this.
+"""The order of a run: extract, diff, guard, apply, verify (rules §1). Plan, sync, approve and sweep are all this.
 
 A plan is the same run on a scratch copy of the state store that ends before the first write, so it can never leave a
 trace but its own rows in ``runs`` and ``changes``. A sweep is a run for each of its chunks, so that the lock is free

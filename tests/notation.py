@@ -1,4 +1,4 @@
-"""The short notation of scenarios.md, for tests: letters for numbers, ``m(x:1)`` for a marker, a text table a person.
+"""The notation of tests/scenarios.md: letters for numbers, ``m(x:1)`` for a marker, a text table a person.
 
 A letter is a number as EspoCRM has it, the letter with a prime the same number as people spell it in Advoware. Marker
 and slot are written here a second time, so that a wrong encoder cannot agree with itself.
@@ -104,7 +104,7 @@ class Scenario:
 
 
 def marker_text(value: str, komm_kz: int, own_text: str = "") -> str:
-    """A remark with a marker, as rules.md §0 writes it."""
+    """A remark with a marker, as rules §0 writes it."""
     return f"[ESPOCRM:{base64.b64encode(value.encode()).decode()}:{komm_kz}] {own_text}".rstrip(" " * (not own_text))
 
 

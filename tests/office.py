@@ -167,7 +167,7 @@ class HttpHarness:
         return {row.komm_id: own_text_of_remark(row.remark) for row in self.rows(person)}
 
     def fingerprint(self, person: PersonKeys) -> str:
-        """The fingerprint as rules.md §0 defines it, reckoned here a second time."""
+        """The fingerprint as rules §0 defines it, reckoned here a second time."""
         relevant_rows = [
             row for row in self.advo.rows(person.betnr) if row["tlf"] and row["kommKz"] not in NOT_RELEVANT
         ]

@@ -1,4 +1,4 @@
-"""What the main job promises as a whole (rules.md §1-§5), on a firm in the sandbox, both systems in process."""
+"""What the main job promises as a whole (rules §1-§5), on a firm in the sandbox, both systems in process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house (style.md): imports run one way, rules are pure, and a listing shows only what belongs there."""
+"""House style (tests/README.md): imports run one way, rules are pure, and a listing shows only what belongs there."""
 
 from __future__ import annotations
 

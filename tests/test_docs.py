@@ -151,6 +151,13 @@ def test_every_file_a_page_names_is_there(page: str) -> None:
     assert [name for name in paths if not (ROOT / name).exists()] == []
 
 
+def test_no_comment_points_to_a_page_that_is_not_here() -> None:
+    elsewhere = re.compile(r"\b(?:rules|interface|style|espocrm-api|advoware-api)\.md|(?<!tests/)\bscenarios\.md|spec/")
+    sources = [path for folder in ("etl", "jobs", "tests") for path in (ROOT / folder).rglob("*.py")]
+    sources = [path for path in sources if path != Path(__file__)]
+    assert [path for path in sources if elsewhere.search(path.read_text("utf-8"))] == []
+
+
 def test_continuous_integration_runs_the_readmes_test_command() -> None:
     commands = [line for line in README.splitlines() if "'.[test]'" in line]
     assert len(commands) == 1

@@ -1,4 +1,4 @@
-"""The phone table of spec/scenarios.md, each spelling through whole runs over HTTP (region DE)."""
+"""The phone table of tests/scenarios.md, each spelling through whole runs over HTTP (region DE)."""
 
 from __future__ import annotations
 

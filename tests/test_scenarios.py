@@ -1,4 +1,4 @@
-"""The 32 scenarios of spec/scenarios.md, each as a table through whole runs over HTTP.
+"""The 32 scenarios of tests/scenarios.md, each as a table through whole runs over HTTP.
 
 How to read one: ``before`` stands on both sides (and is synced when ``edits`` follow), ``edits`` is what people leave
 behind, ``after`` what one run makes of it; columns EspoCRM | row kommKz tlf | remark, letters as in `tests.notation`.

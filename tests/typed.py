@@ -1,4 +1,4 @@
-"""The strings of ``tests/corpus``: what people type, and what each is (rules.md §0)."""
+"""The strings of ``tests/corpus``: what people type, and what each is (rules §0)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advoware as the sync sees it: one person a read, one row a write, never two writes at once (advoware-api.md)."""
+"""Advoware as the sync sees it: one person a read, one row a write, never two writes at once (README.md)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from etl.records import AdvoRecord, AdvoRow, RowDraft
 
 WRITE_LOCK = threading.Lock()
-"""Held during every write, by every client of this process (rules.md §5)."""
+"""Held during every write, by every client of this process (rules §5)."""
 
 ADVOWARE_QUIRKS = ServerQuirks(
     SYSTEM,
@@ -185,7 +185,7 @@ class AdvowareClient:
             raise
 
     def _require_access(self, refused_betnr: int) -> None:
-        """``CredentialsRefused`` where more is refused than this person (rules.md §6).
+        """``CredentialsRefused`` where more is refused than this person (rules §6).
 
         Advoware has nothing like EspoCRM's App/user, so another person that this client was shown is read again. Where
         it was shown nobody else, a fresh login must do: it proves the account, not what the account may see.

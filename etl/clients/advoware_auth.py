@@ -1,4 +1,4 @@
-"""How the sync logs in to Advoware: finding the two addresses, signing, keeping one token (advoware-api.md §1)."""
+"""How the sync logs in to Advoware: finding the two addresses, signing, keeping one token (Advoware §1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advoware's JSON as our records: what must be there is there, or the error names the field (advoware-api.md §2)."""
+"""Advoware's JSON as our records: what must be there is there, or the error names the field (Advoware §2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EspoCRM as the sync sees it: lists that are whole, records with their items, one PUT at a time (espocrm-api.md)."""
+"""EspoCRM as the sync sees it: lists that are whole, records with their items, one PUT at a time (README.md)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from etl.records import Channel, EspoListing, EspoRecord
 
 EPOCH = "1970-01-01 00:00:00"
-MAX_PAGE_SIZE = 200  # 201 → 403 (espocrm-api.md, Reading)
+MAX_PAGE_SIZE = 200  # 201 → 403 (EspoCRM, Reading)
 BETNRS_PER_QUERY = 100  # an ``in`` filter of 300 ids overflows an 8 kB URL (ibid.)
 
 HOLDERS_PER_QUERY = 20
@@ -106,7 +106,7 @@ class EspoClient:
     def get_user(self) -> EspoUser:
         """Who the key belongs to, and what it may do; ``CredentialsRefused`` when nobody.
 
-        A channel that it may not read is left out of every record from then on (espocrm-api.md ² 14).
+        A channel that it may not read is left out of every record from then on (EspoCRM fact B14).
         """
         user = parse_user(self._api.get(APP_USER), self.entity)
         self._unreadable_channels = user.forbidden_channels("read")
@@ -130,7 +130,7 @@ class EspoClient:
             raise self._unknown_entity_error
 
     def has_stream(self) -> bool:
-        """Whether people can see the notes of the entity's records; EspoCRM takes them either way (² 16)."""
+        """Whether people can see the notes of the entity's records; EspoCRM takes them either way (fact B16)."""
         return self._api.get_metadata(f"scopes.{self.entity}.stream") is True
 
     # Lists -------------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ class EspoClient:
         return self.iter_pages([], start=start, order=SortOrder.MODIFIED)
 
     def list_due(self, now: str, syncing_before: str) -> list[EspoListing]:
-        """Linked records whose status asks for a look (rules.md §1, Candidates), complete.
+        """Linked records whose status asks for a look (rules §1, Candidates), complete.
 
         ``pending_sync`` and ``dirty``; ``failed`` whose retry, ``permanently_failed`` whose reset time is ``now`` or
         past; ``syncing`` and not modified after ``syncing_before``. Both times are UTC text.
@@ -187,7 +187,7 @@ class EspoClient:
     def list_holders(self, values: Iterable[tuple[Channel, str]]) -> list[str]:
         """The ids of records in which any of these numbers and mails stands, up to ``HOLDERS_PER_QUERY`` a request.
 
-        A number is found only as it is stored, a mail in any letter case, be it primary or not (espocrm-api.md ², 2).
+        A number is found only as it is stored, a mail in any letter case, be it primary or not (EspoCRM fact B2).
         ``Refused`` when the key may not ask. One request, but for more values than an address of the web can hold.
         """
         entity_ids = [
@@ -215,7 +215,7 @@ class EspoClient:
         """PUT ``values`` (our names, times as UTC text) and whole arrays of ``items``; the record as answered.
 
         A channel left out of ``items`` stays as it is; an empty one is cleared. Without ``items`` the answer's arrays
-        are those stored now, with ``items`` merely an echo (espocrm-api.md, fact 11). ``ConcurrentEdit`` when
+        are those stored now, with ``items`` merely an echo (EspoCRM fact A11). ``ConcurrentEdit`` when
         ``version`` is outdated; ``Refused`` and ``NotFound`` mean that nothing was written.
         """
         body = {self.fields[name]: value for name, value in values.items()}

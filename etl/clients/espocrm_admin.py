@@ -1,4 +1,4 @@
-"""What ``setup-espocrm`` does as an administrator: missing fields, optimistic concurrency (espocrm-api.md)."""
+"""What ``setup-espocrm`` does as an administrator: missing fields, optimistic concurrency (README.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EspoCRM's JSON as our records: what must be there is there, or the error names the field (rules.md §1).
+"""EspoCRM's JSON as our records: what must be there is there, or the error names the field (rules §1).
 
 EspoCRM's field names are configurable, so this reads by name instead of by model.
 """
@@ -30,7 +30,7 @@ DEFAULT_FIELD_NAMES = {
     "next_retry":   "syncNextRetry",
     "auto_reset":   "syncAutoResetAt",
 }
-"""Our name of each custom field, and EspoCRM's unless configured otherwise (espocrm-api.md, The entity)."""
+"""Our name of each custom field, and EspoCRM's unless configured otherwise (EspoCRM, The entity)."""
 
 ARRAY_FIELDS = {Channel.PHONE: ("phoneNumberData", "phoneNumber"), Channel.MAIL: ("emailAddressData", "emailAddress")}
 """Where a channel's items are, and which of their keys is the value; that is the field's name, too."""
@@ -49,7 +49,7 @@ class EspoUser:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def may(self, action: str, name: str) -> bool:
-        """Whether the role lets us ``read`` or ``edit`` this field (espocrm-api.md ² 12)."""
+        """Whether the role lets us ``read`` or ``edit`` this field (EspoCRM fact B12)."""
         rights = self.fields.get(name)
         return not isinstance(rights, dict) or rights.get(action) != "no"
 
@@ -60,7 +60,7 @@ class EspoUser:
 
 @dataclass(frozen=True, slots=True)
 class EspoServer:
-    """What EspoCRM says of itself; ``international``: national phone numbers are refused (espocrm-api.md, fact 8)."""
+    """What EspoCRM says of itself; ``international``: national phone numbers are refused (EspoCRM fact A8)."""
 
     version: str
     international: bool

@@ -1,6 +1,6 @@
-"""EspoCRM's own filters: what a list is asked for (espocrm-api.md, Reading).
+"""EspoCRM's own filters: what a list is asked for (EspoCRM, Reading).
 
-How EspoCRM is asked: with a person in mind or not, and what a 403 then means (rules.md §6).
+How EspoCRM is asked: with a person in mind or not, and what a 403 then means (rules §6).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     ChannelValue = tuple[Channel, str]
 
 MAX_FILTER_LENGTH: Final = 6000
-"""Signs of a filter in an address of 8 kB (espocrm-api.md ², 4): about 45 mails, or 200 numbers."""
+"""Signs of a filter in an address of 8 kB (EspoCRM fact B4): about 45 mails, or 200 numbers."""
 
 
 def condition(kind: str, attribute: str, value: object) -> Filter:
@@ -82,7 +82,7 @@ def holder_filters(values: Iterable[ChannelValue]) -> Iterator[Filter]:
 
 
 def one_holder_filter(values: Sequence[ChannelValue]) -> Filter:
-    """One filter. Mails one by one: EspoCRM 8 answers 500 to ``in`` by mail (espocrm-api.md ², 3)."""
+    """One filter. Mails one by one: EspoCRM 8 answers 500 to ``in`` by mail (EspoCRM fact B3)."""
     numbers = [value for channel, value in values if channel is Channel.PHONE]
     mails = [value for channel, value in values if channel is Channel.MAIL]
     conditions = [condition("in", ARRAY_FIELDS[Channel.PHONE][1], numbers)] if numbers else []
@@ -93,7 +93,7 @@ def one_holder_filter(values: Sequence[ChannelValue]) -> Filter:
 SYSTEM = "EspoCRM"
 APP_USER = "App/user"
 METADATA = "Metadata"
-"""Where EspoCRM tells its definitions; what is not set is answered with an empty body (espocrm-api.md ² 15)."""
+"""Where EspoCRM tells its definitions; what is not set is answered with an empty body (EspoCRM fact B15)."""
 
 ESPO_QUIRKS = ServerQuirks(
     SYSTEM,
@@ -159,7 +159,7 @@ class EspoApi:
         return self.send_general(request, path)
 
     def get_metadata(self, key: str) -> object:
-        """One value of the metadata; ``None`` where it is not set, or where our role may not know (² 15)."""
+        """One value of the metadata; ``None`` where it is not set, or where our role may not know (fact B15)."""
         return self.get(METADATA, {"key": key}).value
 
     def has_entity(self, entity: str) -> bool:

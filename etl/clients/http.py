@@ -1,4 +1,4 @@
-"""The one border to the network: one request in, one answer or one of our errors out (rules.md §6).
+"""The one border to the network: one request in, one answer or one of our errors out (rules §6).
 
 What goes wrong is named here and nowhere else::
 
@@ -226,7 +226,7 @@ class HttpSession:
         if status >= FIRST_SERVER_ERROR or status in {REQUEST_TIMEOUT, TOO_EARLY}:
             reason = self.mask_secrets(refusal_details(response)[0])
             return TransientError(f"it answered {status} ({reason})", retry_after=parse_retry_after(response))
-        if status == NOT_FOUND and response.is_html:  # it says nothing about the person (rules.md §1, Endings)
+        if status == NOT_FOUND and response.is_html:  # it says nothing about the person (rules §1, Endings)
             return TransientError(f"an HTML page says 404, not the application; check {self._quirks.address_keys}")
         return None
 

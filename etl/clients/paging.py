@@ -1,11 +1,11 @@
-"""Whole lists out of pages: keyset paging, and the proof that nothing is missing (rules.md §1, Completeness).
+"""Whole lists out of pages: keyset paging, and the proof that nothing is missing (rules §1, Completeness).
 
 A walk is whole only when its iterator ends without an exception. Checked on the way: every page but the last is full,
 keys rise strictly from record to record and from page to page, no page names a record twice. Checked at the end: at
 least as many records were seen as the first page announced, or as a fresh count says where records left meanwhile.
 
 More than announced is legal (records appear during a walk). In a walk by ``modifiedAt`` a record may come twice,
-because somebody saved it meanwhile; the later one counts. Offset paging would miss rows then (espocrm-api.md, Reading).
+because somebody saved it meanwhile; the later one counts. Offset paging would miss rows then (EspoCRM, Reading).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Answers of either system, read defensively: empty bodies, HTML, JSON under an HTML content type, dates, reasons.
 
-Both systems answer errors with whatever their web server likes (espocrm-api.md, Writing; advoware-api.md §2).
+Both systems answer errors with whatever their web server likes (EspoCRM, Writing; Advoware §2).
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class ApiResponse:
 
     @property
     def value(self) -> object:
-        """The JSON, or a bare word as EspoCRM's metadata have it (² 15); ``None`` for an empty body."""
+        """The JSON, or a bare word as EspoCRM's metadata have it (fact B15); ``None`` for an empty body."""
         return self.payload if self.is_json else self.text.strip() or None
 
     @property
@@ -208,7 +208,7 @@ def replace_lone_surrogates(payload: Any) -> Any:  # noqa: ANN401 - foreign JSON
     """Put ``REPLACEMENT_CHARACTER`` for each half of a letter in the payload.
 
     Halves that belong together become one letter. Advoware may cut a text by UTF-16 units, in the middle of an emoji
-    (advoware-api.md §2).
+    (Advoware §2).
     """
     text = json.dumps(payload, ensure_ascii=False)
     if not LONE_SURROGATE.search(text):

@@ -1,8 +1,8 @@
-"""What a look notes of a person that is not there as it was agreed with (rules.md §1, Endings).
+"""What a look notes of a person that is not there as it was agreed with (rules §1, Endings).
 
 Nothing is concluded from it here: the run judges it when all its looks are done (``etl.endings``).
 
-Whether a 404 speaks of the person, or of an address at which nobody is found (rules.md §1, Endings).
+Whether a 404 speaks of the person, or of an address at which nobody is found (rules §1, Endings).
 
 The first 404 of a run lets those be asked who were read last. It costs up to three requests, and none without a 404.
 """

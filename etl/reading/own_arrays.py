@@ -1,4 +1,4 @@
-"""What became of an array PUT, read off the record (rules.md §5, *Seen before gone*): the journal, then the baseline.
+"""What became of an array PUT, read off the record (rules §5, *Seen before gone*): the journal, then the baseline.
 
 The same judgement serves the read right after the PUT and the first read of a run that finds a PUT nobody judged.
 """

@@ -29,7 +29,7 @@ class Read(NamedTuple, Generic[Key, Answer]):
 
 
 def is_stale(run: RunContext, read_at: float) -> bool:
-    """Whether a read is too old to write upon (rules.md §5, Compare before write)."""
+    """Whether a read is too old to write upon (rules §5, Compare before write)."""
     return run.monotonic() - read_at > run.limits.max_staleness_seconds
 
 

@@ -1,4 +1,4 @@
-"""Who may have changed, as EspoCRM's lists tell (rules.md §1, Candidates): they make persons due.
+"""Who may have changed, as EspoCRM's lists tell (rules §1, Candidates): they make persons due.
 
 Nothing is concluded from what a list lacks.
 """
@@ -57,7 +57,7 @@ def record_listings(run: RunContext, listings: Sequence[EspoListing]) -> None:
     """Store a page; records saved since we last saw them, and not by our own last write, become due.
 
     One that never had a betnr is none of ours; one whose betnr is gone is looked at. Whom somebody edited is tried
-    before its retry time (rules.md §6, Failing person).
+    before its retry time (rules §6, Failing person).
     """
     persons = {
         person["entity_id"]: person for person in load_persons(run.store, [listing.entity_id for listing in listings])

@@ -1,4 +1,4 @@
-"""Whose save a record of EspoCRM shows, and whether it is through (rules.md §1: Candidates, Our own writes).
+"""Whose save a record of EspoCRM shows, and whether it is through (rules §1: Candidates, Our own writes).
 
 What both systems show now, into the state store; and how our own writes show, so that they do not come back.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from etl.context import RunContext
     from etl.records import AdvoRecord, EspoListing, EspoRecord
 
-SYNCING_TIMEOUT_SECONDS = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules.md §1)
+SYNCING_TIMEOUT_SECONDS = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules §1)
 
 Person = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ def is_own_write(run: RunContext, person: Person | None, record: EspoListing | E
 
 
 def may_be_half_written(run: RunContext, record: EspoRecord) -> bool:
-    """A record saved a moment ago may be half written (espocrm-api.md, fact 4): by others, and by us if it looks so."""
+    """A record saved a moment ago may be half written (EspoCRM fact A4): by others, and by us if it looks so."""
     if record.modified_at is None or run.limits.settle_seconds <= 0:
         return False
     put_at = last_unconfirmed_put(run.store, record.entity_id)
@@ -62,7 +62,7 @@ def has_lost_channel(run: RunContext, record: EspoRecord) -> bool:
 
 
 def is_synced_by_others(run: RunContext, record: EspoRecord) -> bool:
-    """``syncing``, fresh, and not by our own journal: another sync is at it; left for the next run (rules.md §6)."""
+    """``syncing``, fresh, and not by our own journal: another sync is at it; left for the next run (rules §6)."""
     if (
         record.status != PersonStatus.SYNCING
         or record.modified_at is None

@@ -1,1 +1,1 @@
-"""What must happen, pure: no I/O, no clock, no logging (rules.md)."""
+"""What must happen, pure: no I/O, no clock, no logging (README.md beside this file)."""

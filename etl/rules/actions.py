@@ -1,4 +1,4 @@
-"""From a decided entry to its writes and to the baseline row it is to end with (rules.md §3 and §5).
+"""From a decided entry to its writes and to the baseline row it is to end with (rules §3 and §5).
 
 Steps of one entry stand in the order they are written: EspoCRM first, then Advoware, a new row before the old one is
 emptied. Every writer has the same signature, because a table picks it.
@@ -343,7 +343,7 @@ def komm_id_of_entry(entry: Entry) -> int | None:
 
 
 def remark_hint(decision: Decision) -> str:
-    """Name a remark that stays with a row whose number changes, so that a person can look (rules.md §2, step 6)."""
+    """Name a remark that stays with a row whose number changes, so that a person can look (rules §2, step 6)."""
     row = decision.entry.row
     changes_value = (
         decision.variant in (Variant.VAR5, Variant.CLASH, Variant.RETYPE) or decision.resolution is Resolution.REVERT

@@ -1,4 +1,4 @@
-"""When a failing person is tried again (rules.md §6 "Failing person"). Times are UTC text ``YYYY-MM-DD HH:MM:SS``."""
+"""When a failing person is tried again (rules §6 "Failing person"). Times are UTC text ``YYYY-MM-DD HH:MM:SS``."""
 
 from __future__ import annotations
 

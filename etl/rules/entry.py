@@ -213,7 +213,7 @@ class PersonState:
     """A person as a whole: what the entries alone cannot tell.
 
     ``first_sync_interrupted``: its first sync was broken off. ``partial_put``: what array PUTs of
-    ours did to it in part (rules.md §5). ``unreadable_notes``: the notes of channels that may not be read.
+    ours did to it in part (rules §5). ``unreadable_notes``: the notes of channels that may not be read.
     """
 
     entity_id: str

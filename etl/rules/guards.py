@@ -1,4 +1,4 @@
-"""Which persons a too destructive plan keeps back (rules.md §6 "Guards")."""
+"""Which persons a too destructive plan keeps back (rules §6 "Guards")."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def persons_over_limit(
 
 
 def too_many_endings(endings: int, persons_read: int, *, max_removals: int, max_removal_share: float) -> bool:
-    """Whether more persons wait or ended lately than may without anybody's approval (rules.md §1, Endings).
+    """Whether more persons wait or ended lately than may without anybody's approval (rules §1, Endings).
 
     More than ``max_removals``, or more than 3 that are also more than that share of the persons looked at.
     """

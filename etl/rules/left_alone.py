@@ -1,6 +1,6 @@
-"""Which entries nothing is done about, and why (rules.md §3: unsyncable, held back, duplicate).
+"""Which entries nothing is done about, and why (rules §3: unsyncable, held back, duplicate).
 
-What is left alone is a change of nobody: no direction and no conflict empties it (rules.md §4).
+What is left alone is a change of nobody: no direction and no conflict empties it (rules §4).
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ def find_left_alone(
 
 
 def is_in_first_sync(person: PersonState, entry: Entry) -> bool:
-    """Whether a first sync meets the entry, one that was broken off included: it destroys nothing (rules.md §3)."""
+    """Whether a first sync meets the entry, one that was broken off included: it destroys nothing (rules §3)."""
     return person.first_sync or (person.first_sync_interrupted and entry.base is None)
 
 
 def undo_note(person: PersonState, entry: Entry) -> LeftAlone | None:
-    """What an operator undid does not happen again by itself, until somebody edits the entry (rules.md §4)."""
+    """What an operator undid does not happen again by itself, until somebody edits the entry (rules §4)."""
     notes = undo_notes(person, entry)
     is_unedited = all(is_note_of_row(note, entry) or is_note_of_item(note, entry) for note in notes)
     is_settled = entry.variant is Variant.SAME or (entry.variant is Variant.FORGET and entry.row is None)
@@ -156,7 +156,7 @@ def marker_truncation_reason(entry: Entry) -> str | None:
 def leave_beyond_limit(
     person: PersonState, entries_and_notes: list[tuple[Entry, LeftAlone | None]], policy: Policy
 ) -> list[tuple[Entry, LeftAlone | None]]:
-    """The 11th item of a channel cannot be added (espocrm-api.md, fact 10): the highest rows stay in Advoware only."""
+    """The 11th item of a channel cannot be added (EspoCRM fact A10): the highest rows stay in Advoware only."""
     result: list[tuple[Entry, LeftAlone | None]] = []
     room = {
         channel: policy.max_items

@@ -1,11 +1,11 @@
-"""Rows that carry a marker of ours and are nobody's pair (rules.md §3, Leftovers): they become slots.
+"""Rows that carry a marker of ours and are nobody's pair (rules §3, Leftovers): they become slots.
 
 One that stands empty always does: our own write was interrupted between EspoCRM's arrays and the row, or a person typed
 blanks over the number. One with a value does only where nothing can get lost: the value is the marker's own and that of
 a pair, and nobody wrote a text beside it. A first sync or a recovery empties none of these, because a person may have
 been copied with its markers; what it left alone stays so until somebody edits it.
 
-A retype onto a row that stands already (rules.md §3, retype and Leftovers): nothing is created.
+A retype onto a row that stands already (rules §3, retype and Leftovers): nothing is created.
 
 Somebody typed the number as a fax before its type in EspoCRM became Fax; or an earlier try of this very retype made the
 row, and the state store, an old backup, knows nothing of it. Such a row is nobody's pair, holds the value, and its

@@ -1,4 +1,4 @@
-"""The marker and the slot at the start of a remark (rules.md §0).
+"""The marker and the slot at the start of a remark (rules §0).
 
 Their form is::
 
@@ -6,7 +6,7 @@ Their form is::
     [ESPOCRM-SLOT:<kommKz>] own text
 
 A marker carries what Advoware does not tell: the value as EspoCRM has it, and the kommKz, which GET returns as 0
-(advoware-api.md §2). People edit remarks, so decoding never fails and the own text survives byte for byte.
+(Advoware §2). People edit remarks, so decoding never fails and the own text survives byte for byte.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def decode(remark: str | None) -> Remark:
 def comparable_text(text: str | None) -> str:
     """A text without what Advoware may take off or exchange: blanks at its ends, the kind of its line ends.
 
-    advoware-api.md §2: neither is anybody's edit.
+    Advoware §2: neither is anybody's edit.
     """
     return "\n".join((text or "").splitlines()).strip()
 

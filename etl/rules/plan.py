@@ -1,6 +1,6 @@
 """A plan: what a run would do for each person to whom anything happened; plain values, to be read, saved, compared.
 
-The single writes to a row of Advoware that decisions are made of (rules.md §5). Pure.
+The single writes to a row of Advoware that decisions are made of (rules §5). Pure.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PersonPlan:
 
     @property
     def steps(self) -> list[Step]:
-        """Every write, in the order of rules.md §5."""
+        """Every write, in the order of rules §5."""
         espo = [step for decision in self.decisions for step in decision.steps if step.side is Side.ESPO]
         advo = [step for decision in self.decisions for step in decision.steps if step.side is Side.ADVO]
         return espo + sorted(advo, key=lambda step: step.action in ("empty", "leftover"))

@@ -1,4 +1,4 @@
-"""One value, one pair (rules.md §3): where two decisions end at one value, one row and one item remain of them.
+"""One value, one pair (rules §3): where two decisions end at one value, one row and one item remain of them.
 
 The row that already holds the value is the pair; of several the one that was its pair before, else the lowest komm_id.
 Nothing is created or written a second time, and the other pair ends. The rules are written as a rewriting of the

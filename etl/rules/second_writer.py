@@ -1,4 +1,4 @@
-"""Whether somebody else writes the fields that are ours to write (rules.md §6, A second writer).
+"""Whether somebody else writes the fields that are ours to write (rules §6, A second writer).
 
 Only what we left in EspoCRM is compared with what stands there, and no clock. A fingerprint that is not ours and equals
 the rows just read was written by somebody who saw these rows: a later run of ours, of which a store that was put back

@@ -1,4 +1,4 @@
-"""Which slot a new value may reuse (rules.md §3, Var1): same kommKz, no own text, each once, none made in this run."""
+"""Which slot a new value may reuse (rules §3, Var1): same kommKz, no own text, each once, none made in this run."""
 
 from __future__ import annotations
 

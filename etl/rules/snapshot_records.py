@@ -1,8 +1,8 @@
 """Records of the state store as values: an item, a row, an agreed pair, a note; out of frames or straight from SQL.
 
-What the store keeps of an item and of a row: raw as seen, and what the joins need, computed once (rules.md §0).
+What the store keeps of an item and of a row: raw as seen, and what the joins need, computed once (rules §0).
 
-The fingerprint of a person's rows (rules.md §0): EspoCRM's ``kommunikationHash``.
+The fingerprint of a person's rows (rules §0): EspoCRM's ``kommunikationHash``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def espo_entry_from_record(record: Mapping[str, Any]) -> EspoEntry:
 
 
 def advo_entry_from_record(record: Mapping[str, Any]) -> AdvoEntry:
-    """A row, with its keys; blanks that a person typed over a value are no value (rules.md §0)."""
+    """A row, with its keys; blanks that a person typed over a value are no value (rules §0)."""
     return AdvoEntry(
         int(record["komm_id"]),
         record["row_id"],
@@ -150,7 +150,7 @@ def row_records(person: AdvoRecord, region: str, table: KommKzTable) -> list[dic
 
 
 def fingerprint_of_rows(records: Iterable[Mapping[str, Any]]) -> str:
-    """The fingerprint of a person's rows: the sync-relevant ones that hold a value (rules.md §0)."""
+    """The fingerprint of a person's rows: the sync-relevant ones that hold a value (rules §0)."""
     return fingerprint(row["row_id"] for row in records if row["channel"] and row["canonical"] is not None)
 
 
@@ -168,7 +168,7 @@ def fingerprint(row_ids: Iterable[str]) -> str:
     """Return the first 16 hex digits of MD5 over the sorted rowIds, joined without separator.
 
     In go the rowIds of the person's sync-relevant rows, slots and empty rows left out, in any order. A rowId changes
-    with every write to its row (advoware-api.md §2), so an equal fingerprint means untouched rows.
+    with every write to its row (Advoware §2), so an equal fingerprint means untouched rows.
     """
     joined = "".join(sorted(row_ids))
     return hashlib.md5(joined.encode(), usedforsecurity=False).hexdigest()[:_HEX_DIGITS]

@@ -1,4 +1,4 @@
-"""Writes that Advoware stored otherwise than they were sent: telling them, and what mends them (rules.md §3). Pure.
+"""Writes that Advoware stored otherwise than they were sent: telling them, and what mends them (rules §3). Pure.
 
 A value it shortens is put back to what it was, with all writes of its entry but a row that somebody edited since; a
 remark it shortens is written again without marker, so that the own text is whole. A run that dies before it could read

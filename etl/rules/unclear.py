@@ -1,4 +1,4 @@
-"""Values nobody can read with certainty (rules.md §0): they prevent writes, and never cause one. Pure.
+"""Values nobody can read with certainty (rules §0): they prevent writes, and never cause one. Pure.
 
 An unlinked unclear value is left alone, and with it whatever the other side holds that may be the same. A pair of which
 one side was edited into an unclear value waits with its baseline row; when the other side changes too, the pair ends,

@@ -1,4 +1,4 @@
-"""The decision table (rules.md §3): which variant an entry is, from seven facts, and nothing else.
+"""The decision table (rules §3): which variant an entry is, from seven facts, and nothing else.
 
 Facts, all booleans, one row of the entries frame each:
 
@@ -12,7 +12,7 @@ Facts, all booleans, one row of the entries frame each:
 
 Both sides edited to the *same* value is an agreement: neither side counts as edited.
 
-Who wins an entry (rules.md §4): one table, from the variant, whether the person is in conflict, and the direction.
+Who wins an entry (rules §4): one table, from the variant, whether the person is in conflict, and the direction.
 
 EspoCRM wins. ``APPLY`` carries the variant out, ``REVERT`` puts Advoware back to what EspoCRM says,
 ``LEAVE`` leaves both sides as they are until a run whose direction allows it.
@@ -48,10 +48,10 @@ class Variant(StrEnum):
 
 
 ESPO_CHANGES = frozenset({Variant.VAR1, Variant.VAR2, Variant.VAR5, Variant.RETYPE, Variant.CLASH})
-"""Variants that say: EspoCRM changed (rules.md §4)."""
+"""Variants that say: EspoCRM changed (rules §4)."""
 
 ADVO_CHANGES = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.CLASH})
-"""Variants that say: Advoware changed (rules.md §4)."""
+"""Variants that say: Advoware changed (rules §4)."""
 
 TYPE_CHANGED: Final = "type changed in EspoCRM"
 """How a held-back type change is told; what a later run knows it by."""
@@ -157,5 +157,5 @@ def resolve(variant: Variant, direction: Direction, *, person_conflict: bool, un
 
 
 def is_person_conflict(variants: set[str], scope: Scope) -> bool:
-    """Whether a person with these variants is in conflict as a whole (the seed's rule); no clock is asked."""
+    """Whether a person with these variants is in conflict as a whole; no clock is asked."""
     return scope is Scope.PERSON and bool(variants & ESPO_CHANGES) and bool(variants & ADVO_CHANGES)

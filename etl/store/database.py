@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-# Intent is journalled before its effect (rules.md §5), so that commit must survive a power loss. In WAL mode `normal`
+# Intent is journalled before its effect (rules §5), so that commit must survive a power loss. In WAL mode `normal`
 # may lose the latest commits, in their order and each as a whole; `full` keeps them and all before them. Measured:
 # 0.7 ms (4 ms on a busy disk) a commit against 0.04 ms, beside 20 ms for each write to a system.
 SYNC_FULL, SYNC_NORMAL, SYNC_OFF = "full", "normal", "off"

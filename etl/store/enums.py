@@ -7,7 +7,7 @@ from typing import Final
 
 
 class PersonStatus(StrEnum):
-    """How a person stands; the words are EspoCRM's field ``syncStatus`` (espocrm-api.md, The entity)."""
+    """How a person stands; the words are EspoCRM's field ``syncStatus`` (EspoCRM, The entity)."""
 
     PENDING_SYNC = "pending_sync"
     DIRTY = "dirty"
@@ -76,7 +76,7 @@ class LeftAloneReason(StrEnum):
 
 
 class Absence(StrEnum):
-    """How a person is not there as it was agreed with (rules.md §1, Endings)."""
+    """How a person is not there as it was agreed with (rules §1, Endings)."""
 
     GONE_IN_ADVOWARE = "gone_in_advoware"
     GONE_IN_ESPOCRM = "gone_in_espocrm"

@@ -1,4 +1,4 @@
-"""EspoCRM's half of a person's plan: one array PUT, and one read right after it (rules.md §5, *Seen before gone*).
+"""EspoCRM's half of a person's plan: one array PUT, and one read right after it (rules §5, *Seen before gone*).
 
 The answer to an array PUT is an echo. What a read does not show is not believed: nothing of it is written to Advoware.
 """
@@ -264,7 +264,7 @@ def retry_without_refused_values(
 
 
 def refuses_existing_items(run: RunContext, reads: PersonReads, payload: Mapping[Channel, object]) -> bool:
-    """Whether EspoCRM refuses what it holds itself, merely echoed: then no new value is to blame (fact 8)."""
+    """Whether EspoCRM refuses what it holds itself, merely echoed: then no new value is to blame (fact A8)."""
     require_unchanged_items(run, reads, reads.items)
     echo = {channel: [item_payload(item) for item in reads.items if item.channel is channel] for channel in payload}
     run.store.check_lease()
@@ -282,7 +282,7 @@ def require_unchanged_items(run: RunContext, reads: PersonReads, items: Sequence
     """Read the record again where its last read is too old to be echoed.
 
     ``ConcurrentEdit`` where it does not show ``items``. An echo stamps what it says on rows that other records share
-    (espocrm-api.md ², 9).
+    (EspoCRM fact B9).
     """
     if not is_stale(run, reads.espo_at):
         return

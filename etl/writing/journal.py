@@ -1,4 +1,4 @@
-"""Intent before effect: how one write is journalled, whoever sends it (rules.md §5)."""
+"""Intent before effect: how one write is journalled, whoever sends it (rules §5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verifying GET against what was written, and mending what Advoware did not store as sent (rules.md §5, §3)."""
+"""The verifying GET against what was written, and mending what Advoware did not store as sent (rules §5, §3)."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def read_back(run: RunContext, reads: PersonReads, writes: Sequence[Acknowledged
     """One GET of the person in Advoware, compared with the rows written and the rows seen before.
 
     Where it lacks a row just written it is asked once more: taken for deleted, what was stored shortened would never be
-    mended, and a person's text be lost (rules.md §1, Completeness: what vanished needs two looks).
+    mended, and a person's text be lost (rules §1, Completeness: what vanished needs two looks).
     """
     advo = run.advo.fetch(reads.advo.betnr)
     if {write.komm_id for write in writes} - {row.komm_id for row in advo.rows}:

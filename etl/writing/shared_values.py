@@ -1,4 +1,4 @@
-"""Before an array PUT that brings values: what EspoCRM has of them already (rules.md §3, Shared address rows).
+"""Before an array PUT that brings values: what EspoCRM has of them already (rules §3, Shared address rows).
 
 EspoCRM is asked once for the person which records hold the new values, and one of them for each value found is read.
 Records the key may not read cannot be asked for: of these the state store tells what it saw last, if anything.
@@ -108,7 +108,7 @@ def find_items_elsewhere(run: RunContext, reads: PersonReads, items: Sequence[Es
 
     One request, and one read for each value found. Only where more records hold some of several values than values are
     missing still, they are asked for once more: which record holds which, a list does not say. ``ConcurrentEdit`` where
-    somebody is just saving one of them: half saved, it may show nothing (espocrm-api.md, fact 4).
+    somebody is just saving one of them: half saved, it may show nothing (EspoCRM fact A4).
     """
     missing = {row: espo_row_key(item) for item in items for row in keys_of_spellings(item, run.policy.region)}
     found_items: dict[EspoRowKey, EspoItem] = {}

@@ -1,6 +1,6 @@
-"""A person's status, in the store and in EspoCRM's fields (rules.md §6): the store decides, the fields show it.
+"""A person's status, in the store and in EspoCRM's fields (rules §6): the store decides, the fields show it.
 
-Telling people in EspoCRM's stream which value lost (rules.md §4); never a reason to fail.
+Telling people in EspoCRM's stream which value lost (rules §4); never a reason to fail.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from etl.context import RunContext
     from etl.records import EspoRecord
 
-MAX_MESSAGE_LENGTH = 2000  # characters EspoCRM's text field is given (rules.md §6)
+MAX_MESSAGE_LENGTH = 2000  # characters EspoCRM's text field is given (rules §6)
 
 FAILURE_FIELDS_CLEARED: Mapping[str, Any] = {"error": None, "retry_count": 0, "next_retry": None, "auto_reset": None}
 
@@ -40,7 +40,7 @@ def write_status(run: RunContext, entity_id: str, values: Mapping[str, Any]) -> 
     """Write status fields and return the record as it stands; a GET where the PUT was refused or not confirmed.
 
     A status that cannot be written is reported and blocks nothing. What the API user may not edit is not sent: EspoCRM
-    would drop it, and what stands there instead be taken for a second writer's (espocrm-api.md ² 13).
+    would drop it, and what stands there instead be taken for a second writer's (EspoCRM fact B13).
     """
     values = {name: value for name, value in values.items() if name not in run.no_edit}
     if not values:
@@ -73,7 +73,7 @@ def shows_status(run: RunContext, record: EspoRecord, status: PersonStatus, fing
 
 
 def second_writer_columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a write leaves in the fields by which a second writer shows; noted before it is sent (rules.md §6)."""
+    """What a write leaves in the fields by which a second writer shows; noted before it is sent (rules §6)."""
     names = {"sync_status": "status", "fingerprint": "fingerprint"}
     return {name: values[field] for field, name in names.items() if field in values}
 
@@ -171,7 +171,7 @@ def defer_edited_person(run: RunContext, entity_id: str) -> None:
 
 
 def post_conflict_notes(run: RunContext, entity_id: str) -> None:
-    """Tell people in the record's stream what lost; never a reason to fail (rules.md §4)."""
+    """Tell people in the record's stream what lost; never a reason to fail (rules §4)."""
     if not run.limits.note_conflicts:
         return
     for conflict in conflicts_to_note(run.store, entity_id):

@@ -1,6 +1,6 @@
 """What was agreed with a person ends: nothing changes in the other system, and EspoCRM's fingerprint stays.
 
-So whoever returns with the betnr it had is recovered by its markers (rules.md §1, Endings; §3, Recovery). Who is to end
+So whoever returns with the betnr it had is recovered by its markers (rules §1, Endings; §3, Recovery). Who is to end
 says ``etl.endings``.
 """
 

@@ -35,7 +35,7 @@ CLOCK_TOLERANCE_SECONDS = 30
 """Retry times are ours, `modifiedAt` is EspoCRM's, and Advoware may refuse tokens asked for at a wrong time."""
 
 MIN_ESPOCRM_VERSION: Final = 8
-"""The oldest major version of EspoCRM whose answers were measured (espocrm-api.md)."""
+"""The oldest major version of EspoCRM whose answers were measured (etl/clients/README.md)."""
 
 
 # Asking ----------------------------------------------------------------------------------------------------------

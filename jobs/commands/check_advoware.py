@@ -78,7 +78,7 @@ def betnrs_to_try(config: Config, now: datetime) -> list[int] | None:
 
 
 def advoware_hint(message: str, config: Config) -> str:
-    """What to look at: Advoware answers a wrong Kanzlei like one whose local service is down (advoware-api.md §2)."""
+    """What to look at: Advoware answers a wrong Kanzlei like one whose local service is down (Advoware §2)."""
     if "nicht registriert" in message:
         return f"does the firm's local Advoware service run, and is advoware.kanzlei right ({config.advoware.kanzlei})?"
     if "nicht angemeldet" in message:

@@ -81,7 +81,7 @@ def check_note_permission(user: EspoUser, config: Config) -> Iterator[CheckResul
 
 
 def check_stream(client: EspoClient, config: Config) -> Iterator[CheckResult]:
-    """Without *Stream* EspoCRM takes a note, and shows it to nobody (espocrm-api.md ² 16)."""
+    """Without *Stream* EspoCRM takes a note, and shows it to nobody (EspoCRM fact B16)."""
     if not config.espocrm.note_conflicts:
         return
     entity = config.espocrm.entity

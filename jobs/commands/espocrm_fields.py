@@ -27,7 +27,7 @@ REQUIRED_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "next_retry":   ("datetime", "datetimeOptional"),
     "auto_reset":   ("datetime", "datetimeOptional"),
 }
-"""The custom fields and the types that can hold what the sync writes (espocrm-api.md, The entity)."""
+"""The custom fields and the types that can hold what the sync writes (EspoCRM, The entity)."""
 
 MIN_LENGTHS: Final[Mapping[str, int]] = {"fingerprint": 16, "error": 2000}
 """How many characters a text field must hold."""

@@ -66,7 +66,7 @@ def make_run_context(request: RunRequest, run_id: int, espo: EspoClient, advo: A
 
 
 def report_lacking_rights(run: RunContext) -> None:
-    """Say once what is held back because of the key's field rights (rules.md §5)."""
+    """Say once what is held back because of the key's field rights (rules §5)."""
     for name in sorted(run.no_edit):
         run.log.warning("right_lacking", action="edit", field=run.espo.fields[name])
     policy = run.policy

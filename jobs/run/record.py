@@ -110,7 +110,7 @@ def record_abort(request: RunRequest, run_id: int) -> Iterator[None]:
 
 
 def build_report(request: RunRequest, result: RunResult) -> RunReport:
-    """Return the run as interface.md's document."""
+    """Return the run as the JSON document of jobs/README.md."""
     tally = result.run.counters if result.run is not None else RunCounters()
     betnrs = {person["entity_id"]: person["betnr"] for person in load_persons(request.store, list(tally.failed))}
     return RunReport(
@@ -137,7 +137,7 @@ def build_report(request: RunRequest, result: RunResult) -> RunReport:
 
 
 def count_persons(tally: RunCounters, held_ids: set[str]) -> PersonCounts:
-    """Count the persons, each once in each role; ``held_ids`` by an earlier run still counts (rules.md §6, Guards)."""
+    """Count the persons, each once in each role; ``held_ids`` by an earlier run still counts (rules §6, Guards)."""
     return PersonCounts(
         seen=len(tally.seen),
         changed=len(tally.changed),

@@ -206,7 +206,7 @@ class RunReport:
         return self.outcome.exit_code
 
     def to_dict(self) -> dict[str, Any]:
-        """The document of interface.md; only a plan lists its changes."""
+        """The JSON document of jobs/README.md; only a plan lists its changes."""
         document = asdict(self)
         if self.trigger != PLAN_TRIGGER:
             del document["changes"]

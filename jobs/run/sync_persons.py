@@ -1,4 +1,4 @@
-"""From looks to agreement: the stages after the extract, for the persons a run took (rules.md §1).
+"""From looks to agreement: the stages after the extract, for the persons a run took (rules §1).
 
 Whatever a person does wrong ends here; whatever ends the run passes through.
 """
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from etl.store.enums import HoldKind
 
 FAILED_STATUSES = frozenset({PersonStatus.FAILED, PersonStatus.PERMANENTLY_FAILED})
-MAX_UNSTORED_IN_A_ROW = 3  # persons; then the run stops (rules.md §5)
+MAX_UNSTORED_IN_A_ROW = 3  # persons; then the run stops (rules §5)
 MAX_ATTEMPTS = 3  # plans of one person in one run; who keeps moving stays due
 
 
@@ -222,7 +222,7 @@ def needs_another_read(run: RunContext, plan: PersonPlan) -> bool:
 
 
 def defer_vanished_person(run: RunContext, entity_id: str, side: Side | None) -> None:
-    """All entries vanished from one side: the person stays due until a regular run sees the same (rules.md §1)."""
+    """All entries vanished from one side: the person stays due until a regular run sees the same (rules §1)."""
     run.counters.deferred.add(entity_id)
     if side is None or not run.write or not run.records_absence:
         return

@@ -102,7 +102,7 @@ def decide_person(person: Record, items: list[Record], rows: list[Record], pairs
 def match_changed_items(
     missing_in_espo: list[tuple[Record, Record]], new_items: dict[tuple[str, str], Record]
 ) -> Iterator[tuple[Record, Record, Record | None]]:
-    """Which new item a value became that is gone from EspoCRM (rules.md §2, step 6)."""
+    """Which new item a value became that is gone from EspoCRM (rules §2, step 6)."""
     groups = defaultdict(list)
     for pair, row in missing_in_espo:
         groups[pair["channel"], TABLE.komm_kz_for_type(pair["espo_type"], Channel(pair["channel"]))].append((pair, row))

@@ -67,7 +67,7 @@ class ChangeKind:
 
     @property
     def least_requests(self) -> Counts:
-        """The least requests rules.md §5 allows, when everything first read is older than two seconds.
+        """The least requests rules §5 allows, when everything first read is older than two seconds.
 
         One GET a side and one verifying; one more of each side that is overwritten or from which something vanished,
         where one read serves both unless an array PUT lies between; one of EspoCRM after an array PUT, and before one

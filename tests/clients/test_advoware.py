@@ -1,6 +1,6 @@
 """The Advoware client against the simulated Advoware, and against answers the simulator is too well-behaved to give.
 
-The simulator proves that the project agrees with itself and with advoware-api.md; nobody here has the real one.
+The simulator proves that the project agrees with itself and with etl/clients/README.md; nobody here has the real one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Signature, discovery and the life of a token, without any server (advoware-api.md §1)."""
+"""Signature, discovery and the life of a token, without any server (Advoware §1)."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ def test_who_refuses_to_say_what_it_is_blames_the_configuration_not_a_person(pat
 
 
 def test_an_entity_without_rights_is_told_from_one_that_is_not_there() -> None:
-    """Metadata are empty either way (espocrm-api.md ² 15)."""
+    """Metadata are empty either way (EspoCRM fact B15)."""
     user = ok_response({"user": {"id": "u1"}})
     for responses in (
         [ok_response({"total": 3, "list": []})],

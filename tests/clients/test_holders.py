@@ -1,4 +1,4 @@
-"""Which records hold a number or mail: what the client asks, what it makes of the answer (espocrm-api.md ² 2 to 5)."""
+"""Which records hold a number or mail: what the client asks, what it makes of the answer (EspoCRM facts B2 to B5)."""
 
 from __future__ import annotations
 

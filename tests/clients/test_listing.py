@@ -1,4 +1,4 @@
-"""Lists are whole or they are an outage: truncated, repeated, reordered and lying ones are found out (rules.md §1)."""
+"""Lists are whole or they are an outage: truncated, repeated, reordered and lying ones are found out (rules §1)."""
 
 from __future__ import annotations
 

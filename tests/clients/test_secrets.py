@@ -1,4 +1,4 @@
-"""Password, keys and tokens appear nowhere: not in repr, errors, tracebacks or logs (advoware-api.md §1)."""
+"""Password, keys and tokens appear nowhere: not in repr, errors, tracebacks or logs (Advoware §1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What staff read in a record's stream when a value lost (rules.md §4)."""
+"""What staff read in a record's stream when a value lost (rules §4)."""
 
 from __future__ import annotations
 

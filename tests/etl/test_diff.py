@@ -1,4 +1,4 @@
-"""From what both sides show to the plan: each variant of rules.md §3 as a table; the steps frame compared whole.
+"""From what both sides show to the plan: each variant of rules §3 as a table; the steps frame compared whole.
 
 How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x, x2, x3 resemble each other.
 """

@@ -204,7 +204,7 @@ def record_after_unlinking(harness: SyncHarness) -> str:
 def test_a_first_sync_that_is_planned_again_in_the_middle_empties_nothing(
     harness: SyncHarness, before: Callable[[SyncHarness], str], direction: Direction
 ) -> None:
-    """What the record was linked to before, or whether it ever was, makes no difference (rules.md §3)."""
+    """What the record was linked to before, or whether it ever was, makes no difference (rules §3)."""
     entity_id = before(harness)
     _, held_row = harness.advo.add_row(1, "0511 1234560", "Zentrale"), harness.advo.add_row(1, "0511 9999999", "Mutter")
     harness.espo.edit(entity_id, betnr=1, phones=[(X, OFFICE), (Y, FAX)])

@@ -1,4 +1,4 @@
-"""What the store keeps beside values and pairs, read anew by a newer grammar (rules.md §0)."""
+"""What the store keeps beside values and pairs, read anew by a newer grammar (rules §0)."""
 
 from __future__ import annotations
 

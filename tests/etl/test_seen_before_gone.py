@@ -1,4 +1,4 @@
-"""What an array PUT brought is believed once a read has shown it (rules.md §5, *Seen before gone*), by name."""
+"""What an array PUT brought is believed once a read has shown it (rules §5, *Seen before gone*), by name."""
 
 from __future__ import annotations
 

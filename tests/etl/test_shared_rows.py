@@ -1,6 +1,6 @@
 """A number or mail that other records of EspoCRM hold: our PUT stamps what it says on the row they share.
 
-Rules.md §3, Shared address rows; espocrm-api.md ² 1 to 11. A and B are records, X the value that A has and somebody
+Rules §3, Shared address rows; EspoCRM facts B1 to B11. A and B are records, X the value that A has and somebody
 types at B in Advoware.
 """
 
@@ -328,7 +328,7 @@ def test_a_record_that_is_gone_at_its_read_holds_nothing(tmp_path: Path) -> None
 
 
 def test_a_record_that_is_half_saved_at_its_read_is_asked_again_when_it_has_settled(tmp_path: Path) -> None:
-    """A list finds it by its number, and a GET in that moment shows none (fact 4): nobody knows who opted out."""
+    """A list finds it by its number, and a GET in that moment shows none (fact A4): nobody knows who opted out."""
     records = two_records(tmp_path, [phone_item_json(Y), phone_item_json(X, "Home")], [phone_item_json(Z)])
     records.type_value("0511 1234560")
 
@@ -469,7 +469,7 @@ def test_a_number_that_a_contact_holds_as_fax_is_retyped_by_nobody(tmp_path: Pat
 
 
 def test_a_mail_that_a_contact_holds_in_other_letters_is_edited_by_nobody(tmp_path: Path) -> None:
-    """EspoCRM echoes what was sent with a capital, and shows at the next read what it kept (fact 8)."""
+    """EspoCRM echoes what was sent with a capital, and shows at the next read what it kept (fact B8)."""
     records = two_records(tmp_path, [phone_item_json(Y)], [phone_item_json(Z)])
     records.harness.espo.add_contact("Kontakt", mails=[mail_item_json(MAIL, opt_out=True, invalid=True)])
     row = records.type_value("ANNA.huber@kanzlei-muster.de")

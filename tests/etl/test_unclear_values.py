@@ -1,4 +1,4 @@
-"""Numbers and addresses as people type them, through whole runs (rules.md §0): certain ones arrive, no other is made.
+"""Numbers and addresses as people type them, through whole runs (rules §0): certain ones arrive, no other is made.
 
 Every string of the corpus alone in Advoware, beside the right value in EspoCRM, and the other way round.
 """

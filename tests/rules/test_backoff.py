@@ -1,4 +1,4 @@
-"""Waiting times of a failing person: rules.md §6."""
+"""Waiting times of a failing person: rules §6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The canonical value: rules.md §0 and the phone table at the end of scenarios.md."""
+"""The canonical value: rules §0 and the phone table at the end of tests/scenarios.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is only the typing of a value: rules.md §0 "cleaned"."""
+"""What is only the typing of a value: rules §0 "cleaned"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who wins an entry, by conflict, scope and direction (rules.md §4).
+"""Who wins an entry, by conflict, scope and direction (rules §4).
 
 How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x, x2, x3 resemble each other.
 """

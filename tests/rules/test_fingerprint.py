@@ -1,4 +1,4 @@
-"""The fingerprint of rules.md §0."""
+"""The fingerprint of rules §0."""
 
 from __future__ import annotations
 

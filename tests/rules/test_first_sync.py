@@ -1,4 +1,4 @@
-"""First sync and recovery (rules.md §3): nothing is emptied, removed or overwritten on suspicion.
+"""First sync and recovery (rules §3): nothing is emptied, removed or overwritten on suspicion.
 
 How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x, x2, x3 resemble each other.
 """

@@ -1,4 +1,4 @@
-"""Which persons a guard holds: rules.md §6."""
+"""Which persons a guard holds: rules §6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EspoCRM's arrays: rules.md §3 "Written to EspoCRM", espocrm-api.md facts 5 to 10."""
+"""EspoCRM's arrays: rules §3 "Written to EspoCRM", EspoCRM facts A5 to A10."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_plain_mail_is_held(value: str) -> None:
     ],
 )
 def test_what_is_no_plausible_mail_is_not_sent(value: str) -> None:
-    """One of them would fail the whole PUT (fact 9)."""
+    """One of them would fail the whole PUT (fact A9)."""
     assert rejection_reason(MAIL, value, canonical(MAIL, value, DE), international=True) is not None
 
 

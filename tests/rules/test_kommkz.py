@@ -1,4 +1,4 @@
-"""The kommKz table and how a row finds its channel and kommKz: advoware-api.md §3, rules.md §3."""
+"""The kommKz table and how a row finds its channel and kommKz: Advoware §3, rules §3."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ UNCLEAR = "Mutter: 0511 123456"
     ],
 )
 def test_table_is_the_one_of_the_api_page(komm_kz: int | None, channel: Channel | None, espo_type: str | None) -> None:
-    """Every row of advoware-api.md §3, and what it does not list."""
+    """Every row of Advoware §3, and what it does not list."""
     assert TABLE.channel(komm_kz) is channel
     assert TABLE.espo_type(komm_kz) == espo_type
 
@@ -65,7 +65,7 @@ def test_table_is_the_one_of_the_api_page(komm_kz: int | None, channel: Channel 
     ],
 )
 def test_espocrm_type_gives_the_kommkz(espo_type: str | None, channel: Channel, komm_kz: int) -> None:
-    """From EspoCRM: the last line of advoware-api.md §3."""
+    """From EspoCRM: the last line of Advoware §3."""
     assert TABLE.komm_kz_for_type(espo_type, channel) == komm_kz
 
 

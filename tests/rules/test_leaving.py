@@ -1,4 +1,4 @@
-"""Entries nothing is done about: unsyncable, held back, the 11th (rules.md §3).
+"""Entries nothing is done about: unsyncable, held back, the 11th (rules §3).
 
 How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x, x2, x3 resemble each other.
 """

@@ -1,4 +1,4 @@
-"""Rows with a marker of ours that are nobody's pair become slots (rules.md §3, Leftovers).
+"""Rows with a marker of ours that are nobody's pair become slots (rules §3, Leftovers).
 
 How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x, x2, x3 resemble each other; ``blanks``
 and ``unseen`` are what people type over a number to delete it.

@@ -1,4 +1,4 @@
-"""The marker and the slot of rules.md §0."""
+"""The marker and the slot of rules §0."""
 
 from __future__ import annotations
 

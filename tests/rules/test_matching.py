@@ -1,4 +1,4 @@
-"""Which row, item and agreed pair are one entry: the steps of rules.md §2, by their number.
+"""Which row, item and agreed pair are one entry: the steps of rules §2, by their number.
 
 How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x, x2, x3 resemble each other.
 """

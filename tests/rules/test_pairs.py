@@ -1,4 +1,4 @@
-"""One value, one pair; duplicates and leftovers (rules.md §3).
+"""One value, one pair; duplicates and leftovers (rules §3).
 
 How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x, x2, x3 resemble each other.
 """

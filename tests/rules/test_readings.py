@@ -1,4 +1,4 @@
-"""What an unclear value may mean: rules.md §0 "reading"."""
+"""What an unclear value may mean: rules §0 "reading"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A type changed in EspoCRM: whole, half done, and not acted on (rules.md §3).
+"""A type changed in EspoCRM: whole, half done, and not acted on (rules §3).
 
 How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x, x2, x3 resemble each other.
 """

@@ -1,4 +1,4 @@
-"""What a PUT says of a value that EspoCRM has already: rules.md §3, Shared address rows."""
+"""What a PUT says of a value that EspoCRM has already: rules §3, Shared address rows."""
 
 from __future__ import annotations
 

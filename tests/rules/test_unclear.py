@@ -1,4 +1,4 @@
-"""Unclear values in the plan (rules.md §0): what they prevent, and how a pair goes on that was edited into one."""
+"""Unclear values in the plan (rules §0): what they prevent, and how a pair goes on that was edited into one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a typed value says: rules.md §0, the corpus, and strings nobody has typed yet."""
+"""What a typed value says: rules §0, the corpus, and strings nobody has typed yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The decision table: every combination has exactly one row, and it is the one rules.md §3 tells in words."""
+"""The decision table: every combination has exactly one row, and it is the one rules §3 tells in words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FactsOfEntry(NamedTuple):
 
 
 def variant_in_words(entry: FactsOfEntry) -> str:  # noqa: PLR0911 - one history, one return
-    """rules.md §3 told a second time: what happened to an entry."""
+    """rules §3 told a second time: what happened to an entry."""
     if not entry.known:
         sides = (entry.in_espo, entry.in_advo)
         return {(True, False): "var1", (False, True): "var4", (True, True): "link", (False, False): "same"}[sides]

@@ -1,4 +1,4 @@
-"""Whoever is not there as agreed waits a run: no work is undone by what was seen once (rules.md §1, Endings)."""
+"""Whoever is not there as agreed waits a run: no work is undone by what was seen once (rules §1, Endings)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a failure does, row by row of rules.md §6: who is to blame, when it is tried again, what EspoCRM shows."""
+"""What a failure does, row by row of rules §6: who is to blame, when it is tried again, what EspoCRM shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API user may not edit is held back, what it may not read is not synced: nothing is lost (rules.md §5)."""
+"""What the API user may not edit is held back, what it may not read is not synced: nothing is lost (rules §5)."""
 
 from __future__ import annotations
 

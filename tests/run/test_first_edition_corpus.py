@@ -1,4 +1,4 @@
-"""The typed strings of the corpus as commit 0ddc3ba synced them, and what the next runs make of them (rules.md §0)."""
+"""The typed strings of the corpus as commit 0ddc3ba synced them, and what the next runs make of them (rules §0)."""
 
 from __future__ import annotations
 

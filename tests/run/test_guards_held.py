@@ -120,7 +120,7 @@ def test_who_shares_its_betnr_meanwhile_is_held_no_longer(harness: FaultHarness)
 
 
 def test_an_approval_sees_that_a_betnr_is_shared_since_the_last_run(harness: FaultHarness) -> None:
-    """Neither of the two is synced, whatever was held of one of them before (rules.md §6)."""
+    """Neither of the two is synced, whatever was held of one of them before (rules §6)."""
     people = harness.add_persons_in_sync(8, entries=5)
     thin_out(harness, people[:4])
     holding_run = harness.run_without_writes().run_id

@@ -1,4 +1,4 @@
-"""A run broken off at any of its writes leaves no marker behind that speaks of nobody's value (rules.md §3, Leftovers).
+"""A run broken off at any of its writes leaves no marker behind that speaks of nobody's value (rules §3, Leftovers).
 
 Each case is a person in sync and people's edits. The run is broken off at its first write, then, from the beginning
 again, at its second, until one comes through; after each, calm runs come to rest.

@@ -1,4 +1,4 @@
-"""What a run leaves when it ends anywhere, and what the next one makes of it (rules.md §5, Intent before effect)."""
+"""What a run leaves when it ends anywhere, and what the next one makes of it (rules §5, Intent before effect)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A 403 is one person's, the login's, or everybody's (rules.md §6), and nobody pays for another's."""
+"""A 403 is one person's, the login's, or everybody's (rules §6), and nobody pays for another's."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """An Advoware that trims remarks, has line ends of its own, or cuts them in the middle of a letter loses nobody's text.
 
-rules.md §3, Unsyncable: a cut remark is written again without marker; a trimmed one, or one with other line ends, is
+rules §3, Unsyncable: a cut remark is written again without marker; a trimmed one, or one with other line ends, is
 stored as sent. Advoware counts UTF-16 units here, of which an emoji has two.
 """
 

@@ -1,4 +1,4 @@
-"""Another sync, or a hook, on the same records is noticed, named, and left alone (rules.md §6, A second writer)."""
+"""Another sync, or a hook, on the same records is noticed, named, and left alone (rules §6, A second writer)."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def iter_duplicate_rows(harness: CommandHarness) -> Iterator[tuple[int, str]]:
 
 
 def duplicates_left_alone(soak: Soak) -> list[str]:
-    """Somebody's duplicates of values EspoCRM deleted: left alone as long as they keep their value (rules.md §3)."""
+    """Somebody's duplicates of values EspoCRM deleted: left alone as long as they keep their value (rules §3)."""
     harness, lines = soak.harness, []
     for entity_id in harness.espo.store.records:
         person = harness.espo.record(entity_id)

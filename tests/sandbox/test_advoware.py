@@ -1,4 +1,4 @@
-"""What advoware-api.md says, both readings of its assumptions included."""
+"""What Advoware §1 to §3 say, both readings of its assumptions included."""
 
 from __future__ import annotations
 

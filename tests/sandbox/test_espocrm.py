@@ -1,4 +1,4 @@
-"""What espocrm-api.md measured beyond the recordings."""
+"""What etl/clients/README.md measured beyond the recordings."""
 
 from __future__ import annotations
 

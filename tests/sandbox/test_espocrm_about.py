@@ -1,4 +1,4 @@
-"""What EspoCRM tells of itself, Metadata above all, and its stream (espocrm-api.md ² 5, 15, 16, 31)."""
+"""What EspoCRM tells of itself, Metadata above all, and its stream (EspoCRM facts B5, B15, B16, B31)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API user may not do, and whose rows it may not change (espocrm-api.md ² 1 to 14)."""
+"""What the API user may not do, and whose rows it may not change (EspoCRM facts B1 to B14)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from tests.simulation.worlds import Firm, Person, add_person_row
 
 OTHER_BETNR_OFFSET = 100_000  # what the other Beteiligte of a person adds to its number
 UNLISTED_EVENTS = frozenset({"restore_record", "restore_in_advoware", "end_double"})
-"""After these only a sweep looks again: no list shows them (espocrm-api.md, fact 13)."""
+"""After these only a sweep looks again: no list shows them (EspoCRM fact A13)."""
 
 
 def apply_person_event(firm: Firm, person: Person, rng: Random) -> str | None:

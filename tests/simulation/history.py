@@ -310,7 +310,7 @@ class Simulation:
     def wrote_only_to_sharers(self) -> bool:
         """Whether the last run wrote, and only to records with a number of another one too.
 
-        Who edits its type there changes it here, and no list says so (espocrm-api.md, fact 5): a sweep finds it.
+        Who edits its type there changes it here, and no list says so (EspoCRM fact A5): a sweep finds it.
         """
         systems = (("espo", self.firm.espo), ("advo", self.firm.advo))
         persons = [self.injector.person_of(name, call) for name, system in systems for call in system.writes]

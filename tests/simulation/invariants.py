@@ -1,4 +1,4 @@
-"""What must hold after every step and at rest, whatever people did and whatever went wrong (rules.md)."""
+"""What must hold after every step and at rest, whatever people did and whatever went wrong (etl/rules/README.md)."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def no_reading_beside(person: Person, sides: SideValues) -> None:
     """A number that a row nobody can read may mean is not brought beside that row.
 
     Where another number went from EspoCRM it may read as what that one was changed into: a pair is never touched by
-    readings (rules.md §0).
+    readings (rules §0).
     """
     if any(is_number(value) for value in person.baseline.espo - sides.espo):
         return
@@ -411,7 +411,7 @@ def answer(person: Person, sides: SideValues, espo: Edits, advo: Edits, *, whole
 def brought_back(removed: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
     """What was deleted in Advoware, seen to be gone from EspoCRM, and shown there again by the status PUT's answer.
 
-    So reads what somebody entered behind our write (rules.md §1, *Our own writes*): it is new, and nothing is lost. A
+    So reads what somebody entered behind our write (rules §1, *Our own writes*): it is new, and nothing is lost. A
     read tells so only of an array that was to be empty.
     """
     left = {"@" in value for value in wanted}

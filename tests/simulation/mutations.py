@@ -592,4 +592,4 @@ MUTATIONS = (
     *MUTATIONS_OF_MARKS,
     *MUTATIONS_OF_VALUES,
 )
-"""Each breaks one protection of rules.md."""
+"""Each breaks one protection of etl/rules/README.md."""

@@ -1,4 +1,4 @@
-"""What protects opt-outs that several records share (rules.md §3, Shared address rows), each taken away by name."""
+"""What protects opt-outs that several records share (rules §3, Shared address rows), each taken away by name."""
 
 from __future__ import annotations
 
@@ -52,4 +52,4 @@ MUTATIONS_OF_MARKS = (
         case=partial(run_in_folder, shared.test_what_is_tried_again_after_a_refusal_echoes_nothing_stale),
     ),
 )
-"""Each breaks one protection of rules.md."""
+"""Each breaks one protection of etl/rules/README.md."""

@@ -1,4 +1,4 @@
-"""The protections of typed values (rules.md §0), each taken away by name."""
+"""The protections of typed values (rules §0), each taken away by name."""
 
 from __future__ import annotations
 

@@ -426,4 +426,4 @@ ADVO_ACTIONS: tuple[Action, ...] = (
     People.double_row, People.fill_row, People.swap_rows, People.type_many,
 )  # fmt: skip
 RECORD_SAVES = frozenset({*(action.__name__ for action in ESPO_ACTIONS), "opt_out"})
-"""What makes a record modified by somebody else, so that types on it count (rules.md §3, Type changes)."""
+"""What makes a record modified by somebody else, so that types on it count (rules §3, Type changes)."""

@@ -20,7 +20,7 @@ from tests.simulation.people import People
 from tests.simulation.worlds import Firm, Person
 
 UNLOGGED_PATHS = ("App/user", "Settings")
-ABSENCE_CONFIRMED_AFTER = timedelta(seconds=590)  # an absence, by a second look (rules.md §1, Endings)
+ABSENCE_CONFIRMED_AFTER = timedelta(seconds=590)  # an absence, by a second look (rules §1, Endings)
 AnswerOverride = Callable[[str, SimRequest, Person | None], SimResponse | None]
 
 
@@ -122,7 +122,7 @@ class FaultInjector:
         self.ambiguous = self.store_is_lost = self.is_unstored = False
 
     def knows(self, person: Person) -> bool:
-        """Whether the state store knows which betnr was agreed: where it does not, any is good (rules.md §3)."""
+        """Whether the state store knows which betnr was agreed: where it does not, any is good (rules §3)."""
         return person.synced and not self.store_is_lost
 
     # What strikes

@@ -1,4 +1,4 @@
-"""Cases by name of *Endings* (rules.md §1 ²): an absence is believed when two runs saw it, and undoes nobody's work.
+"""Cases by name of *Endings* (rules §1): an absence is believed when two runs saw it, and undoes nobody's work.
 
 In each a number is deleted on one side and the absence comes between: forgotten, the number would come back.
 """

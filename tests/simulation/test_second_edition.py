@@ -1,4 +1,4 @@
-"""Cases by name of the second edition's protections (rules.md ²); ``mutations.py`` takes each protection away in one.
+"""Cases by name of the second edition's protections (rules); ``mutations.py`` takes each protection away in one.
 
 Every one ends at rest, all invariants checked.
 """

@@ -1,4 +1,4 @@
-"""Cases by name of typed values (rules.md §0): what nobody can read stays, and no number is made of it."""
+"""Cases by name of typed values (rules §0): what nobody can read stays, and no number is made of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people type that nobody can read, on both sides of a pair (rules.md §0): it prevents writes, and causes none.
+"""What people type that nobody can read, on both sides of a pair (rules §0): it prevents writes, and causes none.
 
 EspoCRM that insists on international numbers takes only what may be one; the others take words, too.
 """

@@ -36,7 +36,7 @@ MAX_REMOVALS, MIN_REMOVALS, MAX_REMOVAL_SHARE = (
     50,
     10,
     0.10,
-)  # what a guard lets through without anybody's approval (rules.md §6)
+)  # what a guard lets through without anybody's approval (rules §6)
 
 Json = dict[str, Any]
 
@@ -178,7 +178,7 @@ class WriteChecker:
     ) -> Iterator[Violation]:
         """The value a marker speaks of is in EspoCRM, unless the row had this marker before.
 
-        Without an array PUT nothing of EspoCRM is read again before a marker (rules.md §5): the look counts.
+        Without an array PUT nothing of EspoCRM is read again before a marker (rules §5): the look counts.
         """
         marker = MARKER.match(remark)
         looked = person.saved_in == self.run and person.entity_id not in self.carried

@@ -1,4 +1,4 @@
-"""The schema keeps the promises of interface.md: names and columns others build on."""
+"""The schema keeps the promises of state/README.md: names and columns others build on."""
 
 from __future__ import annotations
 

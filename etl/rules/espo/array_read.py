@@ -1,4 +1,4 @@
-"""What a read shows of an array PUT (rules.md §5, *Seen before gone*, *Unknown outcome*). Pure.
+"""What a read shows of an array PUT (rules §5, *Seen before gone*, *Unknown outcome*). Pure.
 
 The answer to an array PUT is an echo, and EspoCRM is not transactional: it may store nothing (a field the key may not
 edit), everything, or a part. So the record is read, and the PUT judged value by value.

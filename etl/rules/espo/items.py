@@ -1,6 +1,6 @@
-"""EspoCRM's arrays of items: what is sent, what it can hold, what is the same (rules.md §3 "Written to EspoCRM").
+"""EspoCRM's arrays of items: what is sent, what it can hold, what is the same (rules §3 "Written to EspoCRM").
 
-EspoCRM resets every key an item leaves out, for all records that share the address (espocrm-api.md, fact 6): items are
+EspoCRM resets every key an item leaves out, for all records that share the address (EspoCRM fact A6): items are
 always sent whole.
 """
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_ITEMS: Final = 10
-"""EspoCRM refuses the 11th item of a channel, and the whole PUT with it (espocrm-api.md, fact 10)."""
+"""EspoCRM refuses the 11th item of a channel, and the whole PUT with it (EspoCRM fact A10)."""
 
 _MAX_PHONE_LENGTH = 36
-# As narrow as EspoCRM itself: ASCII, a dot in the domain, no quoted mailbox (espocrm-api.md, fact 9).
+# As narrow as EspoCRM itself: ASCII, a dot in the domain, no quoted mailbox (EspoCRM fact A9).
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
 _MAIL = re.compile(rf"(?=.{{1,254}}\Z)(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})+")
@@ -88,8 +88,8 @@ def has_same_items(expected: Sequence[EspoItem], actual: Sequence[EspoItem]) -> 
     """Tell whether ``actual`` is what EspoCRM makes of ``expected``: the same items in any order.
 
     Compared are value, type, primary, optOut and invalid. EspoCRM settles who is primary (of none the first, of
-    several the last, in each channel; fact 7) and the spelling of phones that start with "+" (fact 8); letter case of
-    mails is shared with other records and no difference (fact 5).
+    several the last, in each channel; fact A7) and the spelling of phones that start with "+" (fact A8); letter case of
+    mails is shared with other records and no difference (fact A5).
     """
     actual_counts = Counter(map(_comparison_key, actual))
     return (

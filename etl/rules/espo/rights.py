@@ -1,6 +1,6 @@
-"""What the API user may not edit, or not read, in EspoCRM (rules.md §5, end of *Seen before gone*). Pure.
+"""What the API user may not edit, or not read, in EspoCRM (rules §5, end of *Seen before gone*). Pure.
 
-EspoCRM answers a PUT of a field the key may not edit with 200 and stores nothing (espocrm-api.md ² 13). So changes
+EspoCRM answers a PUT of a field the key may not edit with 200 and stores nothing (EspoCRM fact B13). So changes
 towards it are held back like those of a direction.
 """
 

@@ -1,7 +1,7 @@
-"""What EspoCRM already knows of a value that a PUT brings (rules.md §3, Shared address rows). Pure.
+"""What EspoCRM already knows of a value that a PUT brings (rules §3, Shared address rows). Pure.
 
 Type, optOut, invalid and a mail's letter case belong to the value, whoever holds it: EspoCRM keeps one row for all, and
-a PUT stamps what it says on that row (espocrm-api.md ², 7). So what is stored there is sent, not what a new entry of
+a PUT stamps what it says on that row (EspoCRM fact B7). So what is stored there is sent, not what a new entry of
 this person would have.
 """
 

@@ -1,6 +1,6 @@
-"""A channel whose field the API user may not read is not synced at all (rules.md §5). Pure.
+"""A channel whose field the API user may not read is not synced at all (rules §5). Pure.
 
-EspoCRM leaves such a field out of every answer (espocrm-api.md ² 14): absent is not empty.
+EspoCRM leaves such a field out of every answer (EspoCRM fact B14): absent is not empty.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def notes_by_person(left_alone: pd.DataFrame) -> dict[str, list[LeftAlone]]:
 
 
 def side_without_entries(entries: Sequence[Entry]) -> Side | None:
-    """The side that shows none of the known entries any more (rules.md §1, Completeness).
+    """The side that shows none of the known entries any more (rules §1, Completeness).
 
     A new entry beside them changes nothing. Where they are gone from EspoCRM as well, it is Advoware if that shows no
     row at all: rows that one run is not shown may return, and once forgotten they would be new and bring back what was

@@ -1,4 +1,4 @@
-"""The seven facts of each entry, its kommKz and its variant: from places to one row an entry (rules.md §3)."""
+"""The seven facts of each entry, its kommKz and its variant: from places to one row an entry (rules §3)."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def komm_kz_of_entry(index: EntryIndex, channel: np.ndarray, sides: MatchSides, 
 def first_valid(
     sources: Sequence[np.ndarray], is_mail: np.ndarray, is_number: np.ndarray, table: KommKzTable
 ) -> np.ndarray:
-    """Return the kommKz of each entry: of the sources in the order of rules.md §3 the first whose kommKz fits it.
+    """Return the kommKz of each entry: of the sources in the order of rules §3 the first whose kommKz fits it.
 
     ``sources``: one array a source, 0 where it is silent; ``is_mail``, ``is_number``: which entries are mails, and
     which hold a number, as Sonstige takes no text. Where none fits, the channel's own: 1, mail 4.

@@ -136,7 +136,7 @@ def is_waiting_note(notes: pd.DataFrame) -> np.ndarray:
 def current_baseline(
     base: pd.DataFrame, person: np.ndarray, persons: pd.DataFrame
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """What was agreed with an earlier betnr says nothing about the present one (rules.md §3)."""
+    """What was agreed with an earlier betnr says nothing about the present one (rules §3)."""
     is_current = int_array(persons["betnr"])[person] == int_array(base["betnr"])
     return (base, person) if is_current.all() else (base[is_current], person[is_current])
 
@@ -144,7 +144,7 @@ def current_baseline(
 def add_history(
     persons: pd.DataFrame, base_person: np.ndarray, notes: pd.DataFrame, note_person: np.ndarray
 ) -> ColumnArrays:
-    """Mark first syncs (no baseline for this entity and betnr) and recoveries (rules.md §3), and who has notes.
+    """Mark first syncs (no baseline for this entity and betnr) and recoveries (rules §3), and who has notes.
 
     A first sync is a recovery where the store knows nothing of the person, or its baseline with this betnr ended, and
     EspoCRM has a fingerprint.
@@ -191,7 +191,7 @@ def persons_edited_by_other(persons: pd.DataFrame, notes: pd.DataFrame, note_per
 def retype_leftovers(
     base: pd.DataFrame, pairs: tuple[np.ndarray, np.ndarray], rows: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> np.ndarray:
-    """Rows of a half-done retype that still hold the pair's value: they are to become slots (rules.md §3, retype).
+    """Rows of a half-done retype that still hold the pair's value: they are to become slots (rules §3, retype).
 
     ``pairs``: person and key of each baseline row; ``rows``: person, komm_id and key of each row.
     """
@@ -314,7 +314,7 @@ def komm_kz_of_types(channel: pd.Series, types: pd.Series, text_only: np.ndarray
 def string_keys(
     items: tuple[pd.DataFrame, np.ndarray, np.ndarray], base: tuple[pd.DataFrame, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keys of the items' strings and of the strings the baseline keeps, as written (rules.md §2, steps 2 and 5).
+    """Keys of the items' strings and of the strings the baseline keeps, as written (rules §2, steps 2 and 5).
 
     Only where two items of a person have one canonical value can they tell more than that; else all are ``MISSING``.
     """
@@ -326,7 +326,7 @@ def string_keys(
 
 
 def is_first_of_value(items: pd.DataFrame, key: np.ndarray, is_baseline_string: np.ndarray) -> np.ndarray:
-    """Of two items with one canonical value the agreed one is the pair, else the first (rules.md §3, Duplicates).
+    """Of two items with one canonical value the agreed one is the pair, else the first (rules §3, Duplicates).
 
     What the baseline keeps as written is a pair; without such an item the primary is, else the first.
     """

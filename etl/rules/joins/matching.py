@@ -1,4 +1,4 @@
-"""Which row, which item and which agreed pair are one entry (rules.md §2): bulk joins, each thing used once.
+"""Which row, which item and which agreed pair are one entry (rules §2): bulk joins, each thing used once.
 
 Everything is joined on integers. A *key* stands for (person, channel, canonical value), is the same number on both
 sides and in the baseline, and is ``MISSING`` (-1) where there is no value; ``MISSING`` never takes part in a join. A

@@ -1,6 +1,6 @@
 """A person as it stands, for what an operator puts back and what is mended. Pure.
 
-Putting a value that lost back on both sides (rules.md §4, ``restore``), as a decision like any other. Pure.
+Putting a value that lost back on both sides (rules §4, ``restore``), as a decision like any other. Pure.
 
 In place of the winner where that pair still stands as the winner left it, else beside it: in the row it came from when
 that is a slot now, else in a free slot of the kind, else in a new row.

@@ -1,4 +1,4 @@
-"""Putting back what a run wrote (rules.md §4, ``undo``): from its before-images to decisions like any others.
+"""Putting back what a run wrote (rules §4, ``undo``): from its before-images to decisions like any others.
 
 What one decision wrote, on both sides, is put back as a whole or not at all: where any part of it is no longer as the
 run left it, somebody edited since, and it is named instead. In Advoware a row that was created becomes a slot, and an

@@ -1,4 +1,4 @@
-"""What two spellings of one entry have in common, in the forms the engine asks for (rules.md §0 "canonical value").
+"""What two spellings of one entry have in common, in the forms the engine asks for (rules §0 "canonical value").
 
 Values are compared canonical and kept as written. What a value says is the grammar's answer
 (``etl.rules.values.classify``).
@@ -65,7 +65,7 @@ def may_be_number(value: str | None, region: str) -> bool:
 
 
 def spelling_to_send(channel: Channel, value: str, canonical_value: str | None) -> str:
-    """Return the spelling in which a value is sent to EspoCRM as a new one (rules.md §3, Written to EspoCRM).
+    """Return the spelling in which a value is sent to EspoCRM as a new one (rules §3, Written to EspoCRM).
 
     Phones as E.164, which would drop an extension, so one with an extension stays as written; mails cleaned, in the
     letter case written.
@@ -79,7 +79,7 @@ def spelling_to_send(channel: Channel, value: str, canonical_value: str | None) 
 
 
 def is_similar(channel: Channel, a: str, b: str) -> bool:
-    """Tell whether two canonical values may be one entry before and after a correction (rules.md §2 step 6).
+    """Tell whether two canonical values may be one entry before and after a correction (rules §2 step 6).
 
     Mails: same mailbox or same domain. Numbers: the same but for at most 3 digits, wherever one run of digits was
     replaced, added or dropped, or digit by digit. Text is similar to nothing.

@@ -1,4 +1,4 @@
-"""What a typed value says: certainly one number or address, something unclear, or text (rules.md §0).
+"""What a typed value says: certainly one number or address, something unclear, or text (rules §0).
 
 Computed once, when a value is stored. Values are compared canonical and kept as written; only what is certain is ever
 sent as a number, and an unclear value only ever prevents a write.
@@ -72,7 +72,7 @@ def _mail_value(text: str, region: str) -> Value:
         return Value(Clarity.CERTAIN, address, address)
     if addresses_in(text):
         return _unclear_value(text, region, Doubt.MORE_THAN_MAIL)
-    # "@" alone makes it a mail's row (rules.md §3): "Threema @max 0171 2223334"
+    # "@" alone makes it a mail's row (rules §3): "Threema @max 0171 2223334"
     return (
         _unclear_value(text, region, Doubt.WORDS)
         if "@" in text and _may_hold_number(text, region)

@@ -1,4 +1,4 @@
-"""What of a typed value is only the typing of it (rules.md §0 "cleaned"): for comparing, never for writing.
+"""What of a typed value is only the typing of it (rules §0 "cleaned"): for comparing, never for writing.
 
 Two departures from NFKC and "every line separator as a blank", both so that no number is invented:
 

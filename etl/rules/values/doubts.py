@@ -1,4 +1,4 @@
-"""Why a value is unclear, and how to write it, in the words of those who typed it (rules.md §0 "unclear").
+"""Why a value is unclear, and how to write it, in the words of those who typed it (rules §0 "unclear").
 
 English, as all that the state store and the command line say. What stands in double quotes is an example; a test
 reads each with the grammar.

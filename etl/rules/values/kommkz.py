@@ -1,7 +1,7 @@
 """kommKz, Advoware's kinds of contact entry: the table, and how a row finds its channel and kommKz.
 
-The table is advoware-api.md §3, data in one place, which a firm overrides with ``sync.komm_kz``. Which of several
-answers counts for a row is rules.md §3 "Channel and kommKz of a row".
+The table is Advoware §3, data in one place, which a firm overrides with ``sync.komm_kz``. Which of several
+answers counts for a row is rules §3 "Channel and kommKz of a row".
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _DEFAULT: Final[Mapping[int, KommKz]] = MappingProxyType(
     }
 )
 
-# Top-level contact fields of a person, lower-cased. Only "mobil" was seen, the rest is likely (advoware-api.md §2).
+# Top-level contact fields of a person, lower-cased. Only "mobil" was seen, the rest is likely (Advoware §2).
 MOBILE_KOMM_KZ: Final = 3
 
 _KOMM_KZ_OF_FIELD: Final[Mapping[str, int]] = MappingProxyType(
@@ -77,7 +77,7 @@ class KommKzTable:
 
     @classmethod
     def default(cls) -> KommKzTable:
-        """Return the table of advoware-api.md §3."""
+        """Return the table of Advoware §3."""
         return cls(_DEFAULT)
 
     def with_overrides(self, overrides: Mapping[int, Mapping[str, Any]]) -> KommKzTable:
@@ -159,7 +159,7 @@ def _check_kind(kind: KommKz) -> str | None:
     return next((reason for reason, is_met in checks.items() if not is_met), None)
 
 
-# The shapes of values that are not sync-relevant (rules.md §3), and of mails; first that matches.
+# The shapes of values that are not sync-relevant (rules §3), and of mails; first that matches.
 _WEB = re.compile(r"(?:[a-z][a-z0-9+.\-]*://|www\.)", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?:[^\W_](?:[\w\-]*[^\W_])?\.)+[^\W\d_]{2,}(?::[0-9]+)?(?:[/?#]\S*)?")
 _SAFE_ID = re.compile(r"DE\.[A-Z]\w*\.\S+", re.IGNORECASE)  # beA, e.g. DE.BRAK_SPT.… or DE.Justiz.…
@@ -181,7 +181,7 @@ def channel_by_shape(value: str) -> Channel | None:
 def row_channel(
     value: str | None, kind: MarkerKind, marker_komm_kz: int | None, komm_kz: int, region: str, table: KommKzTable
 ) -> Channel | None:
-    """Return the channel of a row, or None when it is not sync-relevant (rules.md §3 "Channel and kommKz of a row").
+    """Return the channel of a row, or None when it is not sync-relevant (rules §3 "Channel and kommKz of a row").
 
     ``komm_kz`` is the payload's, which is 0 where Advoware does not tell. An emptied row has the channel of its marker
     or slot. A marked row has the channel of its kommKz, every other one that of its value's shape, unless the kommKz

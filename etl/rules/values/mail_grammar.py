@@ -1,4 +1,4 @@
-"""The grammar of one mail address, and the addresses that stand in a text (rules.md §0)."""
+"""The grammar of one mail address, and the addresses that stand in a text (rules §0)."""
 
 from __future__ import annotations
 

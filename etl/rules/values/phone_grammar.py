@@ -1,4 +1,4 @@
-"""The grammar of one phone number: who wrote it meant this number and no other (rules.md §0 "certain").
+"""The grammar of one phone number: who wrote it meant this number and no other (rules §0 "certain").
 
 The grammar decides what the library gets to see: digits, with a "+" before them or without, never words, signs or a
 second number. A sign that can mean *or* does so only after what is a number already: "0511/12345" is one,

@@ -1,4 +1,4 @@
-"""What an unclear value may mean: readings only ever prevent, never cause, a write (rules.md §0).
+"""What an unclear value may mean: readings only ever prevent, never cause, a write (rules §0).
 
 They are kept as one text of words between blanks, made once when a value is stored: the value's groups of digits in
 their order, then "+…" for what the library makes of it, then the mail addresses that stand in it. A firm has few

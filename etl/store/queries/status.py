@@ -220,7 +220,7 @@ def count_persons_saved_by_others(store: Store, user_id: str) -> int:
 
 
 def count_persons_with_second_writer(store: Store) -> int:
-    """Return how many records a run found to be written by another sync or a hook (rules.md §6)."""
+    """Return how many records a run found to be written by another sync or a hook (rules §6)."""
     count: int = store.scalar(
         "select count(distinct entity_id) from holds where kind = 'second_writer' and released_at is null"
     )

@@ -1,4 +1,4 @@
-"""PUTs of a record's phones and mails: what stood there, what was sent, what a read showed of it (rules.md §5).
+"""PUTs of a record's phones and mails: what stood there, what was sent, what a read showed of it (rules §5).
 
 EspoCRM's answer is an echo, so a PUT is open until it was *judged* by reading. What it stored in part is kept until the
 person comes to agreement: an item it took comes back with the type and flags it had.

@@ -1,4 +1,4 @@
-"""Values that lost, kept until somebody saw or restored them (rules.md §4)."""
+"""Values that lost, kept until somebody saw or restored them (rules §4)."""
 
 from __future__ import annotations
 

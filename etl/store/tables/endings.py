@@ -1,4 +1,4 @@
-"""Who is not there as it was agreed with: since when, what was seen, and what became of it (rules.md §1, Endings)."""
+"""Who is not there as it was agreed with: since when, what was seen, and what became of it (rules §1, Endings)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Persons a guard keeps back until an operator approves (rules.md §6)."""
+"""Persons a guard keeps back until an operator approves (rules §6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal: what was decided for each entry, and each write's way from *planned* to *done* (rules.md §5).
+"""The journal: what was decided for each entry, and each write's way from *planned* to *done* (rules §5).
 
 A decision carries what the baseline is to become; its changes are the writes that lead there. A change is open until
 the person's baseline took it in (*settled*), so whoever comes after a crash finds what still counts.

@@ -26,7 +26,7 @@ LINKED: Final = """
             and other.gone_at is null
     )
 """
-"""A person that can be synced: linked, not gone, and the only record with its betnr (rules.md §6)."""
+"""A person that can be synced: linked, not gone, and the only record with its betnr (rules §6)."""
 
 BETNR_IS_OWN: Final = """
     not exists (
@@ -38,7 +38,7 @@ BETNR_IS_OWN: Final = """
             and endings.returned_at is null
     )
 """
-"""Not a betnr that belonged to another record, which waits (rules.md §1, Endings)."""
+"""Not a betnr that belonged to another record, which waits (rules §1, Endings)."""
 
 IS_WAITING: Final = """
     exists (
@@ -179,7 +179,7 @@ def due_persons(
 ) -> list[dict[str, Any]]:
     """Return up to ``limit`` due persons that may be synced now, longest waiting first.
 
-    Who failed waits since its retry time: so persons who fail every time keep nobody out of a run (rules.md §6).
+    Who failed waits since its retry time: so persons who fail every time keep nobody out of a run (rules §6).
 
     Left out: records that never were linked, are gone, or share a betnr; persons a guard holds; and, unless an operator
     ``by_operator``, those whose retry or auto-reset time lies ahead. Held until it is edited, or because it was not

@@ -1,6 +1,6 @@
 """What the two systems showed at the last look: saved person by person, loaded as frames for many.
 
-What EspoCRM said of a value when it was last seen: its rows outlive their holders (espocrm-api.md ², 6).
+What EspoCRM said of a value when it was last seen: its rows outlive their holders (EspoCRM fact B6).
 
 No list finds such a row, and the next PUT overwrites it. So the state store remembers an opt-out, and that a value is
 invalid, beyond the last record that had it.

@@ -1,4 +1,4 @@
-"""A simulated Advoware: what advoware-api.md says, both readings of each assumption, and people at work in its window.
+"""A simulated Advoware: what Advoware §1 to §3 say, both readings of each assumption, and people at work in its window.
 
 It imports nothing of the sync, so that a wrong rule cannot agree with itself. Paths: ``/AdvonetConfigurator`` is the
 discovery, ``/gateway`` the token service, ``/relay`` (or ``/connector``) the data; relay and gateway may also be the

@@ -87,7 +87,7 @@ ACCOUNT = (APP_ID, KANZLEI, DATABASE, USER, PASSWORD)
 
 
 def request_signature(api_key: str, body: Json) -> str:
-    """What ``HMAC512Signature`` must be for this body (advoware-api.md §1)."""
+    """What ``HMAC512Signature`` must be for this body (Advoware §1)."""
     message = ":".join(str(body.get(name)) for name in ("Product", "AppID", "Nonce", "RequestTimeStamp"))
     return base64.b64encode(hmac.digest(base64.b64decode(api_key), message.encode(), hashlib.sha512)).decode()
 

@@ -26,7 +26,7 @@ class KommRow:
     online: bool
 
     def show(self, *, real_komm_kz: bool) -> Json:
-        """The row as the API shows it: GET has kommKz 0 for all, a known bug (advoware-api.md §2)."""
+        """The row as the API shows it: GET has kommKz 0 for all, a known bug (Advoware §2)."""
         return {
             "id": self.id,
             "betNr": self.betnr,

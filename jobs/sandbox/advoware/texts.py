@@ -1,4 +1,4 @@
-"""What an Advoware may make of a text before it stores it (advoware-api.md §2: not known of the real one)."""
+"""What an Advoware may make of a text before it stores it (Advoware §2: not known of the real one)."""
 
 from __future__ import annotations
 

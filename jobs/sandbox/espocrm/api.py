@@ -1,4 +1,4 @@
-"""A simulated EspoCRM 9.2.7, as strict and as odd as the measured one (espocrm-api.md and the recordings).
+"""A simulated EspoCRM 9.2.7, as strict and as odd as the measured one (etl/clients/README.md and the recordings).
 
 It imports nothing of the sync, so that a wrong rule cannot agree with itself. Not simulated: HMAC logins, the record's
 scalar ``phoneNumber`` and ``emailAddress`` in a PUT (ignored here), entities other than CBeteiligte and Note; a Contact
@@ -35,7 +35,7 @@ MAX_TARGET_LENGTH = 8190
 ACTIONS = {"GET": "read", "POST": "create", "PUT": "edit", "PATCH": "edit", "DELETE": "delete"}
 CLOSED_ENTITIES = frozenset(
     {"Contact", "Lead", "Account", "PhoneNumber", "EmailAddress"}
-)  # 403 to the API user (² 1, 5)
+)  # 403 to the API user (facts B1, B5)
 ADMIN_CONTROLLERS = frozenset({"Settings", "EntityManager", "Admin"})
 
 
@@ -134,7 +134,7 @@ class EspoSim(Simulator):
             return self.store.show(self.store.records[entity_id])
 
     def add_contact(self, name: str, *, phones: Sequence[EntryInput] = (), mails: Sequence[EntryInput] = ()) -> str:
-        """Store a Contact, which the API user may neither see nor edit: its addresses' rows are protected (² 7)."""
+        """Store a Contact, which the API user may neither see nor edit: its addresses' rows are protected (fact B7)."""
         with self._lock:
             contact_id = next(self.store.ids)
             self.store.contacts[contact_id] = name
@@ -161,7 +161,7 @@ class EspoSim(Simulator):
             del self.store.phones.links_by_holder[entity_id], self.store.mails.links_by_holder[entity_id]
 
     def restore(self, entity_id: str) -> None:
-        """Bring a deleted record back; its `modifiedAt` does not tell (fact 13)."""
+        """Bring a deleted record back; its `modifiedAt` does not tell (fact A13)."""
         with self._lock:
             self.store.records[entity_id].deleted = False
 
@@ -182,7 +182,7 @@ class EspoSim(Simulator):
         result = self._entity(request) if request.parts[0] == ENTITY else self._other(request)
         now = self.clock().astimezone(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
         stamps = {"X-App-Timestamp": self.app_timestamp, "Last-Modified": now}
-        if result is None or isinstance(result, str):  # Metadata: nothing, or a bare word, is no JSON (² 15)
+        if result is None or isinstance(result, str):  # Metadata: nothing, or a bare word, is no JSON (fact B15)
             return SimResponse(200, {"Content-Type": "application/json", **stamps}, (result or "").encode())
         return make_json_response(200, result, stamps)
 

@@ -1,8 +1,8 @@
 """EspoCRM's phone numbers and mail addresses: rows shared by all records, and what it refuses.
 
 One row exists per exact phone string and per lower-cased mail; letter case, optOut, invalid and a phone's type live
-there (espocrm-api.md, fact 5). A holder, a CBeteiligte or a Contact, has links to rows, one of them primary; a row
-outlives its holders (² 6).
+there (EspoCRM fact A5). A holder, a CBeteiligte or a Contact, has links to rows, one of them primary; a row
+outlives its holders (fact B6).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class AddressBook:
         }
 
     def holders(self, values: Iterable[str]) -> set[str]:
-        """Whoever holds one of these, primary or not (² 2)."""
+        """Whoever holds one of these, primary or not (fact B2)."""
         keys = {self._key(value) for value in values}
         return {holder for holder, links in self.links_by_holder.items() if not keys.isdisjoint(links)}
 
@@ -139,7 +139,7 @@ class AddressBook:
         """Make an array the holder's items; returns it as the answer shows it.
 
         What it says of a row shows on everybody who holds that row, unless one of ``protectors`` does: then the row
-        stays as it is, without a word (² 7).
+        stays as it is, without a word (fact B7).
         """
         requested = self.requested_rows(items)
         protected_keys = {
@@ -186,7 +186,7 @@ class AddressBook:
         return RequestedRow(value, kind, primary, bool(item.get("optOut")), bool(item.get("invalid")))
 
     def _shown_item(self, item: Json, protected_keys: Collection[str]) -> Json:
-        """An item with what was kept, but for a mail written with a capital: EspoCRM looks it up by its key (² 8)."""
+        """An item with what was kept, but for a mail written with a capital: it is looked up by its key (fact B8)."""
         key = item[self.scalar]
         if key not in protected_keys:
             return item

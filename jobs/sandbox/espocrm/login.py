@@ -29,7 +29,7 @@ HTML_HEADERS = {"Content-Type": "text/html; charset=UTF-8"}
 
 @dataclass(slots=True)
 class Login:
-    """Checks credentials. 11 bad ones within 60 s lock the address for good ones too (espocrm-api.md, fact 12)."""
+    """Checks credentials. 11 bad ones within 60 s lock the address for good ones too (EspoCRM fact A12)."""
 
     api_key: str = API_KEY
     api_user: User = SYNC_USER

@@ -53,7 +53,7 @@ class Record:
         return " ".join(part for part in (self.values["firstName"], self.values["lastName"]) if part)
 
     def bump(self, user: User, now: str) -> None:
-        """Every update does this, also one that changes nothing (espocrm-api.md, fact 2)."""
+        """Every update does this, also one that changes nothing (EspoCRM fact A2)."""
         self.modified_at, self.modified_by = now, user
 
     def show(self, scalars: Json, arrays: Json) -> Json:
@@ -84,7 +84,7 @@ class Record:
 
 
 def writable_attributes(fields: Mapping[str, Json]) -> list[str]:
-    """The plain attributes a PUT may set; all others it silently ignores (espocrm-api.md, Writing)."""
+    """The plain attributes a PUT may set; all others it silently ignores (EspoCRM, Writing)."""
     return [
         *PERSON_ATTRIBUTES,
         *ADDRESS_ATTRIBUTES,

@@ -1,4 +1,4 @@
-"""What a user may do: with the entity, its fields, and records that share an address (espocrm-api.md ² 7, 12-15)."""
+"""What a user may do: with the entity, its fields, and records that share an address (EspoCRM facts B7, B12-B15)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def attributes_of(field_name: str) -> tuple[str, ...]:
 
 
 def without_attributes(answer: Json, attributes: frozenset[str]) -> Json:
-    """A record, or a list of them, without attributes: not null, not empty, absent (² 14)."""
+    """A record, or a list of them, without attributes: not null, not empty, absent (fact B14)."""
     if not attributes:
         return answer
     if "list" in answer:

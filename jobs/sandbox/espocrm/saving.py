@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PutCrash:
-    """How far an array PUT gets before EspoCRM dies in it: the plain fields always, of the arrays what is said (² 26).
+    """How far an array PUT gets before EspoCRM dies in it: the plain fields, and of the arrays what is said (fact B26).
 
     ``PutCrash()`` stores scalars and `modifiedAt` only, ``Death(Stored.ALL, Stored.UNLINKED)`` the mails and of the
     phones that old ones went. The caller gets 500 without a body, or ``fault``.

@@ -49,7 +49,7 @@ class EspoStore:
 
     ``concurrency`` is EspoCRM's optimisticConcurrencyControl, None while it was never saved; ``stream`` whether people
     can see what is posted to a record; ``torn_reads`` how many GETs after an array PUT, within
-    its second, show new scalars with empty arrays (fact 4). ``role`` is the API user's; each of its array PUTs uses up
+    its second, show new scalars with empty arrays (fact A4). ``role`` is the API user's; each of its array PUTs uses up
     one of the ``put_crashes``, and meets the ``hook``.
     """
 
@@ -104,7 +104,7 @@ class EspoStore:
         return self.records.values()
 
     def _holders(self, attribute: str, values: Iterable[str]) -> Iterable[str] | None:
-        """Who holds one of these, primary or not (² 2); None for an attribute that is no address."""
+        """Who holds one of these, primary or not (fact B2); None for an attribute that is no address."""
         match attribute:
             case "phoneNumber":
                 return self.phones.holders(values)
@@ -117,7 +117,7 @@ class EspoStore:
         return None
 
     def list_entry(self, record: Record) -> Json:
-        """A record as lists show it: never with its arrays (fact 1)."""
+        """A record as lists show it: never with its arrays (fact A1)."""
         entry = record.show(self._scalars(record), {})
         return without_attributes(
             entry, UNLISTED_ATTRIBUTES if self.stream else UNLISTED_ATTRIBUTES | STREAM_ATTRIBUTES
@@ -165,7 +165,7 @@ class EspoStore:
     # Writing
 
     def update(self, record: Record, data: Json, user: User, version: str | None = None) -> Json:
-        """Apply a partial update; the answer echoes the arrays of the request, else shows those stored (fact 11)."""
+        """Apply a partial update; the answer echoes the arrays of the request, else shows those stored (fact A11)."""
         data = without_attributes(data, self.role_of(user).denied_attributes("edit"))
         values, arrays = self._validate(data)
         self._check_version(record, values, arrays, version)
@@ -198,7 +198,7 @@ class EspoStore:
         return items if self.hook.echoes else book.items(record.id)
 
     def _protectors(self, user: User) -> list[str]:
-        """The holders this user may not edit: the rows of their addresses stay as they are (² 7)."""
+        """The holders this user may not edit: the rows of their addresses stay as they are (fact B7)."""
         return [
             holder
             for holder in self.role_of(user).protected_ids
@@ -225,7 +225,7 @@ class EspoStore:
         return arrays
 
     def _check_version(self, record: Record, values: Json, arrays: Json, version: str | None) -> None:
-        """Refuse a stale write with 409, but only when it would really change something (fact 11)."""
+        """Refuse a stale write with 409, but only when it would really change something (fact A11)."""
         if not self.concurrency or version is None or record.version is None or version == str(record.version):
             return
         stale = {name: record.values[name] for name, value in values.items() if value != record.values[name]}
@@ -316,12 +316,12 @@ class EspoStore:
         return self.phones if array == "phoneNumberData" else self.mails
 
     def _now(self) -> str:
-        """The clock in whole seconds: two writes in one second share it (fact 3)."""
+        """The clock in whole seconds: two writes in one second share it (fact A3)."""
         return self.clock().astimezone(UTC).isoformat(" ", "seconds")[:19]
 
 
 def _stale_scalars(record: Record, books: Iterable[AddressBook], before: Iterable[tuple[str | None, Json]]) -> Json:
-    """The scalars in an array PUT's answer: a changed primary by its key, all else as it was before (² 29)."""
+    """The scalars in an array PUT's answer: a changed primary by its key, all else as it was before (fact B29)."""
     result: Json = {}
     for book, (old_primary, scalars) in zip(books, before, strict=True):
         new_primary = book.primary(record.id)

@@ -61,7 +61,7 @@ def parse_list_query(query: str) -> ListQuery:
 
 
 def check_list_query(query: ListQuery, attributes: Collection[str], forbidden: Collection[str], version: str) -> None:
-    """Refuse an attribute that is not there, or that the user may not read (² 14, said twice by 9.2)."""
+    """Refuse an attribute that is not there, or that the user may not read (fact B14, said twice by 9.2)."""
     if query.order_by not in attributes:
         raise BadQuery(400, f"Order by non-existing field '{query.order_by}'.")
     for attribute in (leaf.get("attribute") for leaf in leaf_conditions(query.where)):
@@ -70,7 +70,7 @@ def check_list_query(query: ListQuery, attributes: Collection[str], forbidden: C
         if attribute not in attributes:
             raise BadQuery(400, f"Not existing attribute '{attribute}' in where.")
     if version.startswith("8.") and any(is_in_condition("emailAddress", leaf) for leaf in leaf_conditions(query.where)):
-        raise html_page(500, "Slim Application Error")  # ² 3
+        raise html_page(500, "Slim Application Error")  # fact B3
 
 
 def leaf_conditions(conditions: Iterable[Json]) -> Iterator[Json]:
@@ -138,7 +138,7 @@ def _meets(row: Json, condition: Json) -> bool:
     if kind not in COMPARISONS:
         raise BadQuery(400, f"Unknown where item type '{kind}'.")
     if condition["attribute"] in DATE_ATTRIBUTES and not _are_dates(expected):
-        return True  # garbage as a date lets everything through (espocrm-api.md, Reading)
+        return True  # garbage as a date lets everything through (EspoCRM, Reading)
     return stored is not None and COMPARISONS[kind](_comparable(stored), expected, stored)
 
 
@@ -160,7 +160,7 @@ def _ordering(test: Callable[[Any, Any], bool]) -> Callable[[str, Any, Any], boo
 
 GROUPS: dict[str, Callable[[Any], bool]] = {"and": all, "or": any}
 COMPARISONS: dict[str, Callable[[str, Any, Any], bool]] = {
-    # A stored null meets none of them, notEquals included: SQL's three values (espocrm-api.md, Reading).
+    # A stored null meets none of them, notEquals included: SQL's three values (EspoCRM, Reading).
     "equals":              lambda text, expected, _: text == _comparable(expected),
     "notEquals":           lambda text, expected, _: text != _comparable(expected),
     "in":                  lambda text, expected, _: text in {_comparable(item) for item in expected},
