@@ -10,7 +10,7 @@ import pytest
 
 from etl.records import AdvoRow, Channel, EspoItem, Side
 from etl.rules.snapshot_records import fingerprint_of_rows, item_record, row_record
-from tests.bench import requests
+from tests.bench import requests, statements
 from tests.bench.filling import EDITS, KINDS, REGION, TABLE, agreeing_person, fill_store
 from tests.bench.planning import plan_all, plan_differences
 from tests.bench.results import (
@@ -26,6 +26,9 @@ from tests.bench.results import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+MAX_STATEMENTS, MAX_TRANSACTIONS = 168, 36
+"""Of a first sync, a person, a start over sixty persons included."""
 
 
 @pytest.mark.parametrize("number", [0, 7, 249_999])
@@ -88,3 +91,10 @@ def test_the_readme_shows_three_of_the_figures() -> None:
     assert shown is not None
     assert shown[0] == figures(load_results())
     assert [begin for begin in FIGURES if shown[0].count(f"| {begin}") != 1] == []
+
+
+def test_a_first_sync_asks_little_of_its_store(tmp_path: Path) -> None:
+    counted = statements.count_statements(tmp_path, 60)
+    assert counted.persons
+    assert counted.transactions <= MAX_TRANSACTIONS
+    assert counted.statements <= MAX_STATEMENTS

@@ -190,14 +190,16 @@ def measure_waiting(options: BenchOptions) -> list[BenchLine]:
             ]
             times_by_folder = [future.result() for future in rounds]
         for kind, wait_times in zip(KINDS, zip(*times_by_folder, strict=True), strict=True):
-            ratio = median(wait.ours / wait.bare for wait in wait_times)
+            ours, bare = (
+                median(getattr(wait, field) for wait in wait_times) for field in ("engine_seconds", "replay_seconds")
+            )
+            ratio = median(wait.engine_seconds / wait.replay_seconds for wait in wait_times)
             has_target = milliseconds == WITH_TARGET and kind != "no change"
             lines.append(
                 BenchLine(
                     f"waiting for {kind}, {persons:,} persons, {milliseconds} ms away ÷ a bare httpx loop"
-                    f" ({wait_times[0].requests:,} requests)",
-                    f"{median(one.ours for one in wait_times):.1f} s ÷ {median(one.bare for one in wait_times):.1f} s"
-                    f" = {ratio:.2f}",
+                    f" ({wait_times[0].request_count:,} requests)",
+                    f"{ours:.1f} s ÷ {bare:.1f} s = {ratio:.2f}",
                     f"≤ {TARGET}" if has_target else "",
                     not has_target or ratio <= TARGET,
                 )
