@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import Action
 from etl.errors import ConcurrentEdit, Refused
 from etl.guard import change_record
 from etl.reading.parallel import is_stale
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from etl.guard import PlanJournal
     from etl.rules.entry import Decision, Step
 
-ACTIONS_WITHOUT_NEW_VALUE = REPAIR_ACTIONS | {"empty", "leftover"}
+ACTIONS_WITHOUT_NEW_VALUE = REPAIR_ACTIONS | {Action.EMPTY, Action.LEFTOVER}
 """Writes that bring no new value; a refusal of one is no verdict on a value and fails the person."""
 
 
@@ -44,7 +45,7 @@ def apply_person(run: RunContext, journal: PlanJournal) -> None:
     if plan.espo_payload:
         write_espo_items(run, journal, reads)
         journal = read_back_espo(run, journal, reads)
-        if any(step.side is Side.ADVO and step.action != "create" for _, step in advo_steps(journal)):
+        if any(step.side is Side.ADVO and step.action != Action.CREATE for _, step in advo_steps(journal)):
             refresh_advo(run, reads)
     journal, writes = write_rows(run, journal)
     verify_person(run, journal, writes)
@@ -57,7 +58,7 @@ def write_rows(run: RunContext, saved: PlanJournal) -> tuple[PlanJournal, list[A
         try:
             write = write_row(run, saved, decision, step)
         except Refused as refusal:
-            if step.action != "mark" or refusal.status not in VALUE_REFUSAL_STATUSES:
+            if step.action != Action.MARK or refusal.status not in VALUE_REFUSAL_STATUSES:
                 raise
             saved = replace(saved, failure=saved.failure or refusal)
         else:
@@ -72,7 +73,7 @@ def revalidate(run: RunContext, journal: PlanJournal) -> None:
     """
     plan, reads = journal.plan, run.reads[journal.plan.entity_id]
     missing_sides = sides_missing_entries(plan.decisions)
-    overwrites_rows = any(step.side is Side.ADVO and step.action != "create" for step in plan.steps)
+    overwrites_rows = any(step.side is Side.ADVO and step.action != Action.CREATE for step in plan.steps)
     if Side.ESPO in missing_sides or (plan.espo_payload and is_stale(run, reads.espo_at)):
         refresh_espo(run, reads)
     if Side.ADVO in missing_sides or (overwrites_rows and not plan.espo_payload and is_stale(run, reads.advo_at)):
@@ -150,7 +151,7 @@ def write_row(run: RunContext, journal: PlanJournal, decision: Decision, step: S
     except Refused as refusal:
         if refusal.status not in VALUE_REFUSAL_STATUSES or step.action in ACTIONS_WITHOUT_NEW_VALUE:
             raise
-        if step.action == "mark":
+        if step.action == Action.MARK:
             if names_another_value(step, run.policy.region):
                 raise
             return None
@@ -163,7 +164,7 @@ def send_row(
 ) -> AcknowledgedWrite:
     """One write to Advoware, journalled as ``change_id``; the value it makes lose is kept with its *started*."""
     draft = RowDraft(
-        step.new_value or "", step.new_remark or "", step.online, step.komm_kz if step.action == "create" else None
+        step.new_value or "", step.new_remark or "", step.online, step.komm_kz if step.action == Action.CREATE else None
     )
     conflicts = conflict_records(run, journal, decision, step, change_id)
     row = put_row(run, change_id, journal.plan.betnr, step.komm_id, draft, conflicts)

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from etl.clients.advoware import AdvowareClient
     from etl.clients.espocrm import EspoClient
+    from etl.enums import Absence
     from etl.errors import PersonError
     from etl.records import AdvoRecord, AdvoRow, EspoItem, EspoRecord
     from etl.rules.entry import Policy
     from etl.rules.plan import Plan
     from etl.rules.truncation import PendingRepair
     from etl.store.database import Store
-    from etl.store.enums import Absence
 
 ApprovedSteps = frozenset[tuple[object, ...]]
 """What an operator allowed to be taken away or overwritten, one fact tuple a step (``guard.counted_facts``)."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from etl.enums import LeftAloneReason
 from etl.frames import STEPS
 from etl.records import Channel, Side
 from etl.rules.actions import WriteContext, build_decision
@@ -104,7 +105,7 @@ def persons_to_decide(entries: Entries, sides: MatchSides, persons: ColumnArrays
 def plan_person(person: PersonState, entries: Sequence[Entry], policy: Policy) -> PersonPlan:
     """Decide one person: leave, conflict and direction, one value one pair, slots, writes."""
     duplicates = tuple(
-        LeftAlone(Side.ESPO, "duplicate", DUPLICATE_ITEM, item.item.value, channel=item.item.channel)
+        LeftAlone(Side.ESPO, LeftAloneReason.DUPLICATE, DUPLICATE_ITEM, item.item.value, channel=item.item.channel)
         for item in person.duplicate_items
     )
     if person.waiting_side is not None:
@@ -209,7 +210,7 @@ def earlier_refusal(person: PersonState, entry: Entry, resolution: Resolution) -
     """EspoCRM's value is to come back, but Advoware did not take it before: not tried again until edited."""
     if resolution is not Resolution.REVERT or entry.item is None:
         return None
-    return find_note(person, entry, "unsyncable")
+    return find_note(person, entry, LeftAloneReason.UNSYNCABLE)
 
 
 def sort_entries(resolved_entries: Sequence[ResolvedEntry]) -> list[ResolvedEntry]:

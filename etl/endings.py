@@ -10,10 +10,10 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import ABSENCE_REASONS, Absence, HoldKind, PersonStatus
 from etl.guard import has_configuration_changed
 from etl.reading.absences import SIDE_OF_ABSENCE, distrust_reason, record_absence
 from etl.rules.guards import SHARE_APPLIES_ABOVE_PERSONS, too_many_endings
-from etl.store.enums import ABSENCE_REASONS, Absence, HoldKind, PersonStatus
 from etl.store.tables.baseline import last_synced_betnr
 from etl.store.tables.endings import (
     close_waits_on_return,

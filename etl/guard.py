@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.enums import Action, HoldKind
 from etl.rules.guards import REMOVING_ACTIONS, persons_over_limit
 from etl.rules.second_writer import too_many_second_writer
 from etl.rules.snapshot_records import steps_digest
 from etl.rules.values.canonical import canonical
 from etl.rules.variants import Variant
-from etl.store.enums import HoldKind
 from etl.store.tables.baseline import count_pairs
 from etl.store.tables.holds import insert_holds
 from etl.store.tables.journal import save_changes, save_decisions
@@ -250,7 +250,7 @@ def change_record(
 
 def before_image(step: Step, komm_ids_before: tuple[int, ...]) -> dict[str, Any] | None:
     """What the write overwrites; of a creation the rows that were there before, to find the new one again."""
-    if step.action == "create":
+    if step.action == Action.CREATE:
         return {"komm_ids": list(komm_ids_before)}
     if step.side == "espo":
         return asdict(step.old_item) if step.old_item is not None else None

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import Action, ChangeState, LeftAloneReason
 from etl.reading.current_state import load_current_state, plan_of_decisions
 from etl.reading.own_arrays import espo_changes, is_judged, item_with_value, journal_judgement, judge_open_puts
 from etl.records import AdvoRecord, AdvoRow, Channel, EspoRecord, Side
@@ -21,8 +22,7 @@ from etl.rules.marker import MarkerKind, decode, is_same_text
 from etl.rules.same_value import is_value_in_new_row
 from etl.rules.truncation import find_pending_repair, is_own_text_truncated, is_truncated, repair_decisions
 from etl.rules.values.canonical import canonical
-from etl.rules.variants import Variant
-from etl.store.enums import ChangeState
+from etl.rules.variants import Resolution, Variant
 from etl.store.tables.baseline import BASELINE_COLUMNS, BASELINE_KEY, add_left_alone, delete_pairs, save_baseline
 from etl.store.tables.conflicts import delete_conflicts
 from etl.store.tables.journal import close_plans, open_changes, open_decisions, set_change_state
@@ -111,7 +111,7 @@ def was_ignored(change: ChangeRow, advo: AdvoRecord) -> bool:
 
 def find_written_row(change: ChangeRow, advo: AdvoRecord) -> tuple[bool, int | None]:
     """Whether the row carries the marker or slot it was to get; for a creation, which new row does."""
-    if change["action"] != "create":
+    if change["action"] != Action.CREATE:
         rows = [row for row in advo.rows if row.komm_id == change["komm_id"]]
         return any(shows_write(row, change) or has_arrived_truncated(row, change) for row in rows), None
     komm_ids_before = set((change["before"] or {}).get("komm_ids", ()))
@@ -224,7 +224,7 @@ def record_with_espo_spelling(
 
 def is_duplicate_creation(run: RunContext, change: ChangeRow, advo: AdvoRecord) -> bool:
     """Whether a row that was not there when it was planned holds the value this creation wrote."""
-    if change["action"] != "create":
+    if change["action"] != Action.CREATE:
         return False
     komm_ids_before = {*(change["before"] or {}).get("komm_ids", ()), change["komm_id"]}
     return is_value_in_new_row(
@@ -236,7 +236,13 @@ def duplicate_record(change: ChangeRow, advo: AdvoRecord) -> dict[str, Any]:
     """The note about a row we made beside another one of its value: that one is the pair, ours becomes a slot."""
     value = next((row.value for row in advo.rows if row.komm_id == change["komm_id"]), None)
     columns = {name: change[name] for name in ("betnr", "komm_id", "channel")}
-    return {**columns, "side": Side.ADVO, "value": value or "", "reason": "duplicate", "detail": OWN_LEFTOVER_PREFIX}
+    return {
+        **columns,
+        "side": Side.ADVO,
+        "value": value or "",
+        "reason": LeftAloneReason.DUPLICATE,
+        "detail": OWN_LEFTOVER_PREFIX,
+    }
 
 
 def keep_recovery_pair(run: RunContext, decision: ChangeRow) -> None:
@@ -262,7 +268,7 @@ def counts_as_done(
 
 def is_revert(decision: ChangeRow) -> bool:
     """Whether the decision put Advoware back instead of carrying the variant out."""
-    return bool((decision["facts"] or {}).get("verdict") == "revert")
+    return bool((decision["facts"] or {}).get("verdict") == Resolution.REVERT)
 
 
 def half_retype_baseline(
@@ -274,9 +280,11 @@ def half_retype_baseline(
     another value meanwhile: then it stays the pair and the new one is to become the slot. A row that stood before and
     was only marked is no slot of ours to make: it stays the pair, and the old one is unlinked.
     """
-    if decision["variant"] != Variant.RETYPE or any(change["action"] == "empty" for change in decision_changes):
+    if decision["variant"] != Variant.RETYPE or any(change["action"] == Action.EMPTY for change in decision_changes):
         return None
-    new_change = next((change for change in decision_changes if change["action"] in ("create", "fill", "mark")), None)
+    new_change = next(
+        (change for change in decision_changes if change["action"] in (Action.CREATE, Action.FILL, Action.MARK)), None
+    )
     old_row = next((row for row in advo.rows if row.komm_id == decision["komm_id"]), None)
     if new_change is None or old_row is None or not old_row.value:
         return None
@@ -285,7 +293,7 @@ def half_retype_baseline(
     channel = Channel(foreseen["channel"])
     if canonical(channel, old_row.value, run.policy.region) == foreseen["advo_canonical"]:
         return {**foreseen, "komm_id": new_change["komm_id"], "other_row": old_row.komm_id}
-    if new_change["action"] == "mark":
+    if new_change["action"] == Action.MARK:
         return {**foreseen}
     columns = {
         "komm_id": old_row.komm_id,

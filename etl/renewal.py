@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.enums import LeftAloneReason
 from etl.records import AdvoRecord, AdvoRow, Channel, EspoItem, Side
 from etl.rules.snapshot_records import item_record, row_records
 from etl.rules.unclear import SPLIT_PAIR_REASON
@@ -186,7 +187,12 @@ def record_pair_split(run: RunContext, entity_id: str, pair: Record) -> None:
 
 def pair_split_notes(pair: Record) -> list[dict[str, Any]]:
     """What is said of both halves of a pair that ended."""
-    common = {"betnr": pair["betnr"], "channel": pair["channel"], "reason": "unclear", "detail": SPLIT_PAIR_REASON}
+    common = {
+        "betnr": pair["betnr"],
+        "channel": pair["channel"],
+        "reason": LeftAloneReason.UNCLEAR,
+        "detail": SPLIT_PAIR_REASON,
+    }
     return [
         {**common, "side": Side.ESPO, "value": pair["espo_value"]},
         {**common, "side": Side.ADVO, "komm_id": pair["komm_id"], "value": pair["advo_value"]},
@@ -199,7 +205,7 @@ def notes_to_drop(run: RunContext, entity_id: str, changed: set[str]) -> Sequenc
     return [
         note["id"]
         for note in notes
-        if note["reason"] == "unsyncable" and note["value"] in changed and is_certain_value(run, note)
+        if note["reason"] == LeftAloneReason.UNSYNCABLE and note["value"] in changed and is_certain_value(run, note)
     ]
 
 

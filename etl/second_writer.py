@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.enums import HoldKind
 from etl.guard import plan_digest
 from etl.rules.second_writer import (
     LATER_RUN,
@@ -20,7 +21,6 @@ from etl.rules.second_writer import (
     find_second_writer,
     too_many_second_writer,
 )
-from etl.store.enums import HoldKind
 from etl.store.tables.baseline import delete_baseline
 from etl.store.tables.holds import insert_holds, open_holds, release_holds
 from etl.store.tables.journal import close_plans

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import Action, ChangeState, DecisionState, LeftAloneReason, PersonStatus
 from etl.errors import VerificationFailed
 from etl.guard import PlanJournal, baseline_record, decisions_to_journal
 from etl.reading.own_arrays import item_with_value
@@ -31,7 +32,6 @@ from etl.rules.truncation import (
     WriteOutcome,
     names_another_value,
 )
-from etl.store.enums import ChangeState, PersonStatus
 from etl.store.tables.array_puts import clear_partial_puts
 from etl.store.tables.baseline import delete_pairs, save_baseline, save_left_alone, save_synced_betnr
 from etl.store.tables.journal import close_plans, set_change_state, set_decision_state
@@ -182,7 +182,7 @@ def commit_person(
         )
         save_left_alone(run.store, plan.entity_id, records_left_alone(plan.betnr, left_alone), now)
         save_both_sides(run, espo, readback.advo)
-        set_decision_state(run.store, journal.decision_ids, "done")
+        set_decision_state(run.store, journal.decision_ids, DecisionState.DONE)
         set_decision_state(run.store, [journal.decision_id(decision) for decision in unstored], "failed")
         close_plans(run.store, plan.entity_id)
         if journal.failure is None:
@@ -291,20 +291,20 @@ def duplicate_notes(
     return [
         LeftAlone(
             Side.ADVO,
-            "duplicate",
+            LeftAloneReason.DUPLICATE,
             OWN_LEFTOVER_PREFIX,
             rows[write.komm_id].value or "",
             write.komm_id,
             channel=write.step.channel,
         )
         for write in writes
-        if write.step.action == "create" and write.komm_id in rows and has_duplicate_row(run, journal, write, rows)
+        if write.step.action == Action.CREATE and write.komm_id in rows and has_duplicate_row(run, journal, write, rows)
     ]
 
 
 def is_marker_refused(decision: Decision, decision_writes: Sequence[AcknowledgedWrite], region: str) -> bool:
     """Whether the marker of this decision was refused: planned, and not written. One that is tried again is none."""
-    marks = [step for step in decision.steps if step.action == "mark"]
+    marks = [step for step in decision.steps if step.action == Action.MARK]
     return not decision_writes and bool(marks) and not any(names_another_value(step, region) for step in marks)
 
 
@@ -313,7 +313,7 @@ def truncation_notes(writes: Iterable[AcknowledgedWrite], readback: ReadBack) ->
     return [
         LeftAlone(
             Side.ESPO,
-            "unsyncable",
+            LeftAloneReason.UNSYNCABLE,
             NOT_AS_SENT,
             write.decision.entry.item.item.value,
             write.decision.entry.row.komm_id if write.decision.entry.row is not None else None,
@@ -383,7 +383,7 @@ def commit_without_writes(run: RunContext, journal: PlanJournal | None, reads: P
                 run.store, entity_id, records_left_alone(reads.advo.betnr, journal.plan.left_alone), run.utcnow()
             )
             run.counters.left_alone += len(journal.plan.left_alone)
-            set_decision_state(run.store, journal.decision_ids, "done")
+            set_decision_state(run.store, journal.decision_ids, DecisionState.DONE)
         close_plans(run.store, entity_id)
         empty_side = journal.plan.empty_side if journal is not None else None
         mark_clean(run, entity_id, fingerprint, is_stable=is_stable, empty_side=empty_side)

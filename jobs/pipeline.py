@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from etl.endings import judge_absences
+from etl.enums import HoldKind
 from etl.errors import ConfigError, LockHeld, RunAborted, Stopped
 from etl.extract import poll_advo, read_drifted_in_espo
 from etl.guard import CONFIG_DIGEST, change_record, has_configuration_changed
@@ -24,7 +25,6 @@ from etl.records import Channel
 from etl.renewal import renew_values
 from etl.rules.espo.rights import MISSING_RIGHT
 from etl.store.database import Store
-from etl.store.enums import HoldKind
 from etl.store.migrations import COPIED_AT
 from etl.store.queries.status import LAST_SWEEP_AT, RESTORED_FROM, SWEEP_AFTER, SWEEP_STARTED_BY
 from etl.store.tables.baseline import persons_left_alone_by_direction, persons_with_note

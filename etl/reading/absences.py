@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.context import ObservedAbsence
+from etl.enums import Absence
 from etl.errors import PersonError
 from etl.records import Side
-from etl.store.enums import Absence
 from etl.store.tables.baseline import last_synced_betnr
 from etl.store.tables.endings import recently_read_persons
 

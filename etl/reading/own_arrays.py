@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import ChangeState, PutOutcome
 from etl.reading.snapshot import is_own_write
 from etl.records import Channel, EspoItem, Side
 from etl.rules.espo.array_read import ArrayRead, ChangeOutcome, item_from_journal, item_value_key
-from etl.store.enums import ChangeState, PutOutcome
 from etl.store.tables.array_puts import puts_of_run, puts_to_verify, save_put_outcome
 from etl.store.tables.baseline import delete_pairs, load_pairs
 from etl.store.tables.journal import set_change_state

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import ABSENCE_REASONS, Absence
 from etl.reading.snapshot import SYNCING_TIMEOUT_SECONDS, is_unseen_save, minus_seconds
-from etl.store.enums import ABSENCE_REASONS, Absence
 from etl.store.tables.persons import load_persons, save_listings
 from etl.store.tables.queue import MODIFIED_IN_ESPO, clear_retry_times, mark_due
 

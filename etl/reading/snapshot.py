@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.context import PersonReads
+from etl.enums import PersonStatus
 from etl.lazy_imports import preload_planner
 from etl.records import Channel
 from etl.rules.snapshot_records import fingerprint_of_rows, item_record, row_records
-from etl.store.enums import PersonStatus
 from etl.store.tables.journal import last_unconfirmed_put, open_changes
 from etl.store.tables.persons import load_person, update_person
 from etl.store.tables.snapshots import load_items, load_rows, save_items, save_rows

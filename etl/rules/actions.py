@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from etl.enums import Action
 from etl.records import Channel, EspoItem, Side
 from etl.rules.entry import AdvoEntry, Decision, Entry, NextBaseline, Policy, Step
 from etl.rules.espo.items import new_item, with_value
@@ -72,7 +73,13 @@ def var3(entry: Entry, context: WriteContext) -> Decision:
     """Remove the item; a row that still stands empty becomes a slot."""
     item = require(entry.item).item
     remove = Step(
-        Side.ESPO, "remove", entry.channel, komm_id_of_entry(entry), entry.komm_kz, old_value=item.value, old_item=item
+        Side.ESPO,
+        Action.REMOVE,
+        entry.channel,
+        komm_id_of_entry(entry),
+        entry.komm_kz,
+        old_value=item.value,
+        old_item=item,
     )
     return Decision(
         entry,
@@ -92,13 +99,13 @@ def var4(entry: Entry, context: WriteContext) -> Decision:
     removed_item = context.removed_items.get(row.komm_id)
     if removed_item is not None and removed_item.channel is entry.channel:
         item = with_value(removed_item, row.value, row.canonical)
-    add = Step(Side.ESPO, "add", entry.channel, row.komm_id, entry.komm_kz, new_value=item.value, item=item)
+    add = Step(Side.ESPO, Action.ADD, entry.channel, row.komm_id, entry.komm_kz, new_value=item.value, item=item)
     return mark_row(entry, item, (add,))
 
 
 def var5(entry: Entry, context: WriteContext) -> Decision:
     """EspoCRM's value and the marker, on the same row."""
-    return overwrite_row(entry, "update")
+    return overwrite_row(entry, Action.UPDATE)
 
 
 def var6(entry: Entry, context: WriteContext) -> Decision:
@@ -108,7 +115,7 @@ def var6(entry: Entry, context: WriteContext) -> Decision:
     item = with_value(old_item, row.value, row.canonical)
     step = Step(
         Side.ESPO,
-        "replace",
+        Action.REPLACE,
         entry.channel,
         komm_id_of_entry(entry),
         entry.komm_kz,
@@ -150,7 +157,7 @@ def retype_onto(entry: Entry, target_row: AdvoEntry) -> Decision:
     mark = (
         ()
         if is_marked
-        else (update_row_step("mark", entry.channel, target_row, item.komm_kz, target_row.value, remark),)
+        else (update_row_step(Action.MARK, entry.channel, target_row, item.komm_kz, target_row.value, remark),)
     )
     empty_old_row = replace(empty_step(entry), new_remark=encode_slot(entry.komm_kz, kept_text))
     pair = NextBaseline(
@@ -191,7 +198,7 @@ def clash(entry: Entry, context: WriteContext) -> Decision:
             ended_komm_ids=komm_ids_to_end(entry),
             lost_value=lost_value,
         )
-    return replace(overwrite_row(entry, "update"), lost_value=lost_value)
+    return replace(overwrite_row(entry, Action.UPDATE), lost_value=lost_value)
 
 
 def forget_pair(entry: Entry, context: WriteContext) -> Decision:
@@ -203,7 +210,9 @@ def forget_pair(entry: Entry, context: WriteContext) -> Decision:
 
 def empty_leftover(entry: Entry, context: WriteContext) -> Decision:
     """A row of ours that is nobody's pair becomes a slot; only one that holds a value loses something by it."""
-    steps = (replace(empty_step(entry), action="leftover"),) if require(entry.row).value else mark_slot_steps(entry)
+    steps = (
+        (replace(empty_step(entry), action=Action.LEFTOVER),) if require(entry.row).value else mark_slot_steps(entry)
+    )
     return Decision(entry, entry.variant, Resolution.APPLY, "", steps)
 
 
@@ -211,7 +220,7 @@ def revert_var3(entry: Entry, context: WriteContext) -> Decision:
     """Create again what vanished from Advoware; an emptied row is filled again."""
     item = require(entry.item).item
     if entry.row is not None:
-        return overwrite_row(entry, "revert")
+        return overwrite_row(entry, Action.REVERT)
     step = create_or_fill(entry, item.value, entry.komm_kz, "", context)
     return Decision(
         entry,
@@ -239,7 +248,7 @@ def revert_var4(entry: Entry, context: WriteContext) -> Decision:
 
 def revert_var6(entry: Entry, context: WriteContext) -> Decision:
     """EspoCRM's value comes back; what Advoware had is kept in ``conflicts``. A new type waits for the next plan."""
-    decision = overwrite_row(entry, "revert")
+    decision = overwrite_row(entry, Action.REVERT)
     pair = (
         replace(require(decision.next_baseline), espo_type=require(entry.base).espo_type)
         if entry.type_edit
@@ -272,11 +281,11 @@ def create_or_fill(entry: Entry, value: str, komm_kz: int, own_text: str, contex
     slot = context.slots.take(komm_kz)
     remark = encode(value, komm_kz, own_text)
     if slot is None:
-        return Step(Side.ADVO, "create", entry.channel, None, komm_kz, new_value=value, new_remark=remark)
-    return update_row_step("fill", entry.channel, slot, komm_kz, value, remark)
+        return Step(Side.ADVO, Action.CREATE, entry.channel, None, komm_kz, new_value=value, new_remark=remark)
+    return update_row_step(Action.FILL, entry.channel, slot, komm_kz, value, remark)
 
 
-def overwrite_row(entry: Entry, action: str) -> Decision:
+def overwrite_row(entry: Entry, action: Action) -> Decision:
     """EspoCRM's value and marker on the same row, own text kept."""
     item, row = require(entry.item).item, require(entry.row)
     remark = encode(item.value, entry.komm_kz, row.own_text)
@@ -300,7 +309,7 @@ def mark_row(entry: Entry, item: EspoItem, steps: tuple[Step, ...]) -> Decision:
     row = require(entry.row)
     remark = encode(item.value, entry.komm_kz, row.own_text)
     is_marked = remark == row.remark  # a copied row brings its marker along
-    mark = () if is_marked else (update_row_step("mark", entry.channel, row, entry.komm_kz, row.value, remark),)
+    mark = () if is_marked else (update_row_step(Action.MARK, entry.channel, row, entry.komm_kz, row.value, remark),)
     pair = replace(require(decision.next_baseline), unmarked=False, remark=remark)
     return replace(decision, steps=(*steps, *mark), next_baseline=pair)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from etl.rules.espo.array_read import PartialPut
 
 if TYPE_CHECKING:
+    from etl.enums import Action, LeftAloneReason
     from etl.records import Channel, Direction, EspoItem, Scope, Side
     from etl.rules.marker import MarkerKind
     from etl.rules.values.doubts import Doubt
@@ -138,14 +139,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """Why nothing is done about an entry; ``reason`` is unsyncable, held_back, duplicate or unclear.
+    """Why nothing is done about an entry.
 
     ``komm_id`` is the row of the entry: of a value that Advoware did not take, or that nobody can read, the row whose
     value it was to replace.
     """
 
     side: Side
-    reason: str
+    reason: LeftAloneReason
     detail: str
     value: str
     komm_id: int | None = None
@@ -161,7 +162,7 @@ class Step:
     """
 
     side: Side
-    action: str
+    action: Action
     channel: Channel
     komm_id: int | None = None
     komm_kz: int | None = None

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etl.enums import Action
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SHARE_APPLIES_ABOVE_PERSONS: Final = 3
 """Up to here the share does not bite, of persons that vanish."""
 
-REMOVING_ACTIONS: Final = frozenset({"remove", "replace", "empty", "update", "revert", "leftover"})
+REMOVING_ACTIONS: Final = frozenset(
+    {Action.REMOVE, Action.REPLACE, Action.EMPTY, Action.UPDATE, Action.REVERT, Action.LEFTOVER}
+)
 """The actions that take or overwrite a value.
 
 In EspoCRM remove and replace; in Advoware empty, update, revert and leftover (a second row of ours becomes a slot).

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.enums import LeftAloneReason
 from etl.records import Side
 from etl.rules.entry import MISSING, Decision, Entry, LeftAlone, NextBaseline, PersonState, Policy
 from etl.rules.espo.items import rejection_reason
@@ -47,7 +48,7 @@ def find_left_alone(
             entry,
             note,
             entries,
-            earlier_note=find_note(person, entry, "duplicate"),
+            earlier_note=find_note(person, entry, LeftAloneReason.DUPLICATE),
             first_sync=is_in_first_sync(person, entry),
         )
         for entry, note in entries_and_notes
@@ -80,17 +81,23 @@ def undo_notes(person: PersonState, entry: Entry) -> list[LeftAlone]:
 
 def is_undo_note(note: LeftAlone) -> bool:
     """Whether an undo left this note, and not a direction."""
-    return note.reason == "held_back" and note.direction is None and note.detail.startswith(UNDO_NOTE_PREFIX)
+    return (
+        note.reason == LeftAloneReason.HELD_BACK and note.direction is None and note.detail.startswith(UNDO_NOTE_PREFIX)
+    )
 
 
 def duplicate_note(person: PersonState, entry: Entry, entries: Sequence[Entry]) -> LeftAlone | None:
     """A second row or item with a value the person has already."""
-    is_duplicate = entry_with_value(entry, entries) is not None or find_note(person, entry, "duplicate") is not None
+    is_duplicate = (
+        entry_with_value(entry, entries) is not None or find_note(person, entry, LeftAloneReason.DUPLICATE) is not None
+    )
     if entry.variant is Variant.VAR4 and entry.row is not None and is_duplicate:
         reason = "another row of this person holds the same value"
-        return LeftAlone(Side.ADVO, "duplicate", reason, entry.row.value, entry.row.komm_id)
-    if entry.variant is Variant.VAR1 and entry.item is not None and find_note(person, entry, "duplicate"):
-        return LeftAlone(Side.ESPO, "duplicate", "it was the second item with this value", entry.item.item.value)
+        return LeftAlone(Side.ADVO, LeftAloneReason.DUPLICATE, reason, entry.row.value, entry.row.komm_id)
+    if entry.variant is Variant.VAR1 and entry.item is not None and find_note(person, entry, LeftAloneReason.DUPLICATE):
+        return LeftAlone(
+            Side.ESPO, LeftAloneReason.DUPLICATE, "it was the second item with this value", entry.item.item.value
+        )
     return None
 
 
@@ -106,7 +113,7 @@ def entry_with_value(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
 
 def unsyncable_note(person: PersonState, entry: Entry, policy: Policy) -> LeftAlone | None:
     """What a system refused or stored otherwise before, or what EspoCRM cannot hold."""
-    earlier_note = find_note(person, entry, "unsyncable")
+    earlier_note = find_note(person, entry, LeftAloneReason.UNSYNCABLE)
     if entry.variant in SENT_TO_ADVO and entry.item is not None:
         value = entry.item.item.value
         espo_reason = (
@@ -118,7 +125,7 @@ def unsyncable_note(person: PersonState, entry: Entry, policy: Policy) -> LeftAl
             "it shows nothing" if is_empty_value(value) else ""
         )  # a row of it would stand empty: deleted there
         return (
-            LeftAlone(Side.ESPO, "unsyncable", espo_reason, value, komm_id_or_zero(entry) or None)
+            LeftAlone(Side.ESPO, LeftAloneReason.UNSYNCABLE, espo_reason, value, komm_id_or_zero(entry) or None)
             if espo_reason
             else None
         )
@@ -126,13 +133,15 @@ def unsyncable_note(person: PersonState, entry: Entry, policy: Policy) -> LeftAl
         return None
     if earlier_note is not None:
         note_reason = earlier_reason(earlier_note, Side.ADVO) or "EspoCRM did not take this value"
-        return LeftAlone(Side.ADVO, "unsyncable", note_reason, entry.row.value, entry.row.komm_id)
+        return LeftAlone(Side.ADVO, LeftAloneReason.UNSYNCABLE, note_reason, entry.row.value, entry.row.komm_id)
     changed_channel = entry.row.channel is not entry.channel
     reason = "the row now holds something of another kind" if changed_channel else marker_truncation_reason(entry)
     reason = reason or rejection_reason(
         entry.channel, entry.row.value, entry.row.canonical, international=policy.international
     )
-    return LeftAlone(Side.ADVO, "unsyncable", reason, entry.row.value, entry.row.komm_id) if reason else None
+    if not reason:
+        return None
+    return LeftAlone(Side.ADVO, LeftAloneReason.UNSYNCABLE, reason, entry.row.value, entry.row.komm_id)
 
 
 def earlier_reason(note: LeftAlone, side: Side) -> str | None:
@@ -173,7 +182,7 @@ def leave_beyond_limit(
             result.append((entry, note))
             continue
         room[entry.channel] -= 1
-        limit_note = LeftAlone(Side.ADVO, "unsyncable", limit_reason, entry.row.value, entry.row.komm_id)
+        limit_note = LeftAlone(Side.ADVO, LeftAloneReason.UNSYNCABLE, limit_reason, entry.row.value, entry.row.komm_id)
         result.append((entry, limit_note if room[entry.channel] < 0 else None))
     return result
 
@@ -188,7 +197,7 @@ def find_note(person: PersonState, entry: Entry, reason: str) -> LeftAlone | Non
 
 def has_held_back_note(person: PersonState, entry: Entry) -> bool:
     """Whether a direction held this entry back: its row by its number, its item by its value, however spelled."""
-    notes = [note for note in person.left_alone if note.reason == "held_back"]
+    notes = [note for note in person.left_alone if note.reason == LeftAloneReason.HELD_BACK]
     is_row_held_back = any(note.side is Side.ADVO and note.komm_id == komm_id_or_zero(entry) != 0 for note in notes)
     return is_row_held_back or any(is_note_of_item(note, entry) for note in notes)
 
@@ -225,7 +234,7 @@ def leave_decision(resolved: ResolvedEntry, policy: Policy) -> Decision:
         komm_id = entry.row.komm_id if entry.row else entry.base.komm_id if entry.base else None
         note = LeftAlone(
             side,
-            "held_back",
+            LeftAloneReason.HELD_BACK,
             f"{VARIANT_REASONS[entry.variant]}; direction {policy.direction} holds it back",
             value,
             komm_id,

@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from etl.enums import LeftAloneReason
 from etl.records import Channel, Direction
 from etl.rules.entry import MISSING, AdvoEntry, Entry, LeftAlone
 from etl.rules.marker import MarkerKind, is_same_text
@@ -60,7 +61,7 @@ def reclassify_leftover(
 
     ``earlier_note``: how an earlier run noted it.
     """
-    if note is None or note.reason != "duplicate" or not is_own_leftover(entry):
+    if note is None or note.reason != LeftAloneReason.DUPLICATE or not is_own_leftover(entry):
         return entry, note
     is_copy = first_sync if earlier_note is None else not is_own_leftover_note(earlier_note)
     if is_copy:
@@ -118,7 +119,7 @@ def find_retype_row(entry: Entry, entries_and_notes: Sequence[EntryAndNote]) -> 
         other.row
         for other, note in entries_and_notes
         if other.row is not None and other.base is None and other.item is None
-        if note is None or note.reason == "duplicate"
+        if note is None or note.reason == LeftAloneReason.DUPLICATE
     ]
     candidates = [
         row for row in rows if item is not None and is_retype_row(row, item) and item.komm_kz != entry.komm_kz

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from etl.enums import Action
 from etl.records import Channel, EspoItem, Side
 from etl.rules.entry import Step
 from etl.rules.espo.items import item_payload
@@ -41,7 +42,7 @@ class PersonPlan:
         """Every write, in the order of rules §5."""
         espo = [step for decision in self.decisions for step in decision.steps if step.side is Side.ESPO]
         advo = [step for decision in self.decisions for step in decision.steps if step.side is Side.ADVO]
-        return espo + sorted(advo, key=lambda step: step.action in ("empty", "leftover"))
+        return espo + sorted(advo, key=lambda step: step.action in (Action.EMPTY, Action.LEFTOVER))
 
     @property
     def espo_payload(self) -> dict[Channel, list[dict[str, Any]]]:
@@ -89,7 +90,7 @@ def keep_reassigned_pairs(decisions: Iterable[Decision]) -> tuple[Decision, ...]
 T = TypeVar("T")
 
 
-def update_row_step(action: str, channel: Channel, row: AdvoEntry, komm_kz: int, value: str, remark: str) -> Step:
+def update_row_step(action: Action, channel: Channel, row: AdvoEntry, komm_kz: int, value: str, remark: str) -> Step:
     """One PUT to a row that stands."""
     return Step(
         Side.ADVO,
@@ -109,7 +110,9 @@ def update_row_step(action: str, channel: Channel, row: AdvoEntry, komm_kz: int,
 def empty_step(entry: Entry) -> Step:
     """An empty value and the slot marker, own text kept."""
     row = require(entry.row)
-    return update_row_step("empty", entry.channel, row, entry.komm_kz, "", encode_slot(entry.komm_kz, row.own_text))
+    return update_row_step(
+        Action.EMPTY, entry.channel, row, entry.komm_kz, "", encode_slot(entry.komm_kz, row.own_text)
+    )
 
 
 def mark_slot_steps(entry: Entry) -> tuple[Step, ...]:
@@ -118,7 +121,9 @@ def mark_slot_steps(entry: Entry) -> tuple[Step, ...]:
     if row is None or row.value or (row.marker_kind is MarkerKind.SLOT and row.marker_komm_kz == entry.komm_kz):
         return ()
     return (
-        update_row_step("mark", entry.channel, row, entry.komm_kz, row.value, encode_slot(entry.komm_kz, row.own_text)),
+        update_row_step(
+            Action.MARK, entry.channel, row, entry.komm_kz, row.value, encode_slot(entry.komm_kz, row.own_text)
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from etl.enums import LeftAloneReason
 from etl.records import Side
 from etl.rules.entry import MISSING, Entry, LeftAlone
 from etl.rules.values.canonical import canonical
@@ -137,7 +138,7 @@ def unlink_duplicate(resolved: ResolvedEntry) -> list[ResolvedEntry]:
     row = resolved.entry.row
     if row is None:
         return []
-    note = LeftAlone(Side.ADVO, "duplicate", reason, row.value, row.komm_id)
+    note = LeftAlone(Side.ADVO, LeftAloneReason.DUPLICATE, reason, row.value, row.komm_id)
     row_entry = replace(resolved.entry, variant=Variant.VAR4, base=None, item=None)
     return [
         ResolvedEntry(row_entry, Resolution.LEAVE, left_alone=note),
@@ -169,7 +170,7 @@ def duplicate_in_espo_note(resolved: ResolvedEntry, others: Iterable[Entry]) -> 
     if row is None or not any(other.item_key == resolved.final_key for other in others):
         return None
     reason = "EspoCRM has this value in an entry that is held back"
-    return LeftAlone(Side.ADVO, "held_back", reason, row.value, row.komm_id)
+    return LeftAlone(Side.ADVO, LeftAloneReason.HELD_BACK, reason, row.value, row.komm_id)
 
 
 def duplicate_in_advo_note(resolved: ResolvedEntry, others: Iterable[Entry]) -> LeftAlone | None:
@@ -179,7 +180,7 @@ def duplicate_in_advo_note(resolved: ResolvedEntry, others: Iterable[Entry]) -> 
     if item is None or not brings_value or not any(other.row_key == resolved.final_key for other in others):
         return None
     reason = "Advoware has this value in an entry that is held back"
-    return LeftAlone(Side.ESPO, "held_back", reason, item.item.value)
+    return LeftAlone(Side.ESPO, LeftAloneReason.HELD_BACK, reason, item.item.value)
 
 
 def is_value_in_new_row(

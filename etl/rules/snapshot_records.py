@@ -11,6 +11,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import LeftAloneReason
 from etl.records import AdvoRecord, AdvoRow, Channel, Direction, EspoItem, Side
 from etl.rules.entry import AdvoEntry, BaselinePair, EspoEntry, LeftAlone
 from etl.rules.marker import MarkerKind, decode
@@ -87,7 +88,7 @@ def note_from_record(record: Mapping[str, Any]) -> LeftAlone:
     """A note of an earlier run."""
     return LeftAlone(
         Side(record["side"]),
-        record["reason"],
+        LeftAloneReason(record["reason"]),
         record["detail"] or "",
         record["value"] or "",
         None if record["komm_id"] is None else int(record["komm_id"]),

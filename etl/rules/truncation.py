@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import Action, LeftAloneReason
 from etl.records import REPLACEMENT_CHARACTER, Channel, Side
 from etl.rules.entry import Decision, Entry, LeftAlone, NextBaseline
 from etl.rules.espo.array_read import comparable_value
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
     Change = Mapping[str, Any]
 
-CREATING_ACTIONS = frozenset({"create", "fill"})
-REVERT_ROW, UNMARK_ROW = "put_back", "unmark"
+CREATING_ACTIONS = frozenset({Action.CREATE, Action.FILL})
+REVERT_ROW, UNMARK_ROW = Action.PUT_BACK, Action.UNMARK
 REPAIR_ACTIONS = frozenset({REVERT_ROW, UNMARK_ROW})
 """What a mending write does; one that does not read as sent either fails the person."""
 
@@ -190,7 +191,7 @@ def step_without_marker(step: Step) -> Step | None:
         return None
     unmarked_step = replace(step, new_remark=remark.own_text)
     is_stored = step.old_value == unmarked_step.new_value and is_same_text(step.old_remark, remark.own_text)
-    is_stored &= step.action != "create"
+    is_stored &= step.action != Action.CREATE
     return None if is_stored else unmarked_step
 
 
@@ -243,7 +244,7 @@ def repair_decisions(
     refused_notes = [
         LeftAlone(
             Side.ESPO,
-            "unsyncable",
+            LeftAloneReason.UNSYNCABLE,
             NOT_AS_SENT,
             write["new_value"],
             None if write["action"] in CREATING_ACTIONS else write["komm_id"],
@@ -277,7 +278,7 @@ def unmark_decision(change: Change, row: AdvoEntry, baseline: Mapping[int, Basel
     return replace(result, keeps_baseline=False, next_baseline=pair, ended_komm_ids=(row.komm_id,))
 
 
-def repair_decision(change: Change, row: AdvoEntry, action: str, value: str, remark: str) -> Decision:
+def repair_decision(change: Change, row: AdvoEntry, action: Action, value: str, remark: str) -> Decision:
     """One mending write as a decision of the plan."""
     channel, komm_kz = Channel(change["channel"]), change["komm_kz"] or 1
     entry = Entry(channel, Variant.REPAIR, komm_kz, row=row)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from etl.enums import LeftAloneReason
 from etl.records import Side
 from etl.rules.entry import MISSING, AdvoEntry, Entry, EspoEntry, LeftAlone, PersonState
 from etl.rules.values.classify import LITERAL
@@ -94,10 +95,12 @@ def unclear_pair_note(entry: Entry) -> LeftAlone:
     An item's names the row as well: a later plan knows the pair by it, whatever else is new in EspoCRM by then.
     """
     if entry.item is not None and entry.base is not None and is_doubtful_item(entry.item, entry.base):
-        return LeftAlone(Side.ESPO, "unclear", doubt_text(entry.item.doubt), entry.item.item.value, entry.base.komm_id)
+        return LeftAlone(
+            Side.ESPO, LeftAloneReason.UNCLEAR, doubt_text(entry.item.doubt), entry.item.item.value, entry.base.komm_id
+        )
     row = entry.row
     assert row is not None  # noqa: S101 - whoever waits holds an unclear value on one of its sides
-    return LeftAlone(Side.ADVO, "unclear", doubt_text(row.doubt), row.value, row.komm_id)
+    return LeftAlone(Side.ADVO, LeftAloneReason.UNCLEAR, doubt_text(row.doubt), row.value, row.komm_id)
 
 
 def unclear_row_note(person: PersonState, row: AdvoEntry, entries: Sequence[Entry]) -> LeftAlone | None:
@@ -111,7 +114,7 @@ def unclear_row_note(person: PersonState, row: AdvoEntry, entries: Sequence[Entr
         is_split_pair_note(note, Side.ADVO, row.value, row.komm_id) for note in person.left_alone
     ):
         reason = SPLIT_PAIR_REASON
-    return None if reason is None else LeftAlone(Side.ADVO, "unclear", reason, row.value, row.komm_id)
+    return None if reason is None else LeftAlone(Side.ADVO, LeftAloneReason.UNCLEAR, reason, row.value, row.komm_id)
 
 
 def unclear_item_note(person: PersonState, item: EspoEntry, entries: Sequence[Entry]) -> LeftAlone | None:
@@ -126,7 +129,7 @@ def unclear_item_note(person: PersonState, item: EspoEntry, entries: Sequence[En
         reason = "Advoware has an unclear entry that may be this one"
     elif any(is_split_pair_note(note, Side.ESPO, item.item.value, None) for note in person.left_alone):
         reason = SPLIT_PAIR_REASON
-    return None if reason is None else LeftAlone(Side.ESPO, "unclear", reason, item.item.value)
+    return None if reason is None else LeftAlone(Side.ESPO, LeftAloneReason.UNCLEAR, reason, item.item.value)
 
 
 def is_unread(entry: Entry) -> bool:
@@ -139,7 +142,7 @@ def is_unread(entry: Entry) -> bool:
 def is_split_pair_note(note: LeftAlone, side: Side, value: str, komm_id: int | None) -> bool:
     """Whether a note says of this very value that it was half of a pair that a newer grammar does not read as one."""
     is_same_entry = (note.side, note.value, note.komm_id if side is Side.ADVO else None) == (side, value, komm_id)
-    return is_same_entry and note.reason == "unclear" and note.detail == SPLIT_PAIR_REASON
+    return is_same_entry and note.reason == LeftAloneReason.UNCLEAR and note.detail == SPLIT_PAIR_REASON
 
 
 def address_of(canonical: str | None, doubt: Doubt | None, readings: str | None) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import ChangeState, LeftAloneReason, PersonStatus, PutOutcome
 from etl.errors import AdvosyncError, ConcurrentEdit, Forbidden, NotStored, Refused, UnknownOutcome
 from etl.reading.own_arrays import espo_changes, journal_judgement, judge_open_puts
 from etl.reading.parallel import is_stale
@@ -17,7 +18,6 @@ from etl.rules.entry import LeftAlone
 from etl.rules.espo.array_read import item_value_key
 from etl.rules.espo.items import has_same_items, item_payload
 from etl.rules.values.canonical import e164, has_extension
-from etl.store.enums import ChangeState, PersonStatus, PutOutcome
 from etl.store.tables.array_puts import confirm_put, save_array_put, save_put_outcome
 from etl.store.tables.baseline import add_left_alone
 from etl.store.tables.journal import open_changes
@@ -213,7 +213,7 @@ def notes_of_shown_in_place(run: RunContext, judgement: PutJudgement, record: Es
     """What the record shows in place of what was sent: nobody entered it, so it is carried nowhere."""
     values = judgement.read.unexpected_values()
     return tuple(
-        LeftAlone(Side.ESPO, "unsyncable", SHOWN_IN_PLACE, item.value, channel=item.channel)
+        LeftAlone(Side.ESPO, LeftAloneReason.UNSYNCABLE, SHOWN_IN_PLACE, item.value, channel=item.channel)
         for item in record.items
         if item_value_key(item, run.policy.region) in values
     )
@@ -322,7 +322,7 @@ def mark_unsyncable(run: RunContext, journal: PlanJournal, step: Step, detail: s
         "komm_id": entry.row.komm_id if entry.row else None,
         "channel": entry.channel,
         "value": value,
-        "reason": "unsyncable",
+        "reason": LeftAloneReason.UNSYNCABLE,
         "detail": detail,
     }
     add_left_alone(run.store, journal.plan.entity_id, record, run.utcnow())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import ChangeState
 from etl.errors import AdvosyncError, RunAborted, UnknownOutcome
 from etl.records import AdvoRow, RowDraft
-from etl.store.enums import ChangeState
 from etl.store.tables.conflicts import delete_conflicts, save_conflicts
 from etl.store.tables.journal import set_change_state
 

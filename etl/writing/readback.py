@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from etl.context import PersonReads, RunContext
+    from etl.enums import Action
     from etl.guard import PlanJournal
 
 
@@ -154,7 +155,7 @@ def repair_write(
     run: RunContext,
     journal: PlanJournal,
     write: AcknowledgedWrite,
-    action: str,
+    action: Action,
     previous: tuple[str | None, str | None],
     draft: RowDraft,
 ) -> AcknowledgedWrite:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import PersonStatus
 from etl.errors import PersonError, UnknownOutcome
 from etl.reading.snapshot import save_own_write
 from etl.rules.backoff import next_retry
 from etl.rules.espo.german_errors import translate_error
-from etl.store.enums import PersonStatus
 from etl.store.tables.conflicts import conflicts_to_note, set_noted_at
 from etl.store.tables.journal import close_plans
 from etl.store.tables.persons import load_person, update_person

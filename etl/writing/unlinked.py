@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.enums import ABSENCE_REASONS, Absence, DecisionState, PersonStatus
 from etl.records import Side
 from etl.rules.marker import decode
-from etl.store.enums import ABSENCE_REASONS, Absence, DecisionState, PersonStatus
 from etl.store.tables.baseline import delete_baseline
 from etl.store.tables.endings import close_wait_as_ending
 from etl.store.tables.holds import open_holds, release_holds

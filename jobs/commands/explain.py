@@ -6,10 +6,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.enums import ABSENCE_REASONS, Absence
 from etl.errors import ConfigError
 from etl.rules.marker import MarkerKind, decode
 from etl.store.database import Store
-from etl.store.enums import ABSENCE_REASONS, Absence
 from etl.store.queries.person_history import load_person_history
 from etl.store.tables.persons import find_persons
 from jobs.environment import PRODUCTION, Environment

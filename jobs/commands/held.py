@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import HoldKind
 from etl.store.database import Store
-from etl.store.enums import HoldKind
 from etl.store.tables.holds import open_holds
 
 if TYPE_CHECKING:

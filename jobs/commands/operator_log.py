@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from etl.store.enums import RunOutcome
+from etl.enums import RunOutcome
 from etl.store.tables.runs import finish_run, start_run
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from datetime import timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import ABSENCE_REASONS, Absence
 from etl.errors import ConfigError
 from etl.store.database import Store
-from etl.store.enums import ABSENCE_REASONS, Absence
 from etl.store.queries.status import load_status
 from jobs.exit_codes import ExitCode
 from jobs.schedule import Job, longest_gap, next_time

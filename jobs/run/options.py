@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from etl.enums import PersonStatus
 from etl.errors import ConfigError
-from etl.store.enums import PersonStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,6 +11,7 @@ import structlog
 
 from etl.apply import apply_person, revalidate
 from etl.endings import exclude_absent, mark_shared_betnrs
+from etl.enums import PersonStatus
 from etl.errors import ConcurrentEdit, ConsecutiveRefusals, NotFound, NotStored, Outage, PersonError, UnknownOutcome
 from etl.extract import read_persons, recheck_shared_betnrs
 from etl.guard import PlanJournal, journal_plan, persons_to_hold, record_holds
@@ -23,7 +24,6 @@ from etl.rules.left_alone import is_undo_note
 from etl.rules.plan import PersonPlan, Plan
 from etl.rules.second_writer import too_many_second_writer
 from etl.second_writer import exclude_second_writer, hold_second_writer
-from etl.store.enums import PersonStatus
 from etl.store.queries.differences import persons_with_differences
 from etl.store.tables.array_puts import partial_put_records
 from etl.store.tables.baseline import add_left_alone
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from etl.context import RunContext
+    from etl.enums import HoldKind
     from etl.records import Side
-    from etl.store.enums import HoldKind
 
 FAILED_STATUSES = frozenset({PersonStatus.FAILED, PersonStatus.PERMANENTLY_FAILED})
 MAX_UNSTORED_IN_A_ROW = 3  # persons; then the run stops (rules §5)

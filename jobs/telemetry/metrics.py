@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Gauge, Info, write_to_textfile
 
-from etl.store.enums import Absence, HoldKind, PersonStatus
+from etl.enums import Absence, HoldKind, PersonStatus
 from jobs.times import parse_store_time
 
 if TYPE_CHECKING:

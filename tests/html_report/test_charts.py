@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from etl.enums import PersonStatus
 from etl.rules.variants import Variant
-from etl.store.enums import PersonStatus
 from jobs.html_report import charts
 from jobs.html_report.chart_texts import CHART_TEXTS
 from jobs.html_report.svg import Bar, Dot, bar_chart, column_chart, dot_chart, format_number, round_up

@@ -11,6 +11,7 @@ import numpy as np
 
 from etl.apply import advo_steps, revalidate, write_row
 from etl.context import ObservedAbsence, PersonReads, RunContext
+from etl.enums import Absence, ChangeState
 from etl.errors import ConcurrentEdit, CredentialsRefused, UnknownOutcome
 from etl.guard import PlanJournal, baseline_record
 from etl.reading.own_arrays import PutJudgement
@@ -24,7 +25,6 @@ from etl.rules.plan import PersonPlan
 from etl.rules.truncation import WriteOutcome
 from etl.rules.values.classify import Value
 from etl.rules.variants import Resolution
-from etl.store.enums import Absence, ChangeState
 from etl.store.tables.baseline import save_baseline
 from etl.store.tables.journal import close_plans
 from etl.store.tables.queue import clear_due, ids_of_linked_between

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etl.rules.values.doubts import Doubt
-from etl.rules.variants import Variant
-from etl.store.enums import (
+from etl.enums import (
     Absence,
     ChangeState,
     DecisionState,
@@ -21,6 +19,8 @@ from etl.store.enums import (
     PutOutcome,
     RunOutcome,
 )
+from etl.rules.values.doubts import Doubt
+from etl.rules.variants import Variant
 from etl.store.queries.canned import CANNED_QUERIES
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etl import frames
-from etl.store.enums import (
+from etl.enums import (
     Absence,
     ChangeState,
     DecisionState,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
+from etl.enums import HoldKind
 from etl.errors import LockHeld
-from etl.store.enums import HoldKind
 from etl.store.tables.holds import insert_holds
 from etl.store.tables.persons import update_person
 from etl.store.tables.runs import latest_run

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etl.enums import LeftAloneReason
 from etl.records import Channel, Direction, Side
 from etl.rules.entry import LeftAlone
 from etl.rules.variants import Variant
@@ -37,7 +38,7 @@ def missing_right_note(entry: Entry, policy: Policy) -> LeftAlone | None:
         return None
     detail = f"{ADVO_CHANGE_WORDS[entry.variant]}; {MISSING_RIGHT} edit {ESPO_FIELD[entry.channel]} in EspoCRM"
     if entry.variant is Variant.VAR3 and entry.item is not None:
-        return LeftAlone(Side.ESPO, "held_back", detail, entry.item.item.value)
+        return LeftAlone(Side.ESPO, LeftAloneReason.HELD_BACK, detail, entry.item.item.value)
     if entry.row is None:
         return None
-    return LeftAlone(Side.ADVO, "held_back", detail, entry.row.value, entry.row.komm_id)
+    return LeftAlone(Side.ADVO, LeftAloneReason.HELD_BACK, detail, entry.row.value, entry.row.komm_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from etl.enums import LeftAloneReason
 from etl.frames import ENTRY, PERSON
 from etl.records import Channel, Side
 from etl.rules.entry import LeftAlone
@@ -75,7 +76,7 @@ def change_notes(frames: Mapping[str, pd.DataFrame], channels: Collection[Channe
         value = record["value"] if has_value else record["advo_value"]
         yield (
             record["entity_id"],
-            LeftAlone(Side.ADVO, "held_back", detail, value, record["komm_id"], channel=Channel(channel)),
+            LeftAlone(Side.ADVO, LeftAloneReason.HELD_BACK, detail, value, record["komm_id"], channel=Channel(channel)),
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from etl.enums import LeftAloneReason
 from etl.records import Channel
 from etl.rules.entry import MISSING
 from etl.rules.joins.columns import (
@@ -115,7 +116,7 @@ def keep_known_persons(frame: pd.DataFrame, numbers: np.ndarray, person_count: i
 
 def postponements_of_items(items: pd.DataFrame, notes: pd.DataFrame) -> dict[str, np.ndarray]:
     """Which items Advoware did not take (``refused``), and the row whose value each is to replace, else ``MISSING``."""
-    is_refused = str_array(notes["reason"]) == "unsyncable"
+    is_refused = str_array(notes["reason"]) == LeftAloneReason.UNSYNCABLE
     postponements = notes.assign(refused=is_refused)[
         (str_array(notes["side"]) == "espo") & (is_refused | is_waiting_note(notes))
     ]
@@ -129,7 +130,9 @@ def postponements_of_items(items: pd.DataFrame, notes: pd.DataFrame) -> dict[str
 
 def is_waiting_note(notes: pd.DataFrame) -> np.ndarray:
     """Which notes speak of an item that a pair was edited into and that nobody can read: they name the pair's row."""
-    is_waiting: np.ndarray = notes["komm_id"].notna().to_numpy(dtype=bool) & (str_array(notes["reason"]) == "unclear")
+    is_waiting: np.ndarray = notes["komm_id"].notna().to_numpy(dtype=bool) & (
+        str_array(notes["reason"]) == LeftAloneReason.UNCLEAR
+    )
     return is_waiting
 
 
@@ -180,7 +183,7 @@ def persons_edited_by_other(persons: pd.DataFrame, notes: pd.DataFrame, note_per
         is_type_change = np.array([detail.startswith(TYPE_CHANGED) for detail in str_array(notes["detail"])])
         is_postponed = (
             is_type_change
-            & (str_array(notes["reason"]) == "held_back")
+            & (str_array(notes["reason"]) == LeftAloneReason.HELD_BACK)
             & (note_person < len(persons))
             & (note_person != MISSING)
         )

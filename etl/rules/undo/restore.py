@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import Action
 from etl.records import Channel, EspoItem, Side
 from etl.rules.entry import MISSING, AdvoEntry, Decision, Entry, EspoEntry, NextBaseline, Policy, Step
 from etl.rules.espo.items import MAX_ITEMS, new_item, rejection_reason, with_value
@@ -122,7 +123,7 @@ def replace_winner(
     item = with_value(old_item, lost_value.value, canonical(lost_value.channel, lost_value.value, policy.region))
     espo = Step(
         Side.ESPO,
-        "replace",
+        Action.REPLACE,
         lost_value.channel,
         row.komm_id,
         base.komm_kz,
@@ -132,7 +133,7 @@ def replace_winner(
         item=item,
     )
     remark = encode(item.value, base.komm_kz, row.own_text)
-    advo = update_row_step("revert", lost_value.channel, row, base.komm_kz, lost_value.value, remark)
+    advo = update_row_step(Action.REVERT, lost_value.channel, row, base.komm_kz, lost_value.value, remark)
     return restore_decision(lost_value, (espo, advo), item, row, current)
 
 
@@ -148,18 +149,18 @@ def add_beside(
     )
     if item is None:
         steps = (
-            Step(Side.ESPO, "add", lost_value.channel, None, komm_kz, new_value=final_item.value, item=final_item),
+            Step(Side.ESPO, Action.ADD, lost_value.channel, None, komm_kz, new_value=final_item.value, item=final_item),
         )
     target_row = row or find_slot(lost_value, komm_kz, current)
     if target_row is None:
         remark = encode(final_item.value, komm_kz, "")
         step = Step(
-            Side.ADVO, "create", lost_value.channel, None, komm_kz, new_value=lost_value.value, new_remark=remark
+            Side.ADVO, Action.CREATE, lost_value.channel, None, komm_kz, new_value=lost_value.value, new_remark=remark
         )
     else:
         remark = encode(final_item.value, komm_kz, target_row.own_text)
         step = update_row_step(
-            "mark" if row else "fill",
+            Action.MARK if row else Action.FILL,
             lost_value.channel,
             target_row,
             komm_kz,

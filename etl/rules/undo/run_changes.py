@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import Action
 from etl.records import Channel, EspoItem, Side
 from etl.rules.espo.items import MAX_ITEMS, espo_key
 from etl.rules.marker import encode_slot, is_same_text
@@ -120,7 +121,7 @@ def row_changes(changes: Sequence[Mapping[str, Any]]) -> list[RowChange]:
 def row_change(komm_id: int, changes: Sequence[Mapping[str, Any]]) -> RowChange:
     """One row's way through a run."""
     first, last = changes[0], changes[-1]
-    before = None if first["action"] == "create" else (first["old_value"] or "", first["old_remark"] or "")
+    before = None if first["action"] == Action.CREATE else (first["old_value"] or "", first["old_remark"] or "")
     return RowChange(
         komm_id,
         first["komm_kz"] or 1,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from etl.enums import Action, LeftAloneReason
 from etl.records import Channel, EspoItem, Side
 from etl.rules.entry import MISSING, BaselinePair, Decision, Entry, EspoEntry, LeftAlone, NextBaseline, Step
 from etl.rules.left_alone import UNDO_NOTE_PREFIX, is_undo_note
@@ -130,7 +131,7 @@ def undo_item_steps(group: EntryChanges, current: CurrentState) -> list[Step]:
         item = change.before
         if current_item is not None and item is not None:
             item = replace(item, primary=current_item.primary)
-        action = "add" if current_item is None else "remove" if item is None else "replace"
+        action = Action.ADD if current_item is None else Action.REMOVE if item is None else Action.REPLACE
         komm_id = next((row.komm_id for row in group.rows), None)
         komm_kz = next((row.komm_kz for row in group.rows), None)
         old_value, new_value = (
@@ -161,16 +162,16 @@ def undo_row_steps(group: EntryChanges, current: CurrentState) -> list[Step]:
             continue
         value, remark = change.undo_target
         steps.append(update_row_step(row_action(row.value, value), change.channel, row, change.komm_kz, value, remark))
-    return sorted(steps, key=lambda step: step.action == "empty")
+    return sorted(steps, key=lambda step: step.action == Action.EMPTY)
 
 
-def row_action(old: str, new: str) -> str:
+def row_action(old: str, new: str) -> Action:
     """What a write does to a row, in the words the guard counts by."""
     if old == new:
-        return "mark"
+        return Action.MARK
     if not new:
-        return "empty"
-    return "revert" if old else "fill"
+        return Action.EMPTY
+    return Action.REVERT if old else Action.FILL
 
 
 def espo_entry_of_item(item: EspoItem) -> EspoEntry:
@@ -243,11 +244,18 @@ def build_undo_notes(group: EntryChanges, current: CurrentState, undo_run_id: in
     anchor_komm_id = next((base.komm_id for base in bases if base is not None), next(iter(rows), None))
     channel = next(iter([*(row.channel for row in group.rows), *(item.channel for item in group.items)]))
     notes = [
-        LeftAlone(Side.ADVO, "held_back", detail, value, komm_id, channel=channel) for komm_id, value in rows.items()
+        LeftAlone(Side.ADVO, LeftAloneReason.HELD_BACK, detail, value, komm_id, channel=channel)
+        for komm_id, value in rows.items()
     ]
-    notes += [LeftAlone(Side.ESPO, "held_back", detail, value, anchor_komm_id, channel=channel) for value in items]
+    notes += [
+        LeftAlone(Side.ESPO, LeftAloneReason.HELD_BACK, detail, value, anchor_komm_id, channel=channel)
+        for value in items
+    ]
     if not notes and any(decision["variant"] in EMPTYING_VARIANTS for decision in group.decisions):
-        notes = [LeftAlone(Side.ADVO, "held_back", detail, "", row.komm_id, channel=channel) for row in group.rows]
+        notes = [
+            LeftAlone(Side.ADVO, LeftAloneReason.HELD_BACK, detail, "", row.komm_id, channel=channel)
+            for row in group.rows
+        ]
     return notes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.store.enums import HoldKind
+from etl.enums import HoldKind
 from etl.store.insert import insert_sql
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.store.enums import ChangeState
+from etl.enums import ChangeState
 from etl.store.insert import insert_with_next_ids
 
 if TYPE_CHECKING:

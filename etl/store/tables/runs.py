@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.store.enums import RunOutcome
+from etl.enums import RunOutcome
 from etl.store.insert import insert_sql
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The closed sets of words that columns of the state store hold; the schema's checks name the same words."""
+"""The closed sets of words that columns of the state store hold; the schema's checks name the same words. Pure."""
 
 from __future__ import annotations
 
@@ -64,6 +64,23 @@ class RunOutcome(StrEnum):
     ABANDONED = "abandoned"
     REFUSED = "refused"
     CRASHED = "crashed"
+
+
+class Action(StrEnum):
+    """What one write does to an item of EspoCRM or a row of Advoware."""
+
+    ADD = "add"
+    REMOVE = "remove"
+    REPLACE = "replace"
+    CREATE = "create"
+    FILL = "fill"
+    UPDATE = "update"
+    REVERT = "revert"
+    EMPTY = "empty"
+    LEFTOVER = "leftover"
+    MARK = "mark"
+    PUT_BACK = "put_back"
+    UNMARK = "unmark"
 
 
 class LeftAloneReason(StrEnum):
