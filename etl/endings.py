@@ -7,7 +7,7 @@ agreed ends (``etl.writing.unlinked``) only when two regular runs, some minutes 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.enums import ABSENCE_REASONS, Absence, HoldKind, PersonStatus
@@ -27,6 +27,7 @@ from etl.store.tables.endings import (
 from etl.store.tables.holds import ids_held_as_absent, insert_holds, open_holds, release_holds
 from etl.store.tables.persons import load_persons, update_person
 from etl.store.tables.queue import mark_due, persons_no_longer_sharing
+from etl.times import add_seconds, parse_utc
 from etl.writing.unlinked import betnr_conflict_message, end_person_sync, write_ending_status
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ MAX_PERSONS_NAMED = 10
 
 OTHER_CONFIGURATION_REASON = "the configuration is not the agreed one"
 TOO_MANY_REASON = "{} persons were not there as agreed within a day, more than the guard lets end"
-TIME_FORMAT, ONE_DAY = "%Y-%m-%d %H:%M:%S", timedelta(days=1)
+ONE_DAY_SECONDS = 86_400
 
 RELEASED_BY_RETURN = "it is there again"
 BETNR_OWN_AGAIN = "its betnr is its own again"
@@ -195,7 +196,7 @@ def common_hold_reason(run: RunContext) -> str | None:
     """Why everybody is held who waits; None when nobody is for that."""
     if has_configuration_changed(run):
         return OTHER_CONFIGURATION_REASON
-    since = (parse_naive_utc(run.utcnow()) - ONE_DAY).strftime(TIME_FORMAT)
+    since = add_seconds(run.utcnow(), -ONE_DAY_SECONDS)
     endings = count_recent_endings(run.store, since)
     if endings <= min(SHARE_APPLIES_ABOVE_PERSONS, run.limits.max_removals):
         return None
@@ -210,13 +211,9 @@ def common_hold_reason(run: RunContext) -> str | None:
 
 def is_wait_over(run: RunContext, wait: Mapping[str, Any]) -> bool:
     """Whether an earlier run saw the same, long enough ago."""
-    waiting_time = parse_naive_utc(run.utcnow()) - parse_naive_utc(wait["seen_at"])
+    waiting_time = parse_utc(run.utcnow()) - parse_utc(wait["seen_at"])
     return wait["run_id"] != run.id and waiting_time >= timedelta(minutes=run.limits.endings_after_minutes)
 
-
-def parse_naive_utc(text: str) -> datetime:
-    """UTC text as a moment."""
-    return datetime.strptime(text, TIME_FORMAT)  # noqa: DTZ007 - UTC text, by contract
 
 
 def absence_notices(run: RunContext, entity_ids: Sequence[str]) -> list[str]:

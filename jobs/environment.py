@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypedDict
 
 from etl.errors import Stopped
+from etl.times import format_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +59,7 @@ class Environment:
 
     def now(self) -> str:
         """UTC text, as both the store and EspoCRM write times."""
-        return self.utcnow().isoformat(" ", "seconds")[:19]
+        return format_utc(self.utcnow())
 
 
 PRODUCTION = Environment()

@@ -11,18 +11,17 @@ import secrets
 import socket
 import threading
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from etl.errors import LockHeld, StoreError
 from etl.store.database import Store
 from etl.store.lease import delete_lease, load_lease, load_lease_token, renew_lease, save_lease
+from etl.times import add_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
 
 RENEWALS_PER_LEASE: Final = 4
 """A lease is renewed this often before it would expire, so three heartbeats may fail."""
@@ -205,10 +204,6 @@ def holder_message(lease: dict[str, Any]) -> str:
         f"last heard of at {lease['heartbeat_at']}; wait for it to end."
     )
 
-
-def add_seconds(now: str, seconds: int) -> str:
-    """Return the UTC text that many seconds after ``now``."""
-    return (datetime.strptime(now, TIME_FORMAT) + timedelta(seconds=seconds)).strftime(TIME_FORMAT)  # noqa: DTZ007
 
 
 def is_process_alive(pid: int) -> bool:

@@ -25,6 +25,7 @@ from etl.clients.healthcheck import PingEvent
 from etl.errors import AdvosyncError, LockHeld, Stopped
 from etl.store.database import Store
 from etl.store.queries.status import add_skipped_runs, load_status
+from etl.times import format_utc, parse_utc
 from jobs import pipeline
 from jobs.commands import maintenance
 from jobs.environment import with_stop_signal
@@ -32,7 +33,6 @@ from jobs.exit_codes import CommandOutcome
 from jobs.run.options import RunOptions
 from jobs.schedule import Job, count_missed_runs, make_trigger, next_time
 from jobs.telemetry import after_run
-from jobs.times import format_store_time, parse_store_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,7 @@ def run_scheduler(config: Config, environment: Environment, stop_signal: StopSig
     queue = JobQueue()
     with running_timer(config, environment, queue) as timer:
         log.info(
-            "scheduler_started", next_runs={job.id: format_store_time(job.next_run_time) for job in timer.get_jobs()}
+            "scheduler_started", next_runs={job.id: format_utc(job.next_run_time) for job in timer.get_jobs()}
         )
         record_skips(config, environment, missed_counts)
         clock, is_sweep_postponed = ClockWatch(environment), False
@@ -180,7 +180,7 @@ def last_run_times(config: Config, environment: Environment) -> tuple[dict[Job, 
         Job.SWEEP: current["sweep"]["last_at"],
         Job.MAINTENANCE: current["maintenance"]["last_at"],
     }
-    return {job: parse_store_time(texts[job]) if texts[job] else None for job in Job}, current["sweep"][
+    return {job: parse_utc(texts[job]) if texts[job] else None for job in Job}, current["sweep"][
         "after"
     ] is not None
 

@@ -1,23 +1,20 @@
-"""Moments and spans, as the state store writes them and as people say them."""
+"""Spans of time as people say them; how a moment is written, ``etl.times`` knows."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from etl.times import parse_utc
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
 
 
-def format_store_time(moment: datetime) -> str:
-    """UTC text, as the state store and EspoCRM write times."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def parse_store_time(text: str) -> datetime:
-    """The moment UTC text stands for."""
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
 
 
 def format_age(text: str | None, now: datetime) -> str:
     """How long a time is past; None is never."""
-    return f"{format_duration(now - parse_store_time(text))} ago" if text else "never"
+    return f"{format_duration(now - parse_utc(text))} ago" if text else "never"
 
 
 def format_duration(duration: timedelta) -> str:

@@ -14,7 +14,10 @@ ROOT = Path(__file__).parent.parent
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "config.yaml", "etl", "jobs", "tests", "state"}
 
 STAGE = "stage"  # any other file directly in etl/
-GROUND = {"etl.enums", "etl.environment", "etl.errors", "etl.lazy_imports", "etl.records", "etl.frames", "etl.rules"}
+GROUND = {
+    "etl.enums", "etl.environment", "etl.errors", "etl.lazy_imports", "etl.records", "etl.frames", "etl.rules",
+    "etl.times",
+}  # fmt: skip
 
 #   layer            what of etl it may import besides itself
 MAY_IMPORT = {
@@ -23,8 +26,9 @@ MAY_IMPORT = {
     "etl.lazy_imports":   set(),
     "etl.environment": {"etl.errors"},
     "etl.records":   set(),
+    "etl.times":     set(),
     "etl.frames":    {"etl.records"},
-    "etl.rules":     {"etl.enums", "etl.records", "etl.frames", "etl.errors"},
+    "etl.rules":     {"etl.enums", "etl.records", "etl.frames", "etl.errors", "etl.times"},
     "etl.clients":   GROUND,
     "etl.store":     GROUND,
     "etl.diff":      GROUND,
@@ -133,7 +137,7 @@ def test_no_two_files_need_each_other() -> None:
 PURE = [
     source
     for source in source_files("etl")
-    if source.layer in {"etl.rules", "etl.diff", "etl.enums", "etl.frames", "etl.records"}
+    if source.layer in {"etl.rules", "etl.diff", "etl.enums", "etl.frames", "etl.records", "etl.times"}
 ]
 
 

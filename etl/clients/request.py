@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import httpx
 
 from etl.errors import ConfigError
+from etl.times import format_utc, parse_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -248,14 +249,6 @@ def parse_http_date(text: str | None) -> datetime | None:
         return None
 
 
-def format_utc(moment: datetime) -> str:
-    """``YYYY-MM-DD HH:MM:SS`` in UTC, the form of every time in this project (records.py)."""
-    return moment.astimezone(UTC).isoformat(" ", "seconds")[:19]
-
-
-def parse_utc(text: str) -> datetime:
-    """The inverse of ``format_utc``."""
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
 
 
 def excerpt(text: str) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from etl.enums import ABSENCE_REASONS, Absence
-from etl.reading.snapshot import SYNCING_TIMEOUT_SECONDS, is_unseen_save, minus_seconds
+from etl.reading.snapshot import SYNCING_TIMEOUT_SECONDS, is_unseen_save
 from etl.store.tables.persons import load_persons, save_listings
 from etl.store.tables.queue import MODIFIED_IN_ESPO, clear_retry_times, mark_due
+from etl.times import add_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,13 +30,13 @@ def mark_candidates_due(run: RunContext) -> None:
     what is saved from now on.
     """
     cursor = run.store.setting("cursor")
-    since = minus_seconds(cursor, run.limits.overlap_seconds) if cursor else None
+    since = add_seconds(cursor, -run.limits.overlap_seconds) if cursor else None
     latest, answered_at = record_modified_since(run, since)
     if since is not None and answered_at < since:
         run.log.warning("clock_set_back", system="EspoCRM", cursor=cursor, answered_at=answered_at)
-        latest, answered_at = record_modified_since(run, minus_seconds(answered_at, MAX_CLOCK_SETBACK_SECONDS))
+        latest, answered_at = record_modified_since(run, add_seconds(answered_at, -MAX_CLOCK_SETBACK_SECONDS))
     now = run.utcnow()
-    due_listings = run.espo.list_due(now, minus_seconds(answered_at, SYNCING_TIMEOUT_SECONDS))
+    due_listings = run.espo.list_due(now, add_seconds(answered_at, -SYNCING_TIMEOUT_SECONDS))
     with run.store.transaction():
         record_listings(run, due_listings)
         linked_ids = [listing.entity_id for listing in due_listings if listing.betnr is not None]

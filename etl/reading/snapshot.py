@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from etl.context import PersonReads
@@ -18,6 +17,7 @@ from etl.rules.snapshot_records import fingerprint_of_rows, item_record, row_rec
 from etl.store.tables.journal import last_unconfirmed_put, open_changes
 from etl.store.tables.persons import load_person, update_person
 from etl.store.tables.snapshots import load_items, load_rows, save_items, save_rows
+from etl.times import add_seconds
 
 if TYPE_CHECKING:
     from etl.context import RunContext
@@ -47,12 +47,12 @@ def may_be_half_written(run: RunContext, record: EspoRecord) -> bool:
     if record.modified_at is None or run.limits.settle_seconds <= 0:
         return False
     put_at = last_unconfirmed_put(run.store, record.entity_id)
-    if put_at is not None and put_at > minus_seconds(run.utcnow(), run.limits.settle_seconds):
+    if put_at is not None and put_at > add_seconds(run.utcnow(), -run.limits.settle_seconds):
         return True  # its outcome is unknown, and the request may still be under way
     person = load_person(run.store, record.entity_id)
     if is_own_write(run, person, record) and not has_lost_channel(run, record):
         return False
-    return record.modified_at > minus_seconds(record.answered_at, run.limits.settle_seconds)
+    return record.modified_at > add_seconds(record.answered_at, -run.limits.settle_seconds)
 
 
 def has_lost_channel(run: RunContext, record: EspoRecord) -> bool:
@@ -72,17 +72,13 @@ def is_synced_by_others(run: RunContext, record: EspoRecord) -> bool:
     person = load_person(run.store, record.entity_id)
     if is_own_write(run, person, record) or is_own_syncing_status(run, person, record):
         return False
-    return record.modified_at > minus_seconds(record.answered_at, SYNCING_TIMEOUT_SECONDS)
+    return record.modified_at > add_seconds(record.answered_at, -SYNCING_TIMEOUT_SECONDS)
 
 
 def is_own_syncing_status(run: RunContext, person: Person | None, record: EspoRecord) -> bool:
     """Whether ``syncing`` is what our own array PUT left that was not confirmed, perhaps stored in part."""
     return record.modified_by == run.user_id and person is not None and person["status_sent"] == PersonStatus.SYNCING
 
-
-def minus_seconds(moment: str, seconds: float) -> str:
-    """UTC text some seconds before another."""
-    return (datetime.strptime(moment, "%Y-%m-%d %H:%M:%S") - timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 - UTC text, by contract
 
 
 def save_both_sides(run: RunContext, espo: EspoRecord, advo: AdvoRecord) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from etl.times import add_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +30,6 @@ def next_retry(
     """
     count = retry_count + 1
     if count >= max_failures:
-        return RetryState("permanently_failed", count, None, _later(now, timedelta(hours=auto_reset_hours)))
+        return RetryState("permanently_failed", count, None, add_seconds(now, auto_reset_hours * 3600))
     minutes = backoff_minutes[min(count, len(backoff_minutes)) - 1]
-    return RetryState("failed", count, _later(now, timedelta(minutes=minutes)), None)
-
-
-def _later(now: str, delay: timedelta) -> str:
-    return f"{datetime.fromisoformat(now) + delay:%Y-%m-%d %H:%M:%S}"
+    return RetryState("failed", count, add_seconds(now, minutes * 60), None)

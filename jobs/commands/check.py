@@ -8,11 +8,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from etl.clients.request import format_utc, parse_utc
 from etl.environment import environment_problems, network_variables
 from etl.errors import AdvosyncError, Outage
 from etl.store.database import Store
 from etl.store.queries.status import INSTANCE_ID, count_persons_saved_by_others, count_persons_with_second_writer
+from etl.times import format_utc, parse_utc
 from jobs import client_factory as systems
 from jobs.commands.check_advoware import check_advoware
 from jobs.commands.check_rights import check_field_rights, check_note_permission, check_permissions, check_stream

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.clients.request import format_utc
 from etl.errors import AdvosyncError, NotFound, Outage
 from etl.store.database import Store
 from etl.store.queries.status import recently_read_betnrs
+from etl.times import format_utc
 from jobs import client_factory as systems
 from jobs.commands.findings import CheckResult, check_error, check_failure, check_ok
 from jobs.exit_codes import ExitCode

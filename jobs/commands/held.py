@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from etl.enums import HoldKind
 from etl.store.database import Store
 from etl.store.tables.holds import open_holds
+from etl.times import format_utc
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,7 @@ def list_held_persons(config: Config) -> list[dict[str, Any]]:
     """Every hold that is not released, ordered by run; none when nothing was ever synced."""
     if not config.state.path.exists():
         return []
-    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    now = format_utc(datetime.now(UTC))
     with Store.open(config.state.path, now=now, read_only=True) as store:
         holds = open_holds(store)
     return sorted(({name: hold[name] for name in HOLD_COLUMNS} for hold in holds), key=lambda hold: hold["run_id"])

@@ -17,13 +17,13 @@ from etl.store.database import Store
 from etl.store.queries.status import LAST_MAINTENANCE_AT
 from etl.store.tables.runs import abandon_runs, finish_run
 from etl.store.upkeep.prune import integrity_errors, optimize, prune_closed_waits, prune_runs
+from etl.times import format_utc
 from jobs.commands.operator_log import OperatorRequest, record_operation
 from jobs.environment import PRODUCTION
 from jobs.exit_codes import CommandOutcome
 from jobs.pipeline import hold_lease
 from jobs.run.options import RunRequest
 from jobs.run.record import record_abort, record_start
-from jobs.times import format_store_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,5 +153,5 @@ def delete_old_backups(request: RunRequest) -> list[Path]:
 def delete_old_history(request: RunRequest, days: int | None) -> dict[str, int]:
     """Delete history older than so many days."""
     retention = timedelta(days=days or request.config.state.keep_history_days)
-    before = format_store_time(request.environment.utcnow() - retention)
+    before = format_utc(request.environment.utcnow() - retention)
     return prune_runs(request.store, before) | {"endings": prune_closed_waits(request.store, before)}

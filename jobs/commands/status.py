@@ -17,9 +17,10 @@ from etl.enums import ABSENCE_REASONS, Absence
 from etl.errors import ConfigError
 from etl.store.database import Store
 from etl.store.queries.status import load_status
+from etl.times import format_utc, parse_utc
 from jobs.exit_codes import ExitCode
 from jobs.schedule import Job, longest_gap, next_time
-from jobs.times import format_age, format_duration, format_store_time, parse_store_time
+from jobs.times import format_age, format_duration
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,12 +45,12 @@ class DeliveryTime:
 def collect_status(config: Config, now: datetime) -> dict[str, Any]:
     """Everything ``status`` tells, times as UTC text; a store that is not there yet has only its path."""
     if not config.state.path.exists():
-        return {"now": format_store_time(now), "instance": {"id": None, **location(config)}, "last_success": None}
-    with Store.open(config.state.path, now=format_store_time(now), read_only=True) as store:
+        return {"now": format_utc(now), "instance": {"id": None, **location(config)}, "last_success": None}
+    with Store.open(config.state.path, now=format_utc(now), read_only=True) as store:
         stored = load_status(store)
     delivery = delivery_time(config, stored, now)
     return {
-        "now": format_store_time(now),
+        "now": format_utc(now),
         "instance": {"id": stored.pop("instance_id"), **location(config)},
         **stored,
         "next_runs": next_run_times(config, stored, now),
@@ -73,8 +74,8 @@ def next_run_times(config: Config, status: dict[str, Any], now: datetime) -> dic
         Job.MAINTENANCE: status["maintenance"]["last_at"],
     }
     return {
-        job: format_store_time(
-            next_time(config.schedule, job, last=parse_store_time(last[job]) if last[job] else None, now=now)
+        job: format_utc(
+            next_time(config.schedule, job, last=parse_utc(last[job]) if last[job] else None, now=now)
         )
         for job in Job
     }
@@ -108,7 +109,7 @@ def status_exit_code(status: dict[str, Any], now: datetime, max_age: timedelta |
     if max_age is None:
         return ExitCode.DONE
     finished_at = (status["last_success"] or {}).get("finished_at")
-    is_fresh = finished_at is not None and now - parse_store_time(finished_at) <= max_age
+    is_fresh = finished_at is not None and now - parse_utc(finished_at) <= max_age
     return ExitCode.DONE if is_fresh else ExitCode.FAILED_PERSONS
 
 
@@ -133,7 +134,7 @@ def render_status(status: dict[str, Any], console: Console) -> None:
     from rich.table import Table  # noqa: PLC0415 - not for --json
     from rich.text import Text  # noqa: PLC0415 - not for --json
 
-    now = parse_store_time(status["now"])
+    now = parse_utc(status["now"])
     table = Table.grid(padding=(0, 2))
     for title, text in status_rows(status, now):
         table.add_row(Text(title, style="bold"), Text(text))
@@ -184,7 +185,7 @@ def format_lock_holder(holder: dict[str, Any] | None) -> str:
 
 def format_next_run(text: str, now: datetime) -> str:
     """When a job's turn is."""
-    delay = now - parse_store_time(text)
+    delay = now - parse_utc(text)
     return (
         f"overdue for {format_duration(delay)} (is `advosync run` running?)"
         if delay > OVERDUE_AFTER
@@ -194,7 +195,7 @@ def format_next_run(text: str, now: datetime) -> str:
 
 def format_eta(text: str, now: datetime) -> str:
     """A time that is to come, or came already and waits for a run."""
-    return f"in {format_duration(parse_store_time(text) - now)}" if parse_store_time(text) > now else "now"
+    return f"in {format_duration(parse_utc(text) - now)}" if parse_utc(text) > now else "now"
 
 
 def format_skipped_runs(skipped: dict[str, dict[str, Any]], now: datetime) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.times import parse_utc
 from jobs.html_report.svg import (
     BLUE,
     GREEN,
@@ -89,11 +90,11 @@ def run_duration_chart(rows: Sequence[Mapping[str, Any]], texts: ChartTexts) -> 
     """How long each run took, over time; blue ones ended well."""
     if not rows:
         return dot_chart(texts.run_duration, [], ("", ""), texts.seconds)
-    first, last = (parse_row_time(pick(row["started_at"] for row in rows)) for pick in (min, max))
+    first, last = (parse_utc(pick(row["started_at"] for row in rows)) for pick in (min, max))
     total_seconds = max((last - first).total_seconds(), 1)
     run_dots = [
         Dot(
-            (parse_row_time(row["started_at"]) - first).total_seconds() / total_seconds,
+            (parse_utc(row["started_at"]) - first).total_seconds() / total_seconds,
             row["seconds"],
             f"{texts.run} {row['id']} ({row['trigger']}), {row['started_at']}: {row['seconds']} {texts.seconds}, "
             f"{row['persons_seen']} {texts.persons}, {row['outcome']}",
@@ -105,12 +106,8 @@ def run_duration_chart(rows: Sequence[Mapping[str, Any]], texts: ChartTexts) -> 
     return dot_chart(texts.run_duration, run_dots, ends, f" {texts.seconds}")
 
 
-def parse_row_time(text: str) -> datetime:
-    """A time of the store."""
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
-
 
 def days_between(since: str, until: str) -> list[str]:
     """Every day of a span, the last one included when the span reaches into it."""
-    first, last = date.fromisoformat(since[:10]), (parse_row_time(until) - timedelta(seconds=1)).date()
+    first, last = date.fromisoformat(since[:10]), (parse_utc(until) - timedelta(seconds=1)).date()
     return [(first + timedelta(days=number)).isoformat() for number in range((last - first).days + 1)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etl.errors import ConfigError
 from etl.store.database import Store
 from etl.store.queries.charts import load_chart_data
+from etl.times import format_utc
 from jobs.html_report import charts
 from jobs.html_report.chart_texts import CHART_TEXTS
 from jobs.html_report.svg import Bar, bar_chart, format_number
@@ -71,7 +72,7 @@ def parse_report_day(text: str, option: str) -> date:
 def render_report_page(config: Config, days: DateRange, *, names: bool, now: datetime | None = None) -> str:
     """The page for the span; StoreError when there is no state store yet."""
     now = now or datetime.now(UTC)
-    now_text = f"{now:%Y-%m-%d %H:%M:%S}"
+    now_text = format_utc(now)
     with Store.open(config.state.path, now=now_text, read_only=True) as store:
         figures = load_chart_data(store, days.since, min(days.until, max(now_text, days.since)))
     return page_html(figures, days, config.report.language, now_text, names=names)

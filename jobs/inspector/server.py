@@ -23,6 +23,7 @@ from markupsafe import Markup
 from etl.errors import ConfigError, StoreError
 from etl.store.database import Store, connect
 from etl.store.queries.charts import CHART_QUERIES
+from etl.times import format_utc
 from jobs.inspector import start_page
 from jobs.inspector.dictionary import Dictionary, load_dictionary
 from jobs.inspector.metadata import DATABASE, OWNER, datasette_metadata
@@ -159,8 +160,7 @@ def with_headers(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable
 
 def make_datasette(path: Path, token: str) -> Datasette:
     """Datasette on the state store at ``path``; StoreError when there is none, or it is not ours to read."""
-    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-    Store.open(path, now=now, read_only=True).close()
+    Store.open(path, now=format_utc(datetime.now(UTC)), read_only=True).close()
     dictionary = load_dictionary()
     pm.register(Inspector(dictionary, token))
     # Else a refused query prints all local variables, the reader's cookie among them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.times import format_utc
 from jobs.html_report import charts
 from jobs.html_report.chart_texts import ENGLISH_CHART_TEXTS
 
@@ -36,7 +37,7 @@ ALARMING_TILES: Final = {"failing", "held", "open_conflicts"}
 def last_days(now: datetime) -> tuple[str, str]:
     """The last days as the figures take them."""
     until = now + timedelta(seconds=1)
-    return f"{now - timedelta(days=SPAN_DAYS - 1):%Y-%m-%d} 00:00:00", f"{until:%Y-%m-%d %H:%M:%S}"
+    return f"{now - timedelta(days=SPAN_DAYS - 1):%Y-%m-%d} 00:00:00", f"{format_utc(until)}"
 
 
 def start_page_context(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from etl.errors import LockHeld
 from etl.store.lease import load_lease
-from jobs.lock import Lease, add_seconds
+from etl.times import add_seconds
+from jobs.lock import Lease
 
 if TYPE_CHECKING:
     from etl.store.database import Store

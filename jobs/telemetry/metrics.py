@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import CollectorRegistry, Gauge, Info, write_to_textfile
 
 from etl.enums import Absence, HoldKind, PersonStatus
-from jobs.times import parse_store_time
+from etl.times import parse_utc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +68,7 @@ def add_store_metrics(registry: CollectorRegistry, status: dict[str, Any]) -> No
 def add_run_metrics(registry: CollectorRegistry, report: RunReport) -> None:
     """What the last run did and what it cost."""
     started, ended = (
-        parse_store_time(text).timestamp() if text else 0.0 for text in (report.started_at, report.finished_at)
+        parse_utc(text).timestamp() if text else 0.0 for text in (report.started_at, report.finished_at)
     )
     set_gauge_to_time(registry, "last_run", "When the last run began", report.started_at)
     set_gauge(registry, "last_run_duration_seconds", "How long the last run took", max(0.0, ended - started))
@@ -96,7 +96,7 @@ def set_gauge(registry: CollectorRegistry, name: str, description: str, value: f
 
 def set_gauge_to_time(registry: CollectorRegistry, name: str, description: str, text: str | None) -> None:
     """A time in seconds since 1970; 0 for never."""
-    set_gauge(registry, f"{name}_timestamp_seconds", description, parse_store_time(text).timestamp() if text else 0.0)
+    set_gauge(registry, f"{name}_timestamp_seconds", description, parse_utc(text).timestamp() if text else 0.0)
 
 
 def set_gauge_by_label(

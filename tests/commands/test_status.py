@@ -19,6 +19,7 @@ from etl.store.queries import status as queries
 from etl.store.tables.holds import insert_holds
 from etl.store.tables.persons import update_person
 from etl.store.tables.runs import finish_run, start_run
+from etl.times import format_utc, parse_utc
 from jobs import cli
 from jobs.commands.status import collect_status, delivery_time, parse_max_age, status_exit_code, status_rows
 from jobs.exit_codes import ExitCode
@@ -26,7 +27,6 @@ from jobs.lock import Lease
 from jobs.pipeline import run_to_completion
 from jobs.run.options import RunOptions
 from jobs.sandbox.simulator import Unreachable
-from jobs.times import format_store_time, parse_store_time
 from tests.firm import CommandHarness
 
 if TYPE_CHECKING:
@@ -117,9 +117,9 @@ def test_trouble_is_told_in_one_place(harness: CommandHarness) -> None:
     now = harness.environment.now()
     with harness.open_store() as store:
         update_person(
-            store, first, status="failed", next_retry_at=format_store_time(harness.clock() + timedelta(minutes=5))
+            store, first, status="failed", next_retry_at=format_utc(harness.clock() + timedelta(minutes=5))
         )
-        tomorrow = format_store_time(harness.clock() + timedelta(days=1))
+        tomorrow = format_utc(harness.clock() + timedelta(days=1))
         update_person(store, second, status="permanently_failed", auto_reset_at=tomorrow)
         insert_holds(store, [{"run_id": run_id, "entity_id": third, "betnr": 1, "kind": "removals", "held_at": now}])
         queries.add_skipped_runs(store, "sync", 2, now)
@@ -274,5 +274,5 @@ def test_looking_imports_no_pandas(large_config: Path) -> None:
 
 
 def test_moments_are_read_back_as_they_were_written() -> None:
-    assert parse_store_time("2026-08-30 10:00:00") == datetime(2026, 8, 30, 10, tzinfo=UTC)
-    assert format_store_time(parse_store_time("2026-08-30 10:00:00")) == "2026-08-30 10:00:00"
+    assert parse_utc("2026-08-30 10:00:00") == datetime(2026, 8, 30, 10, tzinfo=UTC)
+    assert format_utc(parse_utc("2026-08-30 10:00:00")) == "2026-08-30 10:00:00"

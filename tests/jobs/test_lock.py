@@ -12,7 +12,8 @@ import pytest
 
 from etl.errors import LockHeld
 from etl.store.database import Store
-from jobs.lock import Heartbeat, Lease, add_seconds, is_process_alive, process_start_time
+from etl.times import add_seconds
+from jobs.lock import Heartbeat, Lease, is_process_alive, process_start_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
