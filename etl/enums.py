@@ -19,6 +19,10 @@ class PersonStatus(StrEnum):
     DELETED_IN_ADVOWARE = "deleted_in_advoware"
 
 
+SYNC_REQUESTED: Final = frozenset({PersonStatus.PENDING_SYNC, PersonStatus.DIRTY})
+"""What EspoCRM's people and hooks may set whenever they like."""
+
+
 class ChangeState(StrEnum):
     """How far one write has come."""
 
@@ -64,6 +68,10 @@ class RunOutcome(StrEnum):
     ABANDONED = "abandoned"
     REFUSED = "refused"
     CRASHED = "crashed"
+
+
+COMPLETED_OUTCOMES: Final = (RunOutcome.DONE, RunOutcome.FAILED_PERSONS, RunOutcome.HELD)
+"""How a run ends that went to its end: single persons may have failed or been held."""
 
 
 class Action(StrEnum):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from etl.context import PersonReads, RunContext
 from etl.endings import readmit_persons
-from etl.enums import Absence, PersonStatus
+from etl.enums import SYNC_REQUESTED, Absence, PersonStatus
 from etl.errors import NotFound, PersonError
 from etl.reading.absences import link_mismatch, record_absence
 from etl.reading.own_arrays import has_unreadable_put
@@ -24,7 +24,7 @@ from etl.reading.snapshot import (
     save_espo_snapshot,
 )
 from etl.recover import recover_person
-from etl.rules.second_writer import SYNC_REQUESTED, OwnWrites
+from etl.rules.second_writer import OwnWrites
 from etl.store.tables.baseline import has_type_changes
 from etl.store.tables.endings import has_ended_before, load_open_waits, records_with_same_betnr
 from etl.store.tables.journal import has_writes_since, open_changes

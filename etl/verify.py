@@ -35,7 +35,7 @@ from etl.rules.truncation import (
 from etl.store.tables.array_puts import clear_partial_puts
 from etl.store.tables.baseline import delete_pairs, save_baseline, save_left_alone, save_synced_betnr
 from etl.store.tables.journal import close_plans, set_change_state, set_decision_state
-from etl.store.tables.persons import update_person
+from etl.store.tables.persons import FAILURE_COLUMNS_CLEARED, update_person
 from etl.store.tables.queue import clear_due, mark_due
 from etl.writing.readback import (
     AcknowledgedWrite,
@@ -351,10 +351,7 @@ def mark_clean(
     columns: dict[str, Any] = {
         "status": PersonStatus.CLEAN,
         "last_sync_at": run.utcnow(),
-        "error": None,
-        "retry_count": 0,
-        "next_retry_at": None,
-        "auto_reset_at": None,
+        **FAILURE_COLUMNS_CLEARED,
         "waiting_side": empty_side,
     }
     if is_stable:

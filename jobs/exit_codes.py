@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 
 from etl import errors
+from etl.enums import COMPLETED_OUTCOMES, RunOutcome
 
 
 class ExitCode(IntEnum):
@@ -33,22 +34,27 @@ class ExitCode(IntEnum):
 
 
 class CommandOutcome(StrEnum):
-    """How a run ended, as ``--json`` and the table ``runs`` say it."""
+    """How a command ended, as ``--json`` says it: as the table ``runs`` does, or before a run began."""
 
-    DONE = "done"
-    FAILED_PERSONS = "failed_persons"
-    HELD = "held"
-    OUTAGE = "outage"
-    LOCKED = "locked"
-    STOPPED = "stopped"
+    DONE = RunOutcome.DONE
+    FAILED_PERSONS = RunOutcome.FAILED_PERSONS
+    HELD = RunOutcome.HELD
+    OUTAGE = RunOutcome.OUTAGE
+    LOCKED = RunOutcome.LOCKED
+    STOPPED = RunOutcome.STOPPED
     USAGE = "usage"
-    REFUSED = "refused"
-    CRASHED = "crashed"
+    REFUSED = RunOutcome.REFUSED
+    CRASHED = RunOutcome.CRASHED
 
     @property
     def exit_code(self) -> ExitCode:
         """The exit code of this outcome; ``plan`` with something to do is the one case decided elsewhere."""
         return ExitCode[self.name]
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the run went to its end; whom it failed or held is reported in other ways than by an alarm."""
+        return self.value in COMPLETED_OUTCOMES
 
 
 def outcome_of(error: BaseException) -> CommandOutcome:

@@ -29,7 +29,6 @@ from etl.times import format_utc, parse_utc
 from jobs import pipeline
 from jobs.commands import maintenance
 from jobs.environment import with_stop_signal
-from jobs.exit_codes import CommandOutcome
 from jobs.run.options import RunOptions
 from jobs.schedule import Job, count_missed_runs, make_trigger, next_time
 from jobs.telemetry import after_run
@@ -45,7 +44,6 @@ CLOCK_CHECK_SECONDS = 60.0
 """Seconds after which a waiting scheduler looks whether somebody set the clock."""
 
 MAX_CLOCK_DRIFT = timedelta(seconds=90)
-COMPLETED_OUTCOMES = frozenset({CommandOutcome.DONE, CommandOutcome.FAILED_PERSONS, CommandOutcome.HELD})
 
 
 class JobQueue:
@@ -213,7 +211,7 @@ def run_job(config: Config, environment: Environment, queue: JobQueue, job: Job,
         run_scheduled_maintenance(config, environment)
         return is_sweep_postponed
     report = run_scheduled_sync(config, environment, job)
-    is_completed = report is not None and report.outcome in COMPLETED_OUTCOMES
+    is_completed = report is not None and report.outcome.is_completed
     if job is Job.SWEEP and report is not None and report.has_next_chunk:
         queue.put(Job.SWEEP)
         return False

@@ -11,11 +11,11 @@ import yaml
 
 from etl.records import Channel, Direction
 from etl.rules.values.kommkz import KommKzTable
-from etl.rules.variants import RULES, Variant, resolve
+from etl.rules.variants import RULES, VARIANT_WORDS, Variant, resolve
 from jobs.cli import app
 from jobs.config import AdvowareSection, Config, EspocrmSection, Section
 from jobs.exit_codes import CommandOutcome, ExitCode
-from jobs.run.report import OUTCOME_TEXTS, VARIANT_WORDS, RunReport
+from jobs.run.report import OUTCOME_TEXTS, RunReport
 
 ROOT = Path(__file__).parent.parent
 PAGES = (

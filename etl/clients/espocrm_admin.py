@@ -11,6 +11,7 @@ from etl.clients.espocrm_payload import field_names
 from etl.clients.espocrm_queries import METADATA
 from etl.clients.http import CONFLICT, HttpSession
 from etl.clients.request import ApiRequest, ClientEnvironment, ClientOptions, ServerQuirks, check_url
+from etl.enums import PersonStatus
 from etl.errors import ConfigError, Refused
 
 if TYPE_CHECKING:
@@ -20,13 +21,9 @@ if TYPE_CHECKING:
 
     from etl.clients.request import ApiResponse
 
-STATUSES = [
-    "pending_sync", "dirty", "syncing", "clean", "failed", "permanently_failed", "conflict", "deleted_in_advoware",
-]
-
 CUSTOM_FIELDS: Mapping[str, Mapping[str, Any]] = {
     "betnr":       {"type": "int"},
-    "sync_status": {"type": "enum", "options": STATUSES, "default": "pending_sync"},
+    "sync_status": {"type": "enum", "options": [*PersonStatus], "default": PersonStatus.PENDING_SYNC},
     "last_sync":   {"type": "datetime"},
     "fingerprint": {"type": "varchar", "maxLength": 64},
     "error":       {"type": "text"},

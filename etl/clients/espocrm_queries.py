@@ -14,6 +14,7 @@ import httpx
 
 from etl.clients.espocrm_payload import ARRAY_FIELDS
 from etl.clients.request import ApiRequest, ServerQuirks
+from etl.enums import PersonStatus
 from etl.errors import FORBIDDEN, RIGHTS_HINT, ConfigError, Forbidden, Outage, PersonError, Refused
 from etl.records import Channel
 
@@ -58,11 +59,11 @@ def due_filter(fields: Mapping[str, str], now: str, syncing_before: str) -> Filt
     """Records whose status asks for a look (``EspoClient.due``)."""
     status = fields["sync_status"]
     timed_statuses = [
-        ("failed",             fields["next_retry"], now),
-        ("permanently_failed", fields["auto_reset"], now),
-        ("syncing",            "modifiedAt",         syncing_before),
+        (PersonStatus.FAILED,             fields["next_retry"], now),
+        (PersonStatus.PERMANENTLY_FAILED, fields["auto_reset"], now),
+        (PersonStatus.SYNCING,            "modifiedAt",         syncing_before),
     ]
-    cases = [condition("in", status, ["pending_sync", "dirty"])]
+    cases = [condition("in", status, [PersonStatus.PENDING_SYNC, PersonStatus.DIRTY])]
     for waiting_status, time_field, until in timed_statuses:
         both = [condition("equals", status, waiting_status), condition("lessThanOrEquals", time_field, until)]
         cases.append({"type": "and", "value": both})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl.enums import PersonStatus
 from etl.times import add_seconds
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 class RetryState:
     """What a failed person's record is to say: syncStatus, syncRetryCount and the two times."""
 
-    status: str
+    status: PersonStatus
     retry_count: int
     next_retry_at: str | None
     auto_reset_at: str | None
@@ -30,6 +31,6 @@ def next_retry(
     """
     count = retry_count + 1
     if count >= max_failures:
-        return RetryState("permanently_failed", count, None, add_seconds(now, auto_reset_hours * 3600))
+        return RetryState(PersonStatus.PERMANENTLY_FAILED, count, None, add_seconds(now, auto_reset_hours * 3600))
     minutes = backoff_minutes[min(count, len(backoff_minutes)) - 1]
-    return RetryState("failed", count, add_seconds(now, minutes * 60), None)
+    return RetryState(PersonStatus.FAILED, count, add_seconds(now, minutes * 60), None)

@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from etl.enums import SYNC_REQUESTED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sized
-
-SYNC_REQUESTED: Final = frozenset({"pending_sync", "dirty"})
-"""What EspoCRM's people and hooks may set whenever they like."""
 
 STRIKES: Final = 2
 """A status that is not ours is somebody's slip once, and a second writer the second time running."""

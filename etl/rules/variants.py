@@ -56,21 +56,32 @@ ADVO_CHANGES = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.CLAS
 TYPE_CHANGED: Final = "type changed in EspoCRM"
 """How a held-back type change is told; what a later run knows it by."""
 
-VARIANT_REASONS: Final = {
-    Variant.VAR1: "new in EspoCRM",
-    Variant.VAR2: "deleted in EspoCRM",
-    Variant.VAR3: "deleted in Advoware",
-    Variant.VAR4: "new in Advoware",
-    Variant.VAR5: "changed in EspoCRM",
-    Variant.VAR6: "changed in Advoware",
-    Variant.RETYPE: TYPE_CHANGED,
-    Variant.LINK: "the same value on both sides, not linked yet",
-    Variant.REPAIR: "the values agree, the marker did not",
-    Variant.CLASH: "edited on both sides: EspoCRM wins",
-    Variant.FORGET: "gone on both sides",
+VARIANT_WORDS: Final[dict[str, str]] = {
+    Variant.VAR1:     "new in EspoCRM",
+    Variant.VAR2:     "deleted in EspoCRM",
+    Variant.VAR3:     "deleted in Advoware",
+    Variant.VAR4:     "new in Advoware",
+    Variant.VAR5:     "changed in EspoCRM",
+    Variant.VAR6:     "changed in Advoware",
+    Variant.RETYPE:   TYPE_CHANGED,
+    Variant.LINK:     "same on both sides",
+    Variant.REPAIR:   "marker repaired",
+    Variant.CLASH:    "changed on both sides",
+    Variant.FORGET:   "gone on both sides",
+    Variant.LEFTOVER: "our own leftover row, made a slot",
+    Variant.LEAVE:    "left alone",
+    Variant.SAME:     "nothing to do",
+    Variant.UNDO:     "put back by an operator",
+    Variant.RESTORE:  "restored by an operator",
+}  # fmt: skip
+"""What a variant is called on the screen."""
+
+VARIANT_REASONS: Final[dict[str, str]] = VARIANT_WORDS | {
+    Variant.LINK:     "the same value on both sides, not linked yet",
+    Variant.REPAIR:   "the values agree, the marker did not",
+    Variant.CLASH:    "edited on both sides: EspoCRM wins",
     Variant.LEFTOVER: "a row of ours that is nobody's pair",
-    Variant.SAME: "nothing to do",
-}
+}  # fmt: skip
 """Why each is decided, as people read it."""
 
 class EntryFacts(NamedTuple):

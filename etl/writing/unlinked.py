@@ -15,20 +15,12 @@ from etl.store.tables.baseline import delete_baseline
 from etl.store.tables.endings import close_wait_as_ending
 from etl.store.tables.holds import open_holds, release_holds
 from etl.store.tables.journal import close_plans, open_changes, set_decision_state
-from etl.store.tables.persons import find_persons, load_person, update_person
+from etl.store.tables.persons import FAILURE_COLUMNS_CLEARED, find_persons, load_person, update_person
 from etl.store.tables.queue import clear_due, mark_due
 from etl.writing.status import write_conflict_status, write_deleted_status
 
 if TYPE_CHECKING:
     from etl.context import ObservedAbsence, RunContext
-
-RETRY_COLUMNS_CLEARED: dict[str, object] = {
-    "error": None,
-    "retry_count": 0,
-    "next_retry_at": None,
-    "auto_reset_at": None,
-}
-"""The columns of a person that is not waiting for a retry."""
 
 
 def end_person_sync(run: RunContext, entity_id: str, absent: ObservedAbsence, *, by: str | None = None) -> None:
@@ -37,7 +29,7 @@ def end_person_sync(run: RunContext, entity_id: str, absent: ObservedAbsence, *,
     ``by``: the operator who approved it.
     """
     reason = ABSENCE_REASONS[absent.kind]
-    columns: dict[str, object] = dict(RETRY_COLUMNS_CLEARED)
+    columns: dict[str, object] = dict(FAILURE_COLUMNS_CLEARED)
     match absent.kind:
         case Absence.GONE_IN_ADVOWARE:
             columns["status"] = PersonStatus.DELETED_IN_ADVOWARE

@@ -16,14 +16,14 @@ from etl.records import Side
 from etl.renewal import pairs_to_end
 from etl.rules.unclear import doubt_text
 from etl.rules.values.doubts import Doubt
-from etl.rules.variants import Variant
+from etl.rules.variants import VARIANT_WORDS, Variant
 from etl.store.database import Store, copy_store
 from etl.store.queries.first_sync import first_sync_figures
 from etl.store.queries.status import SWEEP_AFTER
 from jobs.environment import PRODUCTION
 from jobs.pipeline import run_stages
 from jobs.run.options import RunOptions, RunRequest
-from jobs.run.report import PLAN_TRIGGER, VARIANT_WORDS
+from jobs.run.report import PLAN_TRIGGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from etl.rules.variants import VARIANT_WORDS
 from etl.store.database import Store
 from etl.store.tables.conflicts import list_conflicts
 from jobs import pipeline
@@ -24,7 +25,7 @@ from jobs.config import Config
 from jobs.environment import Environment
 from jobs.exit_codes import CommandOutcome, ExitCode
 from jobs.run.options import RunOptions
-from jobs.run.report import PLAN_TRIGGER, VARIANT_WORDS, render_plan
+from jobs.run.report import PLAN_TRIGGER, render_plan
 from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.firm import small_law_firm

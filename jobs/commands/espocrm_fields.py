@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.enums import PersonStatus
 from etl.rules.values.kommkz import KommKzTable
 from jobs.commands.findings import CheckResult, check_failure, check_ok
 
@@ -12,10 +13,6 @@ if TYPE_CHECKING:
 
     from etl.clients.espocrm import EspoClient
     from jobs.config import Config
-
-STATUS_OPTIONS = (
-    "pending_sync", "dirty", "syncing", "clean", "failed", "permanently_failed", "conflict", "deleted_in_advoware",
-)  # fmt: skip
 
 REQUIRED_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "betnr":        ("int",),
@@ -63,7 +60,7 @@ def field_problem(key: str, definition: Mapping[str, Any]) -> str | None:
     kind, types = definition.get("type"), REQUIRED_FIELDS[key]
     if kind not in types:
         return f"is of type {kind}; it must be {' or '.join(types)}"
-    missing_options = [status for status in STATUS_OPTIONS if status not in (definition.get("options") or ())]
+    missing_options = [status for status in PersonStatus if status not in (definition.get("options") or ())]
     if key == "sync_status" and missing_options:
         return f"lacks the options {', '.join(missing_options)}; add them in the Entity Manager"
     if definition.get("readOnly") is True and key != "betnr":

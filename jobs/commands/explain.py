@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from etl.enums import ABSENCE_REASONS, Absence
 from etl.errors import ConfigError
 from etl.rules.marker import MarkerKind, decode
+from etl.rules.variants import VARIANT_WORDS
 from etl.store.database import Store
 from etl.store.queries.person_history import load_person_history
 from etl.store.tables.persons import find_persons
 from jobs.environment import PRODUCTION, Environment
-from jobs.run.report import SIDE_WORDS, VARIANT_WORDS, format_person_key
+from jobs.run.report import SIDE_WORDS, format_person_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

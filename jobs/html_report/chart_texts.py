@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from etl.enums import PersonStatus
+from etl.rules.variants import VARIANT_WORDS, Variant
 from jobs.config import Language
 
 if TYPE_CHECKING:
@@ -29,26 +31,26 @@ class ChartTexts:
 
 GERMAN_CHART_TEXTS: Final = ChartTexts(
     variants={
-        "var1": "neu in EspoCRM",
-        "var2": "gelöscht in EspoCRM",
-        "var3": "gelöscht in Advoware",
-        "var4": "neu in Advoware",
-        "var5": "geändert in EspoCRM",
-        "var6": "geändert in Advoware",
-        "retype": "Art geändert in EspoCRM",
-        "clash": "auf beiden Seiten geändert",
-        "restore": "zurückgeholt",
-        "undo": "zurückgenommen",
+        Variant.VAR1: "neu in EspoCRM",
+        Variant.VAR2: "gelöscht in EspoCRM",
+        Variant.VAR3: "gelöscht in Advoware",
+        Variant.VAR4: "neu in Advoware",
+        Variant.VAR5: "geändert in EspoCRM",
+        Variant.VAR6: "geändert in Advoware",
+        Variant.RETYPE: "Art geändert in EspoCRM",
+        Variant.CLASH: "auf beiden Seiten geändert",
+        Variant.RESTORE: "zurückgeholt",
+        Variant.UNDO: "zurückgenommen",
     },
     statuses={
-        "clean": "abgeglichen",
-        "pending_sync": "angemeldet",
-        "dirty": "geändert",
-        "syncing": "in Arbeit",
-        "failed": "fehlgeschlagen",
-        "permanently_failed": "mehrfach fehlgeschlagen",
-        "conflict": "muss entschieden werden",
-        "deleted_in_advoware": "in Advoware gelöscht",
+        PersonStatus.CLEAN: "abgeglichen",
+        PersonStatus.PENDING_SYNC: "angemeldet",
+        PersonStatus.DIRTY: "geändert",
+        PersonStatus.SYNCING: "in Arbeit",
+        PersonStatus.FAILED: "fehlgeschlagen",
+        PersonStatus.PERMANENTLY_FAILED: "mehrfach fehlgeschlagen",
+        PersonStatus.CONFLICT: "muss entschieden werden",
+        PersonStatus.DELETED_IN_ADVOWARE: "in Advoware gelöscht",
         "undecided": "noch nicht angesehen",
         "not_linked": "nicht verknüpft",
     },
@@ -63,27 +65,17 @@ GERMAN_CHART_TEXTS: Final = ChartTexts(
 )
 
 ENGLISH_CHART_TEXTS: Final = ChartTexts(
-    variants={
-        "var1": "new in EspoCRM",
-        "var2": "deleted in EspoCRM",
-        "var3": "deleted in Advoware",
-        "var4": "new in Advoware",
-        "var5": "changed in EspoCRM",
-        "var6": "changed in Advoware",
-        "retype": "type changed in EspoCRM",
-        "clash": "changed on both sides",
-        "restore": "put back",
-        "undo": "undone",
-    },
+    variants={variant: VARIANT_WORDS[variant] for variant in GERMAN_CHART_TEXTS.variants}
+    | {Variant.RESTORE: "put back", Variant.UNDO: "undone"},
     statuses={
-        "clean": "in sync",
-        "pending_sync": "asked for",
-        "dirty": "edited",
-        "syncing": "being written",
-        "failed": "failed",
-        "permanently_failed": "failed repeatedly",
-        "conflict": "to be decided",
-        "deleted_in_advoware": "deleted in Advoware",
+        PersonStatus.CLEAN: "in sync",
+        PersonStatus.PENDING_SYNC: "asked for",
+        PersonStatus.DIRTY: "edited",
+        PersonStatus.SYNCING: "being written",
+        PersonStatus.FAILED: "failed",
+        PersonStatus.PERMANENTLY_FAILED: "failed repeatedly",
+        PersonStatus.CONFLICT: "to be decided",
+        PersonStatus.DELETED_IN_ADVOWARE: "deleted in Advoware",
         "undecided": "not looked at yet",
         "not_linked": "not linked",
     },

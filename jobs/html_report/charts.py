@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.enums import PersonStatus, RunOutcome
+from etl.rules.variants import Variant
 from etl.times import parse_utc
 from jobs.html_report.svg import (
     BLUE,
@@ -29,31 +31,31 @@ if TYPE_CHECKING:
 
 #   variant    colour: blues came from EspoCRM, warm ones from Advoware, the last two from an operator
 VARIANT_COLOURS: Final = {
-    "var1":    BLUE,
-    "var5":    SKY,
-    "var2":    "#4b5fa8",
-    "retype":  GREEN,
-    "var4":    ORANGE,
-    "var6":    YELLOW,
-    "var3":    RED,
-    "clash":   PINK,
-    "restore": "#7f4fc9",
-    "undo":    GREY,
+    Variant.VAR1:    BLUE,
+    Variant.VAR5:    SKY,
+    Variant.VAR2:    "#4b5fa8",
+    Variant.RETYPE:  GREEN,
+    Variant.VAR4:    ORANGE,
+    Variant.VAR6:    YELLOW,
+    Variant.VAR3:    RED,
+    Variant.CLASH:   PINK,
+    Variant.RESTORE: "#7f4fc9",
+    Variant.UNDO:    GREY,
 }  # fmt: skip
 
 STATUS_COLOURS: Final = {
-    "clean": GREEN,
-    "failed": RED,
-    "permanently_failed": RED,
-    "conflict": ORANGE,
-    "deleted_in_advoware": ORANGE,
+    PersonStatus.CLEAN: GREEN,
+    PersonStatus.FAILED: RED,
+    PersonStatus.PERMANENTLY_FAILED: RED,
+    PersonStatus.CONFLICT: ORANGE,
+    PersonStatus.DELETED_IN_ADVOWARE: ORANGE,
     "undecided": GREY,
     "not_linked": GREY,
 }
 
 AGE_COLOURS: Final = (GREEN, GREEN, GREEN, YELLOW, ORANGE, RED, GREY)
 
-OUTCOME_COLOURS: Final = {"done": BLUE, "held": ORANGE, "failed_persons": ORANGE}
+OUTCOME_COLOURS: Final = {RunOutcome.DONE: BLUE, RunOutcome.HELD: ORANGE, RunOutcome.FAILED_PERSONS: ORANGE}
 
 
 def persons_by_status_chart(rows: Sequence[Mapping[str, Any]], texts: ChartTexts) -> str:

@@ -7,10 +7,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from etl.errors import ConfigError
+from etl.rules.variants import VARIANT_WORDS
 from jobs.private_file import write_private
 from jobs.run.report import (
     SIDE_WORDS,
-    VARIANT_WORDS,
     PlannedChange,
     extra_reason,
     person_title,

@@ -8,6 +8,7 @@ from dataclasses import asdict, astuple, dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 
+from etl.rules.variants import VARIANT_WORDS
 from jobs.exit_codes import CommandOutcome, ExitCode
 
 if TYPE_CHECKING:
@@ -22,26 +23,6 @@ BACKFILL_TRIGGER = "backfill"
 
 MAX_LISTED_RUNS = 6
 """More runs than this are not listed one by one."""
-
-VARIANT_WORDS = {
-    "var1":     "new in EspoCRM",
-    "var2":     "deleted in EspoCRM",
-    "var3":     "deleted in Advoware",
-    "var4":     "new in Advoware",
-    "var5":     "changed in EspoCRM",
-    "var6":     "changed in Advoware",
-    "retype":   "type changed in EspoCRM",
-    "link":     "same on both sides",
-    "repair":   "marker repaired",
-    "clash":    "changed on both sides",
-    "forget":   "gone on both sides",
-    "leftover": "our own leftover row, made a slot",
-    "leave":    "left alone",
-    "same":     "nothing to do",
-    "undo":     "put back by an operator",
-    "restore":  "restored by an operator",
-}  # fmt: skip
-"""What a variant is called on the screen."""
 
 SIDE_WORDS = {"espo": "EspoCRM", "advo": "Advoware"}
 
@@ -67,11 +48,7 @@ SEVERITY = (
 )  # fmt: skip
 """Of two chunks of longer work the worse one says how it ended."""
 
-CHUNK_STOPPING_OUTCOMES = frozenset(SEVERITY) - {
-    CommandOutcome.DONE,
-    CommandOutcome.FAILED_PERSONS,
-    CommandOutcome.HELD,
-}
+CHUNK_STOPPING_OUTCOMES = frozenset(outcome for outcome in CommandOutcome if not outcome.is_completed)
 
 
 class PlannedChange(TypedDict):

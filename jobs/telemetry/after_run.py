@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from jobs.run.options import RunOptions
     from jobs.run.report import RunReport
 
-SUCCESS_OUTCOMES = frozenset({CommandOutcome.DONE, CommandOutcome.FAILED_PERSONS, CommandOutcome.HELD})
-"""A run that went to its end; whom it failed or held is told in other ways than by an alarm."""
-
 
 def run_with_notifications(
     config: Config, options: RunOptions, start_run: Callable[[], RunReport], *, environment: Environment = PRODUCTION
@@ -44,7 +41,7 @@ def run_with_notifications(
         ping_healthcheck(config, environment, PingEvent.FAILURE, reason, alarm=alarm)
         raise
     publish_report(config, report, environment=environment)
-    if report.outcome in SUCCESS_OUTCOMES:
+    if report.outcome.is_completed:
         ping_healthcheck(config, environment, PingEvent.SUCCESS, alarm=alarm)
     elif report.outcome is CommandOutcome.OUTAGE:
         ping_healthcheck(config, environment, PingEvent.FAILURE, report.error or "", alarm=alarm)

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from etl.enums import HoldKind, PersonStatus
 from etl.store.queries.status import failing_persons
 from etl.store.tables.holds import open_holds
 from jobs.config import Language
@@ -50,7 +51,7 @@ def pending_notices(store: Store) -> PendingNotices:
     last_hold = int(store.setting(NOTIFIED_HOLD_KEY) or 0)
     notified = set(json.loads(store.setting(NOTIFIED_FAILURES_KEY) or "[]"))
     failing = failing_persons(store)
-    permanent = [person for person in failing if person["status"] == "permanently_failed"]
+    permanent = [person for person in failing if person["status"] == PersonStatus.PERMANENTLY_FAILED]
     return PendingNotices(
         holds=[hold for hold in open_holds(store) if hold["id"] > last_hold],
         failed=[person for person in permanent if person["entity_id"] not in notified],
@@ -126,11 +127,12 @@ NOTICE_TEXTS: Final = {
         failed="Mehrmals fehlgeschlagen, nächster Versuch in einem Tag: {who}.\n"
         "Der Grund steht in EspoCRM am Datensatz. Sofort noch einmal: advosync retry",
         kinds={
-            "removals": "es würde ungewöhnlich viel entfernt oder überschrieben",
-            "configuration": "die Einstellungen haben sich geändert",
-            "recovery": "der Zustandsspeicher kennt die Person nicht mehr",
-            "second_writer": "ein anderes Programm schreibt hier ebenfalls",
-            "endings": "nicht mehr gefunden oder nicht mehr verknüpft wie zuvor, und das bei zu vielen auf einmal",
+            HoldKind.REMOVALS: "es würde ungewöhnlich viel entfernt oder überschrieben",
+            HoldKind.CONFIGURATION: "die Einstellungen haben sich geändert",
+            HoldKind.RECOVERY: "der Zustandsspeicher kennt die Person nicht mehr",
+            HoldKind.SECOND_WRITER: "ein anderes Programm schreibt hier ebenfalls",
+            HoldKind.ENDINGS:
+                "nicht mehr gefunden oder nicht mehr verknüpft wie zuvor, und das bei zu vielen auf einmal",
         },
         more="und {count} weitere",
     ),
@@ -141,11 +143,11 @@ NOTICE_TEXTS: Final = {
         failed="Failed repeatedly, tried again in a day: {who}.\n"
         "The reason stands in the record in EspoCRM. To try at once: advosync retry",
         kinds={
-            "removals": "unusually much would be removed or overwritten",
-            "configuration": "the configuration changed",
-            "recovery": "the state store does not know the person any more",
-            "second_writer": "another program writes here too",
-            "endings": "not found, or not linked as before any more, and so are too many at once",
+            HoldKind.REMOVALS: "unusually much would be removed or overwritten",
+            HoldKind.CONFIGURATION: "the configuration changed",
+            HoldKind.RECOVERY: "the state store does not know the person any more",
+            HoldKind.SECOND_WRITER: "another program writes here too",
+            HoldKind.ENDINGS: "not found, or not linked as before any more, and so are too many at once",
         },
         more="and {count} more",
     ),

@@ -11,11 +11,12 @@ import pytest
 
 from etl.clients.espocrm_admin import CUSTOM_FIELDS
 from etl.clients.espocrm_payload import DEFAULT_FIELD_NAMES, EspoServer, EspoUser
+from etl.enums import PersonStatus
 from etl.records import Direction
 from jobs.client_factory import make_espo_client
 from jobs.commands.check import check_server
 from jobs.commands.check_rights import check_field_rights, check_note_permission
-from jobs.commands.espocrm_fields import REQUIRED_FIELDS, STATUS_OPTIONS, field_problem
+from jobs.commands.espocrm_fields import REQUIRED_FIELDS, field_problem
 from jobs.commands.findings import CheckState
 from jobs.config import Config
 from jobs.sandbox.server import sandbox_config
@@ -44,7 +45,7 @@ FLAWS = [
     ("fingerprint", {"type": "varchar", "maxLength": 10},                 "holds 10 characters; it must hold 16"),
     ("error",       {"type": "varchar", "maxLength": 255},                "holds 255 characters; it must hold 2000"),
     ("next_retry",  {"type": "datetime", "readOnly": True},               "is read-only"),
-    ("sync_status", {"type": "enum", "options": STATUS_OPTIONS[1:]},            "lacks the options pending_sync;"),
+    ("sync_status", {"type": "enum", "options": [*PersonStatus][1:]},            "lacks the options pending_sync;"),
 ]  # fmt: skip
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from etl.rules.variants import VARIANT_WORDS
 from jobs.commands import side_by_side
 from jobs.commands.side_by_side import ComparisonLine, RowMark
-from jobs.run.report import VARIANT_WORDS
 from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
 

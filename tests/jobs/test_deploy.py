@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from etl.enums import PersonStatus
 from jobs.cli import app
-from jobs.commands.espocrm_fields import STATUS_OPTIONS
 from jobs.config import Config, read_config
 from jobs.exit_codes import ExitCode
 
@@ -119,7 +119,7 @@ def test_the_container_is_built_from_what_is_there_and_takes_no_database_along()
 
 def test_the_formula_sets_statuses_there_are_and_leaves_the_syncs_own_user_out() -> None:
     text = (DEPLOY / "espocrm_before_save.formula").read_text("utf-8")
-    assert set(re.findall(r"syncStatus = '(\w+)'", text)) == {"pending_sync", "dirty"} <= set(STATUS_OPTIONS)
+    assert set(re.findall(r"syncStatus = '(\w+)'", text)) == {"pending_sync", "dirty"} <= set(PersonStatus)
     assert "env\\userAttribute('type') != 'api'" in text
 
 

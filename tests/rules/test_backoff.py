@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etl.enums import PersonStatus
 from etl.rules.backoff import RetryState, next_retry
 
 NOW = "2026-03-31 23:58:30"
@@ -17,12 +18,12 @@ after = partial(next_retry, backoff_minutes=(1, 5, 15, 60, 240), max_failures=5,
 @pytest.mark.parametrize(
     ("failed_before", "expected"),
     [
-        (0, RetryState("failed", 1, "2026-03-31 23:59:30", None)),
-        (1, RetryState("failed", 2, "2026-04-01 00:03:30", None)),
-        (2, RetryState("failed", 3, "2026-04-01 00:13:30", None)),
-        (3, RetryState("failed", 4, "2026-04-01 00:58:30", None)),
-        (4, RetryState("permanently_failed", 5, None, "2026-04-01 23:58:30")),
-        (9, RetryState("permanently_failed", 10, None, "2026-04-01 23:58:30")),
+        (0, RetryState(PersonStatus.FAILED, 1, "2026-03-31 23:59:30", None)),
+        (1, RetryState(PersonStatus.FAILED, 2, "2026-04-01 00:03:30", None)),
+        (2, RetryState(PersonStatus.FAILED, 3, "2026-04-01 00:13:30", None)),
+        (3, RetryState(PersonStatus.FAILED, 4, "2026-04-01 00:58:30", None)),
+        (4, RetryState(PersonStatus.PERMANENTLY_FAILED, 5, None, "2026-04-01 23:58:30")),
+        (9, RetryState(PersonStatus.PERMANENTLY_FAILED, 10, None, "2026-04-01 23:58:30")),
     ],
 )
 def test_person_is_tried_again_after_1_5_15_60_minutes_then_reset_after_a_day(

@@ -13,10 +13,10 @@ from etl.enums import LeftAloneReason
 from etl.frames import ENTRY, PERSON
 from etl.records import Channel, Side
 from etl.rules.entry import LeftAlone
-from etl.rules.espo.rights import ADVO_CHANGE_WORDS, ESPO_FIELD, MISSING_RIGHT
+from etl.rules.espo.rights import ESPO_FIELD, MISSING_RIGHT
 from etl.rules.joins.columns import ColumnArrays
 from etl.rules.snapshot_records import note_from_record
-from etl.rules.variants import Variant
+from etl.rules.variants import VARIANT_WORDS, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -72,7 +72,7 @@ def change_notes(frames: Mapping[str, pd.DataFrame], channels: Collection[Channe
         if not has_baseline and not has_value:
             continue
         variant = Variant.VAR4 if not has_baseline else Variant.VAR6 if has_value else Variant.VAR3
-        detail = f"{ADVO_CHANGE_WORDS[variant]}; {MISSING_RIGHT} read {ESPO_FIELD[Channel(channel)]} in EspoCRM"
+        detail = f"{VARIANT_WORDS[variant]}; {MISSING_RIGHT} read {ESPO_FIELD[Channel(channel)]} in EspoCRM"
         value = record["value"] if has_value else record["advo_value"]
         yield (
             record["entity_id"],

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.enums import COMPLETED_OUTCOMES
+
 if TYPE_CHECKING:
     from etl.store.database import Store
 
@@ -22,9 +24,6 @@ RESTORED_FROM: Final = "put_back_from"
 
 FULL_RUN_TRIGGERS: Final = ("sync", "sweep")
 """The triggers of runs that go over everybody."""
-
-COMPLETED_OUTCOMES: Final = ("done", "failed_persons", "held")
-"""How a run ends that went to its end: single persons may have failed or been held."""
 
 STATUS_COUNTS: Final = """
 select

@@ -1,19 +1,28 @@
-"""What is known of each person: the table ``persons``. Whose turn is next stands in ``due.py``.
+"""What is known of each person: the table ``persons``. Whose turn is next, ``queue.py`` knows.
 
 What an operator asks for by name: try these persons again, and let happen again what was undone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from etl.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from etl.records import EspoListing
     from etl.store.database import Store
+
+FAILURE_COLUMNS_CLEARED: Final[Mapping[str, object]] = {
+    "error": None,
+    "retry_count": 0,
+    "next_retry_at": None,
+    "auto_reset_at": None,
+}
+"""The columns of a person that failed nowhere and waits for no retry."""
+
 
 def load_person(store: Store, entity_id: str) -> dict[str, Any] | None:
     """Return one person's row, None when the store knows nothing of it."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.enums import PersonStatus
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
@@ -164,7 +166,8 @@ def reset_permanent_failures(store: Store, now: str) -> list[str]:
 
 def awaits_retry(person: Mapping[str, Any], now: str) -> bool:
     """Whether a failing person's time has not come yet."""
-    times = (person["next_retry_at"], person["auto_reset_at"] if person["status"] == "permanently_failed" else None)
+    is_permanent = person["status"] == PersonStatus.PERMANENTLY_FAILED
+    times = (person["next_retry_at"], person["auto_reset_at"] if is_permanent else None)
     return any(time is not None and time > now for time in times)
 
 
