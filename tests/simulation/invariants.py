@@ -405,7 +405,11 @@ def answer(person: Person, sides: SideValues, espo: Edits, advo: Edits, *, whole
         return None
     wanted = sides_at_rest(person.baseline, espo, advo, whole_person=whole)
     ended = {value for value, number in person.hidden.items() if number in advo.removed}
-    return wanted and SideValues(wanted.espo, wanted.advo | (ended & sides.espo))
+    # a number of EspoCRM that only the row which went prevented is new; another such row may still prevent it
+    freed = {value for value, row in person.prevented.items() if row in advo.removed}
+    if any(is_unclear(value) for value in sides.advo):
+        freed &= sides.advo
+    return wanted and SideValues(wanted.espo, wanted.advo | ((ended | freed) & sides.espo))
 
 
 def brought_back(removed: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
