@@ -112,8 +112,10 @@ def case_violation(mutation: Mutation) -> str | None:
 
 
 def promise_name(failure: AssertionError) -> str:
-    """What broke; the engine has assertions of its own."""
-    return failure.rule if isinstance(failure, Violation) else str(failure).partition("\n")[0]
+    """What broke; the engine has assertions of its own, and an assertion of a case has words under pytest only."""
+    if isinstance(failure, Violation):
+        return failure.rule
+    return str(failure).partition("\n")[0] or "what the case by name asserts"
 
 
 @contextmanager
