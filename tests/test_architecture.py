@@ -46,6 +46,7 @@ ONLY_IN = {
     "uvicorn":       ("jobs/sandbox/", "jobs/inspector/server.py"),
     "datasette":     ("jobs/inspector/server.py",),           # an extra: nothing else may need it
     "apscheduler":   ("jobs/scheduler.py", "jobs/schedule.py", "jobs/config.py"),  # config: what a crontab is
+    "jinja2":        ("jobs/html_report/page.py",),            # inspect's templates are filled by datasette
     "typer":         ("jobs/",),
     "rich":          ("jobs/",),
     "pydantic":      ("etl/clients/", "jobs/"),               # the borders: payloads and configuration

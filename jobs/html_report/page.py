@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from html import escape
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import jinja2
 
 from etl.errors import ConfigError
+from etl.rules.variants import ADVO_CHANGES, ESPO_CHANGES, Variant
 from etl.store.database import Store
 from etl.store.queries.charts import load_chart_data
 from etl.times import format_utc
@@ -23,15 +25,30 @@ from jobs.html_report.svg import Bar, bar_chart, format_number
 from jobs.html_report.texts import REPORT_TEXTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from etl.store.queries.charts import ChartRows
     from jobs.config import Config, Language
+    from jobs.html_report.texts import ReportTexts
 
-FROM_ADVOWARE: Final = ("var3", "var4", "var6")
-FROM_ESPOCRM: Final = ("var1", "var2", "var5", "retype", "clash")
+FROM_ADVOWARE: Final = ADVO_CHANGES - {Variant.CLASH}
+FROM_ESPOCRM: Final = ESPO_CHANGES
 
-CSS_PATH: Final = Path(__file__).with_suffix(".css")
+TEMPLATES: Final = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+)
+
+
+class ReportTable(NamedTuple):
+    """A table with names and values."""
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,59 +96,40 @@ def render_report_page(config: Config, days: DateRange, *, names: bool, now: dat
 
 
 def page_html(figures: Mapping[str, ChartRows], days: DateRange, language: Language, now: str, *, names: bool) -> str:
-    """The page of these figures."""
+    """The page of these figures, by the template ``report.html``."""
     texts = REPORT_TEXTS[language]
-    days_text = texts.date_range.format(since=format_day(days.first, language), until=format_day(days.last, language))
-    body = [
-        f"<h1>{escape(texts.title)}</h1>",
-        f'<p class="soft">{days_text}</p>',
-        page_intro(figures, language),
-        number_tiles(figures, language),
-        f'<div class="plots">{"".join(report_plots(figures, days, language))}</div>',
-        *value_tables(figures, language, names=names),
-        f"<p>{escape(texts.conflict_explanation)}</p>",
-        f"<footer>{escape(texts.footer.format(now=now, version=version('advosync')))}</footer>",
-    ]
-    return (
-        f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(texts.title)}</title>\n<style>\n{CSS_PATH.read_text('utf-8')}</style></head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body></html>\n"
+    totals, run_totals = figures["at_a_glance"][0], figures["what_was_done"][0]
+    open_counts = {"persons": totals["to_see_to"], "lost": totals["open_conflicts"], "held": totals["held"]}
+    is_work_left = any(open_counts.values())
+    return TEMPLATES.get_template("report.html").render(
+        language=language,
+        texts=texts,
+        date_range=texts.date_range.format(
+            since=format_day(days.first, language), until=format_day(days.last, language)
+        ),
+        is_work_left=is_work_left,
+        message=texts.not_all_well.format(**open_counts) if is_work_left else texts.all_well,
+        runs=texts.runs.format(
+            runs=run_totals["runs"], broken=run_totals["broken_off"], last=totals["last_success"] or "–"
+        ),
+        tiles=number_tiles(figures, texts),
+        plots=report_plots(figures, days, language),
+        tables=value_tables(figures, language) if names else (),
+        footer=texts.footer.format(now=now, version=version("advosync")),
     )
 
 
 # Parts ------------------------------------------------------------------------------------------------------------
 
 
-def page_intro(figures: Mapping[str, ChartRows], language: Language) -> str:
-    """Whether somebody has to do something, and how the runs went."""
-    texts, totals, run_totals = REPORT_TEXTS[language], figures["at_a_glance"][0], figures["what_was_done"][0]
-    open_counts = {
-        "persons": totals["to_see_to"],
-        "lost": totals["open_conflicts"],
-        "held": totals["held"],
-    }
-    message = texts.not_all_well.format(**open_counts) if any(open_counts.values()) else texts.all_well
-    runs = texts.runs.format(
-        runs=run_totals["runs"], broken=run_totals["broken_off"], last=totals["last_success"] or "–"
-    )
-    css_class = ' class="lead worry"' if any(open_counts.values()) else ' class="lead"'
-    return f"<p{css_class}>{escape(message)}</p><p>{escape(runs)}</p>"
-
-
-def number_tiles(figures: Mapping[str, ChartRows], language: Language) -> str:
-    """The figures worth a large number."""
-    texts, counts = REPORT_TEXTS[language], changes_by_variant(figures)
-    numbers = (
-        (figures["at_a_glance"][0]["linked"], texts.linked),
-        (sum(counts[variant] for variant in FROM_ADVOWARE), texts.to_espo),
-        (sum(counts[variant] for variant in FROM_ESPOCRM), texts.to_advo),
-        (figures["what_was_done"][0]["lost"], texts.lost),
-        (figures["at_a_glance"][0]["to_see_to"], texts.needs_attention),
-    )
-    tiles = "".join(f"<li><b>{format_number(n)}</b>{escape(words)}</li>" for n, words in numbers)
-    return f'<ul class="tiles">{tiles}</ul>'
+def number_tiles(figures: Mapping[str, ChartRows], texts: ReportTexts) -> Iterator[tuple[str, str]]:
+    """The figures worth a large number, each with its words."""
+    counts = changes_by_variant(figures)
+    yield format_number(figures["at_a_glance"][0]["linked"]), texts.linked
+    yield format_number(sum(counts[variant] for variant in FROM_ADVOWARE)), texts.to_espo
+    yield format_number(sum(counts[variant] for variant in FROM_ESPOCRM)), texts.to_advo
+    yield format_number(figures["what_was_done"][0]["lost"]), texts.lost
+    yield format_number(figures["at_a_glance"][0]["to_see_to"]), texts.needs_attention
 
 
 def changes_by_variant(figures: Mapping[str, ChartRows]) -> Counter[str]:
@@ -142,28 +140,25 @@ def changes_by_variant(figures: Mapping[str, ChartRows]) -> Counter[str]:
     return counts
 
 
-def report_plots(figures: Mapping[str, ChartRows], days: DateRange, language: Language) -> Iterable[str]:
-    """The plots, each under its question."""
+def report_plots(figures: Mapping[str, ChartRows], days: DateRange, language: Language) -> Iterator[tuple[str, str]]:
+    """The plots as SVG, each under its question."""
     texts, counts = CHART_TEXTS[language], changes_by_variant(figures)
     variant_bars = [
         Bar(texts.variants[name], counts[name], colour)
         for name, colour in charts.VARIANT_COLOURS.items()
         if counts[name]
     ]
-    plots = {
-        texts.changes_per_day: charts.changes_per_day_chart(figures["changes_a_day"], texts, days.since, days.until),
-        REPORT_TEXTS[language].variants_heading: bar_chart(REPORT_TEXTS[language].variants_heading, variant_bars),
-        texts.persons_by_status: charts.persons_by_status_chart(figures["persons_by_status"], texts),
-        texts.poll_age: charts.poll_age_chart(figures["age_of_last_look"], texts),
-    }
-    return (f"<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>" for title, svg in plots.items())
+    changes = charts.changes_per_day_chart(figures["changes_a_day"], texts, days.since, days.until)
+    variants_heading = REPORT_TEXTS[language].variants_heading
+    yield texts.changes_per_day, changes
+    yield variants_heading, bar_chart(variants_heading, variant_bars)
+    yield texts.persons_by_status, charts.persons_by_status_chart(figures["persons_by_status"], texts)
+    yield texts.poll_age, charts.poll_age_chart(figures["age_of_last_look"], texts)
 
 
-def value_tables(figures: Mapping[str, ChartRows], language: Language, *, names: bool) -> Iterable[str]:
-    """Who needs somebody and which values lost; without ``names`` only that they are left out."""
+def value_tables(figures: Mapping[str, ChartRows], language: Language) -> Iterator[ReportTable]:
+    """Who needs somebody and which values lost, by name and value."""
     texts, chart_texts = REPORT_TEXTS[language], CHART_TEXTS[language]
-    if not names:
-        return [f'<p class="soft">{escape(texts.names_omitted)}</p>']
     waiting = [
         (person_cell(row), f"{chart_texts.statuses.get(row['status'], row['status'])}. {row['error'] or ''}")
         for row in figures["persons_to_see_to"]
@@ -172,20 +167,8 @@ def value_tables(figures: Mapping[str, ChartRows], language: Language, *, names:
         (row["created_at"], person_cell(row), row["lost_value"] or "–", row["kept_value"] or "–")
         for row in figures["values_that_lost"]
     ]
-    return [
-        f"<h2>{escape(texts.attention_heading)}</h2>",
-        html_table((texts.person, texts.reason), waiting, texts.nobody),
-        f"<h2>{escape(texts.lost_heading)}</h2>",
-        html_table((texts.time, texts.person, texts.value_lost, texts.value_kept), lost, texts.nobody),
-    ]
-
-
-def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], nobody: str) -> str:
-    """A table, or a word that there is nothing in it."""
-    if not rows:
-        return f"<p>{escape(nobody)}</p>"
-    cells = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>{cells}</table>"
+    yield ReportTable(texts.attention_heading, (texts.person, texts.reason), waiting)
+    yield ReportTable(texts.lost_heading, (texts.time, texts.person, texts.value_lost, texts.value_kept), lost)
 
 
 def person_cell(row: Mapping[str, Any]) -> str:

@@ -1,6 +1,10 @@
 """Small plots as inline SVG: no script, no foreign font, readable in light and dark, on paper and to a screen reader.
 
 Each function takes labels and numbers and returns one ``<svg>``; every mark carries its figure as a tooltip.
+
+Why no library: plotly and altair draw by a script in the browser; matplotlib (a wheel of 10 MB) draws fixed colours and
+no tooltips. pygal 3.1.3 comes nearest, but writes a ``<script>`` even with ``js=[]``, without which it has no tooltips,
+and 21,189 bytes for the eight bars that take 2,133 here.
 """
 
 from __future__ import annotations

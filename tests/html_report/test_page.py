@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +44,32 @@ def config(tmp_path: Path) -> Config:
     return Config.model_validate({**sandbox_config("http://crm.test", "https://a.test"), "state": {"path": str(path)}})
 
 
+class CellReader(HTMLParser):
+    """Keeps the text of each table cell as a browser would show it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.is_in_cell = False
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002  the parser's signature
+        self.is_in_cell = tag == "td"
+        self.cells += [""] * self.is_in_cell
+
+    def handle_endtag(self, tag: str) -> None:
+        self.is_in_cell &= tag != "td"
+
+    def handle_data(self, data: str) -> None:
+        if self.is_in_cell:
+            self.cells[-1] += data
+
+
+def table_cells(html: str) -> list[str]:
+    reader = CellReader()
+    reader.feed(html)
+    return reader.cells
+
+
 DAYS = DateRange(date(2026, 8, 28), date(2026, 8, 30))
 
 
@@ -69,6 +96,20 @@ def test_names_and_values_stand_there_only_when_asked_for_and_as_text(config: Co
     assert "Max &lt;b&gt;Mustermann&lt;/b&gt; · 104711" in with_names
     assert LOST in with_names
     assert "<b>Mustermann" not in with_names
+
+
+@pytest.mark.parametrize(
+    "hostile", ["<script>alert(1)</script>", "\"'><img src=x>", "{{ 7 * 7 }}{% raw %}", "</td>&lt;b&gt;"]
+)
+def test_a_name_that_looks_like_html_or_like_a_template_is_shown_as_it_is(config: Config, hostile: str) -> None:
+    with Store.open(config.state.path, now="2026-08-29 11:00:00", durable=False) as store:
+        listing = EspoListing("e1", 104711, hostile, status=None, fingerprint=None, modified_at=None, modified_by=None)
+        save_listings(store, [listing], "2026-08-29 11:00:00")
+        update_person(store, "e1", error=hostile)
+    assert table_cells(render_report_page(config, DAYS, names=True, now=NOW))[:2] == [
+        f"{hostile} · 104711",
+        f"fehlgeschlagen. {hostile}",
+    ]
 
 
 def test_only_the_span_counts(config: Config) -> None:
