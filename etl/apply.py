@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from etl.enums import Action
 from etl.errors import ConcurrentEdit, Refused
-from etl.guard import change_record
 from etl.reading.parallel import is_stale
 from etl.reading.snapshot import may_be_half_written
 from etl.records import RowDraft, Side
 from etl.rules.truncation import REPAIR_ACTIONS, UNMARKED_IMAGE, names_another_value, step_without_marker
 from etl.rules.variants import Variant
 from etl.store.tables.journal import save_changes
-from etl.verify import verify_person
 from etl.writing.espo_items import VALUE_REFUSAL_STATUSES, mark_unsyncable, read_back_espo, write_espo_items
-from etl.writing.journal import put_row
+from etl.writing.journal import change_record, put_row
 from etl.writing.readback import AcknowledgedWrite
 from etl.writing.shared_values import adopt_shared_rows
 
@@ -28,15 +26,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from etl.context import PersonReads, RunContext
-    from etl.guard import PlanJournal
     from etl.rules.entry import Decision, Step
+    from etl.writing.journal import PlanJournal
 
 ACTIONS_WITHOUT_NEW_VALUE = REPAIR_ACTIONS | {Action.EMPTY, Action.LEFTOVER}
 """Writes that bring no new value; a refusal of one is no verdict on a value and fails the person."""
 
 
-def apply_person(run: RunContext, journal: PlanJournal) -> None:
-    """Write one person's plan and verify it; raises ``ConcurrentEdit`` when the person must be planned again."""
+def apply_person(run: RunContext, journal: PlanJournal) -> tuple[PlanJournal, list[AcknowledgedWrite]]:
+    """Write one person's plan; return it with what EspoCRM did not take, and Advoware's writes, for ``verify_person``.
+
+    Raises ``ConcurrentEdit`` when the person must be planned again.
+    """
     reads = run.reads[journal.plan.entity_id]
     if journal.plan.espo_payload:
         journal = adopt_shared_rows(run, journal)
@@ -47,8 +48,7 @@ def apply_person(run: RunContext, journal: PlanJournal) -> None:
         journal = read_back_espo(run, journal, reads)
         if any(step.side is Side.ADVO and step.action != Action.CREATE for _, step in advo_steps(journal)):
             refresh_advo(run, reads)
-    journal, writes = write_rows(run, journal)
-    verify_person(run, journal, writes)
+    return write_rows(run, journal)
 
 
 def write_rows(run: RunContext, saved: PlanJournal) -> tuple[PlanJournal, list[AcknowledgedWrite]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from etl.errors import RIGHTS_HINT, ConsecutiveRefusals, Forbidden
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from etl.store.database import Store
 
 ApprovedSteps = frozenset[tuple[object, ...]]
-"""What an operator allowed to be taken away or overwritten, one fact tuple a step (``guard.counted_facts``)."""
+"""What an operator allowed to be taken away or overwritten, one fact tuple a step (``etl.guard.removal_facts``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +198,15 @@ class RunContext:
 
 
 REFUSALS_TO_STOP = 3
+
+
+CONFIG_DIGEST: Final = "config_digest"
+"""Setting: the configuration that was approved, or first used."""
+
+
+def has_configuration_changed(run: RunContext) -> bool:
+    """Whether the configuration is another one than the last that was approved (or first used)."""
+    approved_digest = run.store.setting(CONFIG_DIGEST)
+    return (
+        approved_digest is not None and bool(run.limits.config_digest) and approved_digest != run.limits.config_digest
+    )

@@ -10,13 +10,12 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from etl.context import has_configuration_changed
 from etl.enums import ABSENCE_REASONS, Absence, HoldKind, PersonStatus
-from etl.guard import has_configuration_changed
-from etl.reading.absences import SIDE_OF_ABSENCE, distrust_reason, record_absence
+from etl.reading.absences import SIDE_OF_ABSENCE, distrust_reason, readmit_persons, record_absence
 from etl.rules.guards import SHARE_APPLIES_ABOVE_PERSONS, too_many_endings
 from etl.store.tables.baseline import last_synced_betnr
 from etl.store.tables.endings import (
-    close_waits_on_return,
     count_persons_read_since,
     count_recent_endings,
     load_open_waits,
@@ -24,7 +23,7 @@ from etl.store.tables.endings import (
     records_with_same_betnr,
     save_waits,
 )
-from etl.store.tables.holds import ids_held_as_absent, insert_holds, open_holds, release_holds
+from etl.store.tables.holds import ids_held_as_absent, insert_holds
 from etl.store.tables.persons import load_persons, update_person
 from etl.store.tables.queue import mark_due, persons_no_longer_sharing
 from etl.times import add_seconds, parse_utc
@@ -43,7 +42,6 @@ OTHER_CONFIGURATION_REASON = "the configuration is not the agreed one"
 TOO_MANY_REASON = "{} persons were not there as agreed within a day, more than the guard lets end"
 ONE_DAY_SECONDS = 86_400
 
-RELEASED_BY_RETURN = "it is there again"
 BETNR_OWN_AGAIN = "its betnr is its own again"
 BETNR_NOT_OWN_YET = "its betnr was another record's, which waits"
 
@@ -80,14 +78,6 @@ def is_shared(run: RunContext, others: Iterable[str]) -> bool:
 def is_record_missing(run: RunContext, entity_id: str) -> bool:
     """Whether this run did not find a record in EspoCRM."""
     return entity_id in run.absences and run.absences[entity_id].kind is Absence.GONE_IN_ESPOCRM
-
-
-def readmit_persons(run: RunContext, present: Sequence[str]) -> None:
-    """Who is there again, with its own betnr and alone on it, waits no more and is held no more for that."""
-    close_waits_on_return(run.store, present, run.utcnow())
-    absence_holds = [hold for hold in open_holds(run.store) if hold["kind"] == HoldKind.ENDINGS]
-    hold_ids = [hold["id"] for hold in absence_holds if hold["entity_id"] in present]
-    release_holds(run.store, hold_ids, now=run.utcnow(), released_by=RELEASED_BY_RETURN)
 
 
 def judge_absences(run: RunContext) -> None:
@@ -213,7 +203,6 @@ def is_wait_over(run: RunContext, wait: Mapping[str, Any]) -> bool:
     """Whether an earlier run saw the same, long enough ago."""
     waiting_time = parse_utc(run.utcnow()) - parse_utc(wait["seen_at"])
     return wait["run_id"] != run.id and waiting_time >= timedelta(minutes=run.limits.endings_after_minutes)
-
 
 
 def absence_notices(run: RunContext, entity_ids: Sequence[str]) -> list[str]:

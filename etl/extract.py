@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from etl.context import PersonReads, RunContext
-from etl.endings import readmit_persons
 from etl.enums import SYNC_REQUESTED, Absence, PersonStatus
 from etl.errors import NotFound, PersonError
-from etl.reading.absences import link_mismatch, record_absence
+from etl.reading.absences import link_mismatch, readmit_persons, record_absence
 from etl.reading.own_arrays import has_unreadable_put
 from etl.reading.parallel import Read, chunks, fetch_in_parallel
 from etl.reading.snapshot import (
@@ -22,8 +21,8 @@ from etl.reading.snapshot import (
     may_be_half_written,
     save_advo_snapshot,
     save_espo_snapshot,
+    shows_status,
 )
-from etl.recover import recover_person
 from etl.rules.second_writer import OwnWrites
 from etl.store.tables.baseline import has_type_changes
 from etl.store.tables.endings import has_ended_before, load_open_waits, records_with_same_betnr
@@ -37,12 +36,13 @@ from etl.store.tables.queue import (
     mark_due,
     persons_to_poll,
 )
-from etl.writing.status import shows_status
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from etl.records import AdvoRecord, EspoRecord
+
+    Recover = Callable[[RunContext, str, EspoRecord, AdvoRecord], None]
 
 CHANGED_IN_ESPO = "changed in EspoCRM"
 CHANGED_IN_ADVO = "changed in Advoware"
@@ -51,17 +51,20 @@ PERSONS_PER_TRANSACTION = (
 )
 
 
-def read_persons(run: RunContext, persons: Sequence[Person], *, both_sides: bool = False) -> list[str]:
+def read_persons(
+    run: RunContext, persons: Sequence[Person], recover: Recover, *, both_sides: bool = False
+) -> list[str]:
     """Read these persons on both sides and return the ids that can be planned now.
 
+    ``recover`` settles what an unfinished run did to a person, in the transaction that stores Advoware's snapshot.
     ``both_sides``: an operator or a sweep wants Advoware read in any case. Persons that fail, are not there as agreed
-    (``run.absent``), still being written, or not due after all are not among the result; ``run.looks`` holds the reads
-    of those that are.
+    (``run.absences``), still being written, or not due after all are not among the result; ``run.reads`` holds the
+    reads of those that are.
     """
     espo_reads = [
         read for read in read_espo(run, persons) if both_sides or needs_advo_read(run, read.person, read.record)
     ]
-    return read_advo(run, espo_reads)
+    return read_advo(run, espo_reads, recover)
 
 
 class EspoRead(NamedTuple):
@@ -147,7 +150,7 @@ def needs_advo_read(run: RunContext, person: Person, record: EspoRecord) -> bool
     return False
 
 
-def read_advo(run: RunContext, espo_reads: Sequence[EspoRead]) -> list[str]:
+def read_advo(run: RunContext, espo_reads: Sequence[EspoRead], recover: Recover) -> list[str]:
     """One GET of each in Advoware; unfinished writes are settled in the transaction that stores the snapshot."""
     answers = fetch_in_parallel(
         run,
@@ -162,12 +165,14 @@ def read_advo(run: RunContext, espo_reads: Sequence[EspoRead]) -> list[str]:
             ready += [
                 espo_read.record.entity_id
                 for espo_read, answer, at in batch
-                if store_advo_read(run, espo_read, answer, at)
+                if store_advo_read(run, espo_read, answer, at, recover)
             ]
     return ready
 
 
-def store_advo_read(run: RunContext, espo_read: EspoRead, answer: AdvoRecord | PersonError, at: float) -> bool:
+def store_advo_read(
+    run: RunContext, espo_read: EspoRead, answer: AdvoRecord | PersonError, at: float, recover: Recover
+) -> bool:
     """Store one Advoware answer; True when the person can be planned."""
     record = espo_read.record
     if isinstance(answer, NotFound):
@@ -177,7 +182,7 @@ def store_advo_read(run: RunContext, espo_read: EspoRead, answer: AdvoRecord | P
         run.read_errors[record.entity_id] = answer
         return False
     written_by_us = has_writes_since(run.store, record.entity_id, espo_read.person["advo_seen_at"])
-    recover_person(run, record.entity_id, record, answer)
+    recover(run, record.entity_id, record, answer)
     if save_advo_snapshot(run, record.entity_id, answer):
         run.counters.drifted_advo |= (
             {record.entity_id} if espo_read.person["advo_seen_at"] and not written_by_us else set()
@@ -232,7 +237,9 @@ def poll_advo(run: RunContext, exclude: Sequence[str]) -> list[Read[Person, Advo
     return drifted
 
 
-def read_drifted_in_espo(run: RunContext, drifted_reads: Sequence[Read[Person, AdvoRecord]]) -> list[str]:
+def read_drifted_in_espo(
+    run: RunContext, drifted_reads: Sequence[Read[Person, AdvoRecord]], recover: Recover
+) -> list[str]:
     """Read what drifted in Advoware in EspoCRM too; the poll's read is Advoware's half of the look."""
     polled_reads = {read.key["entity_id"]: read for read in drifted_reads}
     ready = []
@@ -241,7 +248,7 @@ def read_drifted_in_espo(run: RunContext, drifted_reads: Sequence[Read[Person, A
         if isinstance(read.answer, PersonError):
             continue
         with run.store.transaction():
-            recover_person(run, record.entity_id, record, read.answer)
+            recover(run, record.entity_id, record, read.answer)
         run.reads[record.entity_id] = PersonReads(record, at, read.answer, read.at)
         ready.append(record.entity_id)
     return ready

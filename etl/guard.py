@@ -1,26 +1,40 @@
-"""Between plan and first write: who is held, and the plan as the journal keeps it (rules §6, Guards)."""
+"""Between plan and first write: who is held, and why (rules §6, Guards).
+
+Of four reasons three speak of a plan: it takes too much away, it follows a recovery, the configuration is another one.
+The fourth speaks of the record: another sync, or a hook, writes there too. Such persons are named and left until their
+entries change; what stands in EspoCRM is then taken as known, so that an edit, or an approval, lets them go on.
+
+A store that was put back from a copy meets its own later runs. Where the copy says so, that is no second writer. In
+either case what such a store knew as agreed is outdated: it would take a number typed again since for one deleted. So
+the person is recovered by its markers, and what would take something away waits for approval (rules §3, Recovery).
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.enums import Action, HoldKind
+from etl.context import has_configuration_changed
+from etl.enums import HoldKind
 from etl.rules.guards import REMOVING_ACTIONS, persons_over_limit
-from etl.rules.second_writer import too_many_second_writer
+from etl.rules.second_writer import (
+    LATER_RUN,
+    OTHER_FINGERPRINT,
+    OWN_KEY,
+    OwnWrites,
+    find_second_writer,
+    too_many_second_writer,
+)
 from etl.rules.snapshot_records import steps_digest
-from etl.rules.values.canonical import canonical
-from etl.rules.variants import Variant
-from etl.store.tables.baseline import count_pairs
-from etl.store.tables.holds import insert_holds
-from etl.store.tables.journal import save_changes, save_decisions
+from etl.store.tables.baseline import count_pairs, delete_baseline
+from etl.store.tables.holds import insert_holds, open_holds, release_holds
+from etl.store.tables.journal import close_plans
+from etl.store.tables.persons import load_persons, update_person
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from etl.context import ApprovedSteps, RunContext
-    from etl.errors import PersonError
-    from etl.rules.entry import Decision, LeftAlone, NextBaseline, Step
+    from etl.records import EspoRecord
     from etl.rules.plan import PersonPlan, Plan
 
 HOLD_REASONS = {
@@ -30,47 +44,15 @@ HOLD_REASONS = {
     HoldKind.SECOND_WRITER: "another sync, or a hook, writes to more than a few persons",
 }
 
-CONFIG_DIGEST: Final = "config_digest"
-"""Setting: the configuration that was approved, or first used."""
 
 CONFIG_PENDING: Final = "config_asked"
 """Setting: the configuration for which persons were held; an approval speaks of this one."""
 
 
-@dataclass(frozen=True)
-class PlanJournal:
-    """A person's plan with the ids of its journal rows, in the order of ``PersonPlan.steps`` and of ``decided``.
-
-    ``unstored_decisions``: the decisions whose values EspoCRM did not store; ``failure``: what the person fails with in
-    the end; ``shown_in_place``: what the record shows in their place. ``edited_by_others``: it shows what the plan did
-    not foresee.
-    """
-
-    plan: PersonPlan
-    change_ids: tuple[int, ...]
-    decision_ids: tuple[int, ...]
-    unstored_decisions: tuple[Decision, ...] = ()
-    shown_in_place: tuple[LeftAlone, ...] = ()
-    failure: PersonError | None = None
-    edited_by_others: bool = False
-
-    def is_unstored(self, decision: Decision) -> bool:
-        """Whether EspoCRM did not store what this decision was to bring or take."""
-        return any(other is decision for other in self.unstored_decisions)
-
-    def change_id(self, step: Step) -> int:
-        """The journal row of a step."""
-        return next(number for number, other in zip(self.change_ids, self.plan.steps, strict=True) if other is step)
-
-    def decision_id(self, decision: Decision) -> int:
-        """The journal row of a decision."""
-        pairs = zip(self.decision_ids, decisions_to_journal(self.plan), strict=True)
-        return next(number for number, other in pairs if other is decision)
+SECOND_WRITER: Final = "another sync, or a hook, writes here"
 
 
-def decisions_to_journal(plan: PersonPlan) -> list[Decision]:
-    """The decisions a journal needs: where both sides agree no recovery asks for one, and no reader."""
-    return [decision for decision in plan.decisions if decision.variant is not Variant.SAME]
+RELEASED_BY_EDIT: Final = "an entry of the person changed"
 
 
 def removal_count(plan: PersonPlan) -> int:
@@ -90,7 +72,7 @@ def removal_facts(plan: PersonPlan) -> ApprovedSteps:
 def persons_to_hold(
     run: RunContext, plans: Plan, *, removals_done: Mapping[str, int] | None = None
 ) -> dict[str, HoldKind]:
-    """Return whom this run holds and why; ``run.counted`` then knows what was let through.
+    """Return whom this run holds and why; ``run.removals_let_through`` then knows what was let through.
 
     A plan that takes no more than an operator approved goes on. Together with these plans counts what the run let
     through before; ``removals_done``: counted steps of a person that was planned again, already carried out in this
@@ -131,14 +113,6 @@ def is_approved(run: RunContext, plan: PersonPlan) -> bool:
     return plan.entity_id in run.approved_steps and removal_facts(plan) <= run.approved_steps[plan.entity_id]
 
 
-def has_configuration_changed(run: RunContext) -> bool:
-    """Whether the configuration is another one than the last that was approved (or first used)."""
-    approved_digest = run.store.setting(CONFIG_DIGEST)
-    return (
-        approved_digest is not None and bool(run.limits.config_digest) and approved_digest != run.limits.config_digest
-    )
-
-
 def record_holds(run: RunContext, plans: Plan, kinds: Mapping[str, HoldKind]) -> None:
     """Put these persons on the hold list; who is on it already stays there as it was."""
     newly_held = insert_holds(
@@ -168,111 +142,116 @@ def plan_digest(plan: PersonPlan) -> str:
     return steps_digest({column: getattr(step, column) for column in columns} for step in plan.steps)
 
 
-def journal_plan(run: RunContext, plan: PersonPlan, *, komm_ids_before: tuple[int, ...] = ()) -> PlanJournal:
-    """Journal a person's decisions and steps before anything is written.
+def exclude_second_writer(run: RunContext, ready: Sequence[str], approved_ids: Collection[str] = ()) -> list[str]:
+    """Return who of ``ready`` may be planned and written.
 
-    ``komm_ids_before``: komm_ids Advoware showed.
+    The others stay held, or are named in ``run.second_writer_reasons``.
+
+    ``approved_ids``: whom an operator just approved although somebody else writes there.
     """
-    decision_ids = save_decisions(
-        run.store, [decision_record(run, plan, decision) for decision in decisions_to_journal(plan)]
+    hold_of_person = {hold["entity_id"]: hold["id"] for hold in open_holds(run.store) if hold["until_edited"]}
+    free_ids = set()
+    with run.store.transaction():
+        for person in load_persons(run.store, ready):
+            entity_id = person["entity_id"]
+            if entity_id not in approved_ids and stays_held(run, entity_id, hold_of_person.get(entity_id)):
+                continue
+            reason = second_writer_reason(run, person, run.reads[entity_id].espo)
+            if reason is None or entity_id in approved_ids:
+                free_ids.add(entity_id)
+            else:
+                run.second_writer_reasons[entity_id] = reason
+    return [entity_id for entity_id in ready if entity_id in free_ids]
+
+
+def stays_held(run: RunContext, entity_id: str, hold_id: int | None) -> bool:
+    """Whether a person that was left alone before still shows the same entries; else its hold ends."""
+    if hold_id is None:
+        return False
+    if entity_id in run.changed_since_last_read:
+        release_holds(run.store, [hold_id], now=run.utcnow(), released_by=RELEASED_BY_EDIT)
+        return False
+    run.counters.held.add(entity_id)
+    return True
+
+
+def second_writer_reason(run: RunContext, person: Mapping[str, Any], record: EspoRecord) -> str | None:
+    """Judge one person by its record, and take what stands there as known."""
+    own_writes, saved_by_us = OwnWrites.from_person(person), record.modified_by == run.user_id
+    is_restored = run.restored_copy_at is not None and (person["last_sync_at"] or "") <= run.restored_copy_at
+    if own_writes.is_outdated(
+        record.fingerprint, person["advo_fingerprint"], saved_since_restore=is_restored and saved_by_us
+    ):
+        run.log.warning("store_outdated", entity_id=person["entity_id"], last_sync_at=person["last_sync_at"])
+        forget_baseline(run, person["entity_id"])
+        accept_as_known(run, person, own_writes, record, 0)
+        return None if is_restored else LATER_RUN
+    check = find_second_writer(
+        own_writes,
+        record.status,
+        record.fingerprint,
+        saved_by_us=saved_by_us,
+        is_entry_changed=person["entity_id"] in run.changed_since_last_read,
     )
-    decision_of_step = {
-        id(step): (decision, decision_id)
-        for decision, decision_id in zip(decisions_to_journal(plan), decision_ids, strict=True)
-        for step in decision.steps
-    }
-    change_ids = save_changes(
+    accept_as_known(run, person, own_writes, record, check.foreign_writes)
+    if check.reason is None:
+        return None
+    return f"{SECOND_WRITER}: {check.reason}" + (
+        f"; {OWN_KEY}" if check.reason == OTHER_FINGERPRINT and saved_by_us else ""
+    )
+
+
+def forget_baseline(run: RunContext, entity_id: str) -> None:
+    """Know no more of a person than a new store would: its next plan is a recovery."""
+    delete_baseline(run.store, entity_id)
+    close_plans(run.store, entity_id)
+    update_person(run.store, entity_id, last_sync_at=None)
+
+
+def accept_as_known(
+    run: RunContext, person: Mapping[str, Any], own_writes: OwnWrites, record: EspoRecord, foreign_writes: int
+) -> None:
+    """What stands in EspoCRM is not foreign to us a second time."""
+    columns: dict[str, Any] = {"foreign_writes": foreign_writes}
+    if own_writes.statuses and record.status:
+        columns |= {"status_written": record.status, "status_sent": record.status}
+    if own_writes.fingerprints and record.fingerprint:
+        columns |= {"fingerprint_written": record.fingerprint, "fingerprint_sent": record.fingerprint}
+    if any(person[column] != value for column, value in columns.items()):
+        update_person(run.store, person["entity_id"], **columns)
+
+
+def hold_second_writer(run: RunContext, entity_ids: Sequence[str], plans: Plan) -> None:
+    """Name these persons and keep them back: until an entry changes, or until an operator approves when too many."""
+    if not entity_ids:
+        return
+    until_edited = not too_many_second_writer(run.second_writer_reasons)
+    newly_held = insert_holds(
         run.store,
         [
             {
-                **change_record(run, plan, step, decision_of_step[id(step)][0], komm_ids_before),
-                "decision_id": decision_of_step[id(step)][1],
-                "seq": seq,
+                "run_id": run.id,
+                "entity_id": entity_id,
+                "betnr": run.reads[entity_id].advo.betnr,
+                "kind": HoldKind.SECOND_WRITER,
+                "reason": run.second_writer_reasons[entity_id],
+                "digest": plan_digest(plans[entity_id]) if entity_id in plans and plans[entity_id].steps else None,
+                "until_edited": until_edited,
+                "held_at": run.utcnow(),
             }
-            for seq, step in enumerate(plan.steps)
+            for entity_id in entity_ids
         ],
     )
-    return PlanJournal(plan, tuple(change_ids), tuple(decision_ids))
+    run.counters.held |= set(entity_ids)
+    run.counters.newly_held |= set() if until_edited else set(newly_held)
+    for entity_id in newly_held:
+        run.log.error("second_writer", entity_id=entity_id, reason=run.second_writer_reasons[entity_id])
+        run.counters.notices.append(
+            second_writer_notice(entity_id, run.second_writer_reasons[entity_id], run.id, until_edited=until_edited)
+        )
 
 
-def decision_record(run: RunContext, plan: PersonPlan, decision: Decision) -> dict[str, Any]:
-    """A decision as the journal keeps it; ``facts`` is what settling a broken run needs."""
-    entry = decision.entry
-    return {
-        "run_id": run.id,
-        "entity_id": plan.entity_id,
-        "betnr": plan.betnr,
-        "variant": decision.variant,
-        "reason": decision.reason,
-        "komm_id": entry.row.komm_id if entry.row else entry.base.komm_id if entry.base else None,
-        "channel": entry.channel,
-        "foreseen": baseline_record(plan, decision.next_baseline, run.policy.region)
-        if decision.next_baseline
-        else None,
-        "drops": list(decision.ended_komm_ids),
-        "facts": {
-            "verdict": decision.resolution,
-            "array": bool(plan.espo_payload),
-            "writes_espo": any(step.side == "espo" for step in decision.steps),
-            "old_komm_kz": entry.komm_kz,
-            "base": asdict(entry.base) if entry.base is not None else None,
-            "seen": entry.facts._asdict() if entry.facts is not None else None,
-        },
-        "created_at": run.utcnow(),
-    }
-
-
-def change_record(
-    run: RunContext, plan: PersonPlan, step: Step, decision: Decision, komm_ids_before: tuple[int, ...] = ()
-) -> dict[str, Any]:
-    """A step as the journal keeps it, with its before-image; ``decision_id`` and ``seq`` are the caller's."""
-    return {
-        "run_id": run.id,
-        "entity_id": plan.entity_id,
-        "betnr": plan.betnr,
-        "variant": decision.entry.variant if decision.variant is Variant.LEAVE else decision.variant,
-        "reason": decision.reason,
-        "side": step.side,
-        "action": step.action,
-        "komm_id": step.komm_id,
-        "komm_kz": step.komm_kz,
-        "channel": step.channel,
-        "old_value": step.old_value,
-        "new_value": step.new_value,
-        "old_remark": step.old_remark,
-        "new_remark": step.new_remark,
-        "before": before_image(step, komm_ids_before),
-        "after": asdict(step.item)
-        if step.item is not None
-        else {"value": step.new_value, "remark": step.new_remark, "online": step.online},
-    }
-
-
-def before_image(step: Step, komm_ids_before: tuple[int, ...]) -> dict[str, Any] | None:
-    """What the write overwrites; of a creation the rows that were there before, to find the new one again."""
-    if step.action == Action.CREATE:
-        return {"komm_ids": list(komm_ids_before)}
-    if step.side == "espo":
-        return asdict(step.old_item) if step.old_item is not None else None
-    return {"value": step.old_value, "remark": step.old_remark, "online": step.online, "row_id": step.old_row_id}
-
-
-def baseline_record(
-    plan: PersonPlan, pair: NextBaseline, region: str, *, komm_id: int | None = None, row_id: str | None = None
-) -> dict[str, Any]:
-    """A pair as the table ``baseline`` keeps it; its remark only where it has no marker on purpose."""
-    return {
-        "entity_id": plan.entity_id,
-        "betnr": plan.betnr,
-        "komm_id": pair.komm_id if komm_id is None else komm_id,
-        "channel": pair.channel,
-        "espo_value": pair.espo_value,
-        "espo_canonical": canonical(pair.channel, pair.espo_value, region),
-        "espo_type": pair.espo_type,
-        "advo_value": pair.advo_value,
-        "advo_canonical": canonical(pair.channel, pair.advo_value, region),
-        "komm_kz": pair.komm_kz,
-        "row_id": row_id,
-        "remark": pair.remark if pair.unmarked else None,
-        "unmarked": pair.unmarked,
-    }
+def second_writer_notice(entity_id: str, reason: str, run_id: int, *, until_edited: bool) -> str:
+    """One sentence for people: who, what was seen, and what ends it."""
+    held_until = "until one of its entries changes, or" if until_edited else "with everybody else until"
+    return f"{entity_id}: {reason}. It is left alone {held_until} `advosync approve {run_id}`."

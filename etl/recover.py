@@ -16,11 +16,11 @@ from etl.enums import Action, ChangeState, LeftAloneReason
 from etl.reading.current_state import load_current_state, plan_of_decisions
 from etl.reading.own_arrays import espo_changes, is_judged, item_with_value, journal_judgement, judge_open_puts
 from etl.records import AdvoRecord, AdvoRow, Channel, EspoRecord, Side
-from etl.renewal import recompute_pair, record_pair_split
 from etl.rules.leftovers import OWN_LEFTOVER_PREFIX
 from etl.rules.marker import MarkerKind, decode, is_same_text
 from etl.rules.same_value import is_value_in_new_row
 from etl.rules.truncation import find_pending_repair, is_own_text_truncated, is_truncated, repair_decisions
+from etl.rules.unclear import pair_split_notes, recompute_pair
 from etl.rules.values.canonical import canonical
 from etl.rules.variants import Resolution, Variant
 from etl.store.tables.baseline import BASELINE_COLUMNS, BASELINE_KEY, add_left_alone, delete_pairs, save_baseline
@@ -42,8 +42,8 @@ ChangeRow = Mapping[str, Any]
 def recover_person(run: RunContext, entity_id: str, espo: EspoRecord, advo: AdvoRecord) -> None:
     """Take what was done for this person into the baseline and close its old plans. Call inside a transaction.
 
-    What Advoware shortened before it was read back stays open and is named in ``run.interrupted``: it is mended before
-    anything else is planned.
+    What Advoware shortened before it was read back stays open and is named in ``run.pending_repairs``: it is mended
+    before anything else is planned.
     """
     run.pending_repairs.pop(entity_id, None)
     changes = open_changes(run.store, [entity_id])
@@ -178,11 +178,9 @@ def recover_baseline(
             recomputed is None
         ):  # foreseen by an earlier version, whose pairs may be none: deleting one half empties the other
             delete_pairs(run.store, decision["entity_id"], decision["drops"])
-            record_pair_split(
-                run,
-                decision["entity_id"],
-                {**decision["foreseen"], "komm_id": komm_id_of_pair(decision, decision_changes)},
-            )
+            ended_pair = {**decision["foreseen"], "komm_id": komm_id_of_pair(decision, decision_changes)}
+            for note in pair_split_notes(ended_pair):
+                add_left_alone(run.store, decision["entity_id"], note, run.utcnow())
             return
         decision = {**decision, "foreseen": recomputed}
     half_retype = half_retype_baseline(run, decision, decision_changes, advo)

@@ -12,9 +12,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.enums import LeftAloneReason
-from etl.records import AdvoRecord, AdvoRow, Channel, EspoItem, Side
+from etl.records import AdvoRecord, AdvoRow, Channel, EspoItem
 from etl.rules.snapshot_records import item_record, row_records
-from etl.rules.unclear import SPLIT_PAIR_REASON
+from etl.rules.unclear import pair_split_notes, recompute_pair
 from etl.rules.values.canonical import canonical
 from etl.rules.values.classify import GRAMMAR, LITERAL, Clarity, classify
 from etl.store.tables.baseline import (
@@ -90,7 +90,8 @@ def renew_person(run: RunContext, person: Record) -> None:
     ]
     for pair in split_pairs:
         delete_pairs(run.store, entity_id, [pair["komm_id"]])
-        record_pair_split(run, entity_id, pair)
+        for note in pair_split_notes(pair):
+            add_left_alone(run.store, entity_id, note, run.utcnow())
     note_ids = notes_to_drop(run, entity_id, changed)
     delete_notes(run.store, note_ids)
     if changed or split_pairs or note_ids:
@@ -168,35 +169,6 @@ def renew_pair(run: RunContext, pair: Record) -> bool:
     if new_pair is not None and new_pair != pair:
         save_baseline(run.store, [new_pair], pair["agreed_at"])
     return new_pair is not None
-
-
-def recompute_pair(pair: Record, region: str) -> Record | None:
-    """A pair, agreed or foreseen, with what its values are compared by now; None when they are one value no more."""
-    channel = Channel(pair["channel"])
-    espo_canonical, advo_canonical = (canonical(channel, pair[f"{side}_value"], region) for side in ("espo", "advo"))
-    if espo_canonical != advo_canonical and pair["espo_canonical"] == pair["advo_canonical"]:
-        return None
-    return {**pair, "espo_canonical": espo_canonical, "advo_canonical": advo_canonical}
-
-
-def record_pair_split(run: RunContext, entity_id: str, pair: Record) -> None:
-    """Name both halves of a pair that ends, so that neither says anything about the other."""
-    for note in pair_split_notes(pair):
-        add_left_alone(run.store, entity_id, note, run.utcnow())
-
-
-def pair_split_notes(pair: Record) -> list[dict[str, Any]]:
-    """What is said of both halves of a pair that ended."""
-    common = {
-        "betnr": pair["betnr"],
-        "channel": pair["channel"],
-        "reason": LeftAloneReason.UNCLEAR,
-        "detail": SPLIT_PAIR_REASON,
-    }
-    return [
-        {**common, "side": Side.ESPO, "value": pair["espo_value"]},
-        {**common, "side": Side.ADVO, "komm_id": pair["komm_id"], "value": pair["advo_value"]},
-    ]
 
 
 def notes_to_drop(run: RunContext, entity_id: str, changed: set[str]) -> Sequence[int]:

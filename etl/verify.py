@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from etl.enums import Action, ChangeState, DecisionState, LeftAloneReason, PersonStatus
 from etl.errors import VerificationFailed
-from etl.guard import PlanJournal, baseline_record, decisions_to_journal
 from etl.reading.own_arrays import item_with_value
-from etl.reading.snapshot import save_both_sides
+from etl.reading.snapshot import save_both_sides, shows_status
 from etl.records import AdvoRow, EspoRecord, Side
 from etl.rules.entry import Decision, LeftAlone
 from etl.rules.espo.items import has_same_items
@@ -37,6 +36,7 @@ from etl.store.tables.baseline import delete_pairs, save_baseline, save_left_alo
 from etl.store.tables.journal import close_plans, set_change_state, set_decision_state
 from etl.store.tables.persons import FAILURE_COLUMNS_CLEARED, update_person
 from etl.store.tables.queue import clear_due, mark_due
+from etl.writing.journal import PlanJournal, baseline_record, decisions_to_journal
 from etl.writing.readback import (
     AcknowledgedWrite,
     ReadBack,
@@ -45,7 +45,7 @@ from etl.writing.readback import (
     revert_write,
     rewrite_without_marker,
 )
-from etl.writing.status import post_conflict_notes, shows_status, write_clean_status
+from etl.writing.status import post_conflict_notes, write_clean_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from etl.context import CONFIG_DIGEST, has_configuration_changed
 from etl.endings import judge_absences
 from etl.enums import HoldKind
 from etl.errors import ConfigError, LockHeld, RunAborted, Stopped
 from etl.extract import poll_advo, read_drifted_in_espo
-from etl.guard import CONFIG_DIGEST, change_record, has_configuration_changed
 from etl.reading.poll import mark_candidates_due, record_listings
 from etl.records import Channel
+from etl.recover import recover_person
 from etl.renewal import renew_values
 from etl.rules.espo.rights import MISSING_RIGHT
 from etl.store.database import Store
@@ -33,6 +34,7 @@ from etl.store.tables.journal import has_writes, save_changes
 from etl.store.tables.persons import find_persons, load_persons
 from etl.store.tables.queue import awaits_retry, due_persons, ids_of_linked_between, mark_due, reset_permanent_failures
 from etl.store.tables.runs import abandon_runs, chunk_run_ids
+from etl.writing.journal import change_record
 from jobs.client_factory import make_advoware_client, make_espo_client
 from jobs.environment import PRODUCTION, Environment
 from jobs.exit_codes import outcome_of
@@ -267,7 +269,7 @@ def run_periodic(run: RunContext) -> Plan:
         run.store
     )  # who is there again is held no more
     drifted = read_drifted_in_espo(
-        run, [read for read in drifted_reads if read[0]["entity_id"] not in ids_held_for_steps]
+        run, [read for read in drifted_reads if read[0]["entity_id"] not in ids_held_for_steps], recover_person
     )
     report_read_errors(run)
     return sync_persons(run, [*entity_ids_read, *drifted])

@@ -12,19 +12,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.context import ObservedAbsence
-from etl.enums import Absence
+from etl.enums import Absence, HoldKind
 from etl.errors import PersonError
 from etl.records import Side
 from etl.store.tables.baseline import last_synced_betnr
-from etl.store.tables.endings import recently_read_persons
+from etl.store.tables.endings import close_waits_on_return, recently_read_persons
+from etl.store.tables.holds import open_holds, release_holds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from etl.context import RunContext
 
 ABSENCE_BY_SYSTEM: Final = {"Advoware": Absence.GONE_IN_ADVOWARE, "EspoCRM": Absence.GONE_IN_ESPOCRM}
 """By the system that answered 404."""
+
+
+RELEASED_BY_RETURN = "it is there again"
 
 
 def record_absence(run: RunContext, entity_id: str, kind: Absence, seen_betnr: int | None = None) -> None:
@@ -89,3 +93,11 @@ def is_person_found(run: RunContext, kind: Absence, entity_id: str, betnr: int) 
     except PersonError:
         return False
     return True
+
+
+def readmit_persons(run: RunContext, present: Sequence[str]) -> None:
+    """Who is there again, with its own betnr and alone on it, waits no more and is held no more for that."""
+    close_waits_on_return(run.store, present, run.utcnow())
+    absence_holds = [hold for hold in open_holds(run.store) if hold["kind"] == HoldKind.ENDINGS]
+    hold_ids = [hold["id"] for hold in absence_holds if hold["entity_id"] in present]
+    release_holds(run.store, hold_ids, now=run.utcnow(), released_by=RELEASED_BY_RETURN)

@@ -166,3 +166,9 @@ def save_advo_snapshot(run: RunContext, entity_id: str, person: AdvoRecord) -> b
         advo_seen_at=run.utcnow(),
     )
     return changed
+
+
+def shows_status(run: RunContext, record: EspoRecord, status: PersonStatus, fingerprint: str | None = None) -> bool:
+    """Whether the record shows this status, and this fingerprint (None: any), as far as we may write them there."""
+    status_matches = record.status == status or "sync_status" in run.no_edit
+    return status_matches and (fingerprint in {None, record.fingerprint or ""} or "fingerprint" in run.no_edit)

@@ -8,18 +8,19 @@ and neither half says anything about the other any more.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from etl.enums import LeftAloneReason
-from etl.records import Side
+from etl.records import Channel, Side
 from etl.rules.entry import MISSING, AdvoEntry, Entry, EspoEntry, LeftAlone, PersonState
+from etl.rules.values.canonical import canonical
 from etl.rules.values.classify import LITERAL
 from etl.rules.values.doubts import ADVICE, Doubt
 from etl.rules.values.readings import is_reading
 from etl.rules.variants import EntryFacts, Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from etl.rules.entry import BaselinePair
 
@@ -156,3 +157,26 @@ def doubt_text(doubt: Doubt | None) -> str:
     """Why nobody can read a value, and how to write it."""
     says = ADVICE[doubt or Doubt.WORDS]
     return f"{says.reason} {says.correction}"
+
+
+def recompute_pair(pair: Mapping[str, Any], region: str) -> Mapping[str, Any] | None:
+    """A pair, agreed or foreseen, with what its values are compared by now; None when they are one value no more."""
+    channel = Channel(pair["channel"])
+    espo_canonical, advo_canonical = (canonical(channel, pair[f"{side}_value"], region) for side in ("espo", "advo"))
+    if espo_canonical != advo_canonical and pair["espo_canonical"] == pair["advo_canonical"]:
+        return None
+    return {**pair, "espo_canonical": espo_canonical, "advo_canonical": advo_canonical}
+
+
+def pair_split_notes(pair: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is said of both halves of a pair that ended."""
+    common = {
+        "betnr": pair["betnr"],
+        "channel": pair["channel"],
+        "reason": LeftAloneReason.UNCLEAR,
+        "detail": SPLIT_PAIR_REASON,
+    }
+    return [
+        {**common, "side": Side.ESPO, "value": pair["espo_value"]},
+        {**common, "side": Side.ADVO, "komm_id": pair["komm_id"], "value": pair["advo_value"]},
+    ]

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from etl.context import PersonReads, RunContext
-    from etl.guard import PlanJournal
     from etl.reading.own_arrays import PutJudgement
     from etl.rules.entry import Decision, Step
     from etl.rules.espo.array_read import ValueKey
     from etl.rules.plan import PersonPlan
+    from etl.writing.journal import PlanJournal
 
 VALUE_REFUSAL_STATUSES = frozenset({400, 409, 413, 422})
 CHANNEL_OF_FIELD = {

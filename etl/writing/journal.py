@@ -1,19 +1,172 @@
-"""Intent before effect: how one write is journalled, whoever sends it (rules §5)."""
+"""Intent before effect: a plan and each of its writes as the journal keeps them, whoever sends them (rules §5)."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl.enums import ChangeState
-from etl.errors import AdvosyncError, RunAborted, UnknownOutcome
+from etl.enums import Action, ChangeState
+from etl.errors import AdvosyncError, PersonError, RunAborted, UnknownOutcome
 from etl.records import AdvoRow, RowDraft
+from etl.rules.values.canonical import canonical
+from etl.rules.variants import Variant
 from etl.store.tables.conflicts import delete_conflicts, save_conflicts
-from etl.store.tables.journal import set_change_state
+from etl.store.tables.journal import save_changes, save_decisions, set_change_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from etl.context import RunContext
+    from etl.rules.entry import Decision, LeftAlone, NextBaseline, Step
+    from etl.rules.plan import PersonPlan
+
+
+@dataclass(frozen=True)
+class PlanJournal:
+    """A person's plan with the ids of its journal rows.
+
+    They stand in the order of ``PersonPlan.steps`` and of ``decisions_to_journal``.
+
+    ``unstored_decisions``: the decisions whose values EspoCRM did not store; ``failure``: what the person fails with in
+    the end; ``shown_in_place``: what the record shows in their place. ``edited_by_others``: it shows what the plan did
+    not foresee.
+    """
+
+    plan: PersonPlan
+    change_ids: tuple[int, ...]
+    decision_ids: tuple[int, ...]
+    unstored_decisions: tuple[Decision, ...] = ()
+    shown_in_place: tuple[LeftAlone, ...] = ()
+    failure: PersonError | None = None
+    edited_by_others: bool = False
+
+    def is_unstored(self, decision: Decision) -> bool:
+        """Whether EspoCRM did not store what this decision was to bring or take."""
+        return any(other is decision for other in self.unstored_decisions)
+
+    def change_id(self, step: Step) -> int:
+        """The journal row of a step."""
+        return next(number for number, other in zip(self.change_ids, self.plan.steps, strict=True) if other is step)
+
+    def decision_id(self, decision: Decision) -> int:
+        """The journal row of a decision."""
+        pairs = zip(self.decision_ids, decisions_to_journal(self.plan), strict=True)
+        return next(number for number, other in pairs if other is decision)
+
+
+def decisions_to_journal(plan: PersonPlan) -> list[Decision]:
+    """The decisions a journal needs: where both sides agree no recovery asks for one, and no reader."""
+    return [decision for decision in plan.decisions if decision.variant is not Variant.SAME]
+
+
+def journal_plan(run: RunContext, plan: PersonPlan, *, komm_ids_before: tuple[int, ...] = ()) -> PlanJournal:
+    """Journal a person's decisions and steps before anything is written.
+
+    ``komm_ids_before``: komm_ids Advoware showed.
+    """
+    decision_ids = save_decisions(
+        run.store, [decision_record(run, plan, decision) for decision in decisions_to_journal(plan)]
+    )
+    decision_of_step = {
+        id(step): (decision, decision_id)
+        for decision, decision_id in zip(decisions_to_journal(plan), decision_ids, strict=True)
+        for step in decision.steps
+    }
+    change_ids = save_changes(
+        run.store,
+        [
+            {
+                **change_record(run, plan, step, decision_of_step[id(step)][0], komm_ids_before),
+                "decision_id": decision_of_step[id(step)][1],
+                "seq": seq,
+            }
+            for seq, step in enumerate(plan.steps)
+        ],
+    )
+    return PlanJournal(plan, tuple(change_ids), tuple(decision_ids))
+
+
+def decision_record(run: RunContext, plan: PersonPlan, decision: Decision) -> dict[str, Any]:
+    """A decision as the journal keeps it; ``facts`` is what settling a broken run needs."""
+    entry = decision.entry
+    return {
+        "run_id": run.id,
+        "entity_id": plan.entity_id,
+        "betnr": plan.betnr,
+        "variant": decision.variant,
+        "reason": decision.reason,
+        "komm_id": entry.row.komm_id if entry.row else entry.base.komm_id if entry.base else None,
+        "channel": entry.channel,
+        "foreseen": baseline_record(plan, decision.next_baseline, run.policy.region)
+        if decision.next_baseline
+        else None,
+        "drops": list(decision.ended_komm_ids),
+        "facts": {
+            "verdict": decision.resolution,
+            "array": bool(plan.espo_payload),
+            "writes_espo": any(step.side == "espo" for step in decision.steps),
+            "old_komm_kz": entry.komm_kz,
+            "base": asdict(entry.base) if entry.base is not None else None,
+            "seen": entry.facts._asdict() if entry.facts is not None else None,
+        },
+        "created_at": run.utcnow(),
+    }
+
+
+def change_record(
+    run: RunContext, plan: PersonPlan, step: Step, decision: Decision, komm_ids_before: tuple[int, ...] = ()
+) -> dict[str, Any]:
+    """A step as the journal keeps it, with its before-image; ``decision_id`` and ``seq`` are the caller's."""
+    return {
+        "run_id": run.id,
+        "entity_id": plan.entity_id,
+        "betnr": plan.betnr,
+        "variant": decision.entry.variant if decision.variant is Variant.LEAVE else decision.variant,
+        "reason": decision.reason,
+        "side": step.side,
+        "action": step.action,
+        "komm_id": step.komm_id,
+        "komm_kz": step.komm_kz,
+        "channel": step.channel,
+        "old_value": step.old_value,
+        "new_value": step.new_value,
+        "old_remark": step.old_remark,
+        "new_remark": step.new_remark,
+        "before": before_image(step, komm_ids_before),
+        "after": asdict(step.item)
+        if step.item is not None
+        else {"value": step.new_value, "remark": step.new_remark, "online": step.online},
+    }
+
+
+def before_image(step: Step, komm_ids_before: tuple[int, ...]) -> dict[str, Any] | None:
+    """What the write overwrites; of a creation the rows that were there before, to find the new one again."""
+    if step.action == Action.CREATE:
+        return {"komm_ids": list(komm_ids_before)}
+    if step.side == "espo":
+        return asdict(step.old_item) if step.old_item is not None else None
+    return {"value": step.old_value, "remark": step.old_remark, "online": step.online, "row_id": step.old_row_id}
+
+
+def baseline_record(
+    plan: PersonPlan, pair: NextBaseline, region: str, *, komm_id: int | None = None, row_id: str | None = None
+) -> dict[str, Any]:
+    """A pair as the table ``baseline`` keeps it; its remark only where it has no marker on purpose."""
+    return {
+        "entity_id": plan.entity_id,
+        "betnr": plan.betnr,
+        "komm_id": pair.komm_id if komm_id is None else komm_id,
+        "channel": pair.channel,
+        "espo_value": pair.espo_value,
+        "espo_canonical": canonical(pair.channel, pair.espo_value, region),
+        "espo_type": pair.espo_type,
+        "advo_value": pair.advo_value,
+        "advo_canonical": canonical(pair.channel, pair.advo_value, region),
+        "komm_kz": pair.komm_kz,
+        "row_id": row_id,
+        "remark": pair.remark if pair.unmarked else None,
+        "unmarked": pair.unmarked,
+    }
 
 
 def put_row(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from etl.context import PersonReads, RunContext
     from etl.enums import Action
-    from etl.guard import PlanJournal
+    from etl.writing.journal import PlanJournal
 
 
 @dataclass(frozen=True, slots=True)

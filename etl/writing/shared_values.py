@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.errors import ConcurrentEdit, PersonError, Refused
-from etl.guard import baseline_record, change_record, decisions_to_journal
 from etl.reading.snapshot import may_be_half_written
 from etl.rules.espo.shared_rows import (
     LastSeen,
@@ -25,15 +24,16 @@ from etl.rules.espo.shared_rows import (
 from etl.rules.values.canonical import canonical
 from etl.store.tables.journal import revise_changes, revise_decisions
 from etl.store.tables.snapshots import load_last_seen
+from etl.writing.journal import baseline_record, change_record, decisions_to_journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from etl.context import PersonReads, RunContext
-    from etl.guard import PlanJournal
     from etl.records import EspoItem, EspoRecord
     from etl.rules.espo.shared_rows import EspoRowKey
     from etl.rules.plan import PersonPlan
+    from etl.writing.journal import PlanJournal
 
 LONG_AGO = float("-inf")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.enums import PersonStatus
 from etl.errors import PersonError, UnknownOutcome
-from etl.reading.snapshot import save_own_write
+from etl.reading.snapshot import save_own_write, shows_status
 from etl.rules.backoff import next_retry
 from etl.rules.espo.german_errors import translate_error
 from etl.store.tables.conflicts import conflicts_to_note, set_noted_at
@@ -64,12 +64,6 @@ def log_status_failure(run: RunContext, entity_id: str, error: PersonError | Unk
     """Report a status that could not be written; what it says in full may quote a value."""
     run.log.warning("status_not_written", entity_id=entity_id, error=error.kind)
     run.log.debug("status_not_written", entity_id=entity_id, error=str(error))
-
-
-def shows_status(run: RunContext, record: EspoRecord, status: PersonStatus, fingerprint: str | None = None) -> bool:
-    """Whether the record shows this status, and this fingerprint (None: any), as far as we may write them there."""
-    status_matches = record.status == status or "sync_status" in run.no_edit
-    return status_matches and (fingerprint in {None, record.fingerprint or ""} or "fingerprint" in run.no_edit)
 
 
 def second_writer_columns(values: Mapping[str, Any]) -> dict[str, Any]:

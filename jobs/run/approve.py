@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from etl.context import CONFIG_DIGEST, has_configuration_changed
 from etl.endings import end_approved_persons, exclude_absent
 from etl.enums import HoldKind
 from etl.errors import ConfigError
-from etl.guard import CONFIG_DIGEST, CONFIG_PENDING, has_configuration_changed, plan_digest, record_holds, removal_facts
-from etl.second_writer import exclude_second_writer, hold_second_writer
+from etl.guard import (
+    CONFIG_PENDING,
+    exclude_second_writer,
+    hold_second_writer,
+    plan_digest,
+    record_holds,
+    removal_facts,
+)
 from etl.store.tables.holds import open_holds, release_holds
 from etl.store.tables.persons import load_persons, update_person
 from jobs.run.sync_persons import apply_plans, make_person_plans, read_both_sides

@@ -14,16 +14,15 @@ from etl.endings import exclude_absent, mark_shared_betnrs
 from etl.enums import PersonStatus
 from etl.errors import ConcurrentEdit, ConsecutiveRefusals, NotFound, NotStored, Outage, PersonError, UnknownOutcome
 from etl.extract import read_persons, recheck_shared_betnrs
-from etl.guard import PlanJournal, journal_plan, persons_to_hold, record_holds
+from etl.guard import exclude_second_writer, hold_second_writer, persons_to_hold, record_holds
 from etl.reading.absences import ABSENCE_BY_SYSTEM, record_absence
 from etl.records import Channel
-from etl.recover import repair_plan
+from etl.recover import recover_person, repair_plan
 from etl.rules.espo.array_read import PartialPut, comparable_value, item_from_journal
 from etl.rules.guards import REMOVING_ACTIONS
 from etl.rules.left_alone import is_undo_note
 from etl.rules.plan import PersonPlan, Plan
 from etl.rules.second_writer import too_many_second_writer
-from etl.second_writer import exclude_second_writer, hold_second_writer
 from etl.store.queries.differences import persons_with_differences
 from etl.store.tables.array_puts import partial_put_records
 from etl.store.tables.baseline import add_left_alone
@@ -32,7 +31,8 @@ from etl.store.tables.journal import count_writes_in_run
 from etl.store.tables.persons import load_persons, update_person
 from etl.store.tables.queue import mark_due
 from etl.store.tables.snapshots import load_frames
-from etl.verify import commit_without_writes, records_left_alone
+from etl.verify import commit_without_writes, records_left_alone, verify_person
+from etl.writing.journal import PlanJournal, journal_plan
 from etl.writing.status import defer_edited_person, record_person_failure, write_deleted_status
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ MAX_ATTEMPTS = 3  # plans of one person in one run; who keeps moving stays due
 def read_both_sides(run: RunContext, persons: Sequence[dict[str, Any]], *, force: bool = False) -> list[str]:
     """Read persons on both sides and tell of those that could not be read; those who failed last come last."""
     entity_ids = read_persons(
-        run, sorted(persons, key=lambda person: person["status"] in FAILED_STATUSES), both_sides=force
+        run,
+        sorted(persons, key=lambda person: person["status"] in FAILED_STATUSES),
+        recover_person,
+        both_sides=force,
     )
     report_read_errors(run)
     return entity_ids
@@ -253,7 +256,7 @@ def try_apply(run: RunContext, journaled: PlanJournal) -> bool:
     """Whether the person is done; False when it must be planned again."""
     try:
         if journaled.plan.steps:
-            apply_person(run, journaled)
+            verify_person(run, *apply_person(run, journaled))
         else:
             revalidate(run, journaled)
             commit_without_writes(run, journaled, run.reads[journaled.plan.entity_id])
@@ -277,7 +280,7 @@ def stop_after_unconfirmed_writes(run: RunContext, entity_id: str, error: Unknow
 
 def replan_person(run: RunContext, entity_id: str) -> PlanJournal | None:
     """Fresh reads, what was done taken into the baseline, and a new plan; None when it cannot go on in this run."""
-    entity_ids = read_persons(run, load_persons(run.store, [entity_id]), both_sides=True)
+    entity_ids = read_persons(run, load_persons(run.store, [entity_id]), recover_person, both_sides=True)
     report_read_errors(run)
     if not entity_ids or not exclude_second_writer(run, entity_ids, approved_ids=run.approved_steps):
         with run.store.transaction():

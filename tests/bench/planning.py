@@ -6,11 +6,11 @@ import shutil
 from typing import TYPE_CHECKING, Any, cast
 
 from etl.context import Limits, RunContext
-from etl.guard import journal_plan
 from etl.records import Direction, Scope
 from etl.rules.entry import Policy
 from etl.store.database import Store
 from etl.store.tables.runs import start_run
+from etl.writing.journal import journal_plan
 from jobs.run.sync_persons import make_person_plans
 from tests.bench.dictionary_loop import STEP, plan_by_loop
 from tests.bench.filling import KINDS, NOW, REGION, TABLE, fill_store
