@@ -11,10 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from etl.enums import LeftAloneReason
-from etl.frames import STEPS
 from etl.records import Channel, Side
 from etl.rules.actions import WriteContext, build_decision
 from etl.rules.entry import Decision, Entry, LeftAlone, PersonState, Policy
@@ -42,6 +40,8 @@ from etl.rules.variants import Resolution, Variant, is_person_conflict, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import pandas as pd
 
     from etl.rules.espo.array_read import PartialPut
     from etl.rules.joins.columns import ColumnArrays
@@ -228,18 +228,3 @@ def sort_entries(resolved_entries: Sequence[ResolvedEntry]) -> list[ResolvedEntr
 def espo_spelling(entry: Entry) -> str:
     """EspoCRM's spelling, or nothing."""
     return entry.item.item.value if entry.item is not None else ""
-
-
-def steps_frame(plans: Plan) -> pd.DataFrame:
-    """The plan as a frame, schema ``STEPS``: one row a step, columns as ``plan --json`` names them."""
-    rows = [
-        (
-            person.entity_id, person.betnr, decision.variant.value, step.side.value, step.action, step.channel.value,
-            step.komm_id, step.komm_kz, step.old_value, step.new_value, step.old_remark, step.new_remark,
-            decision.reason,
-        )
-        for person in plans.values()
-        for decision in person.decisions
-        for step in decision.steps
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=list(STEPS), dtype="object").astype(STEPS)

@@ -9,18 +9,11 @@ The grain of each input frame, as the store loads it:
 * ``ROWS``        one row a Kommunikation of a person, key ``ENTRY``; a row of a shared betnr appears once a person
 * ``BASELINE``    one row an agreed pair, key ``ENTRY``; ``betnr`` is the one agreed with, maybe not the present one
 * ``LEFT_ALONE``  one row an entry nothing is done about, in the order it was noted
-
-and of the plan:
-
-* ``STEPS``       one row a write, of each person in the order of its decisions
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Final
 
 Schema = dict[str, str]
 
@@ -111,30 +104,3 @@ LEFT_ALONE: Final = {
     "direction": TEXT,
     "detail": TEXT,
 }
-
-STEPS: Final = {
-    "entity_id": TEXT,
-    "betnr": INTEGER,
-    "variant": TEXT,
-    "side": TEXT,
-    "action": TEXT,
-    "channel": TEXT,
-    "komm_id": INTEGER,
-    "komm_kz": INTEGER,
-    "old_value": TEXT,
-    "new_value": TEXT,
-    "old_remark": TEXT,
-    "new_remark": TEXT,
-    "reason": TEXT,
-}
-
-
-def conform(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Return the frame with exactly the schema's columns, in its order and dtypes, and a fresh index.
-
-    Further columns are left out; a missing one, or a value that does not fit, is an error.
-    """
-    missing = [column for column in schema if column not in frame.columns]
-    if missing:
-        raise KeyError(f"the frame lacks {', '.join(missing)}")
-    return frame[list(schema)].astype(schema).reset_index(drop=True)

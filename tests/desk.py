@@ -21,7 +21,7 @@ from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.server import sandbox_config
 from jobs.sandbox.simulator import SimClock, SimRequest, SimResponse, Simulator
-from jobs.sandbox.transport import InProcess
+from tests.in_process import InProcess
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 FIRST_BETNR = 300_001

@@ -20,7 +20,7 @@ from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.firm import fill_firm
 from jobs.sandbox.server import sandbox_config
 from jobs.sandbox.simulator import SimClock
-from jobs.sandbox.transport import InProcess
+from tests.in_process import InProcess
 
 if TYPE_CHECKING:
     from pathlib import Path

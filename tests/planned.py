@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from etl.diff import plan_from_frames, steps_frame
-from etl.frames import BASELINE, ITEMS, LEFT_ALONE, PERSONS, ROWS, STEPS, Schema
+from etl.diff import plan_from_frames
+from etl.frames import BASELINE, ITEMS, LEFT_ALONE, PERSONS, ROWS, Schema
 from etl.records import AdvoRow, Channel, Direction, EspoItem, Scope
 from etl.rules.entry import Policy
 from etl.rules.plan import PersonPlan
@@ -182,7 +182,6 @@ def assert_plan(
     plans = plan_from_frames(table.frames, policy)
     plan_of_person = plans.get(ENTITY) or PersonPlan(ENTITY, BETNR, (), (), ())
     assert steps_in_write_order(plan_of_person) == table.steps
-    assert steps_of_frame(plans) == sorted(table.steps, key=str)
     notes = [(left_alone.reason, left_alone.side.value, left_alone.value) for left_alone in plan_of_person.left_alone]
     assert (sorted(notes), plan_of_person.waiting_side, plan_of_person.replan) == (
         sorted(table.notes),
@@ -234,11 +233,3 @@ def steps_in_write_order(plan_of_person: PersonPlan) -> list[tuple[Any, ...]]:
         )
         for step in plan_of_person.steps
     ]
-
-
-def steps_of_frame(plans: dict[str, PersonPlan]) -> list[tuple[Any, ...]]:
-    """The rows of the steps frame, without the reason."""
-    frame = steps_frame(plans)
-    assert list(frame.dtypes.items()) == list(frame_of([], STEPS).dtypes.items())
-    objects = frame.drop(columns="reason").astype(object)
-    return sorted(objects.where(objects.notna(), None).itertuples(index=False, name=None), key=str)

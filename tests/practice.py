@@ -19,7 +19,7 @@ from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.server import sandbox_config as sandbox_config  # noqa: PLC0414 - it is part of this harness
 from jobs.sandbox.simulator import SimClock
-from jobs.sandbox.transport import InProcess
+from tests.in_process import InProcess
 from tests.notation import own_text_of_remark
 
 if TYPE_CHECKING:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,31 +15,64 @@ ROOT = Path(__file__).parent.parent
 
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "config.yaml", "etl", "jobs", "tests", "state"}
 
-STAGE = "stage"  # any other file directly in etl/
+STAGES = {
+    "etl.extract", "etl.recover", "etl.renewal", "etl.endings", "etl.diff", "etl.guard", "etl.apply", "etl.verify",
+}  # fmt: skip
+"""The movements of a run, a file each. None knows another: what comes after what, only the pipeline knows."""
+
 GROUND = {
-    "etl.enums", "etl.environment", "etl.errors", "etl.lazy_imports", "etl.records", "etl.frames", "etl.rules",
+    "etl.enums", "etl.environment", "etl.errors", "etl.frames", "etl.lazy_imports", "etl.records", "etl.rules",
     "etl.times",
 }  # fmt: skip
+BELOW_STAGES = GROUND | {"etl.clients", "etl.store", "etl.context", "etl.reading", "etl.writing"}
+CALLED_BY_COMMANDS = {"jobs.pipeline", "jobs.run", "jobs.telemetry", "jobs.sandbox", "jobs.scheduler"}
+SETTINGS = {
+    "jobs.client_factory", "jobs.config", "jobs.environment", "jobs.exit_codes", "jobs.lock", "jobs.private_file",
+    "jobs.schedule", "jobs.times", "jobs.yaml_file",
+}  # fmt: skip
 
-#   layer            what of etl it may import besides itself
+#   folder or file        what of ours it may import besides itself
 MAY_IMPORT = {
-    "etl.enums":     set(),
-    "etl.errors":    set(),
+    # what all stand on: values, errors, frames, pure rules
+    "etl.errors":         set(),
     "etl.lazy_imports":   set(),
-    "etl.environment": {"etl.errors"},
-    "etl.records":   set(),
-    "etl.times":     set(),
-    "etl.frames":    {"etl.records"},
-    "etl.rules":     {"etl.enums", "etl.records", "etl.frames", "etl.errors", "etl.times"},
-    "etl.clients":   GROUND,
-    "etl.store":     GROUND,
-    "etl.diff":      GROUND,
-    STAGE:           GROUND | {"etl.clients", "etl.store", "etl.diff"},
+    "etl.enums":          set(),
+    "etl.records":        set(),
+    "etl.times":          set(),
+    "etl.environment":    {"etl.errors"},
+    "etl.frames":         {"etl.records"},
+    "etl.rules":          {"etl.enums", "etl.errors", "etl.frames", "etl.records", "etl.times"},
+    # the two systems and the state store, which do not know each other
+    "etl.clients":        GROUND,
+    "etl.store":          GROUND,
+    # what several movements of a run need
+    "etl.context":        GROUND | {"etl.clients", "etl.store"},
+    "etl.reading":        GROUND | {"etl.clients", "etl.store", "etl.context"},
+    "etl.writing":        GROUND | {"etl.clients", "etl.store", "etl.context", "etl.reading"},
+    # the movements; the diff is pure
+    "etl.diff":           GROUND,
+    **dict.fromkeys(STAGES - {"etl.diff"}, BELOW_STAGES),
+    # the order of a run
+    "jobs.run":           BELOW_STAGES | STAGES | SETTINGS,
+    "jobs.pipeline":      BELOW_STAGES | STAGES | SETTINGS | {"jobs.run"},
+    # what people see of it: the store is all they ask
+    "jobs.html_report":   GROUND | SETTINGS | {"etl.store"},
+    "jobs.inspector":     GROUND | SETTINGS | {"etl.store", "jobs.html_report"},
+    "jobs.telemetry":     GROUND | SETTINGS | {"etl.store", "etl.clients", "jobs.run", "jobs.commands"},
+    "jobs.sandbox":       set(),  # it stands in for the two systems: nothing of ours may help it
+    # how it is started
+    "jobs.commands":      GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "etl.renewal"},
+    "jobs.scheduler":     GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "jobs.commands"},
+    "jobs.cli":           GROUND | SETTINGS | CALLED_BY_COMMANDS
+                          | {"jobs.commands", "jobs.html_report", "jobs.inspector"},
+    "jobs.__main__":      {"jobs.cli"},
+    "jobs.deploy":        set(),
+    **dict.fromkeys(SETTINGS, GROUND | SETTINGS | {"etl.clients", "etl.store"}),
 }  # fmt: skip
 
 #   library          who may import it, and why
 ONLY_IN = {
-    "httpx":         ("etl/clients/", "jobs/sandbox/"),       # the two systems; the sandbox stands in for them
+    "httpx":         ("etl/clients/",),
     "httpcore":      (),
     "requests":      (),
     "sqlite3":       ("etl/store/",),
@@ -73,8 +108,8 @@ class SourceFile:
 
     @property
     def layer(self) -> str:
-        matching_layers = [layer for layer in MAY_IMPORT if self.module == layer or self.module.startswith(f"{layer}.")]
-        return matching_layers[0] if matching_layers else STAGE
+        layers = [layer for layer in MAY_IMPORT if self.module == layer or self.module.startswith(f"{layer}.")]
+        return layers[0] if layers else self.module
 
     def imports(self) -> set[str]:
         return imports_of(self.path)
@@ -90,8 +125,10 @@ def imports_of(path: str) -> set[str]:
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} imports relatively; absolute imports can be searched for"
-            is_package = node.module in {"etl", "jobs"}
-            modules |= {f"{node.module}.{alias.name}" for alias in node.names} if is_package else {str(node.module)}
+            folder = ROOT / str(node.module).replace(".", "/")
+            files = {alias.name for alias in node.names if (folder / f"{alias.name}.py").is_file()}
+            modules |= {f"{node.module}.{name}" for name in files}
+            modules |= {str(node.module)} - {"etl", "jobs"}
     return modules
 
 
@@ -104,14 +141,24 @@ def layer_of(module: str) -> str:
     return SourceFile(module.replace(".", "/") + ".py").layer
 
 
-@pytest.mark.parametrize("source", source_files("etl"), ids=lambda source: source.path)
+@pytest.mark.parametrize("source", source_files("etl", "jobs"), ids=lambda source: source.path)
 def test_imports_run_one_way(source: SourceFile) -> None:
+    if source.module in {"etl", "jobs"}:
+        assert not source.imports()
+        return
     own_modules = {module for module in source.imports() if module.split(".")[0] in {"etl", "jobs"}}
-    assert not {module for module in own_modules if module.startswith("jobs")}, (
-        "etl knows nothing of how runs are started"
-    )
     allowed = MAY_IMPORT[source.layer] | {source.layer}
-    assert not {module for module in own_modules if module != "etl" and layer_of(module) not in allowed}
+    assert not {module for module in own_modules if layer_of(module) not in allowed}
+
+
+def test_no_stage_knows_another() -> None:
+    stages = [source for source in source_files("etl") if source.module in STAGES]
+    assert {source.module for source in stages} == STAGES
+    assert not {source.module: others for source in stages if (others := source.imports() & STAGES)}
+
+
+def test_every_file_of_etl_is_a_stage_or_stands_below_them() -> None:
+    assert not {source.layer for source in source_files("etl")} - STAGES - BELOW_STAGES - {"etl"}
 
 
 @pytest.mark.parametrize("source", source_files("etl", "jobs"), ids=lambda source: source.path)
@@ -133,6 +180,57 @@ def test_no_two_files_need_each_other() -> None:
             if module not in modules_without_imports
         }
     assert imports_by_module == {}
+
+
+#   name                  who needs it, though no file of ours names it
+CALLED_FROM_OUTSIDE = {
+    "ConnectionLost":     "a fault that may befall the sandbox",
+    "TimedOut":           "likewise",
+    "Unreachable":        "likewise",
+}  # fmt: skip
+
+
+def references(path: Path) -> Counter[str]:
+    """How often a file names something: as a name, an attribute, a word of its own ("sync") or a place ("a.b:sync")."""
+    names: Counter[str] = Counter()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            names[node.id] += 1
+        elif isinstance(node, ast.Attribute):
+            names[node.attr] += 1
+        elif isinstance(node, ast.ImportFrom):
+            names.update(alias.name for alias in node.names if alias.asname)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value:
+            names[node.value.rpartition(":")[2]] += 1
+    return names
+
+
+def test_nothing_stands_in_product_folders_that_only_tests_call() -> None:
+    names: Counter[str] = Counter()
+    for source in source_files("etl", "jobs"):
+        names.update(references(ROOT / source.path))
+    names.update(re.findall(r"[\w.]+:(\w+)", (ROOT / "pyproject.toml").read_text("utf-8")))
+    unused = [
+        f"{source.path} {node.name}"
+        for source in source_files("etl", "jobs")
+        for node in ast.parse((ROOT / source.path).read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        if not node.decorator_list and not names[node.name] and node.name not in CALLED_FROM_OUTSIDE
+    ]
+    assert unused == []
+
+
+def test_no_file_is_there_for_tests_only() -> None:
+    entry_points = {"jobs.__main__", "jobs.cli"}
+    imported = set().union(*(source.imports() for source in source_files("etl", "jobs"))) | entry_points
+    texts = "".join((ROOT / source.path).read_text("utf-8") for source in source_files("etl", "jobs"))
+    unused = [
+        source.path
+        for source in source_files("etl", "jobs")
+        if not source.path.endswith("__init__.py")
+        if source.module not in imported and f'"{source.module}' not in texts
+    ]
+    assert unused == []
 
 
 PURE = [

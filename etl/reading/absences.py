@@ -68,11 +68,6 @@ DISTRUST_MESSAGES: Final = {
 NONE_OF_LAST_PERSONS, NO_PERSON_TO_READ = "none of those it showed last either", "nobody whom it ever showed"
 
 
-def is_trusted_absence(run: RunContext, kind: Absence) -> bool:
-    """Whether what was seen counts: a 404 does when the same system still shows anybody it showed before."""
-    return kind not in SIDE_OF_ABSENCE or distrust_reason(run, kind) is None
-
-
 def distrust_reason(run: RunContext, kind: Absence) -> str | None:
     """Why no 404 of this kind is believed in this run, in a sentence; None when they are. Asked once a run."""
     if kind not in run.distrust_reasons:

@@ -24,7 +24,6 @@ from etl.errors import (
 )
 from etl.records import AdvoRecord, AdvoRow, RowDraft
 from jobs.sandbox.advoware.api import AdvoSim, ErrorStyle
-from jobs.sandbox.transport import InProcess
 from tests.clients.fakes import (
     BETNR,
     TOKEN,
@@ -36,6 +35,7 @@ from tests.clients.fakes import (
     ok_response,
     person_json,
 )
+from tests.in_process import InProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable

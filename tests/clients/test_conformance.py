@@ -21,8 +21,8 @@ from etl.clients.request import ApiRequest
 from etl.errors import ConcurrentEdit, ConfigError, CredentialsRefused, MalformedPayload, NotFound, Refused
 from etl.records import Channel, EspoItem
 from jobs.sandbox.espocrm.login import ADMIN_NAME, ADMIN_PASSWORD
-from jobs.sandbox.transport import InProcess
 from tests.clients.fakes import espocrm_client
+from tests.in_process import InProcess
 from tests.recorded import (
     ANNA,
     BERND,

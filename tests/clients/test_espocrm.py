@@ -26,8 +26,8 @@ from etl.errors import (
 from etl.records import Channel, EspoItem
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.espocrm.login import ADMIN_NAME, ADMIN_PASSWORD
-from jobs.sandbox.transport import InProcess
 from tests.clients.fakes import ScriptedServer, espocrm_client, http_response, ok_response, record_json
+from tests.in_process import InProcess
 
 PHONE = {"phoneNumber": "+49511700000", "type": "Office", "primary": True, "optOut": False, "invalid": False}
 MAIL = {"emailAddress": "M@A.de", "lower": "m@a.de", "primary": True, "optOut": True, "invalid": False, "own": 1}

@@ -10,8 +10,8 @@ import pytest
 from etl.errors import CredentialsRefused, Forbidden, Outage, Refused
 from etl.records import Channel
 from jobs.sandbox.espocrm.api import EspoSim
-from jobs.sandbox.transport import InProcess
 from tests.clients.fakes import ScriptedServer, espocrm_client, http_response, ok_response
+from tests.in_process import InProcess
 
 PHONE, MAIL = Channel.PHONE, Channel.MAIL
 RECORDED_ANSWER = {  # of espocrm-9.2.7/shared_lookup

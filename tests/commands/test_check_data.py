@@ -19,7 +19,7 @@ from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.firm import small_law_firm
 from jobs.sandbox.server import sandbox_config
 from jobs.sandbox.simulator import SimClock
-from jobs.sandbox.transport import InProcess
+from tests.in_process import InProcess
 from tests.old_store import open_first_edition
 from tests.practice import query_state
 

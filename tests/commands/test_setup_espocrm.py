@@ -25,7 +25,7 @@ from jobs.exit_codes import ExitCode
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.espocrm.login import ADMIN_NAME, ADMIN_PASSWORD
 from jobs.sandbox.server import sandbox_config
-from jobs.sandbox.transport import InProcess
+from tests.in_process import InProcess
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.firm import small_law_firm
 from jobs.sandbox.server import sandbox_config
 from jobs.sandbox.simulator import SimClock
-from jobs.sandbox.transport import InProcess
+from tests.in_process import InProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.server import sandbox_config
 from jobs.sandbox.simulator import ConnectionLost, SimClock
-from jobs.sandbox.transport import InProcess
+from tests.in_process import InProcess
 from tests.notation import marker_text, own_text_of_remark
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.espocrm.login import API_KEY
 from jobs.sandbox.server import Servers, open_listening_socket
 from jobs.sandbox.simulator import ConnectionLost, SimRequest, SimResponse, SimulatedFault, TimedOut, Unreachable
-from jobs.sandbox.transport import InProcess
+from tests.in_process import InProcess
 
 KEY = {"X-Api-Key": API_KEY}
 

@@ -26,7 +26,7 @@ from jobs.pipeline import run_to_completion
 from jobs.run.options import RunOptions
 from jobs.sandbox.server import Servers
 from jobs.sandbox.server import sandbox_config as section
-from jobs.sandbox.transport import InProcess
+from tests.in_process import InProcess
 from tests.simulation.affairs import UNLISTED_EVENTS, apply_person_event
 from tests.simulation.chance import SeededChance
 from tests.simulation.consent import OptOuts

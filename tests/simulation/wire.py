@@ -17,7 +17,7 @@ import httpx
 
 from etl.clients import http
 from jobs.sandbox.simulator import JSON_ENCODER, SimResponse, SimulatedFault
-from jobs.sandbox.transport import HTTPX_ERRORS, InProcess
+from tests.in_process import HTTPX_ERRORS, InProcess
 
 DEFAULT_HEADERS = {"User-Agent": "advosync", "Accept": "application/json", "Content-Type": "application/json"}
 HTTPX_NAME = "httpx"  # the name by which the border asks for it

@@ -16,7 +16,6 @@ from etl.store.tables.queue import (
     ids_of_linked_between,
     longest_unread_persons,
     mark_due,
-    next_sweep_chunk,
     persons_to_poll,
     recently_changed_persons,
 )
@@ -100,7 +99,6 @@ def test_a_betnr_of_a_person_that_waits_is_nobody_elses_yet(filled_store: Store,
 def test_a_pilot_group_may_mix_ids_and_betnr(filled_store: Store) -> None:
     mark_due(filled_store, "abcde", "modified", NOW)
     assert ids_text(due_persons(filled_store, NOW, 10, ["a", 3, "5"])) == "a c e"
-    assert ids_text(next_sweep_chunk(filled_store, "", 10, ["a", 3, "5"])) == "a c e"
     assert ids_text(longest_unread_persons(filled_store, 10, only=[2])) == "b"
 
 
@@ -121,15 +119,6 @@ def test_a_held_person_stays_due_but_is_not_taken_until_released(filled_store: S
     assert ids_text(due_persons(filled_store, NOW, 10, by_operator=True)) == "b"
     release_holds(filled_store, [hold["id"] for hold in open_holds(filled_store)], now=LATER, released_by="anna")
     assert ids_text(due_persons(filled_store, NOW, 10)) == "a b"
-
-
-def test_a_sweep_sees_every_linked_person_once_in_chunks(filled_store: Store) -> None:
-    chunks = []
-    position = ""
-    while chunk := next_sweep_chunk(filled_store, position, 2):
-        chunks.append(ids_text(chunk))
-        position = chunk[-1]["entity_id"]
-    assert chunks == ["a b", "c d", "e"]
 
 
 def test_the_oldest_look_comes_first_never_looked_at_before_all(filled_store: Store) -> None:

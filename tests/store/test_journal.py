@@ -13,7 +13,6 @@ from etl.store.tables.journal import (
     close_plans,
     open_changes,
     open_decisions,
-    person_journal,
     save_changes,
     save_decisions,
     set_change_state,
@@ -213,39 +212,3 @@ def test_undo_finds_what_a_run_wrote_with_the_image_before(store: Store, run_id:
     set_change_state(store, ids[:1], "done", now=NOW)
     close_plans(store, "a")
     assert [(record["id"], record["before"]) for record in changes_of_run(store, run_id)] == [(1, {"tlf": "1"})]
-
-
-def test_a_persons_history_tells_decisions_with_their_writes(store: Store, run_id: int) -> None:
-    held_id, planned_id = save_decisions(
-        store, [decision_fields(run_id, variant="var2", state="held"), decision_fields(run_id, reason="new", komm_id=5)]
-    )
-    ids = save_changes(store, [change_fields(run_id, planned_id, new_value="+49 1", komm_id=9)])
-    set_change_state(store, ids, "done", now=LATER)
-    assert held_id < planned_id
-    common = {"run_id": run_id, "trigger": "sync", "decided_at": NOW, "channel": None, "old_value": None, "error": None}
-    assert person_journal(store, "a") == [
-        common
-        | {
-            "variant": "var2",
-            "reason": None,
-            "decision_state": "held",
-            "side": None,
-            "action": None,
-            "komm_id": None,
-            "new_value": None,
-            "state": None,
-            "finished_at": None,
-        },
-        common
-        | {
-            "variant": "var1",
-            "reason": "new",
-            "decision_state": "planned",
-            "side": "advo",
-            "action": "create",
-            "komm_id": 9,
-            "new_value": "+49 1",
-            "state": "done",
-            "finished_at": LATER,
-        },
-    ]

@@ -8,7 +8,6 @@ import pytest
 
 from etl.errors import StoreError
 from etl.store.tables.persons import (
-    count_by_person_status,
     find_persons,
     load_person,
     load_persons,
@@ -121,13 +120,3 @@ def test_a_person_is_found_by_id_and_by_betnr(store: Store, make_listing: Callab
 def test_an_unknown_person_cannot_be_updated(store: Store) -> None:
     with pytest.raises(StoreError, match="knows no person z"):
         update_person(store, "z", status="clean")
-
-
-def test_persons_are_counted_by_status_without_those_gone(
-    store: Store, make_listing: Callable[..., EspoListing]
-) -> None:
-    save_listings(store, [make_listing(entity_id, 1) for entity_id in "abcd"], NOW)
-    update_person(store, "a", status="clean")
-    update_person(store, "b", status="clean")
-    update_person(store, "d", status="failed", gone_at=NOW)
-    assert count_by_person_status(store) == {"clean": 2, "undecided": 1}

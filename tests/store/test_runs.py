@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.store.tables.runs import abandon_runs, finish_run, latest_run, load_run, start_run
+from etl.store.tables.runs import abandon_runs, finish_run, load_run, start_run
 
 if TYPE_CHECKING:
     from etl.store.database import Store
@@ -78,16 +78,6 @@ def test_a_run_that_died_is_ended_by_the_next(store: Store) -> None:
         {"id": own_run, "outcome": None, "finished_at": None},
     ]
     assert abandon_runs(store, LATER, except_run=own_run) == []
-
-
-def test_the_latest_run_and_the_latest_success_are_told_apart(store: Store) -> None:
-    assert latest_run(store) is None
-    for outcome in ("done", "outage"):
-        finish_run(store, start_run(store, now=NOW, version="1", trigger="sync"), now=NOW, outcome=outcome)
-    latest, success = latest_run(store), latest_run(store, outcome="done")
-    assert latest is not None
-    assert success is not None
-    assert (latest["id"], success["id"]) == (2, 1)
 
 
 def test_the_number_of_a_deleted_run_is_not_used_again(store: Store) -> None:

@@ -225,19 +225,3 @@ def test_null_is_na_and_never_text_or_a_float(filled_store: Store) -> None:
     assert persons.loc[0, "betnr"] is pd.NA
     assert persons.loc[0, "last_sync_at"] is pd.NA
     assert not persons.loc[0, "edited_by_other"]
-
-
-def test_a_frame_is_made_to_conform_or_refused() -> None:
-    frame_before = pd.DataFrame({"extra": [1], "b": [None], "a": ["x"]}, index=[7])
-    frame = frames.conform(frame_before, {"a": "string[pyarrow]", "b": "Int64"})
-    expected = pd.DataFrame({"a": pd.Series(["x"], dtype="string[pyarrow]"), "b": pd.Series([None], dtype="Int64")})
-    pd.testing.assert_frame_equal(frame, expected)
-    with pytest.raises(KeyError, match="lacks c"):
-        frames.conform(frame_before, {"a": "string[pyarrow]", "c": "Int64"})
-
-
-@pytest.mark.parametrize("schema", FRAME_SCHEMAS.values())
-def test_an_empty_frame_conforms(schema: frames.Schema) -> None:
-    frame = frames.conform(pd.DataFrame(columns=list(schema)), schema)
-    assert list(frame) == list(schema)
-    assert object not in frame.dtypes.to_list()

@@ -14,7 +14,6 @@ from etl.enums import HoldKind
 from etl.errors import LockHeld
 from etl.store.tables.holds import insert_holds
 from etl.store.tables.persons import update_person
-from etl.store.tables.runs import latest_run
 from jobs.config import Language
 from jobs.exit_codes import CommandOutcome
 from jobs.lock import Lease
@@ -198,14 +197,14 @@ def test_a_hold_is_told_once_through_apprise_and_not_every_run(
     harness.configure(report={"notify": [address]})
     [person, *_] = [record.id for record in harness.espo.store.records.values() if record.values["betnr"]]
     with harness.open_store() as store:
-        last = latest_run(store) or {}
-        hold = {"run_id": last["id"], "entity_id": person, "betnr": 200001, "kind": "removals", "held_at": "2026-08-31"}
+        run_id = store.scalar("select max(id) from runs")
+        hold = {"run_id": run_id, "entity_id": person, "betnr": 200001, "kind": "removals", "held_at": "2026-08-31"}
         insert_holds(store, [hold])
     run_with_telemetry(harness)
     run_with_telemetry(harness)
     [message] = messages
     assert message["title"] == "advosync braucht eine Entscheidung"
-    assert f"advosync approve {last['id']}" in message["message"]
+    assert f"advosync approve {run_id}" in message["message"]
     assert "200001" in message["message"]
 
 
@@ -213,7 +212,7 @@ def test_what_could_not_be_sent_is_told_next_time(harness: CommandHarness) -> No
     run_with_telemetry(harness)
     sent: list[str] = []
     with harness.open_store() as store:
-        run_id = (latest_run(store) or {})["id"]
+        run_id = store.scalar("select max(id) from runs")
         insert_holds(store, [{"run_id": run_id, "entity_id": "a", "betnr": 1, "kind": "recovery", "held_at": "x"}])
         assert notify.notify_once(store, Language.EN, lambda _title, _text: False) is False
         assert notify.notify_once(store, Language.EN, lambda _title, text: not sent.append(text)) is True  # type: ignore[func-returns-value]

@@ -282,36 +282,6 @@ def decisions_of_run(store: Store, run_id: int) -> list[dict[str, Any]]:
     return [decode_json_columns(row) for row in rows]
 
 
-def person_journal(store: Store, entity_id: str) -> list[dict[str, Any]]:
-    """Return all that was decided and written for one person, by run, latest last: what ``explain`` shows."""
-    return store.rows(
-        """
-        select
-            decisions.run_id,
-            runs.trigger,
-            decisions.created_at as decided_at,
-            decisions.variant,
-            decisions.reason,
-            decisions.channel,
-            decisions.state as decision_state,
-            changes.side,
-            changes.action,
-            ifnull(changes.komm_id, decisions.komm_id) as komm_id,
-            changes.old_value,
-            changes.new_value,
-            changes.state,
-            changes.error,
-            changes.finished_at
-        from decisions
-        join runs on runs.id = decisions.run_id
-        left join changes on changes.decision_id = decisions.id
-        where decisions.entity_id = :entity_id
-        order by decisions.id, changes.seq, changes.id
-        """,
-        {"entity_id": entity_id},
-    )
-
-
 def decode_json_columns(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row with its JSON columns as Python values."""
     return {

@@ -125,22 +125,6 @@ def update_person(store: Store, entity_id: str, **columns: object) -> None:
         raise StoreError(f"The state store knows no person {entity_id}.")
 
 
-def count_by_person_status(store: Store) -> dict[str, int]:
-    """Return how many records stand on each status; "undecided" are those no run decided yet."""
-    rows = store.rows(
-        """
-        select
-            ifnull(status, 'undecided') as status,
-            count(*) as persons
-        from persons
-        where gone_at is null
-        group by 1
-        order by 1
-        """
-    )
-    return {row["status"]: row["persons"] for row in rows}
-
-
 def load_failing_persons(store: Store) -> list[dict[str, Any]]:
     """Return everybody who failed, permanently or not, by ID."""
     return store.rows(

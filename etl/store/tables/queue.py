@@ -224,27 +224,6 @@ def due_persons(
     )[:limit]
 
 
-def next_sweep_chunk(
-    store: Store,
-    after: str,
-    limit: int,
-    only: Collection[PersonKey] = (),
-) -> list[dict[str, Any]]:
-    """Return the next chunk of a sweep: linked persons with an ID greater than ``after`` ("" to begin), by ID."""
-    return store.rows(
-        f"""
-        select *
-        from persons
-        where entity_id > :after
-            and {LINKED}
-            and {IN_SELECTION}
-        order by entity_id
-        limit :limit
-        """,
-        {"after": after, "limit": limit, **filter_params(only)},
-    )
-
-
 def ids_of_linked_between(store: Store, after: str, until: str | None) -> list[str]:
     """Return the linked persons we know of with an ID after ``after`` and up to ``until`` (None: to the end).
 

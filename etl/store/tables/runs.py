@@ -140,19 +140,3 @@ def chunk_run_ids(store: Store, run_id: int) -> list[int]:
         {"run_id": run_id},
     )
     return [row["id"] for row in rows]
-
-
-def latest_run(store: Store, *, outcome: str | None = None) -> dict[str, Any] | None:
-    """Return the latest run, or the latest with this outcome; None when there is none."""
-    rows = store.rows(
-        """
-        select *
-        from runs
-        where :outcome is null
-            or outcome = :outcome
-        order by id desc
-        limit 1
-        """,
-        {"outcome": outcome},
-    )
-    return rows[0] if rows else None

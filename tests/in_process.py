@@ -1,7 +1,6 @@
 """A simulator as an httpx transport: a client under test talks to it without sockets.
 
-httpx is otherwise imported by `etl/clients` only. Here it is the thing simulated: a client is built with a transport,
-and a fault must reach it as the very exception httpx would raise. Nothing here sends a request.
+A client is built with a transport, and a fault must reach it as the very exception httpx would raise.
 """
 
 from __future__ import annotations
