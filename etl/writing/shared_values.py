@@ -121,6 +121,7 @@ def find_items_elsewhere(run: RunContext, reads: PersonReads, items: Sequence[Es
         if record is None:
             continue
         half_written += [record.entity_id] if may_be_half_written(run, record) else []
+        mark_outdated(run, record)
         if contradicts_own_rows(record.items, reads.items):
             reads.espo_at = LONG_AGO
         matches = {missing[espo_row_key(item)]: item for item in record.items if espo_row_key(item) in missing}
@@ -133,6 +134,16 @@ def find_items_elsewhere(run: RunContext, reads: PersonReads, items: Sequence[Es
             f"EspoCRM's record {half_written[0]} is being saved, and may have a value of {reads.espo.entity_id}."
         )
     return found_items
+
+
+def mark_outdated(run: RunContext, record: EspoRecord) -> None:
+    """Let a person of this run be read again before its own write where this read shows an edit since it was planned.
+
+    Its array would be written as it was planned, and lift an opt-out that this run has seen.
+    """
+    reads = run.reads.get(record.entity_id)
+    if reads is not None and (record.modified_at, record.items) != (reads.espo.modified_at, reads.espo.items):
+        reads.espo_at = LONG_AGO
 
 
 def find_holders(run: RunContext, reads: PersonReads, rows: Iterable[EspoRowKey]) -> list[str]:

@@ -410,6 +410,24 @@ def test_a_stale_item_of_ours_undoes_nothing_that_a_record_we_read_shows(tmp_pat
     assert records.item(records.b, Y)["optOut"]
 
 
+def test_a_record_that_was_read_for_another_person_is_read_again_before_its_own_write(tmp_path: Path) -> None:
+    """B opts out of Y after it was read; A's look-up of Z reads B and shows it, so B's own PUT may not lift it."""
+    records = two_records(tmp_path, [phone_item_json(X)], [phone_item_json(Z), phone_item_json(Y)])
+    records.type_value("0511 9999999", betnr=1)
+    records.type_value("0511 3333333")
+
+    def edit_meanwhile() -> None:
+        records.harness.espo.edit(records.b, phones=[phone_item_json(Z), phone_item_json(Y, opt_out=True)])
+
+    records.harness.espo.before = once_before_call(is_holder_search, edit_meanwhile)
+    records.harness.run()
+    records.harness.espo.before = None
+    assert records.item(records.b, Y)["optOut"]
+    records.run_to_rest()
+    assert records.item(records.b, Y)["optOut"]
+    assert records.values(records.b) == {Z, Y, W}
+
+
 def test_a_number_written_in_another_spelling_is_looked_up_in_that_one_too(tmp_path: Path) -> None:
     """An old item is refused as it stands and sent once more as E.164: that is another row in EspoCRM."""
     records = two_records(

@@ -36,6 +36,16 @@ MUTATIONS_OF_MARKS = (
         case=partial(run_in_folder, shared.test_a_stale_item_of_ours_undoes_nothing_that_a_record_we_read_shows),
     ),
     Mutation(
+        "a person of the run that was read for another one is written as it was planned",
+        ("etl.writing.shared_values:mark_outdated",),
+        lambda _real: lambda *_args: None,
+        WorldSpec("torn EspoCRM reads", persons=3, edition=3),
+        case=partial(
+            run_in_folder,
+            shared.test_a_record_that_was_read_for_another_person_is_read_again_before_its_own_write,
+        ),
+    ),
+    Mutation(
         "a record that is being saved is believed to hold nothing",
         ("etl.writing.shared_values:may_be_half_written",),
         lambda _real: lambda *_args: False,
