@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -85,7 +87,7 @@ ONLY_IN = {
     "typer":         ("jobs/",),
     "rich":          ("jobs/",),
     "pydantic":      ("etl/clients/", "jobs/"),               # the borders: payloads and configuration
-    "apprise":       ("jobs/",),
+    "apprise":       ("jobs/telemetry/notify.py",),           # likewise
     "prometheus_client": ("jobs/",),
 }  # fmt: skip
 
@@ -231,6 +233,32 @@ def test_no_file_is_there_for_tests_only() -> None:
         if source.module not in imported and f'"{source.module}' not in texts
     ]
     assert unused == []
+
+
+#   library             why it is a dependency though nothing imports it
+NOT_IMPORTED = {
+    "tzdata":            "zoneinfo reads it where the system has no time zones",
+}  # fmt: skip
+
+IMPORTED_AS = {"pyyaml": "yaml", "prometheus-client": "prometheus_client", "sqlite-utils": "sqlite_utils"}
+
+
+def test_every_dependency_is_imported_and_every_import_is_a_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    required = [*project["dependencies"], *extras["inspect"], *extras["notify"]]
+    distributions = {re.split(r"[<>=\[ ]", text, maxsplit=1)[0].lower() for text in required} - NOT_IMPORTED.keys()
+    declared = {IMPORTED_AS.get(name, name) for name in distributions}
+    modules = {module.split(".")[0] for source in source_files("etl", "jobs") for module in source.imports()}
+    assert modules - sys.stdlib_module_names - {"etl", "jobs"} == declared
+
+
+@pytest.mark.parametrize(("extra", "folder"), [("inspect", "jobs/inspector/"), ("notify", "jobs/telemetry/")])
+def test_what_an_extra_brings_is_needed_in_its_folder_only(extra: str, folder: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    libraries = {re.split(r"[<>=]", text, maxsplit=1)[0] for text in project["optional-dependencies"][extra]}
+    users = [source.path for source in source_files("etl", "jobs") if libraries & source.imports()]
+    assert all(path.startswith(folder) for path in users)
 
 
 PURE = [

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from etl.environment import environment_problems, network_variables
-from etl.errors import AdvosyncError, Outage
+from etl.errors import AdvosyncError, ConfigError, Outage
 from etl.store.database import Store
 from etl.store.queries.status import INSTANCE_ID, count_persons_saved_by_others, count_persons_with_second_writer
 from etl.times import format_utc, parse_utc
@@ -129,7 +129,12 @@ def check_server(info: EspoServer, now: datetime) -> Iterator[CheckResult]:
 
 def check_notify_addresses(addresses: Sequence[str]) -> Iterator[CheckResult]:
     """Whether Apprise can send to the addresses of ``report.notify``; named by their place: they hold passwords."""
-    topic, invalid_numbers = "report.notify", invalid_addresses(addresses) if addresses else []
+    topic = "report.notify"
+    try:
+        invalid_numbers = invalid_addresses(addresses) if addresses else []
+    except ConfigError as error:
+        yield check_failure(topic, str(error))
+        return
     for number in invalid_numbers:
         yield check_failure(topic, f"address {number} is none that Apprise can send to; see its list of addresses")
     if addresses and not invalid_numbers:

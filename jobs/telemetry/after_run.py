@@ -27,9 +27,13 @@ if TYPE_CHECKING:
 def run_with_notifications(
     config: Config, options: RunOptions, start_run: Callable[[], RunReport], *, environment: Environment = PRODUCTION
 ) -> RunReport:
-    """Do a run and let the world hear of it; the dead man's switch only of one that goes over everybody."""
+    """Do a run and let the world hear of it; the dead man's switch only of one that goes over everybody.
+
+    ``ConfigError``, before anything is started, where people are to be told and the library for that is not installed.
+    """
     if not options.write:
         return start_run()
+    notify.require_apprise(config.report.notify)
     alarm = options.kind in FULL_RUN_TRIGGERS
     ping_healthcheck(config, environment, PingEvent.START, alarm=alarm)
     try:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from etl.enums import HoldKind, PersonStatus
+from etl.errors import ConfigError
 from etl.store.queries.status import failing_persons
 from etl.store.tables.holds import open_holds
 from jobs.config import Language
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import Any
 
     from etl.store.database import Store
@@ -80,6 +82,12 @@ def notify_once(store: Store, language: Language, send: Callable[[str, str], boo
     return True if notices.is_any else None
 
 
+def require_apprise(addresses: Collection[object]) -> None:
+    """``ConfigError`` where people are to be told and the library for it is not there: nothing is started then."""
+    if addresses and find_spec("apprise") is None:
+        raise ConfigError("report.notify needs its extra: pip install 'advosync[notify]'.")
+
+
 def apprise_sender(addresses: Sequence[str]) -> Callable[[str, str], bool]:
     """A way to send a title and a text to these Apprise addresses; True when all of them took it."""
 
@@ -94,7 +102,8 @@ def apprise_sender(addresses: Sequence[str]) -> Callable[[str, str], bool]:
 
 
 def invalid_addresses(addresses: Sequence[str]) -> list[int]:
-    """Which of these addresses Apprise cannot send to, counted from 1."""
+    """Which of these addresses Apprise cannot send to, counted from 1; ``ConfigError`` where Apprise is missing."""
+    require_apprise(addresses)
     import apprise  # noqa: PLC0415 - two tenths of a second, and only for `check`
 
     logger = logging.getLogger("apprise")  # it would log the address it cannot read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ import pytest
 import structlog
 
 from etl.enums import HoldKind
-from etl.errors import LockHeld
+from etl.errors import ConfigError, LockHeld
 from etl.store.tables.holds import insert_holds
 from etl.store.tables.persons import update_person
+from jobs.commands.check import check_notify_addresses
+from jobs.commands.findings import CheckState
 from jobs.config import Language
 from jobs.exit_codes import CommandOutcome
 from jobs.lock import Lease
@@ -206,6 +209,18 @@ def test_a_hold_is_told_once_through_apprise_and_not_every_run(
     assert message["title"] == "advosync braucht eine Entscheidung"
     assert f"advosync approve {run_id}" in message["message"]
     assert "200001" in message["message"]
+
+
+def test_without_the_extra_nothing_is_started_where_people_are_to_be_told(
+    harness: CommandHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)  # what Python takes as "is not there"
+    harness.configure(report={"notify": ["json://127.0.0.1"]})
+    with pytest.raises(ConfigError, match=r"pip install 'advosync\[notify\]'"):
+        run_with_telemetry(harness)
+    assert (harness.pings.requests, harness.espo.request_log) == ([], [])
+    [point] = check_notify_addresses(["json://127.0.0.1"])
+    assert (point.state, "advosync[notify]" in point.message) == (CheckState.BAD, True)
 
 
 def test_what_could_not_be_sent_is_told_next_time(harness: CommandHarness) -> None:
