@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     "README.md",
     "jobs/README.md",
+    "etl/README.md",
     "etl/rules/README.md",
     "etl/clients/README.md",
     "state/README.md",
@@ -28,7 +29,7 @@ PAGES = (
     "tests/scenarios.md",
     "tests/bench/README.md",
 )
-README, GUIDE, THE_RULES, APIS, _, TESTS, SCENARIOS, _ = ((ROOT / page).read_text("utf-8") for page in PAGES)
+README, GUIDE, WALK, THE_RULES, APIS, _, TESTS, SCENARIOS, _ = ((ROOT / page).read_text("utf-8") for page in PAGES)
 
 
 def section(page: str, heading: str) -> str:
@@ -63,6 +64,18 @@ def test_the_guide_lists_the_keys_of_the_json_document_and_the_outcomes() -> Non
     assert list(keys) == list(report.to_dict())
     assert re.findall(r"`(\w+)`", keys["outcome"]) == [outcome.value for outcome in CommandOutcome]
     assert re.findall(r"`(\w+)`", keys["persons"]) == list(report.to_dict()["persons"])
+
+
+def test_the_way_of_a_changed_number_leads_through_functions_that_are_there() -> None:
+    steps = re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", WALK, flags=re.MULTILINE)
+    assert len(steps) > 40
+    missing = [
+        f"{path} {name}"
+        for path, names in steps
+        for name in re.findall(r"`([^`]+)`", names)
+        if not re.search(rf"^(?:def|class) {name}\b", (ROOT / path).read_text("utf-8"), flags=re.MULTILINE)
+    ]
+    assert missing == []
 
 
 def test_the_rules_explain_every_variant() -> None:
