@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -81,13 +81,14 @@ def demo() -> int:
 @app.command()
 def sandbox(
     persons: Annotated[int, typer.Option(min=0, help="How many persons the firm knows.")] = 20,
+    espocrm: Annotated[Literal["8.4", "9.2", "9.3", "10"], typer.Option(help="Which EspoCRM it is.")] = "10",
 ) -> int:
     """Run both simulated systems until Ctrl-C, and print the settings to use them."""
     from functools import partial
 
     from jobs.commands.sandbox import enter_presses, serve_sandbox
 
-    serve_sandbox(persons, typer.echo, partial(typer.echo, err=True), enter_presses())
+    serve_sandbox(persons, typer.echo, partial(typer.echo, err=True), enter_presses(), espocrm=espocrm)
     return ExitCode.DONE
 
 

@@ -20,7 +20,8 @@ from jobs.environment import Environment
 from jobs.pipeline import RunOptions, run_to_completion
 from jobs.sandbox.advoware.api import AdvoBehaviour
 from jobs.sandbox.advoware.rows import AdvoDatabase
-from jobs.sandbox.espocrm.store import EspoStore, generate_ids
+from jobs.sandbox.espocrm.record import generate_ids
+from jobs.sandbox.espocrm.store import EspoStore
 from jobs.sandbox.simulator import ConnectionLost, SimClock
 from tests.notation import SAME_REMARK, ItemState, RowState, Scenario, SideStates, own_text_of_remark
 
@@ -64,7 +65,7 @@ class HttpHarness:
         clock.set(START)
         self.clock = clock
         self.espo, self.advo = servers.espo, servers.advo
-        self.espo.store = EspoStore(clock, generate_ids(0, clock))
+        self.espo.store = EspoStore(clock, generate_ids(0, clock), self.espo.store.version)
         self.advo.beteiligte, self.advo.behaviour = AdvoDatabase(), AdvoBehaviour()
         self.espo.clear_request_log()
         self.advo.clear_request_log()

@@ -1,25 +1,35 @@
-"""The recordings of a real EspoCRM 9.2.7, and the simulator as that server stood before each of them.
+"""The recordings of four real EspoCRMs, and the simulator as such a server stood before each of them.
 
-Two sessions: five persons in the first, in the second four more and a Contact, on a server without `advowareRowId`.
-A simulator is brought to a cassette by replaying what was recorded before it in its session.
+The same requests were recorded in each version, in the order below: five persons in the first session, in the second
+four more and a Contact, and on EspoCRM 10 one who is locked. Whose ids, and when, the recordings themselves say. A
+simulator is brought to a recording by replaying what was recorded before it in its session.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
-from datetime import datetime
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from jobs.sandbox.espocrm.api import EspoSim
-from jobs.sandbox.espocrm.login import BASIC_CREDENTIALS, SYNC_USER
+from jobs.sandbox.espocrm.login import ADMIN, BASIC_CREDENTIALS, SYNC_USER
+from jobs.sandbox.espocrm.versions import VERSIONS
 from jobs.sandbox.simulator import SimClock, SimResponse
 
-CASSETTES = Path(__file__).parent / "cassettes" / "espocrm-9.2.7"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobs.sandbox.espocrm.record import User
+    from jobs.sandbox.espocrm.versions import EspoVersion
+
+CASSETTES = Path(__file__).parent / "cassettes"
 SITE = "http://crm.example.test"
 
 FIRST = (
@@ -29,41 +39,120 @@ FIRST = (
 )  # fmt: skip
 SECOND = (
     "metadata_unset_key", "field_not_editable", "field_not_readable", "shared_lookup", "shared_flags", "protected_row",
-    "stream_off",
+    "stream_off", "transactional_save", "record_locked", "not_lockable",
 )  # fmt: skip
+ALL = FIRST + SECOND
 
-ANNA, BERND, CLARA, DORIS, EMIL = FIRST_PERSONS = (
-    "6b043d185cf2319ed", "6b043d197d5ce6745", "6b043d1a9d5c1ad31", "6b043d1bbce6e4a8b", "6b043d1cdc3df6f0b",
-)  # fmt: skip
-GERDA, HANS, ILSE, LENA = "6b08de375bc304bfc", "6b08de38baa685113", "6b08de38c16d6477b", "6b08de3aa54301502"
-KARL = "6b08de3a97648b01c"  # the Contact
-SYNC = replace(SYNC_USER, id="6b08de35b0fdfcf66")
-ROLES: dict[str, tuple[str, str, dict[str, str]]] = {
-    "field_not_editable": ("6b08de365ef0ace75", "sync_noedit", {"read": "yes", "edit": "no"}),
-    "field_not_readable": ("6b08de36ee273e8dc", "sync_noread", {"read": "no", "edit": "no"}),
+FIRST_NAMES = ("Anna Ahrens", "Bernd Brandt", "Clara Conrad", "Doris Drewes", "Emil Ernst")
+SECOND_PERSONS = {
+    "Gerda Gruber": (910011, "gruber@kanzlei-muster.de", "+49511700011"),
+    "Hans Huber":   (910012, "hans@kanzlei-muster.de",   "+49511700020"),
+    "Ilse Iser":    (910013, "iser@kanzlei-muster.de",   "+49511700031"),
+    "Lena Lang":    (910014, "lang@kanzlei-muster.de",   "+49511700051"),
+    "Olaf Otto":    (910015, "otto@kanzlei-muster.de",   "+49511700061"),  # 10: the one who is locked
+}  # fmt: skip
+CONTACT = "Karl Krause"
+MARKS = {"optOut": True, "invalid": True}
+RIGHTS = {
+    "field_not_editable": {"read": "yes", "edit": "no"},
+    "field_not_readable": {"read": "no", "edit": "no"},
 }
 
 
-def load_interactions(cassette: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load((CASSETTES / f"{cassette}.yaml").read_text("utf-8"))["interactions"])
+def load_interactions(folder: str, cassette: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load((CASSETTES / folder / f"{cassette}.yaml").read_text("utf-8"))["interactions"])
 
 
 def response_date(interaction: dict[str, Any]) -> datetime:
     return parsedate_to_datetime(interaction["response"]["headers"]["date"][0])
 
 
-def simulator_at(cassette: str) -> tuple[EspoSim, SimClock]:
-    """The simulator and its clock as the server was when this cassette began."""
-    session = FIRST if cassette in FIRST else SECOND
-    clock = SimClock()
-    sim = EspoSim(clock, api_key="API-KEY")
-    (seed_first_session if session == FIRST else seed_second_session)(sim, clock)
-    for earlier in session[: session.index(cassette)]:
-        prepare_cassette(sim, earlier)
-        for interaction in load_interactions(earlier):
+def response_json(interaction: dict[str, Any]) -> Any:
+    """A recorded body; None where it is no JSON."""
+    body = interaction["response"]["body"]["string"]
+    return json.loads(body) if body[:1] in {"{", "["} else None
+
+
+@dataclass(frozen=True)
+class RecordedPerson:
+    """Who stands in a recording."""
+
+    id: str
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """All recordings of one version, in the order they were made."""
+
+    version: EspoVersion
+
+    @property
+    def folder(self) -> Path:
+        return CASSETTES / f"espocrm-{self.version.number}"
+
+    @cached_property
+    def interactions(self) -> dict[str, list[dict[str, Any]]]:
+        """The exchanges of each cassette."""
+        present = {file.stem for file in self.folder.glob("*.yaml")}
+        return {name: load_interactions(self.folder.name, name) for name in ALL if name in present}
+
+    @cached_property
+    def persons(self) -> dict[str, RecordedPerson]:
+        """Everybody by name."""
+        return {
+            record["name"]: RecordedPerson(record["id"], record["createdAt"])
+            for record in self._records()
+            if {"id", "name", "createdAt", "emailAddress"} <= record.keys()
+        }
+
+    def __getitem__(self, first_name: str) -> str:
+        """The id of a person, who is named in short."""
+        return next(person.id for name, person in self.persons.items() if name.startswith(first_name))
+
+    @property
+    def first_ids(self) -> list[str]:
+        """The ids of the first session's persons."""
+        return [self[name] for name in FIRST_NAMES]
+
+    def before(self, cassette: str) -> list[str]:
+        """The cassettes before it in its session."""
+        session = FIRST if cassette in FIRST else SECOND
+        return [name for name in session[: session.index(cassette)] if name in self.interactions]
+
+    def user_of(self, cassette: str) -> User:
+        """The API user who asks in a cassette: of its own role, else of its session."""
+        source = cassette if cassette in RIGHTS else "login" if cassette in FIRST else "stream_off"
+        (user,) = (
+            response["user"]
+            for response in map(response_json, self.interactions[source])
+            if isinstance(response, dict) and "user" in response
+        )
+        return replace(SYNC_USER, id=user["id"], name=user["name"])
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for response in map(response_json, itertools.chain.from_iterable(self.interactions.values())):
+            if isinstance(response, dict):
+                yield from (response, *(part for part in response.get("list", [])))
+
+
+@cache
+def recordings_of(version: str) -> Recordings:
+    """The recordings of a version, by its name."""
+    return Recordings(VERSIONS[version])
+
+
+def simulator_at(version: str, cassette: str) -> tuple[EspoSim, SimClock]:
+    """The simulator of a version, and its clock, as the server was when this cassette began."""
+    recordings, clock = recordings_of(version), SimClock()
+    sim = EspoSim(clock, api_key="API-KEY", espocrm=version)
+    sim.login.api_user = recordings.user_of(cassette)
+    (seed_first_session if cassette in FIRST else seed_second_session)(sim, clock, recordings)
+    for earlier in recordings.before(cassette):
+        prepare_cassette(sim, clock, recordings, earlier)
+        for interaction in recordings.interactions[earlier]:
             replay(sim, clock, interaction)
-    prepare_cassette(sim, cassette)
-    clock.set(response_date(load_interactions(cassette)[0]))
+    prepare_cassette(sim, clock, recordings, cassette)
     return sim, clock
 
 
@@ -79,47 +168,68 @@ def replay(sim: EspoSim, clock: SimClock, interaction: dict[str, Any]) -> SimRes
     return sim.handle(request["method"], request["uri"].removeprefix(SITE), headers, (request["body"] or "").encode())
 
 
-def prepare_cassette(sim: EspoSim, cassette: str) -> None:
+def prepare_cassette(sim: EspoSim, clock: SimClock, recordings: Recordings, cassette: str) -> None:
     """What the administrator changed before this cassette."""
-    sim.store.concurrency = True if cassette == "version_number" else None
-    sim.store.stream = cassette != "stream_off"
+    interactions = recordings.interactions[cassette]
+    sim.store.entity.concurrency = True if cassette == "version_number" else None
+    sim.store.entity.stream = cassette != "stream_off"
+    sim.app_timestamp = next(
+        headers["x-app-timestamp"][0]
+        for headers in (interaction["response"]["headers"] for interaction in interactions)
+        if "x-app-timestamp" in headers
+    )
+    notes = [interaction for interaction in interactions if interaction["request"]["uri"].endswith("Note")]
+    note_ids = [response_json(interaction)["id"] for interaction in notes]
+    sim.store.ids = itertools.chain(note_ids, sim.store.ids)
     if cassette == "deleted_record":
-        sim.delete(DORIS)
-    if cassette in SECOND:
-        entity_id, name, rights = ROLES.get(cassette, (SYNC.id, SYNC.name, {}))
-        sim.login.api_user = replace(SYNC, id=entity_id, name=name)
-        sim.store.role.fields = {field: rights for field in ("phoneNumber", "emailAddress") if rights}
+        sim.delete(recordings["Doris"])
+    if cassette == "record_locked":
+        lock_person(sim, clock, recordings["Olaf"], response_json(interactions[1]))
+    sim.login.api_user = recordings.user_of(cassette)
+    rights = RIGHTS.get(cassette)
+    sim.store.role.fields = {field: rights for field in ("phoneNumber", "emailAddress") if rights}
+    clock.set(response_date(interactions[0]))
 
 
-def seed_first_session(sim: EspoSim, clock: SimClock) -> None:
-    """The five persons as they stood when the first session began."""
-    names = ("Anna Ahrens", "Bernd Brandt", "Clara Conrad", "Doris Drewes", "Emil Ernst")
-    for n, (entity_id, name) in enumerate(zip(FIRST_PERSONS, names, strict=True)):
-        clock.set(parsedate_to_datetime(f"Mon, 23 Nov 2026 13:18:{16 + n} GMT"))
+def lock_person(sim: EspoSim, clock: SimClock, entity_id: str, locked_record: dict[str, Any]) -> None:
+    """Let the administrator lock somebody when, and as whom, the record tells."""
+    clock.set(parse_time(locked_record["modifiedAt"]))
+    sim.store.entity.lockable = True
+    sim.lock(entity_id, replace(ADMIN, id=locked_record["modifiedById"]))
+
+
+def parse_time(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def seed_first_session(sim: EspoSim, clock: SimClock, recordings: Recordings) -> None:
+    """The five persons as they stood when the first session began; on 9.2 with a field more, in an older EspoCRM."""
+    if recordings.version is VERSIONS["9.2"]:
+        sim.store.entity.fields["advowareRowId"] = {"type": "varchar", "maxLength": 50, "isCustom": True}
+        sim.store.settings["maintenanceMode"] = False
+    for n, name in enumerate(FIRST_NAMES):
+        person = recordings.persons[name]
+        clock.set(parse_time(person.created_at))
         mail = f"{name.split()[1].lower()}{n}@kanzlei-muster.de"
         phones = [(f"+4951170000{n}", "Office"), (f"+4917170000{n}", "Mobile")]
-        sim.add_person(name, 910001 + n, phones=phones, mails=[mail], entity_id=entity_id, user=SYNC_USER)
-    sim.store.ids = itertools.chain(["6b043d1f91f747a65"], sim.store.ids)  # the note of stream_note
+        user = sim.login.api_user
+        sim.add_person(name, 910001 + n, phones=phones, mails=[mail], entity_id=person.id, user=user)
 
 
-def seed_second_session(sim: EspoSim, clock: SimClock) -> None:
+def seed_second_session(sim: EspoSim, clock: SimClock, recordings: Recordings) -> None:
     """The persons of the second session, and a Contact that is nobody's affair, with marks on his number and mail."""
-    sim.app_timestamp = "1795739388"
-    del sim.store.fields["advowareRowId"]
-    marks = {"optOut": True, "invalid": True}
-    for second, entity_id, name, betnr, mail, phone in (
-        (47, GERDA, "Gerda Gruber", 910011, "gruber@kanzlei-muster.de", "+49511700011"),
-        (48, HANS, "Hans Huber", 910012, "hans@kanzlei-muster.de", "+49511700020"),
-        (48, ILSE, "Ilse Iser", 910013, "iser@kanzlei-muster.de", "+49511700031"),
-        (50, LENA, "Lena Lang", 910014, "lang@kanzlei-muster.de", "+49511700051"),
-    ):
-        clock.set(parsedate_to_datetime(f"Fri, 27 Nov 2026 01:34:{second} GMT"))
+    user = recordings.user_of("stream_off")
+    for name, (betnr, mail, phone) in SECOND_PERSONS.items():
+        if name not in recordings.persons:
+            continue
+        person = recordings.persons[name]
+        clock.set(parse_time(person.created_at))
         addresses: dict[str, Any] = {"phones": [(phone, "Office")], "mails": [mail]}
-        sim.add_person(name, betnr, **addresses, entity_id=entity_id, user=SYNC, syncStatus="clean")
-        if entity_id == HANS:
-            phones = [*addresses["phones"], {"phoneNumber": "+49511700021", "type": "Fax", **marks}]
-            sim.edit(HANS, phones=phones, mails=[mail, {"emailAddress": "Huber@Kanzlei-Muster.de", **marks}])
-            sim.store.records[HANS].modified_by = SYNC
-    sim.store.ids = itertools.chain([KARL, "6b08de3dc1edb7e27"], sim.store.ids)  # the Contact, the note of stream_off
-    fax = {"phoneNumber": "+49511700041", "type": "Fax", **marks}
-    sim.add_contact("Karl Krause", phones=[fax], mails=[{"emailAddress": "Krause@Kanzlei-Muster.de", **marks}])
+        sim.add_person(name, betnr, **addresses, entity_id=person.id, user=user, syncStatus="clean")
+        if name == "Hans Huber":
+            phones = [*addresses["phones"], {"phoneNumber": "+49511700021", "type": "Fax", **MARKS}]
+            sim.edit(person.id, phones=phones, mails=[mail, {"emailAddress": "Huber@Kanzlei-Muster.de", **MARKS}])
+            sim.store.records[person.id].modified_by = user
+    sim.store.ids = itertools.chain([recordings[CONTACT]], sim.store.ids)
+    fax = {"phoneNumber": "+49511700041", "type": "Fax", **MARKS}
+    sim.add_contact(CONTACT, phones=[fax], mails=[{"emailAddress": "Krause@Kanzlei-Muster.de", **MARKS}])

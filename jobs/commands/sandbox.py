@@ -13,6 +13,7 @@ import yaml
 from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.espocrm.login import ADMIN_NAME, ADMIN_PASSWORD
+from jobs.sandbox.espocrm.versions import NEWEST
 from jobs.sandbox.firm import fill_firm
 from jobs.sandbox.people import random_edits
 from jobs.sandbox.server import Servers
@@ -40,16 +41,18 @@ def serve_sandbox(
     print_edits: Callable[[str], None],
     presses: Iterable[object] = (),
     stop_event: threading.Event | None = None,
+    *,
+    espocrm: str = NEWEST.name,
 ) -> None:
     """Run a firm of so many persons until ``stop_event`` is set; without one, until SIGTERM or Ctrl-C.
 
-    The settings are said; each of ``presses`` lets people make a few edits, which are told.
+    The settings are said; each of ``presses`` lets people make a few edits, which are told. ``espocrm`` is the version.
     """
     if stop_event is None:
         stop_event = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop_event.set())
-    espo, advo = EspoSim(), AdvoSim()
+    espo, advo = EspoSim(espocrm=espocrm), AdvoSim()
     fill_firm(espo, advo, persons, SEED)
     with Servers(espo, advo) as servers:
         settings = {**servers.config(), "state": {"path": "state/sandbox.db"}}

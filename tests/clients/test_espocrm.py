@@ -320,7 +320,7 @@ def test_an_administrator_creates_the_missing_fields_once() -> None:
     setup = admin_client(sim)
     assert [setup.create_field(name) for name in CUSTOM_FIELDS] == [False] + [True] * 7  # betnr is the firm's own
     assert not any(setup.create_field(name) for name in CUSTOM_FIELDS)
-    assert sim.store.fields["syncStatus"]["options"][0] == "pending_sync"
+    assert sim.store.entity.fields["syncStatus"]["options"][0] == "pending_sync"
 
 
 def test_an_administrator_switches_on_optimistic_concurrency() -> None:

@@ -9,6 +9,8 @@ import pytest
 from etl.clients.paging import SortOrder
 from etl.errors import ConfigError, Outage
 from tests.clients.fakes import FakeEspoLists, ScriptedServer, espocrm_client, http_response, list_record, ok_response
+from tests.in_process import InProcess
+from tests.recorded import recordings_of, simulator_at
 
 if TYPE_CHECKING:
     from etl.clients.espocrm import EspoClient
@@ -215,3 +217,26 @@ def test_many_betnr_are_asked_for_in_several_lists() -> None:
     )
     assert len(list_client(script, 200).list_by_betnr(range(150))) == 1
     assert max(len(str(request.url)) for request in script.requests) < 4000
+
+
+def test_the_walks_and_filters_the_client_sends_work() -> None:
+    sim = simulator_at("9.2", "login")[0]
+    anna, bernd, clara, doris, emil = recordings_of("9.2").first_ids
+    client = espocrm_client(InProcess(sim), page_size=2)
+    sim.edit(bernd, syncStatus="failed", syncNextRetry="2026-11-23 13:00:00")
+    sim.edit(clara, syncStatus="failed", syncNextRetry="2026-11-23 14:00:00")
+    sim.edit(doris, syncStatus="permanently_failed", syncAutoResetAt="2026-11-23 13:10:00")
+    sim.edit(emil, syncStatus="syncing", betnr=910005)
+    due = client.list_due("2026-11-23 13:30:00", syncing_before="2026-11-23 13:20:00")
+    assert [listing.entity_id for listing in due] == [anna, bernd, doris, emil]
+    sim.edit(emil, syncStatus="syncing", betnr=None)
+    due = client.list_due("2026-11-23 13:30:00", syncing_before="2026-11-23 13:20:00")
+    assert [listing.entity_id for listing in due] == [anna, bernd, doris]
+    assert anna not in [
+        listing.entity_id for page in client.iter_modified_since("2026-11-23 13:18:17") for listing in page.listings
+    ]
+    assert len([listing for page in client.iter_modified_since(None) for listing in page.listings]) == 5
+    assert [listing.entity_id for listing in client.list_sweep_chunk(None, 3).listings] == [anna, bernd, clara]
+    assert [listing.entity_id for listing in client.list_sweep_chunk(clara, 3).listings] == [doris]
+    assert [listing.betnr for page in client.iter_all() for listing in page.listings][-1] is None
+    assert [listing.entity_id for listing in client.list_by_betnr([910002, 4711])] == [bernd]

@@ -71,8 +71,8 @@ def test_with_nobody_to_ask_nothing_is_changed() -> None:
 
 def test_a_field_of_another_type_is_named_and_left_alone() -> None:
     sim = EspoSim()
-    sim.store.fields["kommunikationHash"] = {"type": "int"}
-    sim.store.fields["syncStatus"]["options"].remove("conflict")
+    sim.store.entity.fields["kommunikationHash"] = {"type": "int"}
+    sim.store.entity.fields["syncStatus"]["options"].remove("conflict")
     code, screen_text = setup_result(sim, SetupConsent(None))
     assert (code, sim.writes) == (ExitCode.USAGE, [])
     assert "is of type int; it must be varchar or text. Or name another in espocrm.fields.fingerprint" in screen_text

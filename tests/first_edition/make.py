@@ -31,7 +31,7 @@ from jobs.sandbox.advoware import AdvoSim
 from jobs.sandbox.espocrm import EspoSim
 from jobs.sandbox.server import config
 from jobs.sandbox.simulator import Answer, Call, SimClock, json_answer
-from jobs.sandbox.transport import InProcess
+from tests.in_process import InProcess
 
 START = datetime(2026, 8, 30, 8, 0, tzinfo=UTC)
 HERE = Path(__file__).parent

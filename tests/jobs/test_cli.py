@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 from queue import Queue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import pytest
 import yaml
@@ -20,6 +21,7 @@ from jobs.commands import sandbox as sandbox_command
 from jobs.exit_codes import CommandOutcome, ExitCode, outcome_of
 from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
+from jobs.sandbox.espocrm.versions import NEWEST, VERSIONS
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimResponse
 
@@ -175,7 +177,7 @@ def test_check_shows_a_table_to_people(config_file: Path, capsys: pytest.Capture
 def test_check_names_each_missing_field_and_option(
     config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fields = systems.espo.store.fields
+    fields = systems.espo.store.entity.fields
     del fields["syncNextRetry"]
     fields["syncStatus"] = {**fields["syncStatus"], "options": ["clean", "failed"]}
     fields["betnr"] = {"type": "varchar"}
@@ -243,7 +245,7 @@ def test_check_says_that_nobody_would_see_the_notes(
     config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """0ddc3ba was silent: EspoCRM takes a note without Stream, and shows it to nobody (issue 13, row 13)."""
-    systems.espo.store.stream = False
+    systems.espo.store.entity.stream = False
     code, document = run_check(config_file, capsys)
     (line,) = problem_lines(document)
     assert (code, "has no stream" in line, "Entity Manager" in line) == (ExitCode.DONE, True, True)
@@ -334,12 +336,20 @@ def test_nobody_is_held_before_the_first_run(config_file: Path, capsys: pytest.C
     assert "Nobody is held back." in capsys.readouterr().out
 
 
+def test_the_sandbox_offers_every_version_of_espocrm() -> None:
+    assert get_args(get_type_hints(cli.sandbox)["espocrm"]) == (*VERSIONS,)
+    assert inspect.signature(cli.sandbox).parameters["espocrm"].default == NEWEST.name
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_the_sandbox_prints_settings_that_work_and_whoever_presses_enter_lets_people_edit(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stop, output, messages, keys = threading.Event(), Queue[str](), Queue[str](), Queue[str]()
     thread = threading.Thread(
-        target=sandbox_command.serve_sandbox, args=(5, output.put, messages.put, iter(keys.get, ""), stop)
+        target=sandbox_command.serve_sandbox,
+        args=(5, output.put, messages.put, iter(keys.get, ""), stop),
+        kwargs={"espocrm": version},
     )
     thread.start()
     try:

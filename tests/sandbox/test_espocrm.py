@@ -187,7 +187,7 @@ def test_an_administrator_creates_fields_and_switches_concurrency_on(clock: SimC
 
 
 def test_a_stale_version_is_refused_only_when_a_value_would_change(espo: EspoSim) -> None:
-    espo.store.concurrency = True
+    espo.store.entity.concurrency = True
     entity_id = espo.add_person("A A", 1, phones=["+49511200001"], syncStatus="clean")
     espo.edit(entity_id, phones=["+49511200002"])
     same = {"syncStatus": "clean", "phoneNumberData": espo.items(entity_id)}

@@ -70,7 +70,7 @@ def test_a_switch_that_was_saved_is_true_or_false(espo: EspoSim, switch: str, ke
 def test_without_stream_a_note_is_taken_and_nobody_follows(espo: EspoSim) -> None:
     entity_id = espo.add_person("A A", 1)
     assert get_record(espo, entity_id).keys() >= STREAM_FIELDS
-    espo.store.stream = False
+    espo.store.entity.stream = False
     for post in ("first", "second"):
         note = {"type": "Post", "parentType": "CBeteiligte", "parentId": entity_id, "post": post}
         assert send_request(espo, "POST", "/api/v1/Note", note).status == 200

@@ -82,7 +82,7 @@ def test_a_field_that_may_not_be_read_is_absent_everywhere(espo: EspoSim) -> Non
         params = json.dumps({"where": [{"type": "or", "value": [condition]}]})
         answer = send_request(espo, "GET", f"{ENTITY_PATH}?searchParams={params}")
         reason = f"Forbidden attribute '{condition['attribute']}' in where."
-        assert (answer.status, answer.headers["X-Status-Reason"]) == (400, f"{reason} {reason}")
+        assert (answer.status, answer.headers["X-Status-Reason"]) == (400, reason)
     assert espo.record(entity_id)["phoneNumber"] == NUMBER
     assert (
         json.loads(send_request(espo, "GET", f"{ENTITY_PATH}/{entity_id}", X_Api_Key="", **ADMIN).body)["phoneNumber"]
@@ -233,8 +233,8 @@ def test_a_list_of_ids_names_each_record_once(espo: EspoSim) -> None:
     assert list_names(espo, where=[ids], orderBy="id") == ["A A", "B B"]
 
 
-def test_version_8_dies_of_an_in_on_mails_but_knows_equals(espo: EspoSim) -> None:
-    espo.store.settings["version"] = "8.4.2"
+def test_version_8_dies_of_an_in_on_mails_but_knows_equals() -> None:
+    espo = EspoSim(espocrm="8.4")
     espo.add_person("A A", 1, phones=[NUMBER], mails=["a@b.de"])
     answer = send_request(
         espo,

@@ -125,8 +125,14 @@ def test_the_answer_to_an_array_put_shows_scalars_of_a_moment_ago(espo: EspoSim,
     assert get_record(espo, entity_id)["emailAddress"] is None
 
 
-def test_null_as_an_array_changes_nothing_and_is_answered_with_null(espo: EspoSim, entity_id: str) -> None:
+@pytest.mark.parametrize(("version", "numbers_answered"), [("9.3", None), ("10", [OLD, KEPT])])
+def test_null_as_an_array_changes_nothing_and_is_answered_with_null_before_10(
+    version: str, numbers_answered: list[str] | None
+) -> None:
+    espo = EspoSim(espocrm=version)
+    entity_id = espo.add_person("A A", 1, phones=[OLD, KEPT], mails=["old@b.de"])
     put_json = put_answer(espo, entity_id, {"phoneNumberData": None})
-    assert put_json["phoneNumberData"] is None
+    items = put_json["phoneNumberData"]
+    assert (items and [item["phoneNumber"] for item in items]) == numbers_answered
     assert json.dumps(put_json["emailAddressData"]) == json.dumps(get_record(espo, entity_id)["emailAddressData"])
     assert numbers_and_mails(espo, entity_id) == ([OLD, KEPT], ["old@b.de"])

@@ -600,7 +600,7 @@ def test_a_first_sync_that_reads_a_record_half_written_after_a_refused_array() -
     """Seed 1648 of 50 persons: what only EspoCRM had was not in the next array, and was lost."""
     traits = Traits(persons=0, torn_reads=3, latency=0.02)
     with case({OFFICE: "Office", FAX: "Fax"}, traits=traits) as world:
-        world.firm.espo.store.fields["phoneNumber"]["typeList"].remove("Mobile")
+        world.firm.espo.store.entity.fields["phoneNumber"]["typeList"].remove("Mobile")
         world.person.betnr = BETNR + 1
         world.firm.advo.add_person(BETNR + 1, "Ben Muster")
         for value in ("0511 2000001", "0171 2000001"):

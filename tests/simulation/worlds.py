@@ -264,7 +264,7 @@ def build_firm(chance: SeededChance, traits: Traits) -> Firm:
     espo, advo = EspoSim(clock), AdvoSim(clock)
     advo.address = "https://advoware.advo-net.net"
     espo.store.settings["phoneNumberInternational"] = traits.international
-    espo.store.concurrency = traits.concurrency
+    espo.store.entity.concurrency = traits.concurrency
     espo.store.torn_reads = traits.torn_reads
     for switch in ADVOWARE_SWITCHES:
         setattr(advo.behaviour, switch, getattr(traits, switch))

@@ -1,4 +1,4 @@
-"""A simulated EspoCRM 9.2.7, as strict and as odd as the measured one (etl/clients/README.md and the recordings).
+"""A simulated EspoCRM, as strict and as odd as the measured ones (etl/clients/README.md and the recordings).
 
 It imports nothing of the sync, so that a wrong rule cannot agree with itself. Not simulated: HMAC logins, the record's
 scalar ``phoneNumber`` and ``emailAddress`` in a PUT (ignored here), entities other than CBeteiligte and Note; a Contact
@@ -11,11 +11,13 @@ import json
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jobs.sandbox.espocrm.locks import permission_refusal
 from jobs.sandbox.espocrm.login import ADMIN, API_KEY, PERSON, Login
-from jobs.sandbox.espocrm.record import ENTITY
-from jobs.sandbox.espocrm.refusals import espo_refusal, html_page
+from jobs.sandbox.espocrm.record import ENTITY, generate_ids
+from jobs.sandbox.espocrm.refusals import blank_refusal, espo_refusal, html_page
 from jobs.sandbox.espocrm.role import without_attributes
-from jobs.sandbox.espocrm.store import EspoStore, generate_ids
+from jobs.sandbox.espocrm.store import EspoStore
+from jobs.sandbox.espocrm.versions import NEWEST, VERSIONS
 from jobs.sandbox.simulator import EarlyResponse, SimResponse, Simulator, make_json_response
 
 if TYPE_CHECKING:
@@ -51,7 +53,9 @@ class UserRequest(NamedTuple):
 
 
 class EspoSim(Simulator):
-    """EspoCRM with one entity. Its switches are plain attributes of ``store``; people's edits are methods.
+    """EspoCRM with one entity, of one of the ``VERSIONS``: the newest, unless ``espocrm`` names another.
+
+    Its switches are plain attributes of ``store``; people's edits are methods.
 
     ``store.role`` is what the API user may do, ``store.put_crashes`` how far its next array PUTs get, ``store.hook``
     what undoes them.
@@ -67,17 +71,17 @@ class EspoSim(Simulator):
         seed: int = 0,
         api_key: str = API_KEY,
         custom_fields: bool = True,
+        espocrm: str = NEWEST.name,
     ) -> None:
         super().__init__(clock)
-        self.store = EspoStore(self.clock, generate_ids(seed, self.clock))
+        self.store = EspoStore(self.clock, generate_ids(seed, self.clock), VERSIONS[espocrm])
         self.login = Login(api_key)
         self.app_timestamp = "1795437657"  # of EspoCRM's cache; a recording has its own
         if not custom_fields:
-            custom = {
-                name for name, definition in self.store.fields.items() if definition.get("isCustom") and name != "betnr"
-            }
-            self.store.fields = {
-                name: definition for name, definition in self.store.fields.items() if name not in custom
+            self.store.entity.fields = {
+                name: definition
+                for name, definition in self.store.entity.fields.items()
+                if name == "betnr" or not definition.get("isCustom")
             }
 
     # What people do
@@ -155,10 +159,15 @@ class EspoSim(Simulator):
         """Delete as EspoCRM does: the record stays, invisible. Of a Contact nothing stays but the addresses' rows."""
         with self._lock:
             if self.store.contacts.pop(entity_id, None) is None:
-                self.store.records[entity_id].deleted = True
+                self.store.delete(self.store.records[entity_id])
                 return
             self.store.role.protected_ids.discard(entity_id)
             del self.store.phones.links_by_holder[entity_id], self.store.mails.links_by_holder[entity_id]
+
+    def lock(self, entity_id: str, user: User = PERSON, *, is_locked: bool = True) -> None:
+        """Let staff lock a record, or unlock it: what only EspoCRM 10 can do, where ``store.entity.lockable`` is on."""
+        with self._lock:
+            self.store.lock(self.store.require_record(entity_id), user, is_locked=is_locked)
 
     def restore(self, entity_id: str) -> None:
         """Bring a deleted record back; its `modifiedAt` does not tell (fact A13)."""
@@ -172,7 +181,7 @@ class EspoSim(Simulator):
         if len(target) > MAX_TARGET_LENGTH:
             raise html_page(414, "Request-URI Too Long")
         user = self.login.user(headers, self.clock())
-        if self.store.settings["maintenanceMode"] and not user.is_admin:
+        if self.store.settings.get("maintenanceMode") and not user.is_admin:
             return SimResponse(503, {"Content-Type": "text/html; charset=UTF-8"}, b"")
         path, _, query = target.partition("?")
         if not path.startswith(API):
@@ -208,32 +217,41 @@ class EspoSim(Simulator):
             case "POST", []:
                 result = self.store.post(data, user, skip_check=headers.get("x-skip-duplicate-check") == "true")
             case "DELETE", [entity_id]:
-                self.store.require_record(entity_id).deleted = True
+                self.store.delete(self.store.require_record(entity_id))
                 return True
             case _:
                 raise espo_refusal(404, "")
         return without_attributes(result, role.denied_attributes("read"))
 
-    def _other(self, request: UserRequest) -> Any:  # noqa: ANN401  JSON
+    def _other(self, request: UserRequest) -> Any:  # noqa: ANN401, PLR0911  JSON; a return for each controller
         method, parts, user = request.method, request.parts, request.user
         match method, parts:
             case "GET", ["App", "user"]:
-                return _app_user(user, self.store.role_of(user))
+                return _app_user(user, self.store.role_of(user), has_locks=self.store.version.has_locks)
             case "GET", ["Settings"]:
                 return self.store.settings
             case "GET", ["Metadata"]:
-                return self.store.metadata(request.query, self.store.role_of(user))
+                return self.store.entity.metadata(request.query, self.store.role_of(user))
             case "GET", ["User"]:
                 return {"total": 0, "list": []}
             case "POST", ["Note"]:
                 return self.store.post_note(request.data, user)
+            case "POST", ["Action"] if self.store.version.has_locks:
+                return self._lock_or_unlock(request)
             case "POST", ["Notification"]:
                 raise espo_refusal(403, "No create access.")
         if parts[0] not in CLOSED_ENTITIES | ADMIN_CONTROLLERS:
             raise espo_refusal(404, f"Controller '{parts[0]}' does not exist.")
         if not user.is_admin:
-            raise espo_refusal(403, f"No {ACTIONS[method]} access." if parts[0] in CLOSED_ENTITIES else "")
+            raise espo_refusal(403, f"No {ACTIONS[method]} access.") if parts[0] in CLOSED_ENTITIES else blank_refusal()
         return self._administer(request)
+
+    def _lock_or_unlock(self, request: UserRequest) -> Json:
+        """Lock a record or unlock it, where the role permits it (fact B18)."""
+        if not self.store.role_of(request.user).may_lock:
+            raise permission_refusal()
+        record = self.store.require_record(str(request.data.get("id")))
+        return self.store.lock(record, request.user, is_locked=request.data.get("action") == "lock")
 
     def _administer(self, request: UserRequest) -> Any:  # noqa: ANN401  JSON
         match request.method, request.parts:
@@ -243,11 +261,12 @@ class EspoSim(Simulator):
                 self.store.settings |= request.data
                 return self.store.settings
             case "POST", ["EntityManager", "action", "updateEntity"]:
-                self.store.concurrency = request.data.get("optimisticConcurrencyControl", self.store.concurrency)
-                self.store.stream = request.data.get("stream", self.store.stream)
+                self.store.entity.save_switches(request.data)
                 return True
             case "POST", ["Admin", "fieldManager", entity] if entity == ENTITY:
                 return self.store.create_field(request.data)
+            case "PUT", ["Admin", "fieldManager", entity, name] if entity == ENTITY:
+                return self.store.entity.change_field(name, request.data)
         raise espo_refusal(404, "")
 
 
@@ -275,8 +294,9 @@ def _parse_body(body: bytes) -> Json:
     return data
 
 
-def _app_user(user: User, role: Role) -> Json:
+def _app_user(user: User, role: Role, *, has_locks: bool) -> Json:
     kind = "admin" if user == ADMIN else "api"
     name = user.name if user.is_api else user.name.lower()
     user_json = {"id": user.id, "name": user.name, "userName": name, "type": kind, "isActive": True}
-    return {"user": user_json, "acl": {"table": role.table, "fieldTable": {ENTITY: role.fields}}}
+    lock = {"lockPermission": "yes" if role.may_lock else "no"} if has_locks else {}
+    return {"user": user_json, "acl": {"table": role.table, "fieldTable": {ENTITY: role.fields}, **lock}}

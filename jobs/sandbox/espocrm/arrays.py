@@ -201,7 +201,7 @@ class AddressBook:
 
 def normalize_phones(items: Any, settings: Json, types: Sequence[str]) -> list[Json]:  # noqa: ANN401  a caller's JSON
     """An array of phones as EspoCRM stores it; raises InvalidField for the whole array as soon as one is refused."""
-    phone_items = _require_items(items, "phoneNumber", settings["phoneNumberMaxCount"])
+    phone_items = _require_items(items, "phoneNumber", settings.get("phoneNumberMaxCount"))
     if any(item.get("type") and item["type"] not in types for item in phone_items):
         raise InvalidField("phoneNumber", "valid")
     return [{**item, "phoneNumber": normalize_phone(item.get("phoneNumber"), settings)} for item in phone_items]
@@ -222,7 +222,7 @@ def normalize_phone(value: object, settings: Json) -> str:
 
 def check_mails(items: Any, settings: Json) -> list[Json]:  # noqa: ANN401  a caller's JSON
     """An array of mails as sent; raises InvalidField for an umlaut or what is no address. Blanks pass."""
-    mail_items = _require_items(items, "emailAddress", settings["emailAddressMaxCount"])
+    mail_items = _require_items(items, "emailAddress", settings.get("emailAddressMaxCount"))
     for item in mail_items:
         value = str(item.get("emailAddress") or "").strip()
         if value and not MAIL.fullmatch(value):
@@ -230,10 +230,10 @@ def check_mails(items: Any, settings: Json) -> list[Json]:  # noqa: ANN401  a ca
     return mail_items
 
 
-def _require_items(items: Any, scalar: str, max_count: int) -> list[Json]:  # noqa: ANN401  a caller's JSON
+def _require_items(items: Any, scalar: str, max_count: int | None) -> list[Json]:  # noqa: ANN401  a caller's JSON
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InvalidField(scalar, "valid")
-    if len(items) > max_count:
+    if max_count and len(items) > max_count:
         raise InvalidField(scalar, "maxCount")
     return items
 

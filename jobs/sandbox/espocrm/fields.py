@@ -1,10 +1,12 @@
-"""EspoCRM's fixed answers: the fields of CBeteiligte and the settings, as recorded from 9.2.7."""
+"""EspoCRM's fixed answers: the fields of CBeteiligte and the settings, as recorded."""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from jobs.sandbox.espocrm.versions import EspoVersion
     from jobs.sandbox.simulator import Json
 
 NO_BAD_CHARACTERS = {"pattern": "$noBadCharacters"}
@@ -37,8 +39,9 @@ FIELDS: dict[str, Json] = {
     "firstName": {"type": "varchar", **NO_BAD_CHARACTERS, **IN_NAME, "maxLength": 100},
     "lastName": {"type": "varchar", **NO_BAD_CHARACTERS, **IN_NAME, "maxLength": 100, "required": True},
     "description": {"type": "text"},
-    "emailAddress": {"type": "email", "isPersonalData": True},
+    "emailAddress": {"notStorable": True, "type": "email", "isPersonalData": True},
     "phoneNumber": {
+        "notStorable": True,
         "type": "phone",
         "typeList": ["Mobile", "Office", "Home", "Fax", "Other"],
         "defaultType": "Mobile",
@@ -86,7 +89,6 @@ FIELDS: dict[str, Json] = {
         "isCustom": True,
     },
     "advowareLastSync": {"notNull": False, "type": "datetime", "isCustom": True},
-    "advowareRowId": {"type": "varchar", "maxLength": 50, "isCustom": True},
     "kommunikationHash": {"type": "varchar", "maxLength": 64, "isCustom": True},
     "syncErrorMessage": {"type": "text", "isCustom": True},
     "syncRetryCount": {"type": "int", "default": 0, "isCustom": True},
@@ -113,7 +115,6 @@ FIELDS: dict[str, Json] = {
 }
 
 SETTINGS: Json = {
-    "version": "9.2.7",
     "timeZone": "UTC",
     "defaultCurrency": "USD",
     "language": "en_US",
@@ -121,7 +122,25 @@ SETTINGS: Json = {
     "phoneNumberNumericSearch": True,
     "phoneNumberInternational": True,
     "phoneNumberExtensions": False,
-    "emailAddressMaxCount": 10,
-    "phoneNumberMaxCount": 10,
-    "maintenanceMode": False,
 }
+"""Without `maintenanceMode`, which is absent until it was switched once (fact B33)."""
+
+
+def fields_of(version: EspoVersion) -> dict[str, Json]:
+    """The definitions of the fields as a version shows them."""
+    missing = version.missing_definitions
+    return {
+        name: {
+            key: copy.deepcopy(value)
+            for key, value in definition.items()
+            if missing.isdisjoint({key, f"{name}.{key}"})
+        }
+        for name, definition in FIELDS.items()
+        if name not in missing
+    }
+
+
+def settings_of(version: EspoVersion) -> Json:
+    """What `GET Settings` of a version shows on a new installation."""
+    limits = {"emailAddressMaxCount": version.max_items, "phoneNumberMaxCount": version.max_items}
+    return {"version": version.number, **SETTINGS, **(limits if version.max_items else {})}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,7 +11,8 @@ from typing import TYPE_CHECKING
 from jobs.sandbox.espocrm.arrays import InvalidField
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
 
     from jobs.sandbox.simulator import Json
 
@@ -43,6 +46,7 @@ class Record:
     created_by: User
     modified_by: User | None = None
     deleted: bool = False
+    is_locked: bool = False
     version: int | None = None
     torn: tuple[str, int] = ("", 0)
     stream_updated_at: str = field(default="")
@@ -120,3 +124,10 @@ def _is_valid(value: object, definition: Json) -> bool:
             return isinstance(value, int) and not isinstance(value, bool)
         case _:
             return isinstance(value, str)
+
+
+def generate_ids(seed: int, clock: Callable[[], datetime]) -> Iterator[str]:
+    """Ids of 17 hex digits, the time first, as EspoCRM makes them; the rest follows from the seed."""
+    for number in itertools.count():
+        digest = hashlib.sha256(f"espocrm {seed} {number}".encode()).hexdigest()
+        yield f"{int(clock().timestamp()):08x}{digest[:9]}"

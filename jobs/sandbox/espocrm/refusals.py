@@ -19,6 +19,11 @@ def espo_refusal(status: int, reason: str, body: object = None) -> EarlyResponse
     return EarlyResponse(make_json_response(status, body, headers))
 
 
+def blank_refusal() -> EarlyResponse:
+    """The end of a request that only an administrator may make: the header for the reason is there, and blank."""
+    return EarlyResponse(SimResponse(403, {"Content-Type": "application/json", "X-Status-Reason": ""}, b""))
+
+
 def field_refusal(error: InvalidField) -> EarlyResponse:
     """The end of a request with a value that EspoCRM does not take."""
     reason = f"Field validation failure; entityType: {ENTITY}, field: {error.field}, type: {error.rule}."

@@ -20,12 +20,13 @@ class Role:
 
     ``table`` and ``fields`` are `acl.table` and `acl.fieldTable` of `GET App/user`: ``del table["CBeteiligte"]`` is a
     role without the entity, ``fields["phoneNumber"] = {"read": "yes", "edit": "no"}`` one that loses phones silently.
-    ``protected_ids``: records, Contacts among them, that the user may not edit.
+    ``protected_ids``: records, Contacts among them, that the user may not edit. ``may_lock``: `lockPermission`.
     """
 
     table: dict[str, dict[str, str]] = field(default_factory=lambda: {ENTITY: dict(ALL_RIGHTS)})
     fields: dict[str, dict[str, str]] = field(default_factory=dict)
     protected_ids: set[str] = field(default_factory=set)
+    may_lock: bool = False
 
     def allows(self, action: str, entity: str) -> bool:
         """Whether an action of ``table`` is granted on some records of the entity."""
@@ -43,7 +44,7 @@ class Role:
         )
 
 
-FULL_ROLE = Role()
+FULL_ROLE = Role(may_lock=True)
 
 
 def attributes_of(field_name: str) -> tuple[str, ...]:

@@ -11,15 +11,18 @@ from urllib.parse import parse_qs
 from jobs.sandbox.espocrm.refusals import html_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+    from jobs.sandbox.espocrm.arrays import AddressBook
+    from jobs.sandbox.espocrm.record import Record
+    from jobs.sandbox.espocrm.versions import EspoVersion
     from jobs.sandbox.simulator import Json
 
 DATE_ATTRIBUTES = frozenset(
     {"createdAt", "modifiedAt", "streamUpdatedAt", "advowareLastSync", "syncNextRetry", "syncAutoResetAt"}
 )
 DATE = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?")
-ALWAYS_SHOWN = ("id", "createdById", "assignedUserId")  # shown whatever is selected: EspoCRM needs them to check access
+ALWAYS_SHOWN = ("id", "createdById", "assignedUserId", "isLocked")  # whatever is selected: to check access (fact B20)
 
 
 class BadQuery(Exception):
@@ -60,16 +63,21 @@ def parse_list_query(query: str) -> ListQuery:
     return ListQuery(params["where"], select_list, params.get("orderBy") or "createdAt", descending, offset, size)
 
 
-def check_list_query(query: ListQuery, attributes: Collection[str], forbidden: Collection[str], version: str) -> None:
-    """Refuse an attribute that is not there, or that the user may not read (fact B14, said twice by 9.2)."""
+def check_list_query(
+    query: ListQuery, attributes: Collection[str], forbidden: Collection[str], version: EspoVersion
+) -> None:
+    """Refuse an attribute that is not there, or that the user may not read (fact B14)."""
     if query.order_by not in attributes:
         raise BadQuery(400, f"Order by non-existing field '{query.order_by}'.")
     for attribute in (leaf.get("attribute") for leaf in leaf_conditions(query.where)):
         if attribute in forbidden:
-            raise BadQuery(400, " ".join([f"Forbidden attribute '{attribute}' in where."] * 2))
+            reason = " ".join([f"Forbidden attribute '{attribute}' in where."] * version.reason_count)
+            raise BadQuery(version.forbidden_status, reason)
         if attribute not in attributes:
             raise BadQuery(400, f"Not existing attribute '{attribute}' in where.")
-    if version.startswith("8.") and any(is_in_condition("emailAddress", leaf) for leaf in leaf_conditions(query.where)):
+    if version.mail_list_crashes and any(
+        is_in_condition("emailAddress", leaf) for leaf in leaf_conditions(query.where)
+    ):
         raise html_page(500, "Slim Application Error")  # fact B3
 
 
@@ -82,18 +90,39 @@ def leaf_conditions(conditions: Iterable[Json]) -> Iterator[Json]:
             yield condition
 
 
-def resolve_addresses(condition: Json, holders: Callable[[str, list[Any]], Iterable[str] | None]) -> Json:
+def resolve_addresses(condition: Json, phones: AddressBook, mails: AddressBook) -> Json:
     """A condition with `equals` and `in` on addresses replaced by the ids of the records that hold them."""
     if condition["type"] in GROUPS:
-        parts = [resolve_addresses(part, holders) for part in condition["value"]]
+        parts = [resolve_addresses(part, phones, mails) for part in condition["value"]]
         if condition["type"] == "or" and all(is_in_condition("id", part) for part in parts):
             return _of_ids(entity_id for part in parts for entity_id in part["value"])
         return {**condition, "value": parts}
     if condition["type"] not in {"equals", "in"}:
         return condition
     value = condition.get("value")
-    ids = holders(condition["attribute"], value if isinstance(value, list) else [value])
+    values = value if isinstance(value, list) else [value]
+    ids = _holders(condition["attribute"], values, phones, mails)
     return condition if ids is None else _of_ids(ids)
+
+
+def _holders(attribute: str, values: list[Any], phones: AddressBook, mails: AddressBook) -> Iterable[str] | None:
+    """Who holds one of these, primary or not (fact B2); None for an attribute that is no address."""
+    match attribute:
+        case "phoneNumber":
+            return phones.holders(values)
+        case "emailAddress":
+            return mails.holders(values)
+        case "phoneNumberNumeric":
+            return phones.holders(number for number in phones.rows if re.sub(r"\D", "", number) in set(values))
+    return None
+
+
+def candidate_records(where: Iterable[Json], records: Mapping[str, Record]) -> Iterable[Record]:
+    """The records a condition names by id, else all."""
+    for condition in where:
+        if is_in_condition("id", condition):
+            return [records[entity_id] for entity_id in dict.fromkeys(condition["value"]) if entity_id in records]
+    return records.values()
 
 
 def is_in_condition(attribute: str, condition: Json) -> bool:
@@ -135,6 +164,8 @@ def _meets(row: Json, condition: Json) -> bool:
     stored = row[condition["attribute"]]
     if kind in {"isNull", "isNotNull"}:
         return (stored is None) is (kind == "isNull")
+    if kind in {"isTrue", "isFalse"}:
+        return bool(stored) is (kind == "isTrue")
     if kind not in COMPARISONS:
         raise BadQuery(400, f"Unknown where item type '{kind}'.")
     if condition["attribute"] in DATE_ATTRIBUTES and not _are_dates(expected):
