@@ -10,9 +10,9 @@ import pytest
 
 from etl.records import AdvoRow, Channel, EspoItem, Side
 from etl.rules.snapshot_records import fingerprint_of_rows, item_record, row_record
-from tests.bench import requests, statements
+from tests.bench import planning, requests, statements
 from tests.bench.filling import EDITS, KINDS, REGION, TABLE, agreeing_person, fill_store
-from tests.bench.planning import plan_all, plan_differences
+from tests.bench.planning import join_frames, plan_all, plan_differences
 from tests.bench.results import (
     FIGURES,
     PAGE,
@@ -55,6 +55,17 @@ def test_the_loop_over_dictionaries_decides_the_same_as_the_plan(tmp_path: Path)
     )
     assert variants == dict.fromkeys(EDITS, 10)
     assert plan_differences(str(tmp_path / "state.db")) == []
+
+
+def test_the_joins_decide_the_same_of_everybody_as_behind_the_prefilter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "JOINED_AT_ONCE", 7)
+    fill_store(tmp_path / "state.db", 5 * len(EDITS), edited_every=3)
+    through_joins = plan_all(str(tmp_path / "state.db"), join_frames)
+    steps = {entity_id: plan.steps for entity_id, plan in plan_all(str(tmp_path / "state.db")).items()}
+    assert {entity_id: plan.steps for entity_id, plan in through_joins.items()} == steps
+    assert len(steps) == 5 * len(EDITS) // 3
 
 
 def test_of_a_firm_nobody_edited_nothing_is_planned(tmp_path: Path) -> None:
