@@ -257,7 +257,8 @@ def check_agreement(
             or (value in person.truncated_values and any(note[1] == "unsyncable" for note in left_alone))
         )
         numbers = {number for one in person.hidden for number in person.hides(one)} | person.baseline.advo
-        is_allowed |= value in numbers and any(("espo", one) in unclear for one in sides.espo)
+        # deleted in EspoCRM where an unclear value of its type was added: it may have become that one, and waits
+        is_allowed |= (value in numbers or just_replaced) and any(("espo", one) in unclear for one in sides.espo)
         check_rule(
             "both sides agree", is_allowed, f"person{person.number}: {value} only in Advoware; left alone: {left_alone}"
         )
@@ -352,6 +353,11 @@ def check_right_answer(firm: Firm, person: Person, sides: SideValues, conflict_v
     was_made_clear = (
         MADE_CLEAR in person.edit_kinds
     )  # the pair that waited is in the baseline, not in what both sides showed
+    # EspoCRM's half of a pair that waits was edited before: when its row goes, both sides were, and EspoCRM wins
+    wins_by_waiting = firm.traits.scope == "person" and any(value in advo.removed for value in person.hidden.values())
+    if wins_by_waiting:
+        check_losing_values_kept(person, advo.added - sides.advo, conflict_values)
+        return
     if not person.synced or not (
         was_made_clear or person.baseline.espo & person.baseline.advo
     ):  # without a pair: a first sync
@@ -359,11 +365,10 @@ def check_right_answer(firm: Firm, person: Person, sides: SideValues, conflict_v
         return
     if was_made_clear or (on_both_sides and (but.had_faults or "meanwhile" in person.edit_kinds or is_type_change)):
         return
-    if person.duplicates or person.is_crowded or len(sides.espo) >= 9 or firm.traits.max_tlf:
+    has_no_one_answer = person.duplicates or person.is_crowded or len(sides.espo) >= 9 or firm.traits.max_tlf
+    if has_no_one_answer or (on_both_sides and not (espo and advo)):
         return
     whole_person = firm.traits.scope == "person" and bool(espo) and bool(advo)
-    if on_both_sides and not (espo and advo):
-        return
     # of an unclear value added and another one removed, one may have become the other
     is_ambiguous = bool(espo.removed) and any(is_unclear(value) for value in espo.added)
     if is_ambiguous or (on_both_sides and person.edit_kinds & {"swap_rows", "fill_row"}):
@@ -384,12 +389,13 @@ def check_right_answer(firm: Firm, person: Person, sides: SideValues, conflict_v
     )
     check_rule("the right answer", expected_sides == sides, description)
     if whole_person:
-        losing_values = advo.added - sides.advo
-        check_rule(
-            "every value that loses is kept",
-            losing_values <= conflict_values,
-            f"person{person.number}: {losing_values - conflict_values}",
-        )
+        check_losing_values_kept(person, advo.added - sides.advo, conflict_values)
+
+
+def check_losing_values_kept(person: Person, losing_values: frozenset[str], conflict_values: set[str]) -> None:
+    """What a conflict took from Advoware is in the table ``conflicts``, from where it can be restored."""
+    lost_values = losing_values - conflict_values
+    check_rule("every value that loses is kept", not lost_values, f"person{person.number}: {lost_values}")
 
 
 def answer(person: Person, sides: SideValues, espo: Edits, advo: Edits, *, whole: bool) -> SideValues | None:

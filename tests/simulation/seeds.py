@@ -76,6 +76,8 @@ SEEDS = (
     Seed(2728, 50, "the witness's error: planned twice, for our own PUT retyped a number that two records share", 2, 3),
     Seed(2712, 50, "the witness's error: a reading took the place of a number that became unclear in EspoCRM", 2, 3),
     Seed(2793, 50, "a fingerprint of somebody else's stood where a new store had written none, until a sweep", 2, 3),
+    Seed(621, 50, "the witness's error: a pair that waited lost its row, and EspoCRM won the whole person", 2, 3),
+    Seed(700, 50, "the witness's error: as 2854, of a number that a run had just brought", 2, 3),
     Seed(399, 50, "the witness's error: a number that an unclear row prevented comes once that row goes", 2, 3),
     Seed(2854, 50, "the witness's error: an unclear number, added while another one of its type was deleted", 2, 3),
     Seed(226, 2, "a marker was written for a value that the read after the PUT no longer showed", 2, 2),
