@@ -23,7 +23,7 @@ from etl.reading.snapshot import (
     save_espo_snapshot,
     shows_status,
 )
-from etl.rules.second_writer import OwnWrites
+from etl.rules.guards import OwnWrites
 from etl.store.tables.baseline import has_type_changes
 from etl.store.tables.endings import has_ended_before, load_open_waits, records_with_same_betnr
 from etl.store.tables.journal import has_writes_since, open_changes

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etl.context import has_configuration_changed
 from etl.enums import HoldKind
-from etl.rules.guards import REMOVING_ACTIONS, persons_over_limit
-from etl.rules.second_writer import (
+from etl.rules.guards import (
     LATER_RUN,
     OTHER_FINGERPRINT,
     OWN_KEY,
+    REMOVING_ACTIONS,
     OwnWrites,
     find_second_writer,
+    persons_over_limit,
     too_many_second_writer,
 )
 from etl.rules.snapshot_records import steps_digest

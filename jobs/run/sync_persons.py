@@ -19,10 +19,9 @@ from etl.reading.absences import ABSENCE_BY_SYSTEM, record_absence
 from etl.records import Channel
 from etl.recover import recover_person, repair_plan
 from etl.rules.espo.array_read import PartialPut, comparable_value, item_from_journal
-from etl.rules.guards import REMOVING_ACTIONS
+from etl.rules.guards import REMOVING_ACTIONS, too_many_second_writer
 from etl.rules.left_alone import is_undo_note
 from etl.rules.plan import PersonPlan, Plan
-from etl.rules.second_writer import too_many_second_writer
 from etl.store.queries.differences import persons_with_differences
 from etl.store.tables.array_puts import partial_put_records
 from etl.store.tables.baseline import add_left_alone

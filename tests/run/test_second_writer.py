@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etl.rules.second_writer import (
+from etl.rules.guards import (
     OTHER_FINGERPRINT,
     OTHER_STATUS,
     OWN_RESET,

@@ -32,9 +32,10 @@ _ENCLOSED = re.compile(r"<([^<>]*)>")
 
 def is_empty_value(value: str | None) -> bool:
     """Tell whether a value is null, "" or nothing but white space and format characters; a lone "." is text."""
-    return value is None or not _plain_text(value)
+    return not clean(value or "")
 
 
+@lru_cache(maxsize=65_536)  # a value is cleaned for its channel, for what it says, and at every look again
 def clean(value: str) -> str:
     """Return ``value`` as it is compared: plain signs, and without what was only wrapped around it.
 

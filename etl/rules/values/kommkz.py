@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from etl.records import Channel
 from etl.rules.marker import MarkerKind
-from etl.rules.values.canonical import canonical, e164, may_be_number
-from etl.rules.values.cleaning import clean, is_empty_value
+from etl.rules.values.canonical import may_be_number
+from etl.rules.values.classify import Clarity, classify
+from etl.rules.values.cleaning import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ def row_channel(
     or slot. A marked row has the channel of its kommKz, every other one that of its value's shape, unless the kommKz
     we know of says that it is none of ours.
     """
-    if value is None or is_empty_value(value):
+    if value is None or not clean(value):
         return table.channel(marker_komm_kz)
     is_marked = kind is MarkerKind.MARKER
     effective_komm_kz = marker_komm_kz if is_marked else komm_kz or marker_komm_kz
@@ -203,14 +204,17 @@ def field_komm_kz(
     value: str | None, channel: Channel, fields: Mapping[str, str], region: str, table: KommKzTable
 ) -> int | None:
     """Return the kommKz of the person's top-level field that holds the same value, or None; of several the lowest."""
-    canonical_value = canonical(channel, value, region)
-    is_number = channel is Channel.PHONE and e164(value, region) is not None
+    parsed = classify(channel, value, region)
+    if parsed is None:
+        return None
+    is_number = channel is Channel.PHONE and parsed.clarity is Clarity.CERTAIN
     matching = [
         komm_kz
         for name, field_value in fields.items()
         if (komm_kz := _KOMM_KZ_OF_FIELD.get(name.lower())) is not None
         and table.channel(komm_kz) is channel
         and (is_number or not table.numbers_only(komm_kz))
-        and canonical(channel, field_value, region) == canonical_value
+        and (parsed_field := classify(channel, field_value, region)) is not None
+        and parsed_field.canonical == parsed.canonical
     ]
-    return min(matching, default=None) if canonical_value is not None else None
+    return min(matching, default=None)
