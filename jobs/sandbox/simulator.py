@@ -2,8 +2,8 @@
 
 A simulator is its `handle`: a method, a target (path and query), headers and a body go in, an `Answer` comes out. It
 needs no socket, so a test may run thousands of worlds in one process; `server.py` puts the same object behind HTTP and
-`transport.py` behind an httpx client. A base class is used here although the house avoids inheritance: the two systems
-*are* servers with one front, and everything behind `handle` that is not theirs alone stands here once.
+`tests/in_process.py` behind an httpx client. A base class is used here although the house avoids inheritance: the two
+systems *are* servers with one front, and everything behind `handle` that is not theirs alone stands here once.
 """
 
 from __future__ import annotations
