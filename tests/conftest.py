@@ -8,6 +8,7 @@ import pytest
 
 from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
+from jobs.sandbox.espocrm.versions import NEWEST
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimClock
 
@@ -31,5 +32,11 @@ def servers(harness_clock: SimClock) -> Iterator[Servers]:
 
 
 @pytest.fixture
-def http_harness(servers: Servers, harness_clock: SimClock, tmp_path: Path) -> HttpHarness:
-    return HttpHarness(servers, harness_clock, tmp_path)
+def espocrm() -> str:
+    """Which EspoCRM the harness has; a file may have its tests run with each."""
+    return NEWEST.name
+
+
+@pytest.fixture
+def http_harness(servers: Servers, harness_clock: SimClock, tmp_path: Path, espocrm: str) -> HttpHarness:
+    return HttpHarness(servers, harness_clock, tmp_path, espocrm)

@@ -22,6 +22,7 @@ from jobs.sandbox.advoware.api import AdvoBehaviour
 from jobs.sandbox.advoware.rows import AdvoDatabase
 from jobs.sandbox.espocrm.record import generate_ids
 from jobs.sandbox.espocrm.store import EspoStore
+from jobs.sandbox.espocrm.versions import NEWEST, VERSIONS
 from jobs.sandbox.simulator import ConnectionLost, SimClock
 from tests.notation import SAME_REMARK, ItemState, RowState, Scenario, SideStates, own_text_of_remark
 
@@ -61,11 +62,11 @@ class PersonRequest:
 class HttpHarness:
     """Two running systems, emptied; a configuration and a clock of its own that stands still unless moved."""
 
-    def __init__(self, servers: Servers, clock: SimClock, folder: Path) -> None:
+    def __init__(self, servers: Servers, clock: SimClock, folder: Path, espocrm: str = NEWEST.name) -> None:
         clock.set(START)
         self.clock = clock
         self.espo, self.advo = servers.espo, servers.advo
-        self.espo.store = EspoStore(clock, generate_ids(0, clock), self.espo.store.version)
+        self.espo.store = EspoStore(clock, generate_ids(0, clock), VERSIONS[espocrm])
         self.advo.beteiligte, self.advo.behaviour = AdvoDatabase(), AdvoBehaviour()
         self.espo.clear_request_log()
         self.advo.clear_request_log()

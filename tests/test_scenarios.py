@@ -12,11 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from jobs.sandbox.espocrm.versions import VERSIONS
 from tests.notation import LEGEND, marker_text, slot_text
 from tests.play import assert_nothing_to_do, run_scenarios
 
 if TYPE_CHECKING:
     from tests.office import HttpHarness
+
+
+
+@pytest.fixture(params=VERSIONS)
+def espocrm(request: pytest.FixtureRequest) -> str:
+    """Each scenario is played with every EspoCRM the sandbox can be."""
+    return str(request.param)
+
 
 ONE_SIDE = {
     "S1": """Var1: new in EspoCRM
