@@ -17,6 +17,7 @@ from jobs.pipeline import RunOptions, run_to_completion
 from jobs.sandbox import firm
 from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
+from jobs.sandbox.espocrm.versions import NEWEST
 from jobs.sandbox.server import sandbox_config as sandbox_config  # noqa: PLC0414 - it is part of this harness
 from jobs.sandbox.simulator import SimClock
 from tests.in_process import InProcess
@@ -43,9 +44,11 @@ class SyncHarness:
     environment: Environment
 
     @classmethod
-    def create(cls, folder: Path, persons: int, seed: int = 7, **sections: Any) -> SyncHarness:
+    def create(
+        cls, folder: Path, persons: int, seed: int = 7, espocrm: str = NEWEST.name, **sections: Any
+    ) -> SyncHarness:
         clock = SimClock(datetime(2026, 8, 30, 8, 0, tzinfo=UTC))
-        espo, advo = EspoSim(clock), AdvoSim(clock)
+        espo, advo = EspoSim(clock, espocrm=espocrm), AdvoSim(clock)
         firm.fill_firm(espo, advo, persons, seed)
         document = sandbox_config("http://crm.test", "https://advoware.advo-net.net")
         document["espocrm"]["read_concurrency"] = document["advoware"]["read_concurrency"] = 1

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 JsonObject: TypeAlias = "dict[str, Any]"
 
+FIRST_WITH_ITEM_LIMIT = 9  # fact A10
+
 DEFAULT_FIELD_NAMES = {
     "betnr":        "betnr",
     "sync_status":  "syncStatus",
@@ -60,13 +62,16 @@ class EspoUser:
 
 @dataclass(frozen=True, slots=True)
 class EspoServer:
-    """What EspoCRM says of itself; ``international``: national phone numbers are refused (EspoCRM fact A8)."""
+    """What EspoCRM says of itself; ``international``: national phone numbers are refused (EspoCRM fact A8).
+
+    ``max_mails``, ``max_phones``: how many a record may have; None without a limit (fact A10).
+    """
 
     version: str
     international: bool
     extensions: bool
-    max_mails: int
-    max_phones: int
+    max_mails: int | None
+    max_phones: int | None
     maintenance: bool
     answered_at: str
 
@@ -111,15 +116,23 @@ def _rights_part(rights: JsonObject, name: str) -> JsonObject:
 def parse_server(response: ApiResponse) -> EspoServer:
     """The answer of ``Settings``; what it does not say is read as an EspoCRM of 9.0 or later with old phone rules."""
     settings = _require_object(response.payload, "Settings")
+    version = str(settings.get("version") or "unknown")
+    default_limit = None if is_older_than(FIRST_WITH_ITEM_LIMIT, version) else 10
     return EspoServer(
-        version=str(settings.get("version") or "unknown"),
+        version=version,
         international=settings.get("phoneNumberInternational") is True,
         extensions=settings.get("phoneNumberExtensions") is True,
-        max_mails=_optional_int(settings, "emailAddressMaxCount", "Settings") or 10,
-        max_phones=_optional_int(settings, "phoneNumberMaxCount", "Settings") or 10,
+        max_mails=_optional_int(settings, "emailAddressMaxCount", "Settings") or default_limit,
+        max_phones=_optional_int(settings, "phoneNumberMaxCount", "Settings") or default_limit,
         maintenance=settings.get("maintenanceMode") is True,
         answered_at=response.answered_at,
     )
+
+
+def is_older_than(major: int, version: str) -> bool:
+    """Whether a version such as "9.2.7" is older than a major one; one we cannot read is not."""
+    first, _, _ = version.partition(".")
+    return first.isdigit() and int(first) < major
 
 
 def parse_page(response: ApiResponse, fields: Mapping[str, str]) -> Page:

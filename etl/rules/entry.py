@@ -25,7 +25,7 @@ MISSING: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a run may do: configuration, and what EspoCRM's settings say.
+    """What a run may do: configuration, and what EspoCRM's settings say (``max_items`` infinite: no limit).
 
     ``readonly_channels``, ``unreadable_channels``: the channels whose field the API user may not edit, or read.
     """
@@ -35,7 +35,7 @@ class Policy:
     region: str
     table: KommKzTable
     international: bool = True
-    max_items: int = 10
+    max_items: float = 10
     readonly_channels: frozenset[Channel] = frozenset()
     unreadable_channels: frozenset[Channel] = frozenset()
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from etl.clients.espocrm_payload import is_older_than
 from etl.environment import environment_problems, network_variables
 from etl.errors import AdvosyncError, ConfigError, Outage
 from etl.store.database import Store
@@ -109,10 +110,13 @@ def check_server(info: EspoServer, now: datetime) -> Iterator[CheckResult]:
     """What EspoCRM says of itself."""
     if info.maintenance:
         yield check_failure("EspoCRM server", "is in maintenance mode; try again later", ExitCode.OUTAGE)
-    limits = f"at most {info.max_phones} phones and {info.max_mails} mails a record"
+    limits = "no limit of phones and mails"
+    if info.max_phones is not None:
+        limits = f"at most {info.max_phones} phones and {info.max_mails} mails a record"
     yield check_ok("EspoCRM server", f"version {info.version}, {limits}")
     if is_older_than(MIN_ESPOCRM_VERSION, info.version):
-        yield check_note("EspoCRM server", f"version {info.version} was never tried, 8.4 and 9.2 were; update EspoCRM")
+        advice = "8.4, 9.2, 9.3 and 10 were; update EspoCRM"
+        yield check_note("EspoCRM server", f"version {info.version} was never tried, {advice}")
     if info.international:
         extensions = "kept" if info.extensions else "left in Advoware only"
         yield check_ok(
@@ -139,12 +143,6 @@ def check_notify_addresses(addresses: Sequence[str]) -> Iterator[CheckResult]:
         yield check_failure(topic, f"address {number} is none that Apprise can send to; see its list of addresses")
     if addresses and not invalid_numbers:
         yield check_ok(topic, f"{len(addresses)} addresses Apprise can send to")
-
-
-def is_older_than(major: int, version: str) -> bool:
-    """Whether a version such as "9.2.7" is older than a major one; one we cannot read is not."""
-    first, _, _ = version.partition(".")
-    return first.isdigit() and int(first) < major
 
 
 def check_state_store(path: Path, now: datetime) -> CheckResult:

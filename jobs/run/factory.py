@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import structlog
@@ -39,7 +40,7 @@ def make_run_context(request: RunRequest, run_id: int, espo: EspoClient, advo: A
         sync.region,
         KommKzTable.default().with_overrides(sync.komm_kz_overrides()),
         international=server.international,
-        max_items=min(server.max_phones, server.max_mails),
+        max_items=min(server.max_phones or math.inf, server.max_mails or math.inf),
         readonly_channels=user.forbidden_channels("edit"),
         unreadable_channels=user.forbidden_channels("read"),
     )

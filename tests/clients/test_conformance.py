@@ -39,7 +39,8 @@ def test_settings_and_fields_are_read(site: EspoUnderTest) -> None:
     client = site.client
     server, fields = client.get_server(), client.get_field_defs()
     assert (server.version, server.international, server.extensions) == (site.version.number, True, False)
-    assert (server.max_mails, server.max_phones, server.maintenance) == (10, 10, False)
+    limit = site.version.max_items
+    assert (server.max_mails, server.max_phones, server.maintenance) == (limit, limit, False)
     assert server.answered_at == site.answered_at(0)
     assert {client.fields[name] for name in client.fields} <= set(fields)
     assert fields["syncStatus"]["default"] == "pending_sync"

@@ -10,6 +10,7 @@ import pytest
 from etl.errors import CredentialsRefused, Forbidden, Outage, Refused
 from etl.records import Channel
 from jobs.sandbox.espocrm.api import EspoSim
+from jobs.sandbox.espocrm.versions import VERSIONS
 from tests.clients.fakes import ScriptedServer, espocrm_client, http_response, ok_response
 from tests.in_process import InProcess
 
@@ -63,8 +64,9 @@ def test_no_address_grows_longer_than_a_web_server_takes(values: list[tuple[Chan
     assert all(len(str(request.url)) < 8000 for request in script.requests)
 
 
-def test_a_record_is_found_by_any_of_its_values_and_a_deleted_one_not() -> None:
-    sim = EspoSim(api_key="API-KEY")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_record_is_found_by_any_of_its_values_and_a_deleted_one_not(version: str) -> None:
+    sim = EspoSim(api_key="API-KEY", espocrm=version)
     first = sim.add_person("A", 1, phones=["+491", "+492"], mails=["eins@b.de", "Zwei@B.de"])
     second = sim.add_person("B", 2, phones=["+493", "+492"])
     deleted_id = sim.add_person("C", 3, phones=["+492"])

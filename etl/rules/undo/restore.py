@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from etl.enums import Action
 from etl.records import Channel, EspoItem, Side
 from etl.rules.entry import MISSING, AdvoEntry, Decision, Entry, EspoEntry, NextBaseline, Policy, Step
-from etl.rules.espo.items import MAX_ITEMS, new_item, rejection_reason, with_value
+from etl.rules.espo.items import new_item, rejection_reason, with_value
 from etl.rules.marker import MarkerKind, encode
 from etl.rules.plan import update_row_step
 from etl.rules.slots import Slots
@@ -86,11 +86,11 @@ def plan_restore(lost_value: LostValue, current: CurrentState, policy: Policy) -
     winner = winning_pair(lost_value, current)
     if winner is not None and item is None and row is None:
         return replace_winner(lost_value, *winner, current, policy)
-    has_room = sum(other.channel is lost_value.channel for other in current.items) < MAX_ITEMS
+    has_room = sum(other.channel is lost_value.channel for other in current.items) < policy.max_items
     return (
         add_beside(lost_value, item, row, current, policy)
         if item or has_room
-        else f"EspoCRM holds {MAX_ITEMS} of a kind already"
+        else f"EspoCRM holds {policy.max_items} of a kind already"
     )
 
 
