@@ -18,7 +18,7 @@ from etl.rules.truncation import REPAIR_ACTIONS, UNMARKED_IMAGE, names_another_v
 from etl.rules.variants import Variant
 from etl.store.tables.journal import save_changes
 from etl.writing.espo_items import VALUE_REFUSAL_STATUSES, mark_unsyncable, read_back_espo, write_espo_items
-from etl.writing.journal import change_record, put_row
+from etl.writing.journal import change_record, put_row, store_answers
 from etl.writing.readback import AcknowledgedWrite
 from etl.writing.shared_values import adopt_shared_rows
 
@@ -54,15 +54,16 @@ def apply_person(run: RunContext, journal: PlanJournal) -> tuple[PlanJournal, li
 def write_rows(run: RunContext, saved: PlanJournal) -> tuple[PlanJournal, list[AcknowledgedWrite]]:
     """Advoware's rows; where a refused marker leaves one that names another value, the person fails in the end."""
     written: list[AcknowledgedWrite] = []
-    for decision, step in advo_steps(saved):
-        try:
-            write = write_row(run, saved, decision, step)
-        except Refused as refusal:
-            if step.action != Action.MARK or refusal.status not in VALUE_REFUSAL_STATUSES:
-                raise
-            saved = replace(saved, failure=saved.failure or refusal)
-        else:
-            written += [write] if write is not None else []
+    with store_answers(run):
+        for decision, step in advo_steps(saved):
+            try:
+                write = write_row(run, saved, decision, step)
+            except Refused as refusal:
+                if step.action != Action.MARK or refusal.status not in VALUE_REFUSAL_STATUSES:
+                    raise
+                saved = replace(saved, failure=saved.failure or refusal)
+            else:
+                written += [write] if write is not None else []
     return saved, written
 
 

@@ -110,6 +110,15 @@ class RunCounters:
     notices: list[str] = field(default_factory=list)
 
 
+class RowAnswer(NamedTuple):
+    """When Advoware confirmed the write with this ``change_id``, and of which row it spoke."""
+
+    change_id: int
+    at: str
+    komm_id: int
+    row_id: str | None
+
+
 @dataclass
 class Refusals:
     """The refused persons of a run, in a row. ``has_written``: a write of it has passed.
@@ -155,7 +164,8 @@ class RunContext:
     ``approved_steps``: what an operator allowed, by person; ``removals_let_through``: the counted steps the run let
     through, by person; ``changed_since_last_read``: whose entries differ from the look before;
     ``second_writer_reasons``: whom somebody else writes, with the reason; ``unstored_in_a_row``: persons in a row whose
-    values EspoCRM confirmed and did not store; ``pending_repairs``: what a broken run left to be mended, by person;
+    values EspoCRM confirmed and did not store; ``unstored_answers``: what Advoware answered since the last commit;
+    ``pending_repairs``: what a broken run left to be mended, by person;
     ``restored_copy_at``: when the copy was made from which the store was put back, if it was; ``no_edit``: the sync's
     own fields, by our name, that the API user may not edit; ``planner_override``: what plans instead of the diff, where
     an operator puts something back.
@@ -184,6 +194,7 @@ class RunContext:
     counters: RunCounters = field(default_factory=RunCounters)
     unconfirmed_in_a_row: set[str] = field(default_factory=set)
     unstored_in_a_row: list[str] = field(default_factory=list)
+    unstored_answers: list[RowAnswer] = field(default_factory=list)
     read_errors: dict[str, PersonError] = field(default_factory=dict)
     deleted_to_show: list[str] = field(default_factory=list)
     approved_steps: Mapping[str, ApprovedSteps] = field(default_factory=dict)

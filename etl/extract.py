@@ -109,7 +109,7 @@ def store_espo_read(run: RunContext, person: Person, answer: EspoRecord | Person
         edited_by_other = answer.modified_by != run.user_id
         mark_due(run.store, [entity_id], MODIFIED_IN_ESPO, run.utcnow(), edited_by_other=edited_by_other)
     if changed or answer.betnr != person["betnr"]:
-        mark_due(run.store, [entity_id], CHANGED_IN_ESPO, run.utcnow())
+        mark_changed_due(run, person, CHANGED_IN_ESPO)
     if may_be_half_written(run, answer) or is_synced_by_others(run, answer) or has_unreadable_put(run, entity_id):
         mark_due(run.store, [entity_id], MODIFIED_IN_ESPO, run.utcnow())
         run.counters.deferred.add(entity_id)
@@ -118,6 +118,12 @@ def store_espo_read(run: RunContext, person: Person, answer: EspoRecord | Person
         record_absence(run, entity_id, *absent)
         return None
     return EspoRead({**person, "changed": changed or answer.betnr != person["betnr"]}, answer, at)
+
+
+def mark_changed_due(run: RunContext, person: Person, reason: str) -> None:
+    """Make a person due whose entries changed; one that already is for as hard a reason keeps that."""
+    if person["due_since"] is None or person["due_reason"] == MODIFIED_IN_ESPO:
+        mark_due(run.store, [person["entity_id"]], reason, run.utcnow())
 
 
 def mark_missing_in_espo(run: RunContext, person: Person) -> None:
@@ -181,14 +187,13 @@ def store_advo_read(
     if isinstance(answer, PersonError):
         run.read_errors[record.entity_id] = answer
         return False
-    written_by_us = has_writes_since(run.store, record.entity_id, espo_read.person["advo_seen_at"])
+    advo_seen_at = espo_read.person["advo_seen_at"]
+    written_by_us = advo_seen_at is None or has_writes_since(run.store, record.entity_id, advo_seen_at)
     recover(run, record.entity_id, record, answer)
     if save_advo_snapshot(run, record.entity_id, answer):
-        run.counters.drifted_advo |= (
-            {record.entity_id} if espo_read.person["advo_seen_at"] and not written_by_us else set()
-        )
+        run.counters.drifted_advo |= set() if written_by_us else {record.entity_id}
         run.changed_since_last_read.add(record.entity_id)
-        mark_due(run.store, [record.entity_id], CHANGED_IN_ADVO, run.utcnow())
+        mark_changed_due(run, espo_read.person, CHANGED_IN_ADVO)
     run.reads[record.entity_id] = PersonReads(record, espo_read.at, answer, at)
     return True
 

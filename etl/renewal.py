@@ -117,7 +117,7 @@ def renew_items(run: RunContext, entity_id: str) -> set[str]:
         for item in stored_items
     ]
     if fresh_items != stored_items:
-        save_items(run.store, entity_id, fresh_items)
+        save_items(run.store, entity_id, fresh_items, stored_items)
     return values_with_new_meaning(stored_items, fresh_items)
 
 
@@ -144,7 +144,7 @@ def renew_rows(run: RunContext, person: Record) -> set[str]:
     fields = json.loads(person["advo_fields"] or "{}")
     fresh_rows = row_records(AdvoRecord(person["betnr"], rows, fields), run.policy.region, run.policy.table)
     if fresh_rows != stored_rows:
-        save_rows(run.store, person["betnr"], fresh_rows)
+        save_rows(run.store, person["betnr"], fresh_rows, stored_rows)
     return values_with_new_meaning(stored_rows, fresh_rows)
 
 

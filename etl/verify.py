@@ -8,13 +8,13 @@ unsyncable, the second makes the person due again at once.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from etl.enums import Action, ChangeState, DecisionState, LeftAloneReason, PersonStatus
+from etl.enums import Action, ChangeState, LeftAloneReason, PersonStatus
 from etl.errors import VerificationFailed
 from etl.reading.own_arrays import item_with_value
 from etl.reading.snapshot import save_both_sides, shows_status
-from etl.records import AdvoRow, EspoRecord, Side
+from etl.records import AdvoRow, Side
 from etl.rules.entry import Decision, LeftAlone
 from etl.rules.espo.items import has_same_items
 from etl.rules.left_alone import next_baseline_from_marker
@@ -33,10 +33,10 @@ from etl.rules.truncation import (
 )
 from etl.store.tables.array_puts import clear_partial_puts
 from etl.store.tables.baseline import delete_pairs, save_baseline, save_left_alone, save_synced_betnr
-from etl.store.tables.journal import close_plans, set_change_state, set_decision_state
+from etl.store.tables.journal import close_plans, set_change_state
 from etl.store.tables.persons import FAILURE_COLUMNS_CLEARED, update_person
-from etl.store.tables.queue import clear_due, mark_due
-from etl.writing.journal import PlanJournal, baseline_record, decisions_to_journal
+from etl.store.tables.queue import NOT_DUE, mark_due
+from etl.writing.journal import PlanJournal, baseline_record, decisions_to_journal, store_answers
 from etl.writing.readback import (
     AcknowledgedWrite,
     ReadBack,
@@ -45,7 +45,7 @@ from etl.writing.readback import (
     revert_write,
     rewrite_without_marker,
 )
-from etl.writing.status import post_conflict_notes, write_clean_status
+from etl.writing.status import StatusAnswer, post_conflict_notes, send_clean_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,21 +67,16 @@ def verify_person(run: RunContext, journal: PlanJournal, writes: Sequence[Acknow
     is_stable = not readback.edited_by_others and EDITED_SINCE.isdisjoint(readback.outcomes.values())
     records = row_records(readback.advo, run.policy.region, run.policy.table)
     if journal.failure is not None:  # its status PUT is the failure's
-        commit_person(run, journal, writes, readback, reads.espo, is_stable=False)
+        commit_person(run, journal, writes, readback, StatusAnswer(reads.espo, {}), is_stable=False)
         raise journal.failure
     items_before = reads.espo.items
-    espo = write_clean_status(run, reads.espo, fingerprint_of_rows(records) if is_stable else None)
-    edited_in_espo = not has_same_items(items_before, espo.items)
-    if edited_in_espo:
-        mark_due(run.store, [espo.entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
-    commit_person(
-        run,
-        journal,
-        writes,
-        readback,
-        espo,
-        is_stable=is_stable and not edited_in_espo and not journal.edited_by_others,
-    )
+    answer = send_clean_status(run, reads.espo, fingerprint_of_rows(records) if is_stable else None)
+    edited_in_espo = not has_same_items(items_before, answer.record.items)
+    is_stable = is_stable and not edited_in_espo and not journal.edited_by_others
+    with run.store.transaction_without_fsync():
+        if edited_in_espo:
+            mark_due(run.store, [journal.plan.entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
+        commit_person(run, journal, writes, readback, answer, is_stable=is_stable)
     post_conflict_notes(run, journal.plan.entity_id)
 
 
@@ -126,13 +121,14 @@ def repair_truncation(
     rows = {row.komm_id: row for row in readback.advo.rows}
     try:
         require_first_repair((*unsyncable_writes, *too_long_remarks))
-        repairs = [
-            revert_write(
-                run, journal, write, rows[write.komm_id], own_texts_on_other_rows(write, unsyncable_writes, rows)
-            )
-            for write in unsyncable_writes
-        ]
-        repairs += [rewrite_without_marker(run, journal, write, rows[write.komm_id]) for write in too_long_remarks]
+        with store_answers(run):
+            repairs = [
+                revert_write(
+                    run, journal, write, rows[write.komm_id], own_texts_on_other_rows(write, unsyncable_writes, rows)
+                )
+                for write in unsyncable_writes
+            ]
+            repairs += [rewrite_without_marker(run, journal, write, rows[write.komm_id]) for write in too_long_remarks]
         return merge_readbacks(read_back(run, run.reads[journal.plan.entity_id], repairs), readback, repairs)
     except VerificationFailed as error:
         change_ids = [write.change_id for write in (*unsyncable_writes, *too_long_remarks)]
@@ -161,7 +157,7 @@ def commit_person(
     journal: PlanJournal,
     writes: Sequence[AcknowledgedWrite],
     readback: ReadBack,
-    espo: EspoRecord,
+    answer: StatusAnswer,
     *,
     is_stable: bool,
 ) -> None:
@@ -171,9 +167,15 @@ def commit_person(
     rows = {row.komm_id: row for row in readback.advo.rows}
     fingerprint = fingerprint_of_rows(row_records(readback.advo, run.policy.region, run.policy.table))
     with run.store.transaction_without_fsync():
-        for decision in plan.decisions:
-            if not journal.is_unstored(decision):
-                advance_baseline(run, journal, decision, writes, readback, rows)
+        move_baseline(
+            run,
+            plan.entity_id,
+            [
+                baseline_move(run, journal, decision, writes, readback, rows)
+                for decision in plan.decisions
+                if not journal.is_unstored(decision)
+            ],
+        )
         left_alone = (
             *plan.left_alone,
             *journal.shown_in_place,
@@ -181,17 +183,19 @@ def commit_person(
             *duplicate_notes(run, journal, writes, rows),
         )
         save_left_alone(run.store, plan.entity_id, records_left_alone(plan.betnr, left_alone), now)
-        save_both_sides(run, espo, readback.advo)
-        set_decision_state(run.store, journal.decision_ids, DecisionState.DONE)
-        set_decision_state(run.store, [journal.decision_id(decision) for decision in unstored], "failed")
-        close_plans(run.store, plan.entity_id)
+        columns = dict(answer.columns)
         if journal.failure is None:
-            mark_clean(run, plan.entity_id, fingerprint, is_stable=is_stable)
+            columns |= clean_columns(run, fingerprint if is_stable else None)
         if is_stable and not plan.replan:
-            clear_due(run.store, [plan.entity_id])
+            columns |= NOT_DUE
+        save_both_sides(run, answer.record, readback.advo, columns)
+        unstored_ids = {journal.decision_id(decision) for decision in unstored}
+        close_plans(run.store, plan.entity_id, done_decisions=set(journal.decision_ids) - unstored_ids)
+        if journal.failure is None:
+            save_agreement(run, plan.entity_id, is_stable=is_stable)
         if not is_stable:
             mark_due(run.store, [plan.entity_id], EDITED_MEANWHILE, now)
-        if not shows_status(run, espo, PersonStatus.CLEAN, fingerprint if is_stable else None):
+        if not shows_status(run, answer.record, PersonStatus.CLEAN, fingerprint if is_stable else None):
             mark_due(run.store, [plan.entity_id], STATUS_NOT_WRITTEN, now)
     count_person(run, journal, len(left_alone))
 
@@ -209,38 +213,48 @@ def count_person(run: RunContext, journal: PlanJournal, left_alone: int) -> None
     run.counters.variants.update(decision.variant for decision in done_decisions)
 
 
-def advance_baseline(
+class BaselineMove(NamedTuple):
+    """What becomes of the baseline of one entry: the rows whose pairs end, and then the pair that is agreed."""
+
+    ended_komm_ids: Iterable[int] = ()
+    pair: Mapping[str, Any] | None = None
+
+
+def move_baseline(run: RunContext, entity_id: str, moves: Iterable[BaselineMove]) -> None:
+    """Carry out the moves of one person, each as if it were the only one and in their order."""
+    ended_komm_ids: set[int] = set()
+    pairs: dict[int, Mapping[str, Any]] = {}
+    for move in moves:
+        ended_komm_ids |= set(move.ended_komm_ids)
+        pairs = {komm_id: pair for komm_id, pair in pairs.items() if komm_id not in move.ended_komm_ids}
+        if move.pair is not None:
+            pairs[move.pair["komm_id"]] = move.pair
+    if ended_komm_ids:
+        delete_pairs(run.store, entity_id, ended_komm_ids)
+    save_baseline(run.store, pairs.values(), run.utcnow())
+
+
+def baseline_move(
     run: RunContext,
     journal: PlanJournal,
     decision: Decision,
     writes: Sequence[AcknowledgedWrite],
     readback: ReadBack,
     rows: Mapping[int, AdvoRow],
-) -> None:
-    """Move one entry's baseline row to what the plan foresaw, where that stands or others edited what we left."""
+) -> BaselineMove:
+    """One entry's baseline row becomes what the plan foresaw, where that stands or others edited what we left."""
     if decision.keeps_baseline:
-        return
+        return BaselineMove()
     decision_writes = [write for write in writes if write.decision is decision]
     if any(readback.outcomes[write.komm_id] is WriteOutcome.VALUE_TRUNCATED for write in decision_writes):
-        if any(
-            readback.outcomes[write.komm_id] in EDITED_SINCE for write in decision_writes
-        ):  # the row it was is somebody's by now
-            delete_pairs(run.store, journal.plan.entity_id, decision.ended_komm_ids)
-            return
-        marker_pair = next_baseline_from_marker(
-            decision.entry
-        )  # put back to what the marker said, which no baseline row says yet
-        if marker_pair is not None:
-            save_baseline(run.store, [baseline_record(journal.plan, marker_pair, run.policy.region)], run.utcnow())
-        return
+        return baseline_move_after_revert(run, journal, decision, decision_writes, readback)
     row = decision.entry.row
     is_row_unchanged = row is None or (row.komm_id in rows and rows[row.komm_id].row_id == row.row_id)
     if not decision.steps and not is_row_unchanged:
-        return
-    delete_pairs(run.store, journal.plan.entity_id, decision.ended_komm_ids)
+        return BaselineMove()
     pair = decision.next_baseline
     if pair is None or (pair.komm_id is None and has_duplicate_row(run, journal, decision_writes[0], rows)):
-        return
+        return BaselineMove(decision.ended_komm_ids)
     komm_id = pair.komm_id if pair.komm_id is not None else decision_writes[0].komm_id
     lacks_marker = any(
         write.unmarked or readback.outcomes[komm_id] is WriteOutcome.REMARK_TRUNCATED
@@ -253,7 +267,27 @@ def advance_baseline(
     )
     if lacks_marker or is_marker_refused(decision, decision_writes, run.policy.region):
         record |= {"unmarked": True, "remark": rows[komm_id].remark if komm_id in rows else None}
-    save_baseline(run.store, [record], run.utcnow())
+    return BaselineMove(decision.ended_komm_ids, record)
+
+
+def baseline_move_after_revert(
+    run: RunContext,
+    journal: PlanJournal,
+    decision: Decision,
+    decision_writes: Sequence[AcknowledgedWrite],
+    readback: ReadBack,
+) -> BaselineMove:
+    """The move of an entry that was put back, because Advoware could not hold its value."""
+    if any(
+        readback.outcomes[write.komm_id] in EDITED_SINCE for write in decision_writes
+    ):  # the row it was is somebody's by now
+        return BaselineMove(decision.ended_komm_ids)
+    marker_pair = next_baseline_from_marker(
+        decision.entry
+    )  # put back to what the marker said, which no baseline row says yet
+    if marker_pair is None:
+        return BaselineMove()
+    return BaselineMove(pair=baseline_record(journal.plan, marker_pair, run.policy.region))
 
 
 def with_espo_spelling(run: RunContext, journal: PlanJournal, decision: Decision, pair: NextBaseline) -> NextBaseline:
@@ -341,23 +375,24 @@ def records_left_alone(betnr: int, notes: Iterable[LeftAlone]) -> list[dict[str,
     ]
 
 
-def mark_clean(
-    run: RunContext, entity_id: str, fingerprint: str, *, is_stable: bool, empty_side: Side | None = None
-) -> None:
-    """The person's own columns after a success; the fingerprint only when everything read as foreseen.
+def clean_columns(run: RunContext, fingerprint: str | None, empty_side: Side | None = None) -> dict[str, Any]:
+    """The person's own columns after a success; ``fingerprint`` None when not everything read as foreseen.
 
     ``empty_side``: the side that shows no known entry and of which nothing was written; nobody waits for it again.
     """
-    columns: dict[str, Any] = {
+    return {
         "status": PersonStatus.CLEAN,
         "last_sync_at": run.utcnow(),
         **FAILURE_COLUMNS_CLEARED,
         "waiting_side": empty_side,
+        **({} if fingerprint is None else {"fingerprint": fingerprint}),
     }
+
+
+def save_agreement(run: RunContext, entity_id: str, *, is_stable: bool) -> None:
+    """With which betnr the person was synced; that nothing is stored in part, when everything read as foreseen."""
     if is_stable:
-        columns["fingerprint"] = fingerprint
         clear_partial_puts(run.store, entity_id)
-    update_person(run.store, entity_id, **columns)
     save_synced_betnr(run.store, entity_id, run.reads[entity_id].advo.betnr)
 
 
@@ -366,29 +401,35 @@ def commit_without_writes(run: RunContext, journal: PlanJournal | None, reads: P
     entity_id = reads.espo.entity_id
     records = row_records(reads.advo, run.policy.region, run.policy.table)
     fingerprint = fingerprint_of_rows(records)
-    espo, is_stable = reads.espo, True
-    if not shows_status(run, espo, PersonStatus.CLEAN, fingerprint):
-        espo = write_clean_status(run, espo, fingerprint)
-        is_stable = has_same_items(reads.espo.items, espo.items)
+    answer, is_stable = StatusAnswer(reads.espo, {}), True
+    if not shows_status(run, reads.espo, PersonStatus.CLEAN, fingerprint):
+        answer = send_clean_status(run, reads.espo, fingerprint)
+        is_stable = has_same_items(reads.espo.items, answer.record.items)
+    is_shown = shows_status(run, answer.record, PersonStatus.CLEAN, fingerprint)
+    empty_side = journal.plan.empty_side if journal is not None else None
+    columns = {**answer.columns, **clean_columns(run, fingerprint if is_stable else None, empty_side)}
+    if is_stable and is_shown and (journal is None or not journal.plan.replan):
+        columns |= NOT_DUE
     with run.store.transaction_without_fsync():
         if journal is not None:
             rows = {row.komm_id: row for row in reads.advo.rows}
             readback = ReadBack(reads.advo, {}, edited_by_others=False)
-            for decision in journal.plan.decisions:
-                advance_baseline(run, journal, decision, (), readback, rows)
+            moves = [
+                baseline_move(run, journal, decision, (), readback, rows) for decision in journal.plan.decisions
+            ]
+            move_baseline(run, entity_id, moves)
             save_left_alone(
                 run.store, entity_id, records_left_alone(reads.advo.betnr, journal.plan.left_alone), run.utcnow()
             )
             run.counters.left_alone += len(journal.plan.left_alone)
-            set_decision_state(run.store, journal.decision_ids, DecisionState.DONE)
-        close_plans(run.store, entity_id)
-        empty_side = journal.plan.empty_side if journal is not None else None
-        mark_clean(run, entity_id, fingerprint, is_stable=is_stable, empty_side=empty_side)
+        close_plans(run.store, entity_id, done_decisions=journal.decision_ids if journal is not None else ())
+        if is_stable:
+            update_person(run.store, entity_id, **columns)
+        else:
+            save_both_sides(run, answer.record, reads.advo, columns)
+        save_agreement(run, entity_id, is_stable=is_stable)
         if not is_stable:
-            save_both_sides(run, espo, reads.advo)
             mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
-        elif not shows_status(run, espo, PersonStatus.CLEAN, fingerprint):
+        elif not is_shown:
             mark_due(run.store, [entity_id], STATUS_NOT_WRITTEN, run.utcnow())
-        elif journal is None or not journal.plan.replan:
-            clear_due(run.store, [entity_id])
     run.counters.clean.add(entity_id)

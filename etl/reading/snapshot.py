@@ -5,7 +5,7 @@ What both systems show now, into the state store; and how our own writes show, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +49,10 @@ def may_be_half_written(run: RunContext, record: EspoRecord) -> bool:
     put_at = last_unconfirmed_put(run.store, record.entity_id)
     if put_at is not None and put_at > add_seconds(run.utcnow(), -run.limits.settle_seconds):
         return True  # its outcome is unknown, and the request may still be under way
-    person = load_person(run.store, record.entity_id)
-    if is_own_write(run, person, record) and not has_lost_channel(run, record):
+    if record.modified_at <= add_seconds(record.answered_at, -run.limits.settle_seconds):
         return False
-    return record.modified_at > add_seconds(record.answered_at, -run.limits.settle_seconds)
+    person = load_person(run.store, record.entity_id)
+    return not is_own_write(run, person, record) or has_lost_channel(run, record)
 
 
 def has_lost_channel(run: RunContext, record: EspoRecord) -> bool:
@@ -81,16 +81,26 @@ def is_own_syncing_status(run: RunContext, person: Person | None, record: EspoRe
 
 
 
-def save_both_sides(run: RunContext, espo: EspoRecord, advo: AdvoRecord) -> None:
-    """Store what both systems show now."""
-    save_espo_snapshot(run, espo)
-    save_advo_snapshot(run, espo.entity_id, advo)
+def save_both_sides(run: RunContext, espo: EspoRecord, advo: AdvoRecord, columns: Mapping[str, Any]) -> None:
+    """Store what both systems show now, and these columns of the person with it."""
+    save_espo_items(run, espo)
+    rows = row_records(advo, run.policy.region, run.policy.table)
+    save_advo_rows(run, advo.betnr, rows)
+    look_columns = {**espo_look_columns(run, espo), **advo_look_columns(run, advo, rows)}
+    update_person(run.store, espo.entity_id, **{**look_columns, **columns})
     if espo.entity_id in run.reads:
         run.reads[espo.entity_id] = PersonReads(espo, run.monotonic(), advo, run.monotonic())
 
 
 def save_espo_snapshot(run: RunContext, record: EspoRecord) -> bool:
     """Store EspoCRM's half of a snapshot; True when its items are not those of the look before."""
+    changed = save_espo_items(run, record)
+    update_person(run.store, record.entity_id, **espo_look_columns(run, record))
+    return changed
+
+
+def save_espo_items(run: RunContext, record: EspoRecord) -> bool:
+    """Store EspoCRM's items; True when they are not those of the look before."""
     stored = load_items(run.store, record.entity_id)
     unreadable_items = [
         item for item in stored if item["channel"] in run.policy.unreadable_channels
@@ -104,38 +114,43 @@ def save_espo_snapshot(run: RunContext, record: EspoRecord) -> bool:
     changed = records != stored
     if changed:
         preload_planner()
-        save_items(run.store, record.entity_id, records)
-    update_person(
-        run.store,
-        record.entity_id,
-        betnr=record.betnr,
-        name=record.name,
-        espo_status=record.status,
-        espo_fingerprint=record.fingerprint,
-        espo_modified_at=record.modified_at,
-        espo_modified_by=record.modified_by,
-        espo_version=record.version,
-        espo_seen_at=run.utcnow(),
-        gone_at=None,
-    )
+        save_items(run.store, record.entity_id, records, stored)
     return changed
 
 
-def save_own_write(run: RunContext, answer: EspoRecord) -> None:
-    """Remember how our own write shows, so that it does not come back as somebody's edit."""
-    update_person(
-        run.store,
-        answer.entity_id,
-        own_modified_at=answer.modified_at,
-        espo_modified_at=answer.modified_at,
-        espo_modified_by=answer.modified_by,
-        espo_version=answer.version,
-        espo_status=answer.status,
-        espo_fingerprint=answer.fingerprint,
-    )
+def espo_look_columns(run: RunContext, record: EspoRecord) -> dict[str, Any]:
+    """What a look at EspoCRM's record says of the person, as columns of ``persons``."""
+    return {
+        **metadata_columns(record),
+        "betnr": record.betnr,
+        "name": record.name,
+        "espo_seen_at": run.utcnow(),
+        "gone_at": None,
+    }
+
+
+def metadata_columns(record: EspoRecord) -> dict[str, Any]:
+    """Whose save a record shows, as columns of ``persons``."""
+    return {
+        "espo_modified_at": record.modified_at,
+        "espo_modified_by": record.modified_by,
+        "espo_version": record.version,
+        "espo_status": record.status,
+        "espo_fingerprint": record.fingerprint,
+    }
+
+
+def save_own_write(run: RunContext, answer: EspoRecord, columns: Mapping[str, Any]) -> None:
+    """Remember how our own write shows, and these columns of the person with it."""
+    update_person(run.store, answer.entity_id, **own_write_columns(run, answer), **columns)
+
+
+def own_write_columns(run: RunContext, answer: EspoRecord) -> dict[str, Any]:
+    """How our own write shows, as columns of ``persons``, so that it does not come back as somebody's edit."""
     reads = run.reads.get(answer.entity_id)
     if reads is not None:
         reads.espo = with_write_metadata(reads.espo, answer)
+    return {**metadata_columns(answer), "own_modified_at": answer.modified_at}
 
 
 def with_write_metadata(record: EspoRecord, answer: EspoRecord) -> EspoRecord:
@@ -154,18 +169,28 @@ def with_write_metadata(record: EspoRecord, answer: EspoRecord) -> EspoRecord:
 def save_advo_snapshot(run: RunContext, entity_id: str, person: AdvoRecord) -> bool:
     """Store Advoware's half of a snapshot; True when its rows are not those of the look before."""
     records = row_records(person, run.policy.region, run.policy.table)
-    changed = records != load_rows(run.store, person.betnr)
+    changed = save_advo_rows(run, person.betnr, records)
+    update_person(run.store, entity_id, **advo_look_columns(run, person, records))
+    return changed
+
+
+def save_advo_rows(run: RunContext, betnr: int, records: Sequence[Mapping[str, Any]]) -> bool:
+    """Store Advoware's rows; True when they are not those of the look before."""
+    stored = load_rows(run.store, betnr)
+    changed = records != stored
     if changed:
         preload_planner()
-        save_rows(run.store, person.betnr, records)
-    update_person(
-        run.store,
-        entity_id,
-        advo_fields=person.fields,
-        advo_fingerprint=fingerprint_of_rows(records),
-        advo_seen_at=run.utcnow(),
-    )
+        save_rows(run.store, betnr, records, stored)
     return changed
+
+
+def advo_look_columns(run: RunContext, person: AdvoRecord, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a look at a Beteiligter says of the person, as columns of ``persons``."""
+    return {
+        "advo_fields": person.fields,
+        "advo_fingerprint": fingerprint_of_rows(records),
+        "advo_seen_at": run.utcnow(),
+    }
 
 
 def shows_status(run: RunContext, record: EspoRecord, status: PersonStatus, fingerprint: str | None = None) -> bool:

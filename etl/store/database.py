@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -117,6 +117,13 @@ class Store:
                     self.conn.execute(statement)
                 raise
 
+    def ensure_transaction(self) -> AbstractContextManager[None]:
+        """Return a transaction for statements that belong together: the open one, or where none is, one of their own.
+
+        Inside another one nothing of the block is undone by itself: who survives its failure must undo the outer one.
+        """
+        return nullcontext() if self.conn.in_transaction else self.transaction()
+
     @contextmanager
     def transaction_without_fsync(self) -> Iterator[None]:
         """A transaction that needs no disk of its own: it lasts from the next ``transaction`` on, or from the close.
@@ -126,7 +133,7 @@ class Store:
         settles and plans.
         """
         if not self.durable or self.conn.in_transaction:
-            with self.transaction():
+            with self.ensure_transaction():
                 yield
             return
         self.conn.execute(f"pragma synchronous = {SYNC_NORMAL}")
@@ -171,8 +178,13 @@ class Store:
 
     def execute_many(self, sql: str, records: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement for each record, all of them or none."""
-        with self.transaction():
+        with self.ensure_transaction():
             self.conn.executemany(sql, [to_sqlite_record(record) for record in records])
+
+    def insert(self, sql: str, values: Iterable[object]) -> int:
+        """Insert by position, inside a transaction, and return the last ``rowid``."""
+        plain = [value if type(value) in NATIVE_TYPES else to_sqlite(value) for value in values]
+        return self.conn.execute(sql, plain).lastrowid or 0
 
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Return what a query answers, one dict a row."""

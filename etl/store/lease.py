@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.store.insert import insert_sql
+from etl.store.insert import insert_records
 
 if TYPE_CHECKING:
     from etl.store.database import Store
@@ -47,9 +47,9 @@ def save_lease(  # noqa: PLR0913  a column each
         "heartbeat_at": now,
         "expires_at": expires_at,
     }
-    with store.transaction():
+    with store.ensure_transaction():
         store.execute("delete from lease")
-        store.execute(insert_sql("lease", LEASE_COLUMNS), record)
+        insert_records(store, "lease", LEASE_COLUMNS, [record])
 
 
 def renew_lease(store: Store, token: str, *, now: str, expires_at: str) -> bool:

@@ -85,9 +85,9 @@ def put_espo_items(
     with run.store.transaction_without_fsync():
         confirm_write(run, change_ids, "espocrm")
         confirm_put(run.store, put_id, run.utcnow())
-        save_own_write(run, answer)
-        if "sync_status" not in run.no_edit:
-            update_person(run.store, entity_id, status_written=PersonStatus.SYNCING)
+        save_own_write(
+            run, answer, {"status_written": PersonStatus.SYNCING} if "sync_status" not in run.no_edit else {}
+        )
 
 
 def array_put_record(
@@ -269,7 +269,7 @@ def refuses_existing_items(run: RunContext, reads: PersonReads, payload: Mapping
     echo = {channel: [item_payload(item) for item in reads.items if item.channel is channel] for channel in payload}
     run.store.check_lease()
     try:
-        save_own_write(run, run.espo.write(reads.espo.entity_id, {}, echo, reads.espo.version))
+        save_own_write(run, run.espo.write(reads.espo.entity_id, {}, echo, reads.espo.version), {})
     except Forbidden:
         raise
     except Refused:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from etl.context import RowAnswer
 from etl.enums import Action, ChangeState
 from etl.errors import AdvosyncError, PersonError, RunAborted, UnknownOutcome
 from etl.records import AdvoRow, RowDraft
@@ -14,7 +16,7 @@ from etl.store.tables.conflicts import delete_conflicts, save_conflicts
 from etl.store.tables.journal import save_changes, save_decisions, set_change_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from etl.context import RunContext
     from etl.rules.entry import Decision, LeftAlone, NextBaseline, Step
@@ -177,7 +179,11 @@ def put_row(
     draft: RowDraft,
     conflicts: Sequence[Mapping[str, Any]] = (),
 ) -> AdvoRow:
-    """Create or update one Kommunikation; the row as answered, its ``row_id`` empty where the answer did not say."""
+    """Create or update one Kommunikation; the row as answered, its ``row_id`` empty where the answer did not say.
+
+    Call inside ``store_answers``: the answer is committed with the next *started*, which follows at once, or at the
+    end of that block.
+    """
     start_write(run, [change_id], conflicts)
     try:
         row = run.advo.create(betnr, draft) if komm_id is None else run.advo.update(betnr, komm_id, draft)
@@ -185,36 +191,61 @@ def put_row(
         fail_write(run, [change_id], error)
         raise
     answer = row or AdvoRow(komm_id or 0, "", draft.value, draft.remark)
-    confirm_write(run, [change_id], "advoware", komm_id=answer.komm_id, answered_row_id=answer.row_id or None)
+    count_write(run, "advoware")
+    run.unstored_answers.append(RowAnswer(change_id, run.utcnow(), answer.komm_id, answer.row_id or None))
     return answer
 
 
 def start_write(run: RunContext, change_ids: Sequence[int], conflicts: Sequence[Mapping[str, Any]] = ()) -> None:
     """Commit *started*, and what the write will make lose, before the request leaves; the lease must still be ours.
 
-    The transaction asks for it itself: nobody can take it between that question and the commit.
+    The transaction asks for it itself: nobody can take it between that question and the commit. What the write before
+    was answered goes with it.
     """
     with run.store.transaction():
+        save_answers(run)
         set_change_state(run.store, change_ids, ChangeState.STARTED, now=run.utcnow())
         save_conflicts(run.store, conflicts)
+    run.unstored_answers.clear()
 
 
-def confirm_write(
-    run: RunContext,
-    change_ids: Sequence[int],
-    system: str,
-    *,
-    komm_id: int | None = None,
-    answered_row_id: str | None = None,
-) -> None:
+@contextmanager
+def store_answers(run: RunContext) -> Iterator[None]:
+    """Have all answers of a block committed at its end, however it ends: before anybody is asked for anything else."""
+    try:
+        yield
+    finally:
+        if run.unstored_answers:
+            with run.store.transaction_without_fsync():
+                save_answers(run)
+            run.unstored_answers.clear()
+
+
+def save_answers(run: RunContext) -> None:
+    """Record as *done* what was answered since the last commit. Call inside a transaction."""
+    for answer in run.unstored_answers:
+        set_change_state(
+            run.store,
+            [answer.change_id],
+            ChangeState.DONE,
+            now=answer.at,
+            answered_row_id=answer.row_id,
+            komm_id=answer.komm_id,
+        )
+
+
+def confirm_write(run: RunContext, change_ids: Sequence[int], system: str) -> None:
     """Commit *done*."""
+    count_write(run, system)
+    with run.store.transaction_without_fsync():
+        set_change_state(run.store, change_ids, ChangeState.DONE, now=run.utcnow())
+
+
+def count_write(run: RunContext, system: str) -> None:
+    """A write was confirmed: so the system is not out, and refuses not everybody."""
     run.unconfirmed_in_a_row.clear()
     run.refusals.has_written = True
     run.counters.writes[system] += 1
-    with run.store.transaction_without_fsync():
-        set_change_state(
-            run.store, change_ids, ChangeState.DONE, now=run.utcnow(), answered_row_id=answered_row_id, komm_id=komm_id
-        )
 
 
 def fail_write(run: RunContext, change_ids: Sequence[int], error: Exception) -> None:
@@ -222,6 +253,8 @@ def fail_write(run: RunContext, change_ids: Sequence[int], error: Exception) -> 
     failed_state = ChangeState.DROPPED if isinstance(error, RunAborted) else ChangeState.FAILED
     state = ChangeState.UNKNOWN if isinstance(error, UnknownOutcome) else failed_state
     with run.store.transaction():
+        save_answers(run)
         set_change_state(run.store, change_ids, state, now=run.utcnow(), error=str(error))
         if state is not ChangeState.UNKNOWN:
             delete_conflicts(run.store, change_ids)
+    run.unstored_answers.clear()

@@ -5,11 +5,11 @@ Telling people in EspoCRM's stream which value lost (rules §4); never a reason 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from etl.enums import PersonStatus
 from etl.errors import PersonError, UnknownOutcome
-from etl.reading.snapshot import save_own_write, shows_status
+from etl.reading.snapshot import own_write_columns, shows_status
 from etl.rules.backoff import next_retry
 from etl.rules.espo.german_errors import translate_error
 from etl.store.tables.conflicts import conflicts_to_note, set_noted_at
@@ -28,23 +28,42 @@ MAX_MESSAGE_LENGTH = 2000  # characters EspoCRM's text field is given (rules §6
 FAILURE_FIELDS_CLEARED: Mapping[str, Any] = {"error": None, "retry_count": 0, "next_retry": None, "auto_reset": None}
 
 
-def write_clean_status(run: RunContext, espo: EspoRecord, fingerprint: str | None) -> EspoRecord:
-    """The status PUT without arrays, whose answer is EspoCRM's read-back; ``fingerprint`` None leaves that field."""
+class StatusAnswer(NamedTuple):
+    """The record as it stands after a status PUT, and what is to be remembered of that: columns of ``persons``."""
+
+    record: EspoRecord
+    columns: Mapping[str, Any]
+
+
+def send_clean_status(run: RunContext, espo: EspoRecord, fingerprint: str | None) -> StatusAnswer:
+    """The status PUT without arrays, whose answer is EspoCRM's read-back; ``fingerprint`` None leaves that field.
+
+    The caller stores the answer's columns together with the agreement.
+    """
     values = {"sync_status": PersonStatus.CLEAN, "last_sync": run.utcnow(), **FAILURE_FIELDS_CLEARED}
     if fingerprint is not None and fingerprint != espo.fingerprint:
         values["fingerprint"] = fingerprint
-    return write_status(run, espo.entity_id, values)
+    return send_status(run, espo.entity_id, values)
 
 
 def write_status(run: RunContext, entity_id: str, values: Mapping[str, Any]) -> EspoRecord:
-    """Write status fields and return the record as it stands; a GET where the PUT was refused or not confirmed.
+    """Write status fields, store the answer and return the record as it stands."""
+    answer = send_status(run, entity_id, values)
+    if answer.columns:
+        with run.store.transaction_without_fsync():
+            update_person(run.store, entity_id, **answer.columns)
+    return answer.record
+
+
+def send_status(run: RunContext, entity_id: str, values: Mapping[str, Any]) -> StatusAnswer:
+    """Write status fields; the record as it stands is the answer, or a GET where the PUT was refused or not confirmed.
 
     A status that cannot be written is reported and blocks nothing. What the API user may not edit is not sent: EspoCRM
     would drop it, and what stands there instead be taken for a second writer's (EspoCRM fact B13).
     """
     values = {name: value for name, value in values.items() if name not in run.no_edit}
     if not values:
-        return run.espo.fetch(entity_id)
+        return StatusAnswer(run.espo.fetch(entity_id), {})
     sent_values = second_writer_columns(values)
     with run.store.transaction():
         update_person(run.store, entity_id, **{f"{name}_sent": value for name, value in sent_values.items()})
@@ -52,12 +71,10 @@ def write_status(run: RunContext, entity_id: str, values: Mapping[str, Any]) -> 
         answer = run.espo.write(entity_id, values)
     except (PersonError, UnknownOutcome) as error:
         log_status_failure(run, entity_id, error)
-        return run.espo.fetch(entity_id)
+        return StatusAnswer(run.espo.fetch(entity_id), {})
     run.counters.writes["espocrm"] += 1
-    with run.store.transaction_without_fsync():
-        save_own_write(run, answer)
-        update_person(run.store, entity_id, **{f"{name}_written": value for name, value in sent_values.items()})
-    return answer
+    written_columns = {f"{name}_written": value for name, value in sent_values.items()}
+    return StatusAnswer(answer, {**own_write_columns(run, answer), **written_columns})
 
 
 def log_status_failure(run: RunContext, entity_id: str, error: PersonError | UnknownOutcome) -> None:

@@ -78,8 +78,10 @@ def save_persons(store: Store, people: Sequence[PersonRecords]) -> None:
 
 
 def save_records(store: Store, table: str, records: Sequence[Record]) -> None:
-    """Past ``execute_many``: everything here is plain already, and there are millions."""
-    store.conn.executemany(insert_sql(table, list(records[0])), records)
+    """Past the store's own inserts: everything here is plain already, and there are millions."""
+    columns = tuple(records[0])
+    values = [[record[column] for column in columns] for record in records]
+    store.conn.executemany(insert_sql(table, columns, 1), values)
 
 
 def person_records(number: int, edited_every: int = 0) -> PersonRecords:

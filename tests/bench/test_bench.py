@@ -27,7 +27,7 @@ from tests.bench.results import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_STATEMENTS, MAX_TRANSACTIONS = 168, 36
+MAX_STATEMENTS, MAX_TRANSACTIONS = 72, 9
 """Of a first sync, a person, a start over sixty persons included."""
 
 

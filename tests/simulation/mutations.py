@@ -24,11 +24,11 @@ from etl.rules.plan import PersonPlan
 from etl.rules.truncation import WriteOutcome
 from etl.rules.values.classify import Value
 from etl.rules.variants import Resolution
-from etl.store.tables.baseline import save_baseline
 from etl.store.tables.journal import close_plans
 from etl.store.tables.queue import clear_due, ids_of_linked_between
+from etl.verify import BaselineMove
 from etl.writing.espo_items import write_espo_items
-from etl.writing.journal import PlanJournal, baseline_record
+from etl.writing.journal import PlanJournal, baseline_record, store_answers
 from etl.writing.readback import AcknowledgedWrite, ReadBack
 from etl.writing.unlinked import end_person_sync
 from tests.simulation import test_absent as absent
@@ -88,7 +88,8 @@ def rows_before_arrays(_real: Any) -> Callable[..., Any]:
     def apply_person(run: RunContext, journal: PlanJournal) -> tuple[PlanJournal, list[AcknowledgedWrite]]:
         read = run.reads[journal.plan.entity_id]
         revalidate(run, journal)
-        written_rows = [write_row(run, journal, decision, step) for decision, step in advo_steps(journal)]
+        with store_answers(run):
+            written_rows = [write_row(run, journal, decision, step) for decision, step in advo_steps(journal)]
         if journal.plan.espo_payload:
             write_espo_items(run, journal, read)
         return journal, [written_row for written_row in written_rows if written_row is not None]
@@ -106,17 +107,17 @@ def baseline_from_read(real: Any) -> Callable[..., Any]:
         written_rows: Sequence[AcknowledgedWrite],
         readback: ReadBack,
         rows_by_id: Mapping[int, AdvoRow],
-    ) -> None:
-        real(run, saved_plan, decision, written_rows, readback, rows_by_id)
+    ) -> BaselineMove:
+        real_move: BaselineMove = real(run, saved_plan, decision, written_rows, readback, rows_by_id)
         komm_ids = [write.komm_id for write in written_rows if write.decision is decision]
         planned = decision.next_baseline
         komm_id = komm_ids[0] if komm_ids else planned.komm_id if planned is not None else None
         row = rows_by_id.get(komm_id) if komm_id is not None else None
         if planned is None or row is None or not row.value:
-            return
+            return real_move
         pair = replace(planned, advo_value=row.value)
         record = baseline_record(saved_plan.plan, pair, run.policy.region, komm_id=komm_id, row_id=row.row_id)
-        save_baseline(run.store, [record], run.utcnow())
+        return real_move._replace(pair=record)
 
     return move
 
@@ -315,7 +316,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the baseline is whatever is read",
-        ("etl.verify:advance_baseline",),
+        ("etl.verify:baseline_move",),
         baseline_from_read,
         EDITS_MEANWHILE,
         case=cases.test_a_row_edited_after_our_write_and_before_our_verifying_get,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.store.insert import insert_sql
+from etl.store.insert import insert_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,14 +39,12 @@ def save_baseline(store: Store, records: Iterable[Mapping[str, Any]], now: str) 
     compared_columns = [column for column in BASELINE_COLUMNS if column != "agreed_at"]
     differs = " or ".join(f"excluded.{column} is not baseline.{column}" for column in compared_columns)
     assignments = ", ".join(f"{column} = excluded.{column}" for column in BASELINE_COLUMNS)
-    store.execute_many(
-        f"""
-        {insert_sql("baseline", columns)}
-        on conflict ({", ".join(BASELINE_KEY)}) do update
-        set {assignments}
-        where {differs}
-        """,
+    insert_records(
+        store,
+        "baseline",
+        columns,
         ({**dict.fromkeys(columns), "unmarked": False, **record, "agreed_at": now} for record in records),
+        f"on conflict ({', '.join(BASELINE_KEY)}) do update set {assignments} where {differs}",
     )
 
 
@@ -65,7 +63,7 @@ def delete_pairs(store: Store, entity_id: str, komm_ids: Iterable[int]) -> None:
 def delete_baseline(store: Store, entity_id: str) -> None:
     """End all that was agreed with a person, whatever betnr it was agreed with."""
     params = {"entity_id": entity_id}
-    with store.transaction():
+    with store.ensure_transaction():
         store.execute("delete from baseline where entity_id = :entity_id", params)
         store.execute(
             """
@@ -125,27 +123,27 @@ def save_left_alone(store: Store, entity_id: str, records: Sequence[Mapping[str,
     full_records = [
         {**dict.fromkeys(LEFT_ALONE_COLUMNS), **record, "entity_id": entity_id, "since": now} for record in records
     ]
-    with store.transaction():
+    with store.ensure_transaction():
         delete_left_alone(store, entity_id, full_records)
-        store.execute_many(
-            f"""
-            {insert_sql("left_alone", LEFT_ALONE_COLUMNS)}
+        insert_records(
+            store,
+            "left_alone",
+            LEFT_ALONE_COLUMNS,
+            full_records,
+            """
             on conflict do update
             set
                 betnr = excluded.betnr,
                 direction = excluded.direction,
                 detail = excluded.detail
             """,
-            full_records,
         )
 
 
 def add_left_alone(store: Store, entity_id: str, record: Mapping[str, Any], now: str) -> None:
     """Note one more entry nothing is done about; noting it again changes nothing."""
-    store.execute(
-        f"{insert_sql('left_alone', LEFT_ALONE_COLUMNS)} on conflict do nothing",
-        {**dict.fromkeys(LEFT_ALONE_COLUMNS), **record, "entity_id": entity_id, "since": now},
-    )
+    full_record = {**dict.fromkeys(LEFT_ALONE_COLUMNS), **record, "entity_id": entity_id, "since": now}
+    insert_records(store, "left_alone", LEFT_ALONE_COLUMNS, [full_record], "on conflict do nothing")
 
 
 def delete_left_alone(store: Store, entity_id: str, records_to_keep: Sequence[Mapping[str, Any]]) -> None:

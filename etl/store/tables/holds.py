@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.enums import HoldKind
-from etl.store.insert import insert_sql
+from etl.store.insert import fill_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,12 +22,14 @@ def insert_holds(store: Store, records: Iterable[Mapping[str, Any]]) -> list[str
 
     Who is held already stays held as it was, by the earlier run.
     """
-    statement = f"{insert_sql('holds', HOLD_COLUMNS)} on conflict do nothing returning entity_id"
-    with store.transaction():
+    columns = ", ".join(HOLD_COLUMNS)
+    placeholders = ", ".join(f":{column}" for column in HOLD_COLUMNS)
+    statement = f"insert into holds ({columns}) values ({placeholders}) on conflict do nothing returning entity_id"
+    with store.ensure_transaction():
         return [
             row["entity_id"]
-            for record in records
-            for row in store.rows(statement, {**dict.fromkeys(HOLD_COLUMNS), **HOLD_DEFAULTS, **record})
+            for record in fill_defaults(HOLD_COLUMNS, HOLD_DEFAULTS, records)
+            for row in store.rows(statement, record)
         ]
 
 

@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.enums import ChangeState
-from etl.store.insert import insert_with_next_ids
+from etl.store.insert import insert_returning_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,12 +65,12 @@ CHANGE_DEFAULTS: Final = {"seq": 0, "state": "planned"}
 
 def save_decisions(store: Store, records: Iterable[Mapping[str, Any]]) -> list[int]:
     """Store decided entries (``DECISION_COLUMNS``) and return their ids in order; dicts and lists become JSON."""
-    return insert_with_next_ids(store, "decisions", DECISION_COLUMNS, DECISION_DEFAULTS, records)
+    return insert_returning_ids(store, "decisions", DECISION_COLUMNS, DECISION_DEFAULTS, records)
 
 
 def save_changes(store: Store, records: Iterable[Mapping[str, Any]]) -> list[int]:
     """Store planned writes (``CHANGE_COLUMNS``) and return their ids in order; dicts and lists become JSON."""
-    return insert_with_next_ids(store, "changes", CHANGE_COLUMNS, CHANGE_DEFAULTS, records)
+    return insert_returning_ids(store, "changes", CHANGE_COLUMNS, CHANGE_DEFAULTS, records)
 
 
 def set_change_state(  # noqa: PLR0913  what an answer tells is optional
@@ -219,18 +219,22 @@ def open_decisions(store: Store, entity_ids: Sequence[str]) -> list[dict[str, An
     return [decode_json_columns(row) for row in rows]
 
 
-def close_plans(store: Store, entity_id: str, *, keep_change_ids: Sequence[int] = ()) -> None:
+def close_plans(
+    store: Store, entity_id: str, *, done_decisions: Iterable[int] = (), keep_change_ids: Sequence[int] = ()
+) -> None:
     """Close the person's plans: the baseline took in what was done, and what was not begun is dropped.
 
-    Called in the transaction that moves the baseline, and before a person is planned again. ``keep_change_ids``:
-    changes that stay open, with their decisions, until they are mended.
+    Called in the transaction that moves the baseline, and before a person is planned again. ``done_decisions``: those
+    carried out just now. ``keep_change_ids``: changes that stay open, with their decisions, until they are mended.
     """
     params = {"entity_id": entity_id, "keeping": list(keep_change_ids)}
-    with store.transaction():
+    with store.ensure_transaction():
         store.execute(
             """
             update decisions
-            set state = iif(state = 'done', 'settled', 'superseded')
+            set state = iif(
+                state = 'done' or id in (select value from json_each(:done)), 'settled', 'superseded'
+            )
             where entity_id = :entity_id
                 and state in ('planned', 'done', 'held', 'failed')
                 and id not in (
@@ -239,7 +243,7 @@ def close_plans(store: Store, entity_id: str, *, keep_change_ids: Sequence[int] 
                     where id in (select value from json_each(:keeping)) and decision_id is not null
                 )
             """,
-            params,
+            {**params, "done": list(done_decisions)},
         )
         store.execute(
             """

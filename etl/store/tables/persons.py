@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.errors import StoreError
+from etl.store.insert import insert_records
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -22,6 +23,16 @@ FAILURE_COLUMNS_CLEARED: Final[Mapping[str, object]] = {
     "auto_reset_at": None,
 }
 """The columns of a person that failed nowhere and waits for no retry."""
+
+LISTED_COLUMNS: Final = (
+    "entity_id",
+    "betnr",
+    "name",
+    "espo_status",
+    "espo_fingerprint",
+    "espo_modified_at",
+    "espo_modified_by",
+)
 
 
 def load_person(store: Store, entity_id: str) -> dict[str, Any] | None:
@@ -77,12 +88,23 @@ def save_listings(store: Store, listings: Iterable[EspoListing], now: str) -> No
     A listed record is not gone. One modified since we last heard of it, and not by our own write, counts as changed
     at ``now``. The retry times of a list are not taken over: the state store decides, EspoCRM's fields only show it.
     """
-    store.execute_many(
+    insert_records(
+        store,
+        "persons",
+        LISTED_COLUMNS,
+        (
+            {
+                "entity_id": listing.entity_id,
+                "betnr": listing.betnr,
+                "name": listing.name,
+                "espo_status": listing.status,
+                "espo_fingerprint": listing.fingerprint,
+                "espo_modified_at": listing.modified_at,
+                "espo_modified_by": listing.modified_by,
+            }
+            for listing in listings
+        ),
         """
-        insert into persons (
-            entity_id, betnr, name, espo_status, espo_fingerprint, espo_modified_at, espo_modified_by
-        )
-        values (:entity_id, :betnr, :name, :status, :fingerprint, :modified_at, :modified_by)
         on conflict (entity_id) do update
         set
             betnr = excluded.betnr,
@@ -95,22 +117,10 @@ def save_listings(store: Store, listings: Iterable[EspoListing], now: str) -> No
             espo_changed_at = case
                 when excluded.espo_modified_at is persons.espo_modified_at then persons.espo_changed_at
                 when excluded.espo_modified_at is persons.own_modified_at then persons.espo_changed_at
-                else :now
+                else ?
             end
         """,
-        (
-            {
-                "entity_id": listing.entity_id,
-                "betnr": listing.betnr,
-                "name": listing.name,
-                "status": listing.status,
-                "fingerprint": listing.fingerprint,
-                "modified_at": listing.modified_at,
-                "modified_by": listing.modified_by,
-                "now": now,
-            }
-            for listing in listings
-        ),
+        [now],
     )
 
 

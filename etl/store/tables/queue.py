@@ -113,6 +113,10 @@ def mark_due(
     )
 
 
+NOT_DUE: Final = {"due_since": None, "due_reason": None, "edited_by_other": False}
+"""The columns of ``persons`` that ``mark_due`` sets, as ``clear_due`` leaves them."""
+
+
 def clear_due(store: Store, entity_ids: Iterable[str]) -> None:
     """Take the due mark from these persons, and with it that somebody else edited the record."""
     store.execute(

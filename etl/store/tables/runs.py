@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.enums import RunOutcome
-from etl.store.insert import insert_sql
+from etl.store.insert import insert_returning_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,7 @@ def start_run(  # noqa: PLR0913  a column each
         "scope": scope,
         "started_at": now,
     }
-    return int(store.scalar(f"{insert_sql('runs', START_COLUMNS)} returning id", record))
+    return insert_returning_ids(store, "runs", START_COLUMNS, {}, [record])[0]
 
 
 def finish_run(  # noqa: PLR0913  a column each

@@ -12,7 +12,7 @@ from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from etl import frames
-from etl.store.insert import insert_sql
+from etl.store.insert import insert_records
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,17 +98,23 @@ FRAME_SOURCES: Final = {
 }
 
 
-def save_items(store: Store, entity_id: str, items: Sequence[Mapping[str, Any]]) -> None:
+def save_items(
+    store: Store, entity_id: str, items: Sequence[Mapping[str, Any]], stored: Sequence[Mapping[str, Any]] | None = None
+) -> None:
     """Replace the person's items by these, in EspoCRM's order: ``channel`` and ``ITEM_COLUMNS`` of each.
 
-    ``position`` is counted here, for each channel from 0.
+    ``position`` is counted here, for each channel from 0. ``stored``: what ``load_items`` returned, where it was asked.
     """
     positions = {"phone": count(), "mail": count()}
-    with store.transaction():
-        remember_flags(store, entity_id)
-        store.execute("delete from espo_entries where entity_id = :entity_id", {"entity_id": entity_id})
-        store.execute_many(
-            insert_sql("espo_entries", ("entity_id", "channel", "position", *ITEM_COLUMNS)),
+    with store.ensure_transaction():
+        if stored is None or any(item["opt_out"] or item["invalid"] for item in stored):
+            remember_flags(store, entity_id)
+        if stored is None or stored:
+            store.execute("delete from espo_entries where entity_id = :entity_id", {"entity_id": entity_id})
+        insert_records(
+            store,
+            "espo_entries",
+            ("entity_id", "channel", "position", *ITEM_COLUMNS),
             (
                 {column: item[column] for column in ITEM_COLUMNS}
                 | {
@@ -122,14 +128,17 @@ def save_items(store: Store, entity_id: str, items: Sequence[Mapping[str, Any]])
         delete_flags_of_present(store, entity_id)
 
 
-def save_rows(store: Store, betnr: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Replace the Beteiligter's rows by these: ``ROW_COLUMNS`` of each."""
-    with store.transaction():
-        store.execute("delete from advo_entries where betnr = :betnr", {"betnr": betnr})
-        store.execute_many(
-            insert_sql("advo_entries", ("betnr", *ROW_COLUMNS)),
-            ({column: row[column] for column in ROW_COLUMNS} | {"betnr": betnr} for row in rows),
-        )
+def save_rows(
+    store: Store, betnr: int, rows: Sequence[Mapping[str, Any]], stored: Sequence[Mapping[str, Any]] | None = None
+) -> None:
+    """Replace the Beteiligter's rows by these: ``ROW_COLUMNS`` of each.
+
+    ``stored``: what ``load_rows`` returned, where it was asked.
+    """
+    with store.ensure_transaction():
+        if stored is None or stored:
+            store.execute("delete from advo_entries where betnr = :betnr", {"betnr": betnr})
+        insert_records(store, "advo_entries", ("betnr", *ROW_COLUMNS), ({"betnr": betnr, **row} for row in rows))
 
 
 def load_frames(store: Store, entity_ids: Sequence[str] | None) -> dict[str, pd.DataFrame]:
@@ -240,7 +249,7 @@ def replace_former_flags(store: Store, entity_id: str, flags: Sequence[Mapping[s
     columns = ("entity_id", "channel", "canonical", "value", "opt_out", "invalid", "seen_at")
     latest = {(entry["channel"], entry["canonical"]): entry for entry in flags}
     store.execute("delete from former_entries where entity_id = :entity_id", {"entity_id": entity_id})
-    store.execute_many(insert_sql("former_entries", columns), latest.values())
+    insert_records(store, "former_entries", columns, latest.values())
     delete_flags_of_present(store, entity_id)
 
 
