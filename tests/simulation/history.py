@@ -41,7 +41,14 @@ from tests.simulation.invariants import (
     check_rule,
     rows_with_wrong_komm_kz,
 )
-from tests.simulation.oracle import canon, entries_of_items, entries_of_rows, espo_can_hold, text_in_remark
+from tests.simulation.oracle import (
+    canon,
+    entries_of_items,
+    entries_of_rows,
+    espo_can_hold,
+    marker_value,
+    text_in_remark,
+)
 from tests.simulation.people import People
 from tests.simulation.storm import FaultInjector
 from tests.simulation.told import (
@@ -480,8 +487,8 @@ class Simulation:
             person.excused_values |= {
                 number for value in person.hidden for number in person.hides(value)
             }  # gone from EspoCRM
-            if self.traits.direction != "both":  # what a direction holds back under a copied marker looks agreed then
-                person.excused_values |= person.copied_values
+            if self.traits.direction != "both":  # what a direction holds back under a marker looks agreed then
+                person.excused_values |= person.copied_values | values_marked_alone(self.firm, person)
         for entity_id, values in values_in_conflicts(self.path).items():
             self.earlier_conflicts.setdefault(entity_id, set()).update(values)
         self.log("an old backup is put back" if backup else "state store deleted")
@@ -533,6 +540,15 @@ def random_profile(rng: Random, edition: int) -> FaultProfile:
     return FaultProfile(
         faults, edit_probability, kill_at, power=kill_at is not None and rng.random() < POWER_LOSS_SHARE
     )
+
+
+def values_marked_alone(firm: Firm, person: Person) -> set[str]:
+    """What rows hold whose marker names a value that EspoCRM does not show: to a new store, deleted there."""
+    return {
+        canon(row["tlf"] or "")
+        for row in firm.rows(person)
+        if (marked := marker_value(row["bemerkung"])) and marked not in firm.sides(person).espo
+    }
 
 
 class SimulationSnapshot:
