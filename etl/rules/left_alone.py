@@ -26,6 +26,7 @@ UNDO_NOTE_PREFIX = "undone"
 """How the note begins about what an operator undid."""
 
 SENT_TO_ESPO = frozenset({Variant.VAR4, Variant.VAR6})
+CHANGES_ARRAYS = SENT_TO_ESPO | {Variant.VAR3}
 SENT_TO_ADVO = frozenset({Variant.VAR1, Variant.VAR5, Variant.RETYPE, Variant.CLASH})
 
 
@@ -165,7 +166,10 @@ def marker_truncation_reason(entry: Entry) -> str | None:
 def leave_beyond_limit(
     person: PersonState, entries_and_notes: list[tuple[Entry, LeftAlone | None]], policy: Policy
 ) -> list[tuple[Entry, LeftAlone | None]]:
-    """The 11th item of a channel cannot be added (EspoCRM fact A10): the highest rows stay in Advoware only."""
+    """The 11th item of a channel cannot be added (EspoCRM fact A10): the highest rows stay in Advoware only.
+
+    A record that an EspoCRM 8 let hold more takes no array of this channel any more until people remove some there.
+    """
     result: list[tuple[Entry, LeftAlone | None]] = []
     room = {
         channel: policy.max_items
@@ -176,15 +180,26 @@ def leave_beyond_limit(
         )
         for channel in {entry.channel for entry, _ in entries_and_notes}
     }
-    limit_reason = f"EspoCRM holds at most {policy.max_items} of a kind"
+    overfull = {channel for channel, count in room.items() if count < 0}
     for entry, note in sorted(entries_and_notes, key=lambda pair: komm_id_or_zero(pair[0])):
-        if entry.variant is not Variant.VAR4 or note is not None or entry.row is None:
+        if note is not None:
             result.append((entry, note))
             continue
-        room[entry.channel] -= 1
-        limit_note = LeftAlone(Side.ADVO, LeftAloneReason.UNSYNCABLE, limit_reason, entry.row.value, entry.row.komm_id)
-        result.append((entry, limit_note if room[entry.channel] < 0 else None))
+        room[entry.channel] -= entry.variant is Variant.VAR4
+        is_beyond = entry.channel in overfull and entry.variant in CHANGES_ARRAYS
+        is_beyond |= entry.variant is Variant.VAR4 and room[entry.channel] < 0
+        result.append((entry, limit_note(entry, policy) if is_beyond else None))
     return result
+
+
+def limit_note(entry: Entry, policy: Policy) -> LeftAlone:
+    """That EspoCRM takes no array so long; a deletion is told of the item, which stays."""
+    reason = f"EspoCRM holds at most {policy.max_items} of a kind"
+    if entry.variant is Variant.VAR3 and entry.item is not None:
+        komm_id = entry.base.komm_id if entry.base is not None else None
+        return LeftAlone(Side.ESPO, LeftAloneReason.UNSYNCABLE, reason, entry.item.item.value, komm_id)
+    value = entry.row.value if entry.row is not None else ""
+    return LeftAlone(Side.ADVO, LeftAloneReason.UNSYNCABLE, reason, value, komm_id_or_zero(entry) or None)
 
 
 def find_note(person: PersonState, entry: Entry, reason: str) -> LeftAlone | None:

@@ -499,6 +499,10 @@ where synced_betnr is null
     and (gone_at is not null or status in ('conflict', 'deleted_in_advoware'));
 """
 
+ESPO_VERSION: Final = """
+alter table runs add column espo_version text;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS_TABLE + SNAPSHOT_TABLES + BASELINE_TABLES + JOURNAL_TABLES + PROGRAM_TABLES,  # 001
     RUN_CHUNKS,  # 002: chunks of longer work belong together
@@ -510,5 +514,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     RUN_OUTCOMES,  # 008: a run may be refused, or crash
     UNCLEAR_VALUES,  # 009: values nobody can read with certainty
     ENDINGS_TABLE,  # 010: who vanished, when that was first seen, and what became of it
+    ESPO_VERSION,  # 011: which EspoCRM a run talked to, so that an upgrade is noticed
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

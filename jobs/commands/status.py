@@ -161,6 +161,7 @@ def status_rows(status: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         ("Oldest look", format_oldest_poll(status["looks"], now)),
         ("Sweep", format_sweep(status["sweep"], now)),
         ("Promise", format_delivery_time(status["promise"])),
+        ("EspoCRM", format_espo_version(status["espocrm"], now)),
         ("Instance", f"{instance['id'] or 'unknown'} on {instance['host']}, {instance['path']}"),
     ]
 
@@ -174,6 +175,14 @@ def format_run(run: dict[str, Any] | None, now: datetime) -> str:
     error = f": {run['error']}" if run["error"] else ""
     age = format_age(run["started_at"], now)
     return f"{run['id']} ({run['trigger']} on {run['host']}), {age}, {outcome}{error}; {counts}"
+
+
+def format_espo_version(espocrm: dict[str, Any] | None, now: datetime) -> str:
+    """Which version the latest run met; after an upgrade, since when and what it was."""
+    if espocrm is None:
+        return "not yet seen"
+    since = f", {espocrm['before']} until {format_age(espocrm['since'], now)}" if espocrm["before"] else ""
+    return f"version {espocrm['version']}{since}"
 
 
 def format_lock_holder(holder: dict[str, Any] | None) -> str:

@@ -13,6 +13,7 @@ from etl.records import Channel, Direction
 from etl.rules.entry import Policy
 from etl.rules.espo.rights import ESPO_FIELD, MISSING_RIGHT
 from etl.rules.values.kommkz import KommKzTable
+from etl.store.tables.runs import record_espo_version
 from jobs.config import config_digest
 
 if TYPE_CHECKING:
@@ -62,8 +63,17 @@ def make_run_context(request: RunRequest, run_id: int, espo: EspoClient, advo: A
         records_absence=request.options.records_absence,
         progress=request.environment.progress,
     )
+    report_new_version(run, server.version)
     report_lacking_rights(run)
     return run
+
+
+def report_new_version(run: RunContext, version: str) -> None:
+    """Say once that EspoCRM was upgraded; its limits and rules were just asked for, as in every run."""
+    before = record_espo_version(run.store, run.id, version)
+    if before not in {None, version}:
+        run.log.warning("espocrm_version_changed", before=before, now=version)
+        run.counters.notices.append(f"EspoCRM is version {version} now; the run before met version {before}")
 
 
 def report_lacking_rights(run: RunContext) -> None:

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.practice import SyncHarness
+from jobs.commands.status import collect_status
+from jobs.sandbox.espocrm.versions import VERSIONS
+from tests.practice import SyncHarness, query_state
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from jobs.sandbox.simulator import SimRequest
 
 ROWS = [f"0511 12345{number:02}" for number in range(12)]
 
@@ -40,3 +44,68 @@ def test_an_opt_out_on_another_record_outlives_a_new_mail_of_the_same_address(ve
     assert harness.run().outcome == "done"
     (item,) = harness.espo.items(entity_id)
     assert (item["emailAddress"], item["optOut"]) == ("Max@Muster.de", True)
+
+
+@pytest.mark.parametrize(("before", "after"), [("8.4", "9.2"), ("9.2", "9.3"), ("9.3", "10"), ("8.4", "10")])
+def test_an_upgrade_amid_a_run_is_an_outage_that_ends(before: str, after: str, tmp_path: Path) -> None:
+    harness = SyncHarness.create(tmp_path, 12, espocrm=before)
+
+    def begin_maintenance(call: SimRequest) -> None:
+        if call.method == "PUT" and len(harness.espo.writes) > 5:
+            harness.espo.store.settings["maintenanceMode"] = True
+
+    harness.espo.before = begin_maintenance
+    report = harness.run()
+    assert (report.outcome, len(harness.disagreements()) > 0) == ("outage", True)
+    harness.espo.before = None
+    assert harness.run().outcome == "outage"
+    assert harness.writes == []
+    harness.espo.store.settings["maintenanceMode"] = False
+    harness.espo.store.upgrade(VERSIONS[after])
+    report = harness.run()
+    numbers = VERSIONS[before].number, VERSIONS[after].number
+    assert report.notices == [f"EspoCRM is version {numbers[1]} now; the run before met version {numbers[0]}"]
+    assert (report.outcome, report.persons.failed, harness.disagreements()) == ("done", 0, [])
+    report = harness.run()
+    assert (report.notices, harness.writes) == ([], [])
+    assert query_state(harness, "select espo_version from runs order by id") == [
+        (numbers[0],), (None,), (numbers[1],), (numbers[1],)
+    ]  # fmt: skip
+    espocrm = collect_status(harness.config, harness.clock())["espocrm"]
+    assert (espocrm["version"], espocrm["before"]) == (numbers[1], numbers[0])
+
+
+def test_more_than_ten_phones_of_an_espocrm_8_outlive_its_upgrade(tmp_path: Path) -> None:
+    """EspoCRM 10 refuses every array of more than ten: what changes there waits, all else goes on."""
+    harness = SyncHarness.create(tmp_path, 0, espocrm="8.4")
+    entity_id = harness.espo.add_person("Max Muster", 1)
+    harness.advo.add_person(1, "Max Muster")
+    row_ids = [harness.advo.add_row(1, value) for value in ROWS]
+    harness.run()
+    items = harness.espo.items(entity_id)
+    harness.espo.store.upgrade(VERSIONS["10"])
+    harness.advo.edit_row(1, row_ids[3], value="0511 9999999")
+    harness.advo.empty_row(1, row_ids[4])
+    harness.advo.add_row(1, "0511 8888888")
+    harness.advo.add_row(1, "max@muster.de", komm_kz=4)
+    for _ in range(2):
+        report = harness.run()
+        assert (report.outcome, report.persons.failed) == ("done", 0)
+        assert query_state(harness, "select side, value, reason from left_alone order by komm_id") == [
+            ("advo", "0511 9999999", "unsyncable"),
+            ("espo", "+495111234504", "unsyncable"),
+            ("advo", "0511 8888888", "unsyncable"),
+        ]
+        assert harness.espo.items(entity_id)[:12] == items
+    assert harness.espo.items(entity_id)[12]["emailAddress"] == "max@muster.de"
+    remaining = [item for item in items if item["phoneNumber"] not in {"+495111234500", "+495111234501"}]
+    harness.espo.edit(entity_id, phones=remaining[:9])
+    harness.run()
+    rows = {row["tlf"] for row in harness.advo.rows(1)}
+    assert {"0511 9999999", "0511 8888888"} < rows
+    assert rows.isdisjoint({"0511 1234500", "0511 1234501", "0511 1234511"})
+    harness.advo.edit_row(1, row_ids[3], value="0511 7777777")
+    report = harness.run()
+    assert report.outcome == "done"
+    assert "+495117777777" in {item.get("phoneNumber") for item in harness.espo.items(entity_id)}
+    assert harness.run().writes.advoware == 0

@@ -63,6 +63,7 @@ def test_a_run_is_recorded_from_beginning_to_end(store: Store) -> None:
         "error": "one failed",
         "calls": '{"espocrm": {"GET": 7}}',
         "report": '{"conflicts": 0}',
+        "espo_version": None,
     }
 
 

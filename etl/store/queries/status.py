@@ -76,6 +76,39 @@ from (
 )
 """
 
+ESPO_VERSION: Final = """
+select
+    espo_version as version,
+    (
+        select espo_version
+        from runs as earlier
+        where earlier.espo_version <> runs.espo_version
+            and earlier.id < runs.id
+        order by earlier.id desc
+        limit 1
+    ) as before,
+    (
+        select started_at
+        from runs as first
+        where first.espo_version = runs.espo_version
+            and first.id > ifnull(
+                (
+                    select max(other.id)
+                    from runs as other
+                    where other.espo_version <> runs.espo_version
+                ),
+                0
+            )
+        order by first.id
+        limit 1
+    ) as since
+from runs
+where espo_version is not null
+order by id desc
+limit 1
+"""
+"""Which EspoCRM the latest run met, since when, and which one before."""
+
 OPEN_HOLD_COUNTS: Final = """
 select
     run_id,
@@ -116,6 +149,7 @@ def load_status(store: Store) -> dict[str, Any]:
             "last_run": load_last_run(store),
             "last_success": load_last_run(store, completed=True),
             "longest_run_seconds": store.scalar(LONGEST_RECENT_RUN, {"outcomes": COMPLETED_OUTCOMES}) or 0,
+            "espocrm": next(iter(store.rows(ESPO_VERSION)), None),
             "under_way": load_lease_holder(store),
             "persons": count_persons_by_status(store),
             "looks": load_poll_ages(store),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from etl.store.database import Store
 
+LATEST_ESPO_VERSION: Final = "espo_version"
 START_COLUMNS: Final = (
     "version",
     "trigger",
@@ -106,6 +107,18 @@ def abandon_runs(store: Store, now: str, *, except_run: int | None = None) -> li
         {"now": now, "but": except_run, "abandoned": RunOutcome.ABANDONED},
     )
     return [row["id"] for row in rows]
+
+
+def record_espo_version(store: Store, run_id: int, version: str) -> str | None:
+    """Record which EspoCRM a run talks to; return which one the run before met, None where none met one."""
+    before = store.setting(LATEST_ESPO_VERSION)
+    with store.transaction():
+        store.execute(
+            "update runs set espo_version = :version where id = :run_id", {"version": version, "run_id": run_id}
+        )
+        if version != before:
+            store.set_setting(LATEST_ESPO_VERSION, version)
+    return before
 
 
 def load_run(store: Store, run_id: int) -> dict[str, Any] | None:

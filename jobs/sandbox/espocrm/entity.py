@@ -35,6 +35,11 @@ class EntityDefinition:
     def __post_init__(self) -> None:
         self.fields = fields_of(self.version)
 
+    def upgrade(self, version: EspoVersion) -> None:
+        """Become another version's definition; the administrator's own fields stay."""
+        own = {name: definition for name, definition in self.fields.items() if definition.get("isCustom")}
+        self.version, self.fields = version, fields_of(version) | own
+
     @property
     def missing_attributes(self) -> frozenset[str]:
         """What no record shows, for its version or its switches."""

@@ -61,6 +61,13 @@ class EspoStore:
     def __post_init__(self) -> None:
         self.settings, self.entity = settings_of(self.version), EntityDefinition(self.version)
 
+    def upgrade(self, version: EspoVersion) -> None:
+        """Become another version: records, the administrator's settings, fields and switches stay."""
+        new, old, current = settings_of(version), settings_of(self.version), self.settings
+        chosen = {name: value for name, value in current.items() if name not in old or value != old[name]}
+        self.version, self.settings = version, new | chosen
+        self.entity.upgrade(version)
+
     # Reading
 
     def listing(self, query: str, role: Role = FULL_ROLE, *, no_total: bool) -> Json:
