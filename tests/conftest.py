@@ -12,8 +12,8 @@ from jobs.sandbox.espocrm.versions import NEWEST
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimClock
 
-pytest.register_assert_rewrite("tests.office", "tests.planned", "tests.play")
-from tests.office import HttpHarness  # noqa: E402 - what it asserts is to be told in full
+pytest.register_assert_rewrite("tests.harness", "tests.http_harness", "tests.planned", "tests.play")
+from tests.http_harness import HttpHarness  # noqa: E402 - what it asserts is to be told in full
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

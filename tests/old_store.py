@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.sandbox.espocrm.login import PERSON, SYNC_USER
-from tests.practice import SyncHarness
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from jobs.sandbox.advoware.api import AdvoSim
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 def open_first_edition(name: str, folder: Path, **sections: Any) -> SyncHarness:
     """Both systems and the state store as commit 0ddc3ba left them; ``sections``: of the configuration."""
-    harness = SyncHarness.create(folder, 0, seed=1, **sections)
+    harness = SyncHarness(folder, 0, seed=1, **sections)
     document = json.loads(read_fixture(f"{name}.json"))
     harness.clock.set(datetime.fromisoformat(document["at"]))
     harness.espo.store.settings.update(document.get("settings", {}))

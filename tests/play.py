@@ -11,14 +11,15 @@ from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from tests.http_harness import word_options
 from tests.notation import LEGEND, own_text_of_remark, parse_scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from jobs.run.report import RunReport
+    from tests.http_harness import HttpHarness, PersonKeys, PersonRequest
     from tests.notation import ItemState, RowState, ScenarioRound
-    from tests.office import HttpHarness, PersonKeys, PersonRequest
 
 
 EXPECTED_READS = {False: ["A:GET"], True: ["E:GET", "A:GET"]}
@@ -59,9 +60,9 @@ def run_round(
     texts = [harness.own_texts(person) for person in people]
     states_before = [(harness.items(person), harness.rows(person)) for person in people]
     if waits:
-        waiting_report = harness.run(*words)
+        waiting_report = harness.run(**word_options(words))
         assert (waiting_report.outcome, waiting_report.persons.waiting, harness.writes) == ("done", len(people), [])
-    report = harness.run(*words)
+    report = harness.run(**word_options(words))
     assert report.outcome == "done"
     for person, round_, before in zip(people, rounds, states_before, strict=True):
         assert_sides(harness, person, round_, before)
@@ -129,8 +130,7 @@ def assert_report(harness: HttpHarness, report: RunReport, rounds: Sequence[Scen
     if any(round_.did for round_ in rounds):
         assert sorted(Counter(report.variants).elements()) == sorted(word for round_ in rounds for word in round_.did)
     assert report.conflicts == sum(len(round_.lost) for round_ in rounds)
-    write_sides = [side for side, _ in harness.writes]
-    assert (report.writes.espocrm, report.writes.advoware) == (write_sides.count("E"), write_sides.count("A"))
+    assert (report.writes.espocrm, report.writes.advoware) == (len(harness.espo.writes), len(harness.advo.writes))
 
 
 def assert_nothing_to_do(harness: HttpHarness, people: Sequence[PersonKeys], words: Sequence[str] = ()) -> None:
@@ -139,7 +139,7 @@ def assert_nothing_to_do(harness: HttpHarness, people: Sequence[PersonKeys], wor
     harness.may_write = False
     for sweep in (False, True):
         due = {entity_id for (entity_id,) in harness.query_store("select entity_id from persons where due_since <> ''")}
-        report = harness.run(*words, sweep=sweep)
+        report = harness.run(**word_options(words), sweep=sweep)
         assert (report.outcome, harness.writes) == ("done", [])
         expected_reads = [EXPECTED_READS[sweep or person.entity_id in due] for person in people]
         assert [request_words(harness.requests_about(person)) for person in people] == expected_reads

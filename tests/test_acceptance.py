@@ -15,8 +15,8 @@ from jobs.sandbox.advoware import login as advoware_login
 from jobs.sandbox.espocrm import login as espocrm_login
 from jobs.sandbox.people import random_edits
 from jobs.sandbox.simulator import ConnectionLost
+from tests.harness import REGION, SyncHarness
 from tests.notation import own_text_of_remark
-from tests.practice import REGION, SyncHarness, query_state
 from tests.typed import corpus_lines
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def refuse_writes(call: SimRequest) -> SimResponse | None:
 
 
 def test_a_firm_of_a_thousand_comes_to_agree_and_then_nothing_more_is_written(tmp_path: Path) -> None:
-    harness = SyncHarness.create(tmp_path, 1000)
+    harness = SyncHarness(tmp_path, 1000)
     texts = harness.own_texts()
     first = harness.run()
     assert first.outcome == "done"
@@ -55,7 +55,7 @@ def test_a_firm_of_a_thousand_comes_to_agree_and_then_nothing_more_is_written(tm
 
 def test_no_number_that_no_person_typed_stands_in_either_system(tmp_path: Path) -> None:
     """Typed strings of the corpus spread over a firm, several to a person, on both sides; an edit of them, too."""
-    harness = SyncHarness.create(tmp_path, 150, seed=11)
+    harness = SyncHarness(tmp_path, 150, seed=11)
     people = list(harness.person_links())
     lines = corpus_lines()
     for place, line in enumerate(lines):
@@ -116,7 +116,7 @@ def values_without_source(harness: SyncHarness, typed_values: dict[int, set[str]
 
 
 def test_a_plan_changes_nothing_and_says_what_the_sync_then_writes(tmp_path: Path) -> None:
-    harness = SyncHarness.create(tmp_path, 40)
+    harness = SyncHarness(tmp_path, 40)
     harness.run()
     random_edits(harness.espo, harness.advo, 25, seed=9)
     harness.clock.advance(60)
@@ -127,8 +127,7 @@ def test_a_plan_changes_nothing_and_says_what_the_sync_then_writes(tmp_path: Pat
     assert state_without_runs(harness) == before
     harness.clock.advance(-900)
     harness.run()
-    changes_done = query_state(
-        harness,
+    changes_done = harness.query_store(
         "select entity_id, variant, side, action, komm_id, old_value, new_value from changes"
         " where run_id = (select max(id) from runs) and state = 'done' and action <> 'create'",
     )
@@ -142,7 +141,7 @@ def test_a_plan_changes_nothing_and_says_what_the_sync_then_writes(tmp_path: Pat
 
 
 def test_losing_the_state_store_writes_nothing_to_advoware_and_doubles_nothing(tmp_path: Path) -> None:
-    harness = SyncHarness.create(tmp_path, 60)
+    harness = SyncHarness(tmp_path, 60)
     harness.run()
     harness.run()
     rows = {betnr: harness.advo.rows(betnr) for _, betnr in harness.person_links()}
@@ -157,7 +156,7 @@ def test_losing_the_state_store_writes_nothing_to_advoware_and_doubles_nothing(t
 
 @pytest.mark.parametrize("answer", ["cut short", "html", "no rows", "no ids"])
 def test_an_odd_answer_of_advoware_loses_nothing_and_says_what_it_was(tmp_path: Path, answer: str) -> None:
-    harness = SyncHarness.create(tmp_path, 6)
+    harness = SyncHarness(tmp_path, 6)
     harness.run()
     random_edits(harness.espo, harness.advo, 4, seed=2)
     before = both_sides(harness)
@@ -201,7 +200,7 @@ ODD_REMARKS = [
 
 @pytest.mark.parametrize("remark", ODD_REMARKS)
 def test_an_odd_remark_is_somebodys_text_and_stays(tmp_path: Path, remark: str) -> None:
-    harness = SyncHarness.create(tmp_path, 0)
+    harness = SyncHarness(tmp_path, 0)
     harness.espo.add_person("Max Muster", 4711, phones=[("+495111234560", "Office"), ("+495111234561", "Office")])
     harness.advo.add_person(4711, "Max Muster")
     row = harness.advo.add_row(4711, "0511/1234560", remark)
@@ -215,7 +214,7 @@ def test_an_odd_remark_is_somebodys_text_and_stays(tmp_path: Path, remark: str) 
 def test_no_secret_is_in_any_output_log_or_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     structlog.reset_defaults()
     logging.getLogger().setLevel(logging.DEBUG)
-    harness = SyncHarness.create(tmp_path, 20)
+    harness = SyncHarness(tmp_path, 20)
     harness.run()
     harness.advo.login.revoke()
     random_edits(harness.espo, harness.advo, 10, seed=1)
@@ -234,7 +233,7 @@ def test_no_secret_is_in_any_output_log_or_file(tmp_path: Path, capfd: pytest.Ca
 def state_without_runs(harness: SyncHarness) -> tuple[Any, ...]:
     """Both systems, and of the store what a plan must leave alone."""
     tables = ("persons", "espo_entries", "advo_entries", "baseline", "left_alone", "conflicts", "holds", "settings")
-    return both_sides(harness), *(query_state(harness, f"select * from {table}") for table in tables)
+    return both_sides(harness), *(harness.query_store(f"select * from {table}") for table in tables)
 
 
 def both_sides(harness: SyncHarness) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from tests.notation import LEGEND
 from tests.play import run_scenarios
 
 if TYPE_CHECKING:
-    from tests.office import HttpHarness
+    from tests.http_harness import HttpHarness
 
 SAME_NUMBER = ["0511/12345-60", "(0511) 12345 60", "+49 511 1234560", "0049 511 1234560"]
 NO_PLAIN_NUMBER = [

@@ -17,7 +17,7 @@ from tests.notation import LEGEND, marker_text, slot_text
 from tests.play import assert_nothing_to_do, run_scenarios
 
 if TYPE_CHECKING:
-    from tests.office import HttpHarness
+    from tests.http_harness import HttpHarness
 
 
 

@@ -13,7 +13,7 @@ import httpx
 
 from etl.records import Side
 from tests.bench.results import BenchLine
-from tests.practice import SyncHarness
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -213,13 +213,10 @@ class RequestCounts:
 
 def count_requests(folder: Path, kind: ChangeKind) -> RequestCounts:
     """A firm in which this happened to half of the persons, after one run; a first sync came before."""
-    harness = SyncHarness.create(folder, 0)
+    harness = SyncHarness(folder, 0)
     poll_budget = 2 * OF_A_KIND if kind.in_advoware else 0
-    sections = {
-        "advoware": harness.config.advoware.model_copy(update={"poll_budget": poll_budget}),
-        "guards": harness.config.guards.model_copy(update={"max_removals": 1000, "max_removal_share": 1.0}),
-    }
-    harness.config = harness.config.model_copy(update=sections)
+    guards = {"max_removals": 1000, "max_removal_share": 1.0}
+    harness.configure(advoware={"poll_budget": poll_budget}, guards=guards)
     changed = [
         add_counted_person(harness, 100_001 + number, is_linked=kind.name != "link") for number in range(OF_A_KIND)
     ]

@@ -17,7 +17,7 @@ from etl.store import database
 from tests.bench.measure import cost_of
 from tests.bench.results import BenchLine
 from tests.bench.sandbox import Sandbox
-from tests.practice import SyncHarness
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ class StatementCount:
 
 def count_statements(folder: Path, persons: int) -> StatementCount:
     """What a first sync of a firm asks of its store."""
-    harness, counted = SyncHarness.create(folder, persons), StatementCount()
+    harness, counted = SyncHarness(folder, persons), StatementCount()
     connect = database.connect
 
     def connect_and_count(path: Path, *, read_only: bool, busy_timeout: float) -> sqlite3.Connection:

@@ -20,7 +20,7 @@ from jobs.commands.espocrm_fields import REQUIRED_FIELDS, field_problem
 from jobs.commands.findings import CheckState
 from jobs.config import Config
 from jobs.sandbox.server import sandbox_config
-from tests.desk import FaultHarness
+from tests.harness import FaultHarness
 from tests.in_process import InProcess
 
 NOW = datetime(2026, 8, 30, 10, 0, tzinfo=UTC)

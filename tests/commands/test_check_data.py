@@ -11,46 +11,23 @@ from rich.console import Console
 
 from etl.errors import Outage
 from jobs.commands import check_data
-from jobs.config import Config
-from jobs.environment import Environment
 from jobs.pipeline import RunOptions, run_to_completion
-from jobs.sandbox.advoware.api import AdvoSim
-from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.firm import small_law_firm
-from jobs.sandbox.server import sandbox_config
-from jobs.sandbox.simulator import SimClock
-from tests.in_process import InProcess
+from tests.harness import Harness
 from tests.old_store import open_first_edition
-from tests.practice import query_state
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class DataCheckHarness:
+class DataCheckHarness(Harness):
     """The small law firm, and one more person for each thing that goes wrong."""
 
     def __init__(self, folder: Path) -> None:
-        self.clock = SimClock()
-        self.espo, self.advo = EspoSim(self.clock), AdvoSim(self.clock)
+        super().__init__(folder, sync={"persons_per_run": 2})
         small_law_firm(self.espo, self.advo)
         self.second_id = self.espo.add_person("Max Doppel", 104711, phones=[], mails=[])
         self.espo.add_person("Nie Da", 999999, phones=[("+495113219999", "Office")], mails=[])
-        document = {
-            **sandbox_config("http://crm.test", "https://a.advo-net.net"),
-            "state": {"path": str(folder / "state.db")},
-        }
-        document["advoware"]["configurator_url"] = "https://c.advo-net.net"
-        document["sync"] = {"persons_per_run": 2}
-        self.config = Config.model_validate(document)
-        self.environment = Environment(
-            utcnow=self.clock,
-            sleep=self.clock.advance,
-            espo_transport=InProcess(self.espo),
-            advo_transport=InProcess(self.advo),
-            durable=False,
-            heartbeat=False,
-        )
         self.clock.advance(600)
 
     def check_data(self) -> check_data.FirstSyncReport:
@@ -123,9 +100,9 @@ def test_pairs_of_the_first_edition_that_are_one_value_no_more_are_counted_befor
     parted_pairs = {line.partition(": ")[2] for line in found_by_point["parted"]}
     assert "+49491711234567 (espo), 491711234567 (advo)" in parted_pairs
     assert len(found_by_point["unclear (start_lost)"]) > 5
-    pairs = set(query_state(harness, "select entity_id, komm_id from baseline"))
+    pairs = set(harness.query_store("select entity_id, komm_id from baseline"))
     harness.run()
-    pairs_left = set(query_state(harness, "select entity_id, komm_id from baseline"))
+    pairs_left = set(harness.query_store("select entity_id, komm_id from baseline"))
     assert len(pairs - pairs_left) == len(found_by_point["parted"]) > 10
     after = {
         point.name: point.found

@@ -18,7 +18,7 @@ from jobs.pipeline import RunOptions, run_to_completion
 from jobs.sandbox.simulator import SimRequest, SimResponse
 
 if TYPE_CHECKING:
-    from tests.office import HttpHarness
+    from tests.http_harness import HttpHarness
 
 GOLDEN = Path(__file__).parent / "explained.txt"
 LINES_OF_A_SCREEN = 50

@@ -18,7 +18,7 @@ from jobs.commands.operator_log import OperatorRequest
 from jobs.commands.retry import retry_persons
 from jobs.run.options import RunOptions
 from jobs.sandbox.simulator import SimRequest, SimResponse
-from tests.office import HttpHarness
+from tests.http_harness import HttpHarness
 
 VALUES = ("511123456", "5111234561", "5111234562", "1234562", "max@muster.de", "Zentrale", "Max Muster", "Kawumm")
 """Values of the person, in each spelling, and parts of its sentences."""

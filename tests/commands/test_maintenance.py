@@ -14,7 +14,7 @@ from etl.store.queries.status import LAST_MAINTENANCE_AT
 from jobs.commands.maintenance import MaintenanceArgs, back_up, maintain, prune_store
 from jobs.lock import Lease
 from jobs.run.options import RunOptions
-from tests.firm import CommandHarness
+from tests.harness import CommandHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ MAINTENANCE = RunOptions(trigger="maintenance")
 
 @pytest.fixture
 def harness(tmp_path: Path) -> CommandHarness:
-    harness = CommandHarness.create(tmp_path, persons=3, state={"keep_backups": 2, "keep_history_days": 30})
+    harness = CommandHarness(tmp_path, persons=3, state={"keep_backups": 2, "keep_history_days": 30})
     harness.run()
     return harness
 

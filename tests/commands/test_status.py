@@ -27,7 +27,7 @@ from jobs.lock import Lease
 from jobs.pipeline import run_to_completion
 from jobs.run.options import RunOptions
 from jobs.sandbox.simulator import Unreachable
-from tests.firm import CommandHarness
+from tests.harness import CommandHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ MAIL = "neu@kanzlei-muster.de"
 
 @pytest.fixture
 def harness(tmp_path: Path) -> CommandHarness:
-    return CommandHarness.create(tmp_path, persons=6)
+    return CommandHarness(tmp_path, persons=6)
 
 
 def current_status(harness: CommandHarness) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def test_where_looks_would_take_longer_the_sweep_bounds_it(harness: CommandHarne
 
 def test_what_is_promised_is_kept(tmp_path: Path) -> None:
     """All are edited in Advoware right after a run, and one in EspoCRM too late to count as settled in the next."""
-    harness = CommandHarness.create(tmp_path, persons=24, advoware={"poll_budget": 6})
+    harness = CommandHarness(tmp_path, persons=24, advoware={"poll_budget": 6})
     while harness.disagreements():
         harness.run()
     delays = current_status(harness)["promise"]

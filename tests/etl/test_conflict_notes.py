@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.firm import CommandHarness
+from tests.harness import CommandHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ EXPECTED_NOTES = {
 def test_people_are_told_once_in_their_language_what_lost_and_what_stands(
     tmp_path: Path, language: str, *, changed: bool
 ) -> None:
-    harness = CommandHarness.create(tmp_path, persons=0, report={"language": language})
+    harness = CommandHarness(tmp_path, persons=0, report={"language": language})
     entity = harness.espo.add_person("Max Muster", 104711, phones=["+495111234560", "+493022334455"])
     harness.advo.add_person(104711, "Max Muster")
     row = harness.advo.add_row(104711, "0511/1234560")

@@ -10,7 +10,7 @@ import pytest
 from etl.records import Direction, Scope
 from etl.rules.marker import decode
 from jobs.sandbox.simulator import TimedOut, make_json_response
-from tests.practice import SyncHarness, query_state
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ OFFICE, FAX, HOME = "Office", "Fax", "Home"
 
 @pytest.fixture
 def harness(tmp_path: Path) -> SyncHarness:
-    return SyncHarness.create(tmp_path, 0)
+    return SyncHarness(tmp_path, 0)
 
 
 def add_person_in_sync(
@@ -144,7 +144,7 @@ def test_a_refusal_that_is_not_about_a_value_blames_no_value(harness: SyncHarnes
     refusal = {"messageTranslation": {"label": "validationFailure", "data": {"field": "lastName", "type": "required"}}}
     harness.espo.before = lambda call: make_json_response(400, refusal) if "phoneNumberData" in call.body else None
     assert harness.run(sweep=True).outcome == "failed_persons"
-    assert query_state(harness, "select * from left_alone") == []
+    assert harness.query_store("select * from left_alone") == []
     harness.espo.before = None
     harness.clock.advance(120)
     harness.run()
@@ -158,7 +158,7 @@ def test_a_login_refused_in_words_ends_the_run_and_blames_no_value(harness: Sync
     creates = "Kommunikationen"
     harness.advo.before = lambda call: make_json_response(400, error_body) if call.path.endswith(creates) else None
     assert harness.run().outcome == "outage"
-    assert query_state(harness, "select * from left_alone") == []
+    assert harness.query_store("select * from left_alone") == []
 
 
 def test_a_record_linked_to_another_betnr_is_synced_with_it(harness: SyncHarness) -> None:
@@ -267,7 +267,7 @@ def test_a_record_linked_elsewhere_behind_its_deletion_is_synced_by_the_next_run
 
 
 def test_a_row_held_back_at_a_first_sync_is_not_emptied_because_it_was_respelled(tmp_path: Path) -> None:
-    harness = SyncHarness.create(tmp_path, 0, sync={"direction": "to_advoware"})
+    harness = SyncHarness(tmp_path, 0, sync={"direction": "to_advoware"})
     _, (_, held_row) = add_person_in_sync(harness, [(X, OFFICE)], ("0511 1234560", None), ("0511 9999999", None))
     harness.advo.edit_row(1, held_row, value="0511/9999999")
     harness.run(sweep=True)
@@ -286,7 +286,7 @@ def test_a_type_changed_by_somebody_is_not_lost_when_a_direction_held_it_back(ha
 
 
 def test_a_revert_that_never_arrived_is_no_conflict_that_was_decided(tmp_path: Path) -> None:
-    harness = SyncHarness.create(tmp_path, 0, sync={"direction": "to_advoware"})
+    harness = SyncHarness(tmp_path, 0, sync={"direction": "to_advoware"})
     entity_id, (number, _) = add_person_in_sync(
         harness, [(X, OFFICE), (Y, FAX)], ("0511 1234560", None), ("0511 2222222", None)
     )
@@ -300,7 +300,7 @@ def test_a_revert_that_never_arrived_is_no_conflict_that_was_decided(tmp_path: P
     harness.run(sweep=True)
     assert row_values_and_texts(harness)[number][0] == X
     assert phone_types(harness, entity_id) == {(X, OFFICE), (Y, FAX)}
-    assert query_state(harness, "select advo_value, espo_value from conflicts") == [("0511 333444", X)]
+    assert harness.query_store("select advo_value, espo_value from conflicts") == [("0511 333444", X)]
 
 
 def test_half_a_letter_in_a_remark_fails_nobody_and_is_kept_as_u_fffd(harness: SyncHarness) -> None:
@@ -341,7 +341,7 @@ def test_a_value_advoware_refuses_in_a_clash_is_named_once_and_not_tried_again(h
     assert harness.run(sweep=True).writes.advoware == 0
     assert phone_types(harness, entity_id) == {(Z, OFFICE), (Y, FAX)}
     assert row_values_and_texts(harness)[number][0] == "0511 333444"
-    assert query_state(harness, "select reason, value from left_alone") == [("unsyncable", Z)]
+    assert harness.query_store("select reason, value from left_alone") == [("unsyncable", Z)]
 
 
 def test_one_row_replaced_by_another_waits_a_run_before_the_number_goes(harness: SyncHarness) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.practice import SyncHarness, query_state
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ ANCHOR, NUMBER = "+4930901820", "+495111234567"
 
 @pytest.fixture
 def harness(tmp_path: Path) -> SyncHarness:
-    return SyncHarness.create(tmp_path, 0)
+    return SyncHarness(tmp_path, 0)
 
 
 def pretend_older_grammar(harness: SyncHarness, *statements: str) -> None:
@@ -41,7 +41,7 @@ def test_an_opt_out_of_a_value_nobody_holds_any_more_is_found_by_the_new_reading
     harness.run()
     harness.espo.edit(entity_id, phones=[phone_with_opt_out(ANCHOR)])
     harness.run()
-    assert query_state(harness, "select canonical, opt_out from former_entries") == [(NUMBER, 1)]
+    assert harness.query_store("select canonical, opt_out from former_entries") == [(NUMBER, 1)]
     pretend_older_grammar(harness, "update former_entries set canonical = '0511\u200b1234567'")
     harness.advo.add_row(1, "0511 1234567")
     harness.run()
@@ -59,4 +59,4 @@ def test_what_is_held_is_not_remembered_as_former_by_an_older_reading(harness: S
     old = "0511\u200b1234567"
     pretend_older_grammar(harness, f"update espo_entries set canonical = '{old}' where value = '{NUMBER}'")
     harness.run()
-    assert query_state(harness, "select * from former_entries") == []
+    assert harness.query_store("select * from former_entries") == []

@@ -10,7 +10,7 @@ from etl.records import Direction
 from jobs.sandbox.espocrm.arrays import StoredPart
 from jobs.sandbox.espocrm.saving import PutCrash, ResettingHook
 from jobs.sandbox.simulator import ConnectionLost
-from tests.practice import SyncHarness, query_state
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ NO_EDIT = {"read": "yes", "edit": "no"}
 
 @pytest.fixture
 def harness(tmp_path: Path) -> SyncHarness:
-    return SyncHarness.create(tmp_path, 0)
+    return SyncHarness(tmp_path, 0)
 
 
 def add_person_with_numbers(harness: SyncHarness, betnr: int = 1, *numbers: str) -> tuple[str, list[int]]:
@@ -82,10 +82,10 @@ def test_a_number_typed_in_advoware_stays_where_espocrm_stores_nothing(
     harness.espo.store.hook = hook
     harness.advo.add_row(1, TYPED)
     harness.run(persons=("1",))
-    assert query_state(harness, "select status, retry_count from persons") == [("failed", 1)]
+    assert harness.query_store("select status, retry_count from persons") == [("failed", 1)]
     run_daily(harness)
     assert TYPED in advo_numbers(harness)
-    assert query_state(harness, "select count(*) from conflicts") == [(0,)]
+    assert harness.query_store("select count(*) from conflicts") == [(0,)]
     harness.espo.store.hook = None
     run_daily(harness)
     assert espo_numbers(harness, entity_id) == {X, Y, TYPED_E164}
@@ -130,7 +130,7 @@ def test_a_persons_other_entries_go_on_beside_one_that_espocrm_does_not_store(ha
     harness.advo.edit_row(1, rows[0], value="0511 333333")
     harness.run(persons=("1",))
     assert espo_numbers(harness, entity_id) == {"+49511333333", Y}
-    assert query_state(harness, "select status, error like '%+49511777777%' from persons") == [("failed", 1)]
+    assert harness.query_store("select status, error like '%+49511777777%' from persons") == [("failed", 1)]
     run_daily(harness)
     assert advo_numbers(harness) == sorted([TYPED, "0511 333333", Y.replace("+49", "0")])
     assert espo_numbers(harness, entity_id) == {"+49511333333", Y}
@@ -146,11 +146,11 @@ def test_three_persons_without_rights_in_a_row_end_the_run_and_the_next_begins_b
     harness.espo.store.hook = ResettingHook()
     report = harness.run()
     assert report.outcome == "outage"
-    assert query_state(harness, "select count(*) from persons where status = 'failed'") == [(3,)]
+    assert harness.query_store("select count(*) from persons where status = 'failed'") == [(3,)]
     harness.espo.store.hook = None
     harness.clock.set(harness.clock().replace(microsecond=0))
     harness.run(persons=("4", "5"))
-    assert query_state(harness, "select count(*) from persons where status = 'clean'") == [(2,)]
+    assert harness.query_store("select count(*) from persons where status = 'clean'") == [(2,)]
 
 
 def test_what_espocrm_shows_in_place_of_what_was_sent_is_carried_nowhere(harness: SyncHarness) -> None:
@@ -191,7 +191,7 @@ def test_a_half_stored_put_loses_no_number_and_is_no_conflict(
     run_daily(harness)
     assert advo_numbers(harness) == typed
     assert espo_numbers(harness, entity_id) == {value.replace("0511 ", "+49511") for value in typed}
-    assert query_state(harness, "select count(*) from conflicts") == [(0,)]
+    assert harness.query_store("select count(*) from conflicts") == [(0,)]
 
 
 def test_what_a_half_stored_put_took_comes_back_with_type_and_flags(harness: SyncHarness) -> None:
@@ -258,7 +258,7 @@ def test_a_put_is_not_judged_by_a_read_that_may_not_show_its_field(harness: Sync
     entity_id, rows = add_person_with_numbers(harness)
     harness.advo.edit_row(1, rows[0], value=TYPED)
     baseline_sql = "select komm_id, espo_value from baseline order by komm_id"
-    before = query_state(harness, baseline_sql)
+    before = harness.query_store(baseline_sql)
     harness.espo.store.put_crashes = [PutCrash(phones=stored)]
     harness.espo.before = die_before_read(harness)
     with pytest.raises(KeyboardInterrupt):
@@ -266,7 +266,7 @@ def test_a_put_is_not_judged_by_a_read_that_may_not_show_its_field(harness: Sync
     harness.espo.before = None
     harness.espo.store.role.fields["phoneNumber"] = {"read": "no", "edit": "no"}
     run_daily(harness)
-    assert query_state(harness, baseline_sql) == before
+    assert harness.query_store(baseline_sql) == before
     harness.espo.store.role.fields.clear()
     run_daily(harness)
     assert espo_numbers(harness, entity_id) == {TYPED_E164, Y}
@@ -354,4 +354,4 @@ def test_a_crash_between_the_array_put_and_its_read_is_judged_by_the_next_run(
     run_daily(harness)
     assert espo_numbers(harness, entity_id) == {TYPED_E164, Y}
     assert advo_numbers(harness) == sorted([TYPED, Y.replace("+49", "0")])
-    assert query_state(harness, "select count(*) from conflicts") == [(0,)]
+    assert harness.query_store("select count(*) from conflicts") == [(0,)]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etl.records import Direction, Scope
+from tests.harness import SyncHarness
 from tests.notation import marker_text, slot_text
-from tests.practice import SyncHarness, query_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ TYPED = {X: "0511 1234560", Y: "0511/2222222", W: "0511 7777777"}
 @pytest.fixture
 def harness(tmp_path: Path) -> SyncHarness:
     """A person with three numbers, agreed on by both sides."""
-    harness = SyncHarness.create(tmp_path, 0)
+    harness = SyncHarness(tmp_path, 0)
     harness.espo.add_person("Max Muster", 1, phones=[(X, OFFICE), (Y, OFFICE), (W, OFFICE)], entity_id="e1")
     harness.advo.add_person(1, "Max Muster")
     for value, text in zip(TYPED.values(), ("Zentrale", None, None), strict=True):
@@ -82,7 +82,7 @@ def test_a_number_that_espocrm_just_changed_is_typed_into_the_row_of_another_pai
         assert rows_with_remarks(harness)[SECOND] == (TYPED[X], marker_text(X, 1))
     else:
         assert espo_types(harness) == {X2: OFFICE, Y: OFFICE, W: OFFICE}
-        assert query_state(harness, "select advo_value, espo_value from conflicts") == [(TYPED[X], Y)]
+        assert harness.query_store("select advo_value, espo_value from conflicts") == [(TYPED[X], Y)]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_number_of_a_pair_is_typed_into_the_row_of_another_and_stays_there(
     run_to_rest(harness)
     assert espo_types(harness) == {X: OFFICE, W: OFFICE}
     assert rows_with_remarks(harness)[SECOND][0] == TYPED[X]
-    assert query_state(harness, "select reason, komm_id from left_alone") == [("duplicate", SECOND)]
+    assert harness.query_store("select reason, komm_id from left_alone") == [("duplicate", SECOND)]
     save_phones(harness, (W, OFFICE))
     run_to_rest(harness)
     assert (rows_with_remarks(harness)[FIRST][0], rows_with_remarks(harness)[SECOND][0]) == ("", TYPED[X])
@@ -184,7 +184,7 @@ def test_a_type_set_while_a_direction_held_it_back_and_set_back_is_forgotten(har
     save_phones(harness, (X, OFFICE), (Y, OFFICE), (W, OFFICE))
     run_to_rest(harness)
     assert rows_with_remarks(harness) == rows_before
-    assert query_state(harness, "select * from left_alone") == []
+    assert harness.query_store("select * from left_alone") == []
 
 
 @pytest.mark.parametrize("with_sweep", [False, True], ids=["", "a sweep saw it in between"])

@@ -16,8 +16,8 @@ import pytest
 
 from etl.rules.marker import MarkerKind, decode
 from jobs.sandbox.simulator import ConnectionLost, SimResponse, make_json_response
+from tests.harness import SyncHarness
 from tests.notation import marker_text, own_text_of_remark
-from tests.practice import SyncHarness, query_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ class TwoRecords:
 
 def two_records(folder: Path, a: list[Item], b: list[Item]) -> TwoRecords:
     """A and B with these items and the same rows in Advoware, synced."""
-    harness = SyncHarness.create(folder, 0)
+    harness = SyncHarness(folder, 0)
     ids = []
     for betnr, items in ((1, a), (2, b)):
         mails = [item_json for item_json in items if "emailAddress" in item_json]
@@ -277,7 +277,7 @@ def test_an_opt_out_is_found_by_a_newer_grammar_too(tmp_path: Path) -> None:
     records = two_records(tmp_path, [phone_item_json(Y), phone_item_json(X, opt_out=True)], [phone_item_json(Z)])
     drop_number(records)
     records.harness.run()
-    assert query_state(records.harness, "select value, opt_out from former_entries") == [(X, 1)]
+    assert records.harness.query_store("select value, opt_out from former_entries") == [(X, 1)]
     with closing(sqlite3.connect(records.harness.config.state.path)) as store, store:
         store.execute("update former_entries set canonical = '+4951112345;ext=60'")
         store.execute("update espo_entries set canonical = value || ';' ")
@@ -285,7 +285,7 @@ def test_an_opt_out_is_found_by_a_newer_grammar_too(tmp_path: Path) -> None:
     records.type_value("0511 1234560")
     records.harness.run()
     assert records.item(records.b, X)["optOut"]
-    assert query_state(records.harness, "select entity_id from former_entries") == [(records.a,)]
+    assert records.harness.query_store("select entity_id from former_entries") == [(records.a,)]
 
 
 # What the look-up meets ---------------------------------------------------------------------------------------------
@@ -483,7 +483,7 @@ def test_a_number_that_a_contact_holds_as_fax_is_retyped_by_nobody(tmp_path: Pat
     assert records.item(records.b, X) == records.item(contact, X) == {"type": "Fax", "optOut": True, "invalid": False}
     assert baseline_of_value(records) == {"value": X, "type": "Fax", "komm_kz": 1}
     assert len(records.harness.advo.rows(2)) == (2 if way == "changed" else 3), "no row was made for another type"
-    assert query_state(records.harness, "select error from persons where error is not null") == []
+    assert records.harness.query_store("select error from persons where error is not null") == []
 
 
 def test_a_mail_that_a_contact_holds_in_other_letters_is_edited_by_nobody(tmp_path: Path) -> None:
@@ -624,9 +624,9 @@ def test_the_journal_says_what_was_sent(tmp_path: Path) -> None:
         select new_value, json_extract(after, '$.value'), json_extract(after, '$.opt_out')
         from changes where side = 'espo' and action = 'add'
     """
-    assert query_state(records.harness, question) == [(MAIL, MAIL, 1)]
+    assert records.harness.query_store(question) == [(MAIL, MAIL, 1)]
     row = "select espo_value from baseline where betnr = 2 and channel = 'mail'"
-    assert query_state(records.harness, row) == [(MAIL,)]
+    assert records.harness.query_store(row) == [(MAIL,)]
 
 
 def test_a_look_up_before_a_put_whose_answer_is_lost_is_remembered_as_sent(tmp_path: Path) -> None:

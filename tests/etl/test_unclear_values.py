@@ -15,7 +15,7 @@ from etl.records import Channel
 from etl.rules.marker import encode
 from etl.rules.values.classify import Clarity, classify
 from etl.rules.values.readings import is_reading
-from tests.practice import SyncHarness, query_state
+from tests.harness import SyncHarness
 from tests.typed import CorpusLine, corpus_lines
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ ANCHOR = "+4930901820"
 
 @pytest.fixture
 def harness(tmp_path: Path) -> SyncHarness:
-    return SyncHarness.create(tmp_path, 0)
+    return SyncHarness(tmp_path, 0)
 
 
 def add_person_with_anchor(harness: SyncHarness, betnr: int, items: list[str], rows: list[str]) -> str:
@@ -56,7 +56,7 @@ def advo_values_but_anchor(harness: SyncHarness, betnr: int) -> list[str]:
 
 
 def reasons_left_alone(harness: SyncHarness, betnr: int) -> list[tuple[Any, ...]]:
-    return query_state(harness, f"select side, reason from left_alone where betnr = {betnr} order by side")
+    return harness.query_store(f"select side, reason from left_alone where betnr = {betnr} order by side")
 
 
 def both_systems(harness: SyncHarness) -> list[Any]:
@@ -287,7 +287,7 @@ def test_a_pair_goes_on_once_its_row_is_written_clearly(pair_edited_to_unclear: 
     harness.advo.edit_row(1, row, value="0511 9999999")
     harness.run()
     assert (espo_values_but_anchor(harness, entity_id), advo_values_but_anchor(harness, 1)) == ([NEW], ["0511 9999999"])
-    assert query_state(harness, "select count(*) from conflicts") == [(0,)]
+    assert harness.query_store("select count(*) from conflicts") == [(0,)]
     assert_at_rest(harness)
 
 
@@ -298,7 +298,7 @@ def test_a_deletion_on_the_other_side_ends_the_pair_and_empties_nothing(
     harness.espo.edit(entity_id, phones=[(ANCHOR, OFFICE)])
     harness.run()
     assert (espo_values_but_anchor(harness, entity_id), advo_values_but_anchor(harness, 1)) == ([], [UNCLEAR])
-    assert query_state(harness, "select count(*) from conflicts") == [(0,)]
+    assert harness.query_store("select count(*) from conflicts") == [(0,)]
     assert_at_rest(harness)
 
 
@@ -311,7 +311,7 @@ def test_an_edit_on_the_other_side_ends_the_pair_and_is_new(pair_edited_to_uncle
         [NEW],
         sorted([NEW, UNCLEAR]),
     )
-    assert query_state(harness, "select count(*) from conflicts") == [(0,)]
+    assert harness.query_store("select count(*) from conflicts") == [(0,)]
     assert_at_rest(harness)
 
 
@@ -339,7 +339,7 @@ def test_an_item_edited_into_an_unclear_value_waits_and_is_never_overwritten(
     assert unclear in espo_values_but_anchor(harness, entity_id)
     expected = {"kept": ["0511 1234560"], "deleted": [unclear], "edited": sorted(["0511 9999999", unclear])}
     assert advo_values_but_anchor(harness, 1) == expected[row_edit]
-    assert query_state(harness, "select count(*) from conflicts") == [(0,)]
+    assert harness.query_store("select count(*) from conflicts") == [(0,)]
     assert_at_rest(harness)
 
 

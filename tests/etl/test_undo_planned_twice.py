@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.records import Scope
-from tests.practice import SyncHarness, query_state
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ TYPED, NEW = "Max@Muster.DE", "mu@muster.de"
 
 def test_what_an_earlier_plan_of_the_run_agreed_on_was_not_agreed_before_it(tmp_path: Path) -> None:
     """Its pair would stand without an item; a new mail of EspoCRM would be taken for its change, and overwrite it."""
-    harness = SyncHarness.create(tmp_path, 0)
+    harness = SyncHarness(tmp_path, 0)
     entity_id = harness.espo.add_person("Max Muster", 1, phones=["+495111234560"])
     harness.advo.add_person(1, "Max Muster")
     harness.run()
@@ -35,10 +35,10 @@ def test_what_an_earlier_plan_of_the_run_agreed_on_was_not_agreed_before_it(tmp_
     harness.run(scope=Scope.ENTRY)
     harness.advo.before = None
     assert reads
-    run_id = query_state(harness, "select max(id) from runs")[0][0]
-    assert query_state(harness, f"select count(*) from decisions where run_id = {run_id} and komm_id = {row}") == [(2,)]
+    run_id = harness.query_store("select max(id) from runs")[0][0]
+    assert harness.query_store(f"select count(*) from decisions where run_id = {run_id} and komm_id = {row}") == [(2,)]
     harness.run(trigger="undo", undo_run=run_id, operator="anna", reason="wrong")
-    assert query_state(harness, "select count(*) from baseline where channel = 'mail'") == [(0,)]
+    assert harness.query_store("select count(*) from baseline where channel = 'mail'") == [(0,)]
     harness.run()
     harness.run(sweep=True)
     assert harness.writes == []

@@ -11,15 +11,10 @@ import pytest
 import yaml
 
 from jobs.config import Config
-from jobs.environment import Environment
-from jobs.pipeline import RunOptions, run_to_completion
 from jobs.sandbox import people
-from jobs.sandbox.advoware.api import AdvoSim
-from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.firm import small_law_firm
-from jobs.sandbox.server import sandbox_config
 from jobs.sandbox.simulator import SimClock
-from tests.in_process import InProcess
+from tests.harness import Harness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,32 +37,16 @@ class InspectServer(NamedTuple):
 
 @pytest.fixture(scope="session")
 def firm(tmp_path_factory: pytest.TempPathFactory) -> SampleFirm:
-    folder = tmp_path_factory.mktemp("firm")
-    clock = SimClock()
-    espo, advo = EspoSim(clock), AdvoSim(clock)
-    persons = small_law_firm(espo, advo)
-    document = {
-        **sandbox_config("http://crm.test", "https://advoware.advo-net.net"),
-        "state": {"path": str(folder / "state.db")},
-    }
-    document["advoware"]["configurator_url"] = "https://configurator.advo-net.net"
-    config_file = folder / "config.yaml"
-    config_file.write_text(yaml.safe_dump(document), "utf-8")
-    config = Config.model_validate(document)
-    environment = Environment(
-        utcnow=clock,
-        sleep=clock.advance,
-        espo_transport=InProcess(espo),
-        advo_transport=InProcess(advo),
-        durable=False,
-        heartbeat=False,
-    )
+    harness = Harness(tmp_path_factory.mktemp("firm"), clock=SimClock())  # today, for the page shows the last days
+    harness.seconds_between = 900
+    persons = small_law_firm(harness.espo, harness.advo)
+    config_file = harness.folder / "config.yaml"
+    config_file.write_text(yaml.safe_dump(harness.document), "utf-8")
     for edit in (lambda *_: None, people.make_first_day_edits, people.make_second_day_edits):
-        edit(espo, advo, persons)
-        clock.advance(900)
-        run_to_completion(config, RunOptions(), environment=environment)
-        clock.advance(900)
-    return SampleFirm(config, config_file)
+        edit(harness.espo, harness.advo, persons)
+        harness.run()
+        harness.clock.advance(900)
+    return SampleFirm(harness.config, config_file)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from jobs.sandbox.server import Servers
 from jobs.schedule import Job
 from jobs.scheduler import JobQueue, run_job
 from jobs.telemetry import logs
-from tests.desk import FaultHarness
+from tests.harness import FaultHarness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import ConnectionLost, SimRequest, SimResponse
-from tests.desk import FaultHarness
+from tests.harness import FaultHarness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import Unreachable
 from jobs.schedule import Job
 from jobs.scheduler import ClockWatch, JobQueue, count_missed_by_job, first_run_times, run_job
-from tests.firm import CommandHarness, json_setting
+from tests.harness import CommandHarness, json_setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def turns() -> Iterator[JobQueue]:
 
 @pytest.fixture
 def harness(tmp_path: Path) -> CommandHarness:
-    return CommandHarness.create(tmp_path, persons=5, sync={"persons_per_run": 2})
+    return CommandHarness(tmp_path, persons=5, sync={"persons_per_run": 2})
 
 
 # Whose turn it is ----------------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ def test_an_interrupted_sweep_goes_on_at_the_start(harness: CommandHarness) -> N
 
 def test_a_clock_that_is_set_back_is_noticed_once(harness: CommandHarness) -> None:
     monotonic_times = iter(float(second) for second in range(0, 600, 60))
-    clock = ClockWatch(harness.environment_with(monotonic=lambda: next(monotonic_times)))
+    clock = ClockWatch(replace(harness.environment, monotonic=lambda: next(monotonic_times)))
     harness.clock.advance(60)
     assert not clock.has_jumped()
     harness.clock.advance(60 - 3600)

@@ -20,7 +20,6 @@ from etl.errors import ConfigError
 from etl.records import Channel, Direction
 from etl.rules.values.canonical import canonical
 from jobs.config import Config
-from jobs.environment import Environment
 from jobs.exit_codes import ExitCode
 from jobs.pipeline import RunOptions, run_once, run_to_completion
 from jobs.run.options import Selection, parse_selection
@@ -29,8 +28,9 @@ from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimRequest, SimResponse
+from tests.harness import REAL_TIME
+from tests.http_harness import HttpHarness
 from tests.notation import own_text_of_remark
-from tests.office import HttpHarness
 
 PERSONS = int(os.environ.get("BACKFILL_PERSONS", "36"))
 """The full test has 2,000, by hand: BACKFILL_PERSONS=2000 pytest tests/run/test_backfill.py -k killed."""
@@ -169,7 +169,7 @@ def test_a_sync_that_comes_during_a_chunk_runs_before_the_next_chunk(tmp_path: P
         reports: dict[str, Any] = {}
         sync = threading.Thread(
             target=lambda: reports.update(
-                sync=run_to_completion(config, RunOptions(), environment=Environment(durable=False))
+                sync=run_to_completion(config, RunOptions(), environment=REAL_TIME)
             )
         )
 
@@ -180,7 +180,7 @@ def test_a_sync_that_comes_during_a_chunk_runs_before_the_next_chunk(tmp_path: P
 
         advo.before = start_sync_at_first_write
         options = RunOptions(trigger="backfill", backfill=Selection(everybody=True, chunk=4))
-        reports["backfill"] = run_to_completion(config, options, environment=Environment(durable=False))
+        reports["backfill"] = run_to_completion(config, options, environment=REAL_TIME)
         sync.join()
     assert {name: report.outcome for name, report in reports.items()} == {"sync": "done", "backfill": "done"}
     assert reports["sync"].run_id == reports["backfill"].run_id + 1, "it came second, not last"
@@ -242,7 +242,7 @@ def contents_without_kill(folder: Path) -> dict[int, Any]:
     with Servers(espo, advo) as servers:
         config = Config.model_validate({**servers.config(), "state": {"path": str(folder / "undisturbed.db")}})
         options = RunOptions(trigger="backfill", backfill=Selection(everybody=True, chunk=PERSONS // 6))
-        assert run_to_completion(config, options, environment=Environment(durable=False)).outcome == "done"
+        assert run_to_completion(config, options, environment=REAL_TIME).outcome == "done"
     return contents_by_betnr(espo, advo)
 
 
@@ -286,7 +286,7 @@ def test_a_backfill_killed_again_and_again_ends_as_an_undisturbed_one_and_writes
             selection = ["--resume"] if has_selection(tmp_path) else selection
             if kill_number == KILLS // 2:  # the regular run, when its time comes
                 regular_report = run_to_completion(
-                    Config.model_validate(config_document), RunOptions(), environment=Environment(durable=False)
+                    Config.model_validate(config_document), RunOptions(), environment=REAL_TIME
                 )
                 assert (regular_report.outcome, regular_report.persons.changed > 0) == ("done", True)
         process_at_end = subprocess.run(

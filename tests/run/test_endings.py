@@ -11,7 +11,7 @@ from jobs.commands.held import hold_advice, list_held_persons
 from jobs.commands.status import collect_status
 from jobs.commands.status import status_rows as standing_lines
 from jobs.sandbox.simulator import SimResponse
-from tests.desk import FaultHarness, PersonWithRows
+from tests.harness import FaultHarness, PersonWithRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.desk import FaultHarness, PersonWithRows
+from tests.harness import FaultHarness, PersonWithRows
 from tests.run.test_endings import ABSENCE_MAKERS, delete_person_in_advoware, unlink
 
 if TYPE_CHECKING:

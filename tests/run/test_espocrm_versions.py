@@ -8,7 +8,7 @@ import pytest
 
 from jobs.commands.status import collect_status
 from jobs.sandbox.espocrm.versions import VERSIONS
-from tests.practice import SyncHarness, query_state
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ ROWS = [f"0511 12345{number:02}" for number in range(12)]
 def test_espocrm_8_takes_every_phone_and_later_ones_ten(
     version: str, items: int, left_alone: int, tmp_path: Path
 ) -> None:
-    harness = SyncHarness.create(tmp_path, 0, espocrm=version)
+    harness = SyncHarness(tmp_path, 0, version=version)
     entity_id = harness.espo.add_person("Max Muster", 1)
     harness.advo.add_person(1, "Max Muster")
     for value in ROWS:
@@ -35,7 +35,7 @@ def test_espocrm_8_takes_every_phone_and_later_ones_ten(
 @pytest.mark.parametrize("version", ["8.4", "10"])
 def test_an_opt_out_on_another_record_outlives_a_new_mail_of_the_same_address(version: str, tmp_path: Path) -> None:
     """The look-up of shared addresses: `in` on mails would be a 500 on EspoCRM 8 (fact B3)."""
-    harness = SyncHarness.create(tmp_path, 0, espocrm=version)
+    harness = SyncHarness(tmp_path, 0, version=version)
     opted_out = {"emailAddress": "Max@Muster.de", "optOut": True}
     harness.espo.add_person("Other Person", mails=[opted_out])
     entity_id = harness.espo.add_person("Max Muster", 1)
@@ -48,7 +48,7 @@ def test_an_opt_out_on_another_record_outlives_a_new_mail_of_the_same_address(ve
 
 @pytest.mark.parametrize(("before", "after"), [("8.4", "9.2"), ("9.2", "9.3"), ("9.3", "10"), ("8.4", "10")])
 def test_an_upgrade_amid_a_run_is_an_outage_that_ends(before: str, after: str, tmp_path: Path) -> None:
-    harness = SyncHarness.create(tmp_path, 12, espocrm=before)
+    harness = SyncHarness(tmp_path, 12, version=before)
 
     def begin_maintenance(call: SimRequest) -> None:
         if call.method == "PUT" and len(harness.espo.writes) > 5:
@@ -68,7 +68,7 @@ def test_an_upgrade_amid_a_run_is_an_outage_that_ends(before: str, after: str, t
     assert (report.outcome, report.persons.failed, harness.disagreements()) == ("done", 0, [])
     report = harness.run()
     assert (report.notices, harness.writes) == ([], [])
-    assert query_state(harness, "select espo_version from runs order by id") == [
+    assert harness.query_store("select espo_version from runs order by id") == [
         (numbers[0],), (None,), (numbers[1],), (numbers[1],)
     ]  # fmt: skip
     espocrm = collect_status(harness.config, harness.clock())["espocrm"]
@@ -77,7 +77,7 @@ def test_an_upgrade_amid_a_run_is_an_outage_that_ends(before: str, after: str, t
 
 def test_more_than_ten_phones_of_an_espocrm_8_outlive_its_upgrade(tmp_path: Path) -> None:
     """EspoCRM 10 refuses every array of more than ten: what changes there waits, all else goes on."""
-    harness = SyncHarness.create(tmp_path, 0, espocrm="8.4")
+    harness = SyncHarness(tmp_path, 0, version="8.4")
     entity_id = harness.espo.add_person("Max Muster", 1)
     harness.advo.add_person(1, "Max Muster")
     row_ids = [harness.advo.add_row(1, value) for value in ROWS]
@@ -91,7 +91,7 @@ def test_more_than_ten_phones_of_an_espocrm_8_outlive_its_upgrade(tmp_path: Path
     for _ in range(2):
         report = harness.run()
         assert (report.outcome, report.persons.failed) == ("done", 0)
-        assert query_state(harness, "select side, value, reason from left_alone order by komm_id") == [
+        assert harness.query_store("select side, value, reason from left_alone order by komm_id") == [
             ("advo", "0511 9999999", "unsyncable"),
             ("espo", "+495111234504", "unsyncable"),
             ("advo", "0511 8888888", "unsyncable"),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobs.sandbox.simulator import ConnectionLost, SimRequest, SimResponse, TimedOut, Unreachable, make_json_response
-from tests.desk import FaultHarness, PersonWithRows
+from tests.harness import FaultHarness, PersonWithRows
 
 REFUSED = SimResponse(400, {"Content-Type": "text/plain"}, b"Der Wert ist ungueltig.")
 HTML = SimResponse(200, {"Content-Type": "text/html"}, b"<html>Wartung</html>")

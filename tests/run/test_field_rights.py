@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from etl.records import Direction
-from tests.desk import FaultHarness, PersonWithRows
+from tests.harness import FaultHarness, PersonWithRows
 
 FIELDS = {"phone": "phoneNumber", "mail": "emailAddress"}
 NO_EDIT, NO_READ = {"read": "yes", "edit": "no"}, {"read": "no", "edit": "no"}

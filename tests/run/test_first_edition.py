@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.store.schema import MIGRATIONS
+from tests.harness import SyncHarness
 from tests.old_store import open_first_edition
-from tests.practice import SyncHarness, query_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def test_the_next_run_makes_slots_of_leftovers_and_writes_nothing_else(tmp_path:
     before = row_contents(harness)
     items = {entity_id: harness.espo.items(entity_id) for entity_id in harness.espo.store.records}
     report = harness.run()
-    assert query_state(harness, "pragma user_version") == [(len(MIGRATIONS),)]
+    assert harness.query_store("pragma user_version") == [(len(MIGRATIONS),)]
     assert report.outcome == "done"
     assert row_contents(harness) == {**before, **{komm_id: ("", remark) for komm_id, remark in SLOTS.items()}}
     assert {entity_id: harness.espo.items(entity_id) for entity_id in harness.espo.store.records} == items

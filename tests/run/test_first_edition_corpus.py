@@ -10,8 +10,8 @@ from etl.records import Channel
 from etl.rules.espo.items import rejection_reason
 from etl.rules.unclear import SPLIT_PAIR_REASON
 from etl.rules.values.classify import Clarity, classify
+from tests.harness import SyncHarness
 from tests.old_store import open_first_edition
-from tests.practice import SyncHarness, query_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,7 +80,7 @@ def test_the_next_run_adds_what_is_certain_now_and_changes_no_value(harness: Syn
         betnr: values_now[: len(items_before[betnr])] for betnr, values_now in espo_values_by_betnr(harness).items()
     } == items_before
     parted_values = {
-        value for (value,) in query_state(harness, f"select value from left_alone where detail = '{SPLIT_PAIR_REASON}'")
+        value for (value,) in harness.query_store(f"select value from left_alone where detail = '{SPLIT_PAIR_REASON}'")
     }
     assert parted_values == {"info@weiss-recht.de", "info@wei\N{LATIN SMALL LETTER SHARP S}-recht.de"}
     expected = {
@@ -96,9 +96,9 @@ def test_the_next_run_adds_what_is_certain_now_and_changes_no_value(harness: Syn
 
 def test_notes_unsyncable_of_what_is_a_number_now_end(harness: SyncHarness) -> None:
     question = "select value, detail from left_alone where reason = 'unsyncable' and channel = 'phone'"
-    before = query_state(harness, question)
+    before = harness.query_store(question)
     harness.run()
-    after = query_state(harness, question)
+    after = harness.query_store(question)
     assert {value for value, _ in before} > {value for value, _ in after}
     assert [value for value, _ in after if certain_values([value])] == []
     assert [
@@ -125,7 +125,7 @@ def test_deleting_what_the_first_edition_invented_empties_nothing(harness: SyncH
         assert harness.run().outcome == "done"
     assert advo_values_by_row(harness) == values
     assert writes_nothing_more(harness)
-    assert query_state(harness, "select count(*) from conflicts") == [(0,)]
+    assert harness.query_store("select count(*) from conflicts") == [(0,)]
 
 
 def numbers_without_row(harness: SyncHarness, betnr: int, values_now: list[str]) -> set[str]:
@@ -139,7 +139,7 @@ def test_an_espocrm_that_keeps_what_is_typed_is_only_linked(tmp_path: Path) -> N
     values, items_before = advo_values_by_row(harness), espo_values_by_betnr(harness)
     assert harness.run().outcome == "done"
     assert (advo_values_by_row(harness), espo_values_by_betnr(harness)) == (values, items_before)
-    assert query_state(harness, "select count(*) from persons where status <> 'clean'") == [(0,)]
+    assert harness.query_store("select count(*) from persons where status <> 'clean'") == [(0,)]
     assert writes_nothing_more(harness)
     assert (advo_values_by_row(harness), espo_values_by_betnr(harness)) == (values, items_before)
 
@@ -161,6 +161,6 @@ def test_what_a_killed_run_of_the_first_edition_invented_is_no_pair_either(tmp_p
 
 def test_the_fixture_is_what_the_first_edition_left(harness: SyncHarness) -> None:
     """It made numbers of what may be none, and did not know spellings of the same."""
-    pairs = dict[Any, Any](query_state(harness, "select advo_value, espo_value from baseline"))
+    pairs = dict[Any, Any](harness.query_store("select advo_value, espo_value from baseline"))
     assert pairs["491711234567"] in {"+49491711234567", "+491711234567"}
     assert len(pairs) > 90

@@ -10,7 +10,7 @@ import pytest
 
 from etl.errors import ConfigError
 from jobs.sandbox.simulator import SimRequest, SimResponse, make_json_response
-from tests.desk import FaultHarness, PersonWithRows
+from tests.harness import FaultHarness, PersonWithRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,8 +16,8 @@ from etl.errors import Stopped
 from etl.records import Direction
 from etl.rules.marker import MarkerKind, decode
 from jobs.sandbox.simulator import TimedOut, make_json_response
+from tests.harness import SyncHarness, canonical_keys
 from tests.notation import marker_text, slot_text
-from tests.practice import SyncHarness, canonical_keys, query_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ BLANKS = " \u00ad\t"
 
 def harness_in_sync(folder: Path, direction: Direction = Direction.BOTH) -> tuple[SyncHarness, str]:
     """A person with two numbers and a mail, agreed on by both sides, and its id."""
-    harness = SyncHarness.create(folder, 0, sync={"direction": direction})
+    harness = SyncHarness(folder, 0, sync={"direction": direction})
     entity_id = harness.espo.add_person("Max Muster", 1, phones=[(X, OFFICE), (Y, FAX)], mails=["max@muster.de"])
     harness.advo.add_person(1, "Max Muster")
     harness.advo.behaviour.real_komm_kz = True
@@ -182,7 +182,7 @@ def assert_no_leftover(harness: SyncHarness, entity_id: str) -> None:
 
     What an undo put back as it was, and a number of another pair that a person typed over one, are left alone by name.
     """
-    left_alone = {komm_id for (komm_id,) in query_state(harness, "select komm_id from left_alone")}
+    left_alone = {komm_id for (komm_id,) in harness.query_store("select komm_id from left_alone")}
     for row in harness.advo.rows(1):
         remark = decode(row["bemerkung"])
         if remark.kind is MarkerKind.MARKER:
@@ -294,7 +294,7 @@ def test_office_becomes_home_where_a_home_row_with_the_number_stands_and_no_thir
     harness, entity_id = harness_in_sync(tmp_path)
     home_row_id = harness.advo.add_row(1, "0511/1234560", text, komm_kz=6)
     harness.run(sweep=True)
-    assert query_state(harness, "select reason, komm_id from left_alone") == [("duplicate", home_row_id)]
+    assert harness.query_store("select reason, komm_id from left_alone") == [("duplicate", home_row_id)]
     harness.espo.edit(entity_id, phones=[(X, HOME), (Y, FAX)])
     report = harness.run()
     assert (report.variants, report.writes.advoware) == ({"retype": 1}, 2)

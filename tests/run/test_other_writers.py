@@ -8,7 +8,7 @@ from jobs.commands.check import check_for_second_writer
 from jobs.commands.findings import CheckResult
 from jobs.pipeline import RunOptions, run_to_completion
 from jobs.sandbox.espocrm.login import SYNC_USER
-from tests.firm import CommandHarness
+from tests.harness import CommandHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ def writer_findings(harness: CommandHarness) -> list[CheckResult]:
 
 
 def test_one_store_that_writes_alone_is_no_reason_to_warn(tmp_path: Path) -> None:
-    harness = CommandHarness.create(tmp_path)
+    harness = CommandHarness(tmp_path)
     assert writer_findings(harness) == []
     harness.run()
     harness.run()
@@ -27,7 +27,7 @@ def test_one_store_that_writes_alone_is_no_reason_to_warn(tmp_path: Path) -> Non
 
 
 def test_a_second_store_on_the_same_espocrm_is_warned_of(tmp_path: Path) -> None:
-    harness = CommandHarness.create(tmp_path)
+    harness = CommandHarness(tmp_path)
     harness.run()
     other_state = harness.config.state.model_copy(update={"path": tmp_path / "other.db"})
     other = harness.config.model_copy(update={"state": other_state})

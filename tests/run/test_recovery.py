@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,14 +22,13 @@ import yaml
 
 from etl.errors import StoreError
 from jobs.config import read_config
-from jobs.environment import Environment
 from jobs.pipeline import RunOptions, run_to_completion
 from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.advoware.login import API_KEY, TokenService, request_signature
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import ConnectionLost, SimRequest, SimResponse
-from tests.desk import FaultHarness, PersonWithRows
+from tests.harness import REAL_TIME, FaultHarness, PersonWithRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +74,7 @@ class KillHarness:
 
     def sync(self) -> RunReport:
         """A run in this process, as the next one on the same host."""
-        return run_to_completion(read_config(self.file), RunOptions(), environment=Environment(durable=False))
+        return run_to_completion(read_config(self.file), RunOptions(), environment=REAL_TIME)
 
     def kill_sync_at(self, at: int, when: str) -> None:
         """A sync that dies at its ``at``-th write, before or after the effect."""
@@ -209,7 +209,7 @@ def test_whatever_is_raised_between_two_steps_the_lock_is_given_back_and_the_nex
     for at in range(2, calls, max(1, calls // 25)):
         harness.espo.edit(person.entity_id, phones=[harness.espo_phones(person)[0], (f"+495118{at:06d}", "Office")])
         harness.advo.add_row(person.betnr, f"0511 9{at:06d}")
-        harness.environment = Environment(**{**vars(environment), "utcnow": clock_that_raises(harness, at)})
+        harness.environment = replace(environment, utcnow=clock_that_raises(harness, at))
         with pytest.raises(UnexpectedError):
             harness.run()
         harness.environment = environment
@@ -239,7 +239,7 @@ def count_clock_calls(harness: FaultHarness) -> int:
         clock_calls += 1
         return harness.clock()
 
-    harness.environment = Environment(**{**vars(environment), "utcnow": clock})
+    harness.environment = replace(environment, utcnow=clock)
     harness.run()
     harness.environment = environment
     return clock_calls
@@ -383,9 +383,7 @@ def with_signature(body: dict[str, Any]) -> dict[str, Any]:
 
 def set_clock_back(harness: FaultHarness) -> None:
     """This machine's clock alone is set back."""
-    harness.environment = Environment(
-        **{**vars(harness.environment), "utcnow": lambda: harness.clock() - timedelta(hours=1)}
-    )
+    harness.environment = replace(harness.environment, utcnow=lambda: harness.clock() - timedelta(hours=1))
 
 
 def test_our_own_clock_set_back_an_hour_loses_nothing(harness: FaultHarness) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.run.options import Selection
 from jobs.sandbox.simulator import SimRequest, SimResponse
-from tests.desk import FaultHarness, PersonWithRows
+from tests.harness import FaultHarness, PersonWithRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ LOCKED = SimResponse(403, {"Content-Type": "text/html; charset=UTF-8"}, b"")
 
 @pytest.fixture
 def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path, settings={"sync": {"conflict_scope": "entry"}})
+    return FaultHarness(tmp_path, sync={"conflict_scope": "entry"})
 
 
 def refuse_persons(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.harness import SyncHarness
 from tests.notation import marker_text
-from tests.practice import SyncHarness, query_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def utf16_units(text: str) -> int:
 
 def harness_with_text(folder: Path, text: str) -> SyncHarness:
     """A person whose only number has this text in Advoware, not synced yet."""
-    harness = SyncHarness.create(folder, 0)
+    harness = SyncHarness(folder, 0)
     harness.espo.add_person("Max Muster", 1, phones=[(NUMBER, "Office")])
     harness.advo.add_person(1, "Max Muster")
     harness.advo.add_row(1, "0511 1234560", text)
@@ -70,7 +70,7 @@ def test_a_remark_cut_anywhere_is_written_again_without_marker(text: str, half_l
         harness.advo.behaviour.half_letters, harness.advo.behaviour.answers_put = half_letter, limit % 2 == 0
         assert harness.run().outcome == "done"
         assert (limit, remark_in_advoware(harness)) == (limit, text)
-        assert query_state(harness, "select unmarked from baseline") == [(1,)]
+        assert harness.query_store("select unmarked from baseline") == [(1,)]
         assert_no_more_writes(harness)
 
 
@@ -93,8 +93,8 @@ def test_a_remark_that_is_trimmed_or_gets_other_line_ends_is_stored_as_sent(
     harness.advo.behaviour.answers_put = not no_answer
     assert harness.run().outcome == "done"
     assert remark_in_advoware(harness).startswith(marker_text(NUMBER, 1))
-    assert query_state(harness, "select unmarked from baseline") == [(0,)]
-    assert query_state(harness, "select * from left_alone") == []
+    assert harness.query_store("select unmarked from baseline") == [(0,)]
+    assert harness.query_store("select * from left_alone") == []
     assert_no_more_writes(harness)
 
 

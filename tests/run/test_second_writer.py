@@ -23,7 +23,7 @@ from jobs.commands import maintenance
 from jobs.pipeline import run_to_completion
 from jobs.run.options import RunOptions
 from jobs.sandbox.espocrm.login import SYNC_USER
-from tests.desk import FaultHarness, PersonWithRows
+from tests.harness import FaultHarness, PersonWithRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

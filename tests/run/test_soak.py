@@ -22,7 +22,7 @@ from jobs.sandbox.people import random_edits
 from jobs.sandbox.simulator import ConnectionLost, TimedOut, Unreachable
 from jobs.schedule import Job
 from jobs.scheduler import JobQueue, run_job
-from tests.firm import CommandHarness
+from tests.harness import CommandHarness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -181,7 +181,7 @@ class Soak:
 
 def run_soak(folder: Path, *, persons: int, dense: float, sparse: float, seed: int) -> Soak:
     """So many days of runs every 15 minutes, then of runs every 6 hours, then two calm days."""
-    harness = CommandHarness.create(
+    harness = CommandHarness(
         folder,
         persons=persons,
         seed=seed,

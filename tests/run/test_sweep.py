@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +14,7 @@ from jobs.exit_codes import CommandOutcome
 from jobs.lock import Lease
 from jobs.pipeline import run_next_chunk, run_once, run_to_completion
 from jobs.run.options import RunOptions
-from tests.firm import CommandHarness
+from tests.harness import CommandHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def harness(tmp_path: Path) -> CommandHarness:
-    harness = CommandHarness.create(tmp_path, persons=7, sync={"persons_per_run": 3})
+    harness = CommandHarness(tmp_path, persons=7, sync={"persons_per_run": 3})
     while harness.run().persons.changed:
         pass
     return harness
@@ -74,7 +74,7 @@ def test_a_sweep_waits_for_whoever_took_the_lock_between_two_chunks(harness: Com
             harness.clock.advance(seconds)
             leases.pop().release()
 
-        chunk = run_next_chunk(harness.config, RunOptions(sweep=True), harness.environment_with(sleep=sleep))
+        chunk = run_next_chunk(harness.config, RunOptions(sweep=True), replace(harness.environment, sleep=sleep))
     assert leases == []
     assert chunk.outcome is CommandOutcome.DONE
     assert first.merge_chunk(chunk).sweep_after != first.sweep_after
@@ -97,7 +97,7 @@ def test_a_stopped_sweep_goes_on_behind_its_last_chunk(harness: CommandHarness) 
             raise Stopped("Stopped by SIGTERM.")
 
     stopped_report = run_to_completion(
-        harness.config, RunOptions(sweep=True), environment=harness.environment_with(checkpoint=checkpoint)
+        harness.config, RunOptions(sweep=True), environment=replace(harness.environment, checkpoint=checkpoint)
     )
     assert stopped_report.outcome is CommandOutcome.STOPPED
     assert stopped_report.sweep_after is not None

@@ -9,16 +9,11 @@ import pytest
 from etl.errors import ConfigError
 from etl.records import Channel
 from etl.rules.values.canonical import canonical
-from jobs.config import Config
-from jobs.environment import Environment
 from jobs.pipeline import RunOptions, run_to_completion
 from jobs.run.options import Selection
 from jobs.sandbox import firm, people
-from jobs.sandbox.advoware.api import AdvoSim
-from jobs.sandbox.espocrm.api import EspoSim
-from jobs.sandbox.server import sandbox_config
-from jobs.sandbox.simulator import ConnectionLost, SimClock
-from tests.in_process import InProcess
+from jobs.sandbox.simulator import ConnectionLost
+from tests.harness import Harness
 from tests.notation import marker_text, own_text_of_remark
 
 if TYPE_CHECKING:
@@ -26,44 +21,23 @@ if TYPE_CHECKING:
 
     from jobs.run.report import RunReport
     from jobs.sandbox.simulator import SimRequest, SimResponse
-    from tests.office import HttpHarness
+    from tests.http_harness import HttpHarness
 
+WIDE_GUARDS = {"max_removals": 5000, "max_removal_share": 1.0}
 Sides = tuple[dict[str, Any], dict[int, Any]]
 
 
-class UndoHarness:
-    """A firm in process, its clock, and runs of the pipeline; guards wide unless a test narrows them."""
+class UndoHarness(Harness):
+    """A filled firm, what both sides hold, and undos; guards wide unless a test narrows them."""
 
-    def __init__(self, folder: Path, persons: int, seed: int = 1, **guards: Any) -> None:
-        self.clock = SimClock()
-        self.espo, self.advo = EspoSim(self.clock), AdvoSim(self.clock)
-        self.advo.address = "https://advoware.advo-net.net"
-        self.persons = firm.fill_firm(self.espo, self.advo, persons, seed=seed)
-        document = sandbox_config("http://crm.test", "https://x.advo-net.net")
-        document |= {"state": {"path": str(folder / "state.db")}}
-        document |= {"guards": {"max_removals": 5000, "max_removal_share": 1.0, **guards}}
-        self.config = Config.model_validate(document)
-        self.environment = Environment(
-            utcnow=self.clock,
-            sleep=self.clock.advance,
-            espo_transport=InProcess(self.espo),
-            advo_transport=InProcess(self.advo),
-            durable=False,
-            heartbeat=False,
-        )
+    seconds_between = 120
 
-    def run(self, **options: Any) -> RunReport:
-        self.clock.advance(120)
-        self.espo.clear_request_log()
-        self.advo.clear_request_log()
-        return run_to_completion(self.config, RunOptions(**options), environment=self.environment)
+    def __init__(self, folder: Path, persons: int) -> None:
+        super().__init__(folder, guards=WIDE_GUARDS)
+        self.persons = firm.fill_firm(self.espo, self.advo, persons, seed=1)
 
     def undo(self, run_number: int | None, **options: Any) -> RunReport:
         return self.run(trigger="undo", undo_run=run_number, operator="olga", **options)
-
-    @property
-    def writes(self) -> int:
-        return len(self.espo.writes) + len(self.advo.writes)
 
     def sides(self) -> Sides:
         """Both sides in the canonical sense, flags and own texts included; of empty rows only their own text counts."""
@@ -88,7 +62,7 @@ class UndoHarness:
         """The next run, and a sweep, write nothing."""
         for sweep in (False, True):
             report = self.run(sweep=sweep)
-            assert (report.outcome, report.errors, self.writes) == ("done", [], 0)
+            assert (report.outcome, report.errors, self.writes) == ("done", [], [])
 
 
 def canonical_of_item(item: dict[str, Any]) -> str | None:
@@ -295,7 +269,7 @@ def test_a_plan_of_an_undo_lists_it_and_writes_nothing(harness: UndoHarness) -> 
     report = harness.run(sweep=True)
     sides_before = harness.sides()
     plan = harness.run(trigger="plan", undo_run=report.run_id, write=False)
-    assert (int(plan.exit_code()), harness.writes, harness.sides()) == (2, 0, sides_before)
+    assert (int(plan.exit_code()), harness.writes, harness.sides()) == (2, [], sides_before)
     assert {change["variant"] for change in plan.changes} == {"undo"}
 
 
@@ -303,15 +277,13 @@ def test_an_undo_that_overwrites_much_is_held_and_carried_out_when_approved(tmp_
     harness = UndoHarness(tmp_path, 40)
     before = harness.sides()
     first = harness.run()
-    narrow_guards = harness.config.guards.model_copy(update={"max_removals": 5, "max_removal_share": 0.01})
-    wide_config = harness.config
-    harness.config = harness.config.model_copy(update={"guards": narrow_guards})
+    harness.configure(guards={"max_removals": 5, "max_removal_share": 0.01})
     held_report = harness.undo(first.run_id)
     assert (held_report.outcome, held_report.persons.held > 0) == ("held", True)
     approved_report = harness.run(trigger="approve", approve_run=held_report.run_id, operator="olga")
     assert (approved_report.outcome, approved_report.errors) == ("done", [])
     assert harness.sides() == before
-    harness.config = wide_config
+    harness.configure(guards=WIDE_GUARDS)
     harness.assert_quiet()
 
 
@@ -409,8 +381,7 @@ def test_what_a_guard_held_of_an_undo_in_chunks_is_approved_as_a_whole(tmp_path:
     before = harness.sides()
     backfill_report = harness.run(trigger="backfill", backfill=Selection(everybody=True, chunk=3))
     after = harness.sides()
-    narrow_guards = harness.config.guards.model_copy(update={"max_removals": 0})
-    harness.config = harness.config.model_copy(update={"guards": narrow_guards})
+    harness.configure(guards={"max_removals": 0})
     held_report = harness.undo(backfill_report.run_id, whole=True)
     assert (held_report.outcome, held_report.persons.held > 1) == ("held", True)
     approved_report = harness.run(trigger="approve", approve_run=held_report.run_id, whole=True, operator="olga")

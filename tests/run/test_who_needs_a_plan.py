@@ -17,7 +17,7 @@ from etl.store.tables.snapshots import load_frames
 from jobs.run import sync_persons as persons
 from jobs.sandbox.people import random_edits
 from tests.bench.filling import EDITS, NOW, fill_store
-from tests.practice import SyncHarness
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def test_a_person_left_out_has_an_empty_plan_after_whatever_people_did(
 
     # Wrapped by itself: each answer is compared with the plan of everybody, over runs that really happen.
     monkeypatch.setattr(persons, "persons_with_differences", compare_with_plan)
-    harness = SyncHarness.create(tmp_path, 40, seed=seed, guards={"max_removals": 1000, "max_removal_share": 1.0})
+    harness = SyncHarness(tmp_path, 40, seed=seed, guards={"max_removals": 1000, "max_removal_share": 1.0})
     harness.run()
     for number in range(4):
         random_edits(harness.espo, harness.advo, 20, seed=10 * seed + number)

@@ -21,12 +21,11 @@ import structlog
 from etl.clients import advoware
 from etl.errors import ConfigError, LockHeld, StoreError
 from jobs.config import Config
-from jobs.environment import Environment
 from jobs.pipeline import run_to_completion
 from jobs.run.options import RunOptions
 from jobs.sandbox.server import Servers
 from jobs.sandbox.server import sandbox_config as section
-from tests.in_process import InProcess
+from tests.harness import simulated_environment
 from tests.simulation.affairs import UNLISTED_EVENTS, apply_person_event
 from tests.simulation.chance import SeededChance
 from tests.simulation.consent import OptOuts
@@ -114,14 +113,8 @@ class Simulation:
         sync = {"conflict_scope": self.traits.scope, "direction": self.traits.direction}
         base |= {"state": {"path": str(self.path)}, "sync": sync}
         self.config = Config.model_validate(base)
-        self.environment = Environment(
-            utcnow=self.our_time,
-            monotonic=self.elapsed_seconds,
-            sleep=self.firm.clock.advance,
-            espo_transport=InProcess(self.firm.espo),
-            advo_transport=InProcess(self.firm.advo),
-            heartbeat=False,
-        )
+        environment = simulated_environment(self.firm.clock, self.firm.espo, self.firm.advo)
+        self.environment = replace(environment, utcnow=self.our_time, monotonic=self.elapsed_seconds, durable=True)
 
     def use_servers(self, servers: Servers) -> None:
         """Real sockets from now on; a process can still die at a commit, not at a request."""

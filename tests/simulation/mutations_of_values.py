@@ -17,7 +17,7 @@ from etl.rules.values.classify import LITERAL, Clarity, Value
 from etl.rules.values.cleaning import clean
 from etl.rules.values.doubts import Doubt
 from tests.etl import test_unclear_values as typed
-from tests.practice import SyncHarness
+from tests.harness import SyncHarness
 from tests.simulation import test_typed_values as cases
 from tests.simulation.taken_away import Mutation, WorldSpec
 
@@ -27,7 +27,7 @@ ParseValue = Callable[[Channel, str | None, str], Value | None]
 def run_in_harness(test: Callable[..., None], *values: str) -> None:
     """A case of whole runs, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        test(SyncHarness.create(Path(folder), 0), *values)
+        test(SyncHarness(Path(folder), 0), *values)
 
 
 def without_cleaning(real: ParseValue) -> ParseValue:

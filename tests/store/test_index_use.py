@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from etl.store import database
 from tests.bench.filling import add_persons
-from tests.practice import SyncHarness
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,11 +30,10 @@ SMALL_TABLES = ("json_each", "lease", "shared", "chosen")
 
 
 def test_a_run_that_finds_nothing_reads_no_table_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    harness = SyncHarness.create(tmp_path, 20)
+    harness = SyncHarness(tmp_path, 20)
     harness.run()
     add_persons(harness.config.state.path, 3000)
-    advoware = harness.config.advoware.model_copy(update={"poll_budget": 10})
-    harness.config = harness.config.model_copy(update={"advoware": advoware})
+    harness.configure(advoware={"poll_budget": 10})
     statements_run: set[str] = set()
     connect = database.connect
 

@@ -25,7 +25,7 @@ from jobs.run.options import RunOptions
 from jobs.sandbox.simulator import Unreachable
 from jobs.telemetry import notify
 from jobs.telemetry.after_run import run_with_notifications
-from tests.firm import CommandHarness
+from tests.harness import CommandHarness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ SECRET = "https://ping.test/4711-secret"
 
 @pytest.fixture
 def harness(tmp_path: Path) -> CommandHarness:
-    return CommandHarness.create(
+    return CommandHarness(
         tmp_path, persons=4, report={"ping_url": SECRET, "metrics_file": str(tmp_path / "advosync.prom")}
     )
 

@@ -14,7 +14,7 @@ from jobs.config import LogFormat
 from jobs.sandbox.people import random_edits
 from jobs.sandbox.simulator import SimRequest, SimResponse
 from jobs.telemetry import logs
-from tests.practice import SyncHarness
+from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,7 @@ def names_and_values(harness: SyncHarness) -> set[str]:
 @pytest.mark.parametrize(("level", "quotes"), [(logging.INFO, False), (logging.DEBUG, True)])
 def test_above_debug_no_name_and_no_value_of_a_person_is_logged(tmp_path: Path, level: int, *, quotes: bool) -> None:
     stream = log_stream(level=level)
-    harness, values_seen = SyncHarness.create(tmp_path, 12), set()
+    harness, values_seen = SyncHarness(tmp_path, 12), set()
     for seed, system in enumerate((None, harness.espo, harness.advo, None)):
         if system is not None:
             system.before = refuse_with_quotation

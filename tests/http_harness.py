@@ -1,4 +1,4 @@
-"""An office: both systems as real HTTP servers, people who edit in them, and whole runs of the pipeline between.
+"""Both systems as real HTTP servers, persons as the scenarios' tables write them, and whole runs between.
 
 The clock stands still unless somebody moves it, so that every run, and every time it writes, is the same each time.
 """
@@ -6,35 +6,29 @@ The clock stands still unless somebody moves it, so that every run, and every ti
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from etl.records import Direction, Scope
-from jobs.config import Config
-from jobs.environment import Environment
-from jobs.pipeline import RunOptions, run_to_completion
 from jobs.sandbox.advoware.api import AdvoBehaviour
 from jobs.sandbox.advoware.rows import AdvoDatabase
 from jobs.sandbox.espocrm.record import generate_ids
 from jobs.sandbox.espocrm.store import EspoStore
 from jobs.sandbox.espocrm.versions import NEWEST, VERSIONS
 from jobs.sandbox.simulator import ConnectionLost, SimClock
+from tests.harness import Harness
 from tests.notation import SAME_REMARK, ItemState, RowState, Scenario, SideStates, own_text_of_remark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from jobs.run.report import RunReport
     from jobs.sandbox.server import Servers
     from jobs.sandbox.simulator import Json, SimRequest, SimResponse
 
-START = datetime(2026, 8, 30, 8, 0, tzinfo=UTC)
 FIRST_BETNR = 104711
 NOT_RELEVANT = {5, 11, 12}
 TRANSPORT = httpx.HTTPTransport()
@@ -59,13 +53,15 @@ class PersonRequest:
     body: Any
 
 
-class HttpHarness:
-    """Two running systems, emptied; a configuration and a clock of its own that stands still unless moved."""
+class HttpHarness(Harness):
+    """Two running systems, emptied; a clock of its own that stands still unless moved."""
+
+    seconds_between = 300
 
     def __init__(self, servers: Servers, clock: SimClock, folder: Path, espocrm: str = NEWEST.name) -> None:
-        clock.set(START)
-        self.clock = clock
-        self.espo, self.advo = servers.espo, servers.advo
+        clock.set(self.START)
+        super().__init__(folder, clock=clock)
+        self.servers, self.espo, self.advo = servers, servers.espo, servers.advo
         self.espo.store = EspoStore(clock, generate_ids(0, clock), VERSIONS[espocrm])
         self.advo.beteiligte, self.advo.behaviour = AdvoDatabase(), AdvoBehaviour()
         self.espo.clear_request_log()
@@ -73,16 +69,11 @@ class HttpHarness:
         self.runs: list[list[tuple[str, SimRequest]]] = [[]]
         self.may_write = True
         self.espo.before, self.advo.before = self._recorder("E"), self._recorder("A")
-        self.config = Config.model_validate({**servers.config(), "state": {"path": str(folder / "state.db")}})
-        self.environment = Environment(
-            espo_transport=TRANSPORT,
-            advo_transport=TRANSPORT,
-            utcnow=clock,
-            monotonic=lambda: clock().timestamp(),
-            sleep=clock.advance,
-            durable=False,
-            heartbeat=False,
-        )
+        self.environment = replace(self.environment, espo_transport=TRANSPORT, advo_transport=TRANSPORT)
+
+    def default_document(self) -> dict[str, Any]:
+        """The configuration without ``settings``: where the servers listen."""
+        return self.servers.config()
 
     def _recorder(self, side: str) -> Callable[[SimRequest], SimResponse | None]:
         def record(call: SimRequest) -> SimResponse | None:
@@ -175,31 +166,24 @@ class HttpHarness:
         ]
         return hashlib.md5("".join(sorted(row["rowId"] for row in relevant_rows)).encode()).hexdigest()[:16]  # noqa: S324
 
-    def query_store(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
-        """What the state store answers."""
-        with closing(sqlite3.connect(self.config.state.path)) as store:
-            return store.execute(sql, params).fetchall()
-
     # Runs ---------------------------------------------------------------------------------------------------------
 
-    def run(self, *words: str, sweep: bool = False) -> RunReport:
-        """One run, five minutes after whatever happened before. ``words`` may be a direction and a scope."""
-        self.clock.advance(300)
+    def run(self, **options: Any) -> RunReport:
+        """One run, five minutes after whatever happened before."""
         self.runs.append([])
-        directions = [Direction(word) for word in words if word in set(Direction)]
-        scopes = [Scope(word) for word in words if word in set(Scope)]
-        options = RunOptions(direction=next(iter(directions), None), scope=next(iter(scopes), None), sweep=sweep)
-        return run_to_completion(self.config, options, environment=self.environment)
+        return super().run(**options)
 
     def requests_about(self, person: PersonKeys, nth: int = -1) -> list[PersonRequest]:
         """The requests of a run (the first is 0) about one person, in their order; lists and logins are nobody's."""
         runs = self.runs[1:]
         return list(iter_requests_about(person, runs[nth]))
 
-    @property
-    def writes(self) -> list[tuple[str, SimRequest]]:
-        """The writing requests of the last run, whoever they are about."""
-        return [(side, call) for side, call in self.runs[-1] if call.is_write]
+
+def word_options(words: Iterable[str]) -> dict[str, Any]:
+    """The options of a run that words name: a direction, a scope."""
+    directions = [Direction(word) for word in words if word in set(Direction)]
+    scopes = [Scope(word) for word in words if word in set(Scope)]
+    return {"direction": next(iter(directions), None), "scope": next(iter(scopes), None)}
 
 
 def iter_requests_about(person: PersonKeys, requests: Sequence[tuple[str, SimRequest]]) -> Iterator[PersonRequest]:
