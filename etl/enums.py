@@ -100,6 +100,21 @@ class LeftAloneReason(StrEnum):
     UNCLEAR = "unclear"
 
 
+class NoteCause(StrEnum):
+    """Why an entry was left alone, where later runs act on it: how ``detail`` begins, in stores of every age."""
+
+    UNDO = "undone"
+    TYPE_CHANGE = "type changed in EspoCRM"
+    OWN_LEFTOVER = "our own second row"
+    """It waits for its value to be a pair's; any other duplicate is a person's row."""
+    SPLIT_PAIR = "an earlier version took two values for one"
+    """Noted on both halves of a pair that a newer grammar does not read as one value, until one of them is edited."""
+
+    def is_cause_of(self, detail: str) -> bool:
+        """Whether a note with this ``detail`` was left for this cause."""
+        return detail.startswith(self)
+
+
 class Absence(StrEnum):
     """How a person is not there as it was agreed with (rules §1, Endings)."""
 

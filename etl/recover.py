@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from etl.enums import Action, ChangeState, LeftAloneReason
+from etl.enums import Action, ChangeState, LeftAloneReason, NoteCause
 from etl.reading.current_state import load_current_state, plan_of_decisions
 from etl.reading.own_arrays import espo_changes, is_judged, item_with_value, journal_judgement, judge_open_puts
 from etl.records import AdvoRecord, AdvoRow, Channel, EspoRecord, Side
-from etl.rules.leftovers import OWN_LEFTOVER_PREFIX
 from etl.rules.marker import MarkerKind, decode, is_same_text
 from etl.rules.same_value import is_value_in_new_row
 from etl.rules.truncation import find_pending_repair, is_own_text_truncated, is_truncated, repair_decisions
@@ -239,7 +238,7 @@ def duplicate_record(change: ChangeRow, advo: AdvoRecord) -> dict[str, Any]:
         "side": Side.ADVO,
         "value": value or "",
         "reason": LeftAloneReason.DUPLICATE,
-        "detail": OWN_LEFTOVER_PREFIX,
+        "detail": NoteCause.OWN_LEFTOVER,
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from etl.enums import Action, ChangeState, LeftAloneReason, PersonStatus
+from etl.enums import Action, ChangeState, LeftAloneReason, NoteCause, PersonStatus
 from etl.errors import VerificationFailed
 from etl.reading.own_arrays import item_with_value
 from etl.reading.snapshot import save_both_sides, shows_status
@@ -18,7 +18,6 @@ from etl.records import AdvoRow, Side
 from etl.rules.entry import Decision, LeftAlone
 from etl.rules.espo.items import has_same_items
 from etl.rules.left_alone import next_baseline_from_marker
-from etl.rules.leftovers import OWN_LEFTOVER_PREFIX
 from etl.rules.marker import decode
 from etl.rules.same_value import is_value_in_new_row
 from etl.rules.snapshot_records import fingerprint_of_rows, row_records
@@ -326,7 +325,7 @@ def duplicate_notes(
         LeftAlone(
             Side.ADVO,
             LeftAloneReason.DUPLICATE,
-            OWN_LEFTOVER_PREFIX,
+            NoteCause.OWN_LEFTOVER,
             rows[write.komm_id].value or "",
             write.komm_id,
             channel=write.step.channel,

@@ -7,7 +7,7 @@ emptied. Every writer has the same signature, because a table picks it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etl.enums import Action
 from etl.records import Channel, EspoItem, Side
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from etl.rules.same_value import ResolvedEntry
     from etl.rules.slots import Slots
+
+REMARK_HINT: Final = "; the remark "
+"""Begins what a reason says of a remark that stays; `explain` repeats it from there."""
+
 
 @dataclass(frozen=True, slots=True)
 class WriteContext:
@@ -359,4 +363,4 @@ def remark_hint(decision: Decision) -> str:
     )
     if not changes_value or decision.entry.item is None or row is None or not row.own_text:
         return ""
-    return f'; the remark "{row.own_text}" is kept'
+    return f'{REMARK_HINT}"{row.own_text}" is kept'

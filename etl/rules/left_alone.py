@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.enums import LeftAloneReason
+from etl.enums import LeftAloneReason, NoteCause
 from etl.records import Side
 from etl.rules.entry import MISSING, Decision, Entry, LeftAlone, NextBaseline, PersonState, Policy
 from etl.rules.espo.items import rejection_reason
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etl.rules.same_value import ResolvedEntry
-
-UNDO_NOTE_PREFIX = "undone"
-"""How the note begins about what an operator undid."""
 
 SENT_TO_ESPO = frozenset({Variant.VAR4, Variant.VAR6})
 CHANGES_ARRAYS = SENT_TO_ESPO | {Variant.VAR3}
@@ -83,7 +80,7 @@ def undo_notes(person: PersonState, entry: Entry) -> list[LeftAlone]:
 def is_undo_note(note: LeftAlone) -> bool:
     """Whether an undo left this note, and not a direction."""
     return (
-        note.reason == LeftAloneReason.HELD_BACK and note.direction is None and note.detail.startswith(UNDO_NOTE_PREFIX)
+        note.reason == LeftAloneReason.HELD_BACK and note.direction is None and NoteCause.UNDO.is_cause_of(note.detail)
     )
 
 

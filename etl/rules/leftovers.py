@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from etl.enums import LeftAloneReason
+from etl.enums import LeftAloneReason, NoteCause
 from etl.records import Channel, Direction
 from etl.rules.entry import MISSING, AdvoEntry, Entry, LeftAlone
 from etl.rules.marker import MarkerKind, is_same_text
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
     from etl.rules.entry import EspoEntry
     EntryAndNote = tuple[Entry, LeftAlone | None]
-
-OWN_LEFTOVER_PREFIX: Final = "our own second row"
-"""How the note begins about a leftover that waits for its value to be a pair's; any other is of a person's row."""
 
 PAIR_VARIANTS: Final = frozenset({Variant.LINK, Variant.REPAIR, Variant.SAME})
 """What stands as a pair already, or with no more than a marker."""
@@ -68,12 +65,12 @@ def reclassify_leftover(
         return entry, note
     if not first_sync and any(is_pair_of_same_value(other, entry) for other in entries):
         return replace(entry, variant=Variant.LEFTOVER), None
-    return entry, replace(note, detail=OWN_LEFTOVER_PREFIX)
+    return entry, replace(note, detail=NoteCause.OWN_LEFTOVER)
 
 
 def is_own_leftover_note(note: LeftAlone | None) -> bool:
     """Whether a note speaks of a row that is ours to make a slot of."""
-    return note is not None and note.detail.startswith(OWN_LEFTOVER_PREFIX)
+    return note is not None and NoteCause.OWN_LEFTOVER.is_cause_of(note.detail)
 
 
 def is_own_leftover(entry: Entry) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.enums import LeftAloneReason
+from etl.enums import LeftAloneReason, NoteCause
 from etl.records import Channel, Side
 from etl.rules.entry import MISSING, AdvoEntry, Entry, EspoEntry, LeftAlone, PersonState
 from etl.rules.values.canonical import canonical
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from etl.rules.entry import BaselinePair
-
-SPLIT_PAIR_REASON: Final = "an earlier version took two values for one"
-"""The note on both halves of a pair that a newer grammar does not read as one value; it stays until one is edited."""
 
 AGREEING_VARIANTS: Final = frozenset({Variant.SAME, Variant.REPAIR, Variant.LINK})
 
@@ -114,7 +111,7 @@ def unclear_row_note(person: PersonState, row: AdvoEntry, entries: Sequence[Entr
     if reason is None and any(
         is_split_pair_note(note, Side.ADVO, row.value, row.komm_id) for note in person.left_alone
     ):
-        reason = SPLIT_PAIR_REASON
+        reason = NoteCause.SPLIT_PAIR
     return None if reason is None else LeftAlone(Side.ADVO, LeftAloneReason.UNCLEAR, reason, row.value, row.komm_id)
 
 
@@ -129,7 +126,7 @@ def unclear_item_note(person: PersonState, item: EspoEntry, entries: Sequence[En
     elif any(is_reading(address, row.readings) for row in unread):
         reason = "Advoware has an unclear entry that may be this one"
     elif any(is_split_pair_note(note, Side.ESPO, item.item.value, None) for note in person.left_alone):
-        reason = SPLIT_PAIR_REASON
+        reason = NoteCause.SPLIT_PAIR
     return None if reason is None else LeftAlone(Side.ESPO, LeftAloneReason.UNCLEAR, reason, item.item.value)
 
 
@@ -143,7 +140,7 @@ def is_unread(entry: Entry) -> bool:
 def is_split_pair_note(note: LeftAlone, side: Side, value: str, komm_id: int | None) -> bool:
     """Whether a note says of this very value that it was half of a pair that a newer grammar does not read as one."""
     is_same_entry = (note.side, note.value, note.komm_id if side is Side.ADVO else None) == (side, value, komm_id)
-    return is_same_entry and note.reason == LeftAloneReason.UNCLEAR and note.detail == SPLIT_PAIR_REASON
+    return is_same_entry and note.reason == LeftAloneReason.UNCLEAR and NoteCause.SPLIT_PAIR.is_cause_of(note.detail)
 
 
 def address_of(canonical: str | None, doubt: Doubt | None, readings: str | None) -> str | None:
@@ -174,7 +171,7 @@ def pair_split_notes(pair: Mapping[str, Any]) -> list[dict[str, Any]]:
         "betnr": pair["betnr"],
         "channel": pair["channel"],
         "reason": LeftAloneReason.UNCLEAR,
-        "detail": SPLIT_PAIR_REASON,
+        "detail": NoteCause.SPLIT_PAIR,
     }
     return [
         {**common, "side": Side.ESPO, "value": pair["espo_value"]},

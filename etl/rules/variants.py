@@ -23,6 +23,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from etl.enums import NoteCause
 from etl.records import Direction, Scope
 
 
@@ -53,7 +54,7 @@ ESPO_CHANGES = frozenset({Variant.VAR1, Variant.VAR2, Variant.VAR5, Variant.RETY
 ADVO_CHANGES = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.CLASH})
 """Variants that say: Advoware changed (rules §4)."""
 
-TYPE_CHANGED: Final = "type changed in EspoCRM"
+TYPE_CHANGED: Final = NoteCause.TYPE_CHANGE.value
 """How a held-back type change is told; what a later run knows it by."""
 
 VARIANT_WORDS: Final[dict[str, str]] = {

@@ -6,10 +6,11 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.enums import ABSENCE_REASONS, Absence
+from etl.enums import ABSENCE_REASONS, Absence, DecisionState
 from etl.errors import ConfigError
+from etl.rules.actions import REMARK_HINT
 from etl.rules.marker import MarkerKind, decode
-from etl.rules.variants import VARIANT_WORDS
+from etl.rules.variants import VARIANT_WORDS, Resolution, Variant
 from etl.store.database import Store
 from etl.store.queries.person_history import load_person_history
 from etl.store.tables.persons import find_persons
@@ -31,21 +32,21 @@ ONE_SCREEN: Final = 45
 AFTER_ALL_RUNS: Final = 1 << 62
 """What no run did itself comes after what runs did at that moment."""
 
-VARIANT_EFFECTS: Final = {
-    "var1":     "written to Advoware",
-    "var2":     "Advoware's row is emptied and becomes a slot",
-    "var3":     "removed from EspoCRM",
-    "var4":     "added to EspoCRM, then marked in Advoware",
-    "var5":     "the same row in Advoware gets the new value",
-    "var6":     "EspoCRM's value is replaced, its type and flags stay",
-    "retype":   "another row takes value and remark, the old one becomes a slot",
-    "link":     "marked in Advoware, neither spelling changes",
-    "repair":   "marked again",
-    "clash":    "EspoCRM wins, the value that lost is kept",
-    "forget":   "no longer remembered",
-    "leftover": "it becomes a slot",
-    "undo":     "put back as it was before that run",
-    "restore":  "stands on both sides again",
+VARIANT_EFFECTS: Final[Mapping[str, str]] = {
+    Variant.VAR1:     "written to Advoware",
+    Variant.VAR2:     "Advoware's row is emptied and becomes a slot",
+    Variant.VAR3:     "removed from EspoCRM",
+    Variant.VAR4:     "added to EspoCRM, then marked in Advoware",
+    Variant.VAR5:     "the same row in Advoware gets the new value",
+    Variant.VAR6:     "EspoCRM's value is replaced, its type and flags stay",
+    Variant.RETYPE:   "another row takes value and remark, the old one becomes a slot",
+    Variant.LINK:     "marked in Advoware, neither spelling changes",
+    Variant.REPAIR:   "marked again",
+    Variant.CLASH:    "EspoCRM wins, the value that lost is kept",
+    Variant.FORGET:   "no longer remembered",
+    Variant.LEFTOVER: "it becomes a slot",
+    Variant.UNDO:     "put back as it was before that run",
+    Variant.RESTORE:  "stands on both sides again",
 }  # fmt: skip
 """What each variant leads to, in words."""
 
@@ -60,12 +61,16 @@ FACT_WORDS: Final = (
 )  # fmt: skip
 """The facts of the decision table (etl/rules/variants.py), as they are told."""
 
-MARKER_ONLY: Final = frozenset({"link", "repair"})
+MARKER_ONLY: Final = frozenset({Variant.LINK, Variant.REPAIR})
 """Nothing but markers: many of them are one line."""
 
-STATE_WORDS: Final = {
-    "settled": "verified", "done": "verified", "superseded": "planned again, as something moved meanwhile",
-    "planned": "not carried out yet", "held": "held back", "failed": "failed",
+STATE_WORDS: Final[Mapping[str, str]] = {
+    DecisionState.SETTLED:    "verified",
+    DecisionState.DONE:       "verified",
+    DecisionState.SUPERSEDED: "planned again, as something moved meanwhile",
+    DecisionState.PLANNED:    "not carried out yet",
+    DecisionState.HELD:       "held back",
+    DecisionState.FAILED:     "failed",
 }  # fmt: skip
 
 
@@ -303,11 +308,11 @@ def distinct_states(events: Iterable[Event]) -> str:
 
 def decision_lines(event: Event) -> Iterator[str]:
     """One entry: what was found, what follows from it, what was written."""
-    espo_wins = event["verdict"] == "revert"
+    espo_wins = event["verdict"] == Resolution.REVERT
     effect = "EspoCRM wins, Advoware is put back" if espo_wins else event["rule"]
     yield f"  {event['words']}: {effect}; {event['state']}"
     reason = event["reason"] or ""
-    facts = event["facts_in_words"] if event["variant"] not in ("undo", "restore") else None
+    facts = event["facts_in_words"] if event["variant"] not in (Variant.UNDO, Variant.RESTORE) else None
     yield f"    because: {facts + remark_note(reason) if facts else reason}"
     for step in event["steps"]:
         yield f"    {format_write(step)}"
@@ -315,8 +320,8 @@ def decision_lines(event: Event) -> Iterator[str]:
 
 def remark_note(reason: str) -> str:
     """A remark that was kept across a change, so that somebody can look."""
-    _, separator, remark = reason.partition("; the remark ")
-    return f"; the remark {remark}" if separator else ""
+    _, hint, remark = reason.partition(REMARK_HINT)
+    return hint + remark
 
 
 def format_write(step: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, astuple, dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 
-from etl.rules.variants import VARIANT_WORDS
+from etl.rules.variants import VARIANT_WORDS, Variant
 from jobs.exit_codes import CommandOutcome, ExitCode
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ def variant_text(change: PlannedChange) -> str:
 def extra_reason(change: PlannedChange) -> str:
     """What the reason of a step says beyond its variant: who wins, which remark is kept."""
     reason = change["reason"]
-    expected = change["variant"] == "link" or variant_text(change) in reason
+    expected = change["variant"] == Variant.LINK or variant_text(change) in reason
     return reason.partition("; ")[2] if expected else reason
 
 

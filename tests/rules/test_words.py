@@ -1,4 +1,4 @@
-"""Staff read German: every sentence that can reach a record's error field has one."""
+"""Staff read German: every sentence that can reach a record's error field has one; some sentences are data."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from etl.enums import NoteCause
 from etl.errors import Forbidden, NotFound, Refused
 from etl.rules.espo.german_errors import GERMAN_ERRORS, translate_error
 
@@ -61,3 +62,14 @@ def test_the_sentence_that_fits_best_is_taken_and_values_are_kept() -> None:
 
 def test_a_sentence_nobody_knows_stays_as_it_is() -> None:
     assert translate_error("Something new.", "de") == "Something new."
+
+
+def test_a_note_is_known_by_the_words_that_stores_of_every_age_hold() -> None:
+    assert {cause.name: cause.value for cause in NoteCause} == {
+        "UNDO": "undone",
+        "TYPE_CHANGE": "type changed in EspoCRM",
+        "OWN_LEFTOVER": "our own second row",
+        "SPLIT_PAIR": "an earlier version took two values for one",
+    }
+    assert NoteCause.UNDO.is_cause_of("undone by run 7; edit it to sync it again")
+    assert not NoteCause.UNDO.is_cause_of("direction to_advoware holds it back")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etl.enums import NoteCause
 from etl.records import Channel
 from etl.rules.espo.items import rejection_reason
-from etl.rules.unclear import SPLIT_PAIR_REASON
 from etl.rules.values.classify import Clarity, classify
 from tests.harness import SyncHarness
 from tests.old_store import open_first_edition
@@ -80,7 +80,8 @@ def test_the_next_run_adds_what_is_certain_now_and_changes_no_value(harness: Syn
         betnr: values_now[: len(items_before[betnr])] for betnr, values_now in espo_values_by_betnr(harness).items()
     } == items_before
     parted_values = {
-        value for (value,) in harness.query_store(f"select value from left_alone where detail = '{SPLIT_PAIR_REASON}'")
+        value
+        for (value,) in harness.query_store("select value from left_alone where detail = ?", NoteCause.SPLIT_PAIR)
     }
     assert parted_values == {"info@weiss-recht.de", "info@wei\N{LATIN SMALL LETTER SHARP S}-recht.de"}
     expected = {

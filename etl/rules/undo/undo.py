@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from etl.enums import Action, LeftAloneReason
+from etl.enums import Action, LeftAloneReason, NoteCause
 from etl.records import Channel, EspoItem, Side
 from etl.rules.entry import MISSING, BaselinePair, Decision, Entry, EspoEntry, LeftAlone, NextBaseline, Step
-from etl.rules.left_alone import UNDO_NOTE_PREFIX, is_undo_note
+from etl.rules.left_alone import is_undo_note
 from etl.rules.plan import update_row_step
 from etl.rules.undo.restore import find_item
 from etl.rules.undo.run_changes import (
@@ -237,7 +237,7 @@ def next_baseline_of(base: BaselinePair, group: EntryChanges) -> NextBaseline:
 def build_undo_notes(group: EntryChanges, current: CurrentState, undo_run_id: int) -> list[LeftAlone]:
     """What stands on either side after the undo, named by its exact value: left alone until somebody edits it."""
     ways_on = "edit the entry, or `advosync retry` the person, to let it happen again"
-    detail = f"{UNDO_NOTE_PREFIX} by run {undo_run_id}; {ways_on}"
+    detail = f"{NoteCause.UNDO} by run {undo_run_id}; {ways_on}"
     rows = rows_after_undo(group, current)
     items = items_after_undo(group, current)
     bases = [baseline_from_image((decision["facts"] or {}).get("base")) for decision in group.decisions]
