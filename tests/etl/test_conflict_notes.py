@@ -34,7 +34,8 @@ def test_people_are_told_once_in_their_language_what_lost_and_what_stands(
     harness.run()
     harness.espo.edit(entity, phones=[*(["+495111234561"] if changed else []), "+493022334455"])
     harness.advo.edit_row(104711, row, value="0511 1234562")
+    notes = []
     for _ in range(3):
         harness.run(sweep=True)
-    notes = [call.json for call in harness.espo.writes if call.path.endswith("/Note")]
+        notes += [call.json for call in harness.espo.writes if call.path.endswith("/Note")]
     assert [(note["parentId"], note["post"]) for note in notes] == [(entity, EXPECTED_NOTES[language, changed])]
