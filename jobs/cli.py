@@ -17,7 +17,9 @@ import typer
 
 from etl.errors import AdvosyncError
 from etl.records import Direction, Scope
+from jobs.command_groups import MAX_HELP_WIDTH, GroupedCommands
 from jobs.exit_codes import CommandOutcome, ExitCode, outcome_of
+from jobs.screen import QUIET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,12 +33,15 @@ if TYPE_CHECKING:
 CTRL_C_EXIT_CODE = 130
 """What typer answers for Ctrl-C."""
 
+ANYWHERE = {"-v", "-vv", "--verbose", "-q", "--quiet"}
+"""Options of every command, taken before it and after it."""
+
 app = typer.Typer(
     help="Keeps phone numbers and mail addresses the same in EspoCRM and Advoware.",
-    add_completion=False,
+    cls=GroupedCommands,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": MAX_HELP_WIDTH},
 )
 
 # The options commands share ---------------------------------------------------------------------------------------
@@ -60,14 +65,30 @@ WholeOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before it is carried out.")]
 
 
+def print_version(wanted: bool) -> None:
+    """``--version``: the installed version, and nothing else happens."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"advosync {version('advosync')}")
+        raise typer.Exit
+
+
 @app.callback()
 def advosync(
     context: typer.Context,
     config: Annotated[Path, typer.Option("--config", help="The configuration.")] = Path("config.yaml"),
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Say nothing of what went well; show no progress.")
+    ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """What stands before the command."""
     context.obj = (config, verbose)
+    QUIET.set(quiet)
 
 
 @app.command()
@@ -519,7 +540,7 @@ def load_config(context: typer.Context, *, with_credentials: bool = True) -> Con
 
     path, verbose = context.obj
     config = read_config(path, with_credentials=with_credentials)
-    level = logging.DEBUG if verbose else logging.INFO
+    level = logging.DEBUG if verbose else logging.WARNING if QUIET.get() else logging.INFO
     logs.configure_logging(config.report.log_format, secrets=config.secrets(), level=level)
     return config
 
@@ -551,6 +572,8 @@ def maintenance_options(trigger: str, reason: str | None) -> RunOptions:
 
 def print_result(result: dict[str, object], *, as_json: bool) -> int:
     """What keeping house came to, and its exit code."""
+    if QUIET.get() and not as_json:
+        return ExitCode.DONE
     typer.echo(
         json.dumps(result, ensure_ascii=False) if as_json else "\n".join(f"{name}: {result[name]}" for name in result)
     )
@@ -596,7 +619,7 @@ def run_and_print(
         write_plan(report)
     if as_json:
         typer.echo(report.to_json())
-    else:
+    elif not (QUIET.get() and report.trigger != "plan" and report.exit_code() == ExitCode.DONE):
         print_run(report)
     return report.exit_code()
 
@@ -643,7 +666,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command line; its exit code. Every error of advosync ends here: a sentence and a code."""
     as_json = "--json" in arguments
     try:
-        code = app(args=list(arguments), prog_name="advosync", standalone_mode=False)
+        in_order = sorted(arguments, key=lambda argument: argument not in ANYWHERE)
+        code = app(args=in_order, prog_name="advosync", standalone_mode=False)
     except typer.Abort:
         return print_failure(CommandOutcome.STOPPED, "stopped", as_json=as_json)
     except typer.TyperException as error:

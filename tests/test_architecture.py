@@ -30,7 +30,7 @@ BELOW_STAGES = GROUND | {"etl.clients", "etl.store", "etl.context", "etl.reading
 CALLED_BY_COMMANDS = {"jobs.pipeline", "jobs.run", "jobs.telemetry", "jobs.sandbox", "jobs.scheduler"}
 SETTINGS = {
     "jobs.client_factory", "jobs.config", "jobs.environment", "jobs.exit_codes", "jobs.lock", "jobs.private_file",
-    "jobs.schedule", "jobs.times", "jobs.yaml_file",
+    "jobs.schedule", "jobs.screen", "jobs.times", "jobs.yaml_file",
 }  # fmt: skip
 
 #   folder or file        what of ours it may import besides itself
@@ -65,8 +65,9 @@ MAY_IMPORT = {
     # how it is started
     "jobs.commands":      GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "etl.renewal"},
     "jobs.scheduler":     GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "jobs.commands"},
+    "jobs.command_groups": set(),
     "jobs.cli":           GROUND | SETTINGS | CALLED_BY_COMMANDS
-                          | {"jobs.commands", "jobs.html_report", "jobs.inspector"},
+                          | {"jobs.command_groups", "jobs.commands", "jobs.html_report", "jobs.inspector"},
     "jobs.__main__":      {"jobs.cli"},
     "jobs.deploy":        set(),
     **dict.fromkeys(SETTINGS, GROUND | SETTINGS | {"etl.clients", "etl.store"}),

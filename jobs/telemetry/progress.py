@@ -7,6 +7,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from jobs.screen import QUIET
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -27,7 +29,7 @@ PART_LABELS = {
 @contextmanager
 def progress_bars() -> Iterator[ProgressCallback]:
     """Give what a run calls with (what, number of the one under way from 0, of how many); bars vanish at the end."""
-    if not sys.stderr.isatty():
+    if QUIET.get() or not sys.stderr.isatty():
         yield lambda _what, _number, _of: None
         return
     from rich.console import Console  # noqa: PLC0415 - only on a terminal

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
@@ -17,6 +20,7 @@ import yaml
 
 from etl import errors
 from jobs import cli
+from jobs.command_groups import COMMAND_GROUPS
 from jobs.commands import sandbox as sandbox_command
 from jobs.exit_codes import CommandOutcome, ExitCode, outcome_of
 from jobs.sandbox.advoware.api import AdvoSim
@@ -138,6 +142,56 @@ def test_every_error_has_one_outcome_and_one_exit_code(
 def test_the_schema_of_the_configuration_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run_command_line(["check", "--schema"]) == ExitCode.DONE
     assert "espocrm" in json.loads(capsys.readouterr().out)["properties"]
+
+
+def test_help_shows_every_command_in_one_group_with_its_whole_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command_line(["--help"]) == ExitCode.DONE
+    page = " ".join(capsys.readouterr().out.split())
+    assert Counter(name for names in COMMAND_GROUPS.values() for name in names) == Counter(
+        [command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback]
+        + [str(group.name) for group in cli.app.registered_groups]
+    )
+    sentences = [inspect.getdoc(command.callback) for command in cli.app.registered_commands]
+    assert [sentence for sentence in sentences if not sentence or " ".join(sentence.split()) not in page] == []
+    assert [heading for heading in COMMAND_GROUPS if f" {heading}: " not in page] == []
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run_command_line(["--version"]) == ExitCode.DONE
+    assert capsys.readouterr().out == f"advosync {version('advosync')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "place", "completions"),
+    [
+        ("advosync bac", "1", ["backup", "backfill"]),
+        ("advosync sync --dir", "2", ["--direction"]),
+        ("advosync sync --direction to_a", "3", ["to_advoware"]),
+    ],
+)
+def test_a_shell_completes_commands_options_and_choices(words: str, place: str, completions: list[str]) -> None:
+    env = {**os.environ, "_ADVOSYNC_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": place}
+    answer = subprocess.run([sys.executable, "-m", "jobs"], env=env, capture_output=True, text=True, check=False)
+    assert answer.stdout.split() == completions
+
+
+@pytest.mark.parametrize("place", [2, 3], ids=["before the command", "after it"])
+def test_quiet_says_nothing_of_a_run_that_went_well_and_all_of_one_that_did_not(
+    config_file: Path, systems: Servers, capfd: pytest.CaptureFixture[str], place: int
+) -> None:
+    systems.espo.add_person("Max Muster", 104711, phones=[("+49511123456", "Office")])
+    systems.advo.add_person(104711, "Max Muster")
+    settings = systems.config()
+    settings["espocrm"]["settle_seconds"] = 0
+    config_file.write_text(yaml.safe_dump(settings), "utf-8")
+    arguments = ["--config", str(config_file), "sync"]
+    arguments.insert(place, "--quiet")
+    assert cli.run_command_line(arguments) == ExitCode.DONE
+    assert capfd.readouterr() == ("", "")
+    assert [write.method for write in systems.advo.writes] == ["POST"]
+    systems.espo.store.settings["maintenanceMode"] = True
+    assert cli.run_command_line(arguments) == ExitCode.OUTAGE
+    assert "EspoCRM" in capfd.readouterr().out
 
 
 # check -----------------------------------------------------------------------------------------------------------
