@@ -138,6 +138,29 @@ def check(
     return check_command.checks_exit_code(results)
 
 
+config_app = typer.Typer(rich_markup_mode=None)
+app.add_typer(config_app, name="config")
+
+
+@config_app.callback()
+def config_commands() -> None:
+    """Show the configuration in force, and where each value comes from: `config show`."""
+
+
+@config_app.command("show")
+def config_show(context: typer.Context, as_json: JsonOption = False) -> int:
+    """Show the configuration in force, its secrets masked, and where each value comes from."""
+    from jobs.commands import config_show as config_command
+
+    path, _ = context.obj
+    settings = config_command.list_settings(path)
+    if as_json:
+        typer.echo(json.dumps(config_command.settings_document(settings), ensure_ascii=False))
+    else:
+        typer.echo("\n".join(config_command.setting_lines(settings)))
+    return ExitCode.DONE
+
+
 @app.command("setup-espocrm")
 def setup_espocrm(
     context: typer.Context,

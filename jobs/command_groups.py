@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 COMMAND_GROUPS = {
     "Try it":    ("demo", "sandbox"),
-    "Look":      ("check", "plan", "status", "held", "explain", "conflicts", "export", "inspect", "report"),
+    "Look":      ("check", "config", "plan", "status", "held", "explain", "conflicts", "export", "inspect", "report"),
     "Run":       ("setup-espocrm", "sync", "run", "backfill"),
     "Put right": ("approve", "restore", "undo", "retry"),
     "Keep":      ("maintenance", "backup", "prune", "forget"),

@@ -6,9 +6,11 @@ may be mounted as files, and every mistake is listed with file, key and reason.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -29,10 +31,12 @@ from pydantic import (
 
 from etl.errors import ConfigError
 from etl.records import Channel, Direction, Scope
-from jobs.yaml_file import ConfigProblem, expand_variables, read_yaml
+from jobs.yaml_file import ConfigProblem, expand_variables, key_text, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from jobs.yaml_file import KeyPath, YamlFile
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -433,8 +437,8 @@ def read_config(path: Path, env: Mapping[str, str] | None = None, *, with_creden
     ``with_credentials=False`` is for commands that only read the state store: the two logins may then lack their
     variables. ``env`` is the environment (``os.environ`` unless given).
     """
-    sections = read_yaml(path)
-    expanded, problems = expand_variables(sections, os.environ if env is None else env)
+    file = read_yaml(path)
+    expanded, problems = expand_variables(file.sections, os.environ if env is None else env)
     unset_keys = {problem.key for problem in problems}
     if not with_credentials:
         problems = [problem for problem in problems if problem.key not in CREDENTIAL_KEYS]
@@ -443,16 +447,23 @@ def read_config(path: Path, env: Mapping[str, str] | None = None, *, with_creden
     except ValidationError as error:
         problems += [problem for problem in config_problems(error) if problem.key not in unset_keys]
     if problems:
-        raise ConfigError("\n".join(f"{path}: {problem}" for problem in problems))
+        problems.sort(key=lambda problem: file.line(problem.key) or 0)
+        raise ConfigError("\n".join(problem_line(path, file, problem) for problem in problems))
     return with_absolute_paths(config, path.absolute().parent)
+
+
+def problem_line(path: Path, file: YamlFile, problem: ConfigProblem) -> str:
+    """File, line, key and reason."""
+    line = file.line(problem.key)
+    return f"{path}, line {line}: {problem}" if line is not None else f"{path}: {problem}"
 
 
 def config_problems(error: ValidationError) -> Iterator[ConfigProblem]:
     """Pydantic's errors in our words."""
-    for detail in error.errors(include_url=False, include_input=False):
-        yield ConfigProblem(
-            tuple(part for part in detail["loc"] if part != "[key]"), problem_reason(detail["type"], detail["msg"])
-        )
+    for detail in error.errors(include_url=False):
+        key = tuple(part for part in detail["loc"] if part != "[key]")
+        reason = problem_reason(detail["type"], detail["msg"], detail.get("ctx", {}))
+        yield ConfigProblem(key, reason + hint(key, detail))
 
 
 PYDANTIC_REASONS = {
@@ -462,16 +473,60 @@ PYDANTIC_REASONS = {
     "string_too_short":      "must not be empty",
     "model_type":            "must be a section with keys of its own",
     "model_attributes_type": "must be a section with keys of its own",
+    "dict_type":             "must be a section with keys of its own",
+    "tuple_type":            "must be a list like [a, b]",
+    "too_short":             "must not be empty",
+    "int_type":              "must be a whole number",
+    "int_parsing":           "must be a whole number",
+    "int_parsing_size":      "must be a smaller number",
+    "int_from_float":        "must be a whole number",
+    "float_type":            "must be a number",
+    "float_parsing":         "must be a number",
+    "finite_number":         "must be a number",
+    "bool_type":             "must be true or false",
+    "bool_parsing":          "must be true or false",
+    "path_type":             "must be a path",
+    "enum":                  "must be {expected}",
+    "literal_error":         "must be {expected}",
+    "greater_than":          "must be more than {gt:g}",
+    "greater_than_equal":    "must be at least {ge:g}",
+    "less_than":             "must be less than {lt:g}",
+    "less_than_equal":       "must be at most {le:g}",
 }  # fmt: skip
-"""Pydantic's kinds of error that our words tell better."""
+"""Pydantic's kinds of error in our words."""
 
 
-def problem_reason(kind: str, message: str) -> str:
+def problem_reason(kind: str, message: str, context: Mapping[str, Any]) -> str:
     """Why a value is refused, without the value: it may be a secret."""
-    text = message.removeprefix("Value error, ")
-    return PYDANTIC_REASONS.get(kind) or text.replace("Input should be", "must be").replace(
-        "Value should have", "must have"
-    )
+    words = PYDANTIC_REASONS.get(kind)
+    return words.format(**context) if words else message.removeprefix("Value error, ")
+
+
+def hint(key: KeyPath, detail: Mapping[str, Any]) -> str:
+    """``; did you mean …?`` where a key or a word of a closed set was most likely mistyped."""
+    if detail["type"] == "extra_forbidden":
+        typed, known, prefix = str(key[-1]), known_keys(key[:-1]), key_text((*key[:-1], ""))
+        elsewhere = [key_text((section, typed)) for section in Config.model_fields if typed in known_keys((section,))]
+    elif detail["type"] in {"enum", "literal_error"}:
+        known = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected")))
+        typed, prefix, elsewhere = str(detail["input"]), "", list[str]()
+    else:
+        return ""
+    close = [prefix + name for name in difflib.get_close_matches(typed, known, n=1)] or elsewhere
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def known_keys(section_key: KeyPath) -> list[str]:
+    """The keys a section may have."""
+    section: type[Section] = Config
+    for part in section_key:
+        field = section.model_fields.get(str(part))
+        annotation = field.annotation if field else None
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            section = annotation
+        elif part == "komm_kz":
+            section = KommKzRow
+    return list(section.model_fields)
 
 
 def with_absolute_paths(config: Config, folder: Path) -> Config:

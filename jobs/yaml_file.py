@@ -16,7 +16,7 @@ import yaml
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 KeyPath = tuple[str | int, ...]
 
@@ -31,15 +31,33 @@ class ConfigProblem:
     reason: str
 
     def __str__(self) -> str:
-        return f"{'.'.join(map(str, self.key))} {self.reason}" if self.key else self.reason
+        return f"{key_text(self.key)} {self.reason}" if self.key else self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class YamlFile:
+    """What a file says, and in which line each key stands, by the key as people write it: ``sync.direction``."""
+
+    sections: dict[Any, Any]
+    lines: dict[str, int]
+
+    def line(self, key: KeyPath) -> int | None:
+        """The line of a key; of what it would belong to, where it is missing itself."""
+        parts = range(len(key), 0, -1)
+        return next((self.lines[key_text(key[:end])] for end in parts if key_text(key[:end]) in self.lines), None)
+
+
+def key_text(key: KeyPath) -> str:
+    """``sync.komm_kz.9``."""
+    return ".".join(map(str, key))
 
 
 class UnsetVariable(Exception):
     """A variable has no value; the message says what to do."""
 
 
-def read_yaml(path: Path) -> dict[Any, Any]:
-    """The sections of a YAML file; ``ConfigError`` with file and line when it cannot be read as such."""
+def read_yaml(path: Path) -> YamlFile:
+    """The sections of a YAML file with their lines; ``ConfigError`` with file and line where it cannot be read."""
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -50,6 +68,7 @@ def read_yaml(path: Path) -> dict[Any, Any]:
         raise ConfigError(f"{path}: is not UTF-8 text") from None
     try:
         sections = yaml.load(text, StrictLoader)  # noqa: S506 - a SafeLoader that also refuses repeated keys
+        lines = dict(key_lines(yaml.compose(text, StrictLoader)))
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f"{path}{mark_text(error.problem_mark)}: {yaml_message(error)}") from None
     except (yaml.YAMLError, ValueError) as error:  # an odd character; a date like 2026-13-45
@@ -59,14 +78,52 @@ def read_yaml(path: Path) -> dict[Any, Any]:
             f"{path}: must consist of sections like espocrm: and advoware:; the config.yaml that comes along has "
             "them all, and `advosync sandbox` prints a short one that works"
         )
-    return sections
+    return YamlFile(sections, lines)
+
+
+def key_lines(node: yaml.Node | None, key: KeyPath = ()) -> Iterator[tuple[str, int]]:
+    """Each key under ``node`` with its line; an item of a list counts as a key with its place for a name."""
+    match node:
+        case yaml.MappingNode():
+            parts = [(name.value, name, value) for name, value in node.value if isinstance(name, yaml.ScalarNode)]
+        case yaml.SequenceNode():
+            parts = [(place, value, value) for place, value in enumerate(node.value)]
+        case _:
+            parts = []
+    for name, marked, value in parts:
+        yield key_text((*key, name)), marked.start_mark.line + 1
+        yield from key_lines(value, (*key, name))
+
+
+NOT_CLOSED = {
+    "while parsing a flow sequence":  "the list that begins with [",
+    "while parsing a flow mapping":   "the section that begins with {",
+    "while scanning a quoted scalar": "the text that begins with a quote",
+}  # fmt: skip
+"""What the library was reading when it met something else, or the end of the file."""
+
+YAML_PROBLEMS = {
+    r"mapping values are not allowed": "there is a second colon here, or a quote is missing above; put text in quotes",
+    r"found character '\\t'":          "there is a tab; indent with spaces",
+    r"found character '(.)' that":     r"a value cannot begin with \1; put it in quotes",
+    r"could not find expected ':'":    "there is no colon behind the key",
+    r"expected <block end>":           "the indentation does not match the lines above",
+    r"constructor for the tag":        "there is a tag (!); put a value that begins with ! in quotes",
+    r"unhashable key":                 "a key must be a word",
+    r"undefined alias|alphabetic or":  "a value that begins with * or & must be in quotes",
+    r"unknown escape character":       "there is a backslash in double quotes; use single quotes",
+    r"expected .*, but (found|got)":   "something is missing here, or there is a sign too many",
+    r"(.* is given twice)":            r"\1",
+}  # fmt: skip
+"""What the library says, and what it means to somebody who edits this file."""
 
 
 def yaml_message(error: yaml.MarkedYAMLError) -> str:
-    """What is wrong, and where the thing began that was being read: an unclosed quote is noticed only far below it."""
-    if not error.problem or error.context_mark is None:
-        return error.problem or error.context or "is not YAML"
-    return f"{error.problem} ({error.context}{mark_text(error.context_mark)})"
+    """What is wrong, in our words; an unclosed quote or bracket is noticed only far below where it begins."""
+    if error.context in NOT_CLOSED:
+        return f"{NOT_CLOSED[error.context]}{mark_text(error.context_mark)}, is not closed"
+    matches = ((re.search(pattern, error.problem or ""), words) for pattern, words in YAML_PROBLEMS.items())
+    return next((match.expand(words) for match, words in matches if match), "this is not YAML")
 
 
 def mark_text(mark: yaml.Mark | None) -> str:
@@ -125,6 +182,14 @@ def resolve_variable(match: re.Match[str], env: Mapping[str, str]) -> str:
     if match["otherwise"] is not None:
         return match["otherwise"]
     raise UnsetVariable(f"needs the environment variable {name} (or {name}_FILE, a file that holds it)")
+
+
+def variable_source(text: str, env: Mapping[str, str]) -> str:
+    """Where the variables in a value come from: their names, or those of the files; empty without any."""
+    names = [match["name"] for match in VARIABLE.finditer(text) if not match["literal"]]
+    return ", ".join(
+        name if env.get(name) else f"{name}_FILE" if env.get(f"{name}_FILE") else f"{name} is not set" for name in names
+    )
 
 
 def read_secret_file(name: str, path: Path) -> str:

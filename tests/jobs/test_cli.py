@@ -114,7 +114,8 @@ def test_a_wrong_configuration_ends_with_64_and_names_file_and_key(
     config_file = tmp_path / "config.yaml"
     config_file.write_text("espocrm: {}\nadvoware: {}\nsync: {direction: up}\n")
     assert cli.run_command_line(["--config", str(config_file), "plan"]) == ExitCode.USAGE
-    assert f"{config_file}: sync.direction must be 'both', 'to_advoware' or 'to_espocrm'" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert f"{config_file}, line 3: sync.direction must be 'both', 'to_advoware' or 'to_espocrm'" in err
 
 
 @pytest.mark.parametrize(
@@ -192,6 +193,54 @@ def test_quiet_says_nothing_of_a_run_that_went_well_and_all_of_one_that_did_not(
     systems.espo.store.settings["maintenanceMode"] = True
     assert cli.run_command_line(arguments) == ExitCode.OUTAGE
     assert "EspoCRM" in capfd.readouterr().out
+
+
+# config show ------------------------------------------------------------------------------------------------------
+
+SETTINGS = """\
+espocrm:
+  url: "https://${HOST:-crm.example.de}"
+  api_key: "${ESPOCRM_API_KEY}"
+advoware: {kanzlei: K1, database: D1, user: sync, app_id: the-app-id, api_key: "${ADVOWARE_API_KEY}",
+           password: "${ADVOWARE_PASSWORD}"}
+sync: {komm_kz: {9: {relevant: false}}}
+report: {notify: ["mailto://geheim@firma.de"]}
+"""
+
+
+def test_config_show_says_what_is_in_force_and_where_it_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config_file, secret_file = tmp_path / "config.yaml", tmp_path / "key"
+    config_file.write_text(SETTINGS, "utf-8")
+    secret_file.write_text("mounted-secret")
+    monkeypatch.setenv("ESPOCRM_API_KEY", "espo-secret")
+    monkeypatch.setenv("ADVOWARE_API_KEY_FILE", str(secret_file))
+    for name in ("HOST", "ADVOWARE_API_KEY", "ADVOWARE_PASSWORD", "ADVOWARE_PASSWORD_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert cli.run_command_line(["--config", str(config_file), "config", "show", "--json"]) == ExitCode.DONE
+    out = capsys.readouterr().out
+    settings = {row["key"]: (row["value"], row["source"]) for row in json.loads(out)["settings"]}
+    expected = {
+        "espocrm.url": ("https://crm.example.de", "line 2, HOST is not set"),
+        "espocrm.api_key": ("***", "line 3, ESPOCRM_API_KEY"),
+        "espocrm.fields.betnr": ("betnr", "default"),
+        "advoware.kanzlei": ("K1", "line 4"),
+        "advoware.app_id": ("***", "line 4"),
+        "advoware.api_key": ("***", "line 4, ADVOWARE_API_KEY_FILE"),
+        "advoware.password": ("***", "line 5, ADVOWARE_PASSWORD is not set"),
+        "sync.komm_kz": ({"9": {"relevant": False}}, "line 6"),
+        "guards.max_removals": (50, "default"),
+        "schedule.sweep.cron": ("30 2 * * *", "default"),
+        "state.path": (str(tmp_path / "state/state.db"), "default"),
+        "report.notify": (["***"], "line 7"),
+    }
+    assert {key: settings[key] for key in expected} == expected
+    assert cli.run_command_line(["--config", str(config_file), "config", "show"]) == ExitCode.DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(settings)
+    shown = out + str(lines)
+    assert not [secret for secret in ("espo-secret", "mounted-secret", "the-app-id", "geheim") if secret in shown]
 
 
 # check -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,13 +39,14 @@ def load_with(config_file: Path, extra_text: str = "", env: dict[str, str] | Non
 
 
 def refusal_lines(config_file: Path, text: str, env: dict[str, str] | None = None) -> list[str]:
-    """The lines of the one message this text is refused with, without the file's name, which each begins with."""
+    """The lines of the one message this text is refused with, without the file's name and line each begins with."""
     config_file.write_text(text, "utf-8")
     with pytest.raises(ConfigError) as error:
         read_config(config_file, ENV if env is None else env)
     lines = str(error.value).splitlines()
     assert all(line.startswith(str(config_file)) for line in lines)
-    return [line.removeprefix(str(config_file)).removeprefix(": ") for line in lines]
+    return [re.sub(r"^(, line \d+)?: ", "", line.removeprefix(str(config_file))) for line in lines]
+
 
 SCHEDULE_MESSAGE = 'schedule.sync must be {minutes: 15} or {cron: "30 2 * * *"}'
 
@@ -172,22 +174,34 @@ def test_a_command_that_only_reads_the_store_needs_no_credentials(config_file: P
 @pytest.mark.parametrize(
     ("extra_text", "line"),
     [
-        ("sync: {direktion: both}", "sync.direktion is not a key of this file"),
-        ("snyc: {}", "snyc is not a key of this file"),
-        ("sync: {direction: bth}", "sync.direction must be 'both', 'to_advoware' or 'to_espocrm'"),
+        ("sync: {direktion: both}", "sync.direktion is not a key of this file; did you mean sync.direction?"),
+        ("snyc: {}", "snyc is not a key of this file; did you mean sync?"),
+        (
+            "sync: {direction: bth}",
+            "sync.direction must be 'both', 'to_advoware' or 'to_espocrm'; did you mean both?",
+        ),
+        ("sync: {password: espo-secret}", "sync.password is not a key of this file; did you mean advoware.password?"),
+        (
+            "sync: {api_key: x}",
+            "sync.api_key is not a key of this file; did you mean espocrm.api_key or advoware.api_key?",
+        ),
+        ("report: {zzz: x}", "report.zzz is not a key of this file"),
+        ("espocrm_: {}", "espocrm_ is not a key of this file; did you mean espocrm?"),
         ("sync: {region: de}", 'sync.region must be a country\'s two capital letters, like "DE"'),
         ("sync: {region: XX}", 'sync.region must be a country\'s two capital letters, like "DE"'),
-        ("sync: {persons_per_run: 0}", "sync.persons_per_run must be greater than or equal to 1"),
-        ("sync: {komm_kz: {13: {}}}", "sync.komm_kz.13 must be less than or equal to 12"),
+        ("sync: {persons_per_run: 0}", "sync.persons_per_run must be at least 1"),
+        ("sync: {komm_kz: {13: {}}}", "sync.komm_kz.13 must be at most 12"),
         ("sync: {komm_kz: {9: {typ: Office}}}", "sync.komm_kz.9.typ is not a key of this file"),
         ("sync: [1]", "sync must be a section with keys of its own"),
         ("guards: {max_removals: true}", "guards.max_removals must be a number"),
-        (
-            "guards: {max_removals: many}",
-            "guards.max_removals must be a valid integer, unable to parse string as an integer",
-        ),
-        ("guards: {max_removal_share: 10}", "guards.max_removal_share must be less than or equal to 1"),
-        ("retry: {backoff_minutes: [1, 0]}", "retry.backoff_minutes.1 must be greater than or equal to 1"),
+        ("guards: {max_removals: many}", "guards.max_removals must be a whole number"),
+        ("guards: {max_removals: 1.5}", "guards.max_removals must be a whole number"),
+        ("guards: {max_removal_share: much}", "guards.max_removal_share must be a number"),
+        ("retry: {auto_reset_hours: 0}", "retry.auto_reset_hours must be more than 0"),
+        ("retry: {backoff_minutes: 5}", "retry.backoff_minutes must be a list like [a, b]"),
+        ("sync: {komm_kz: {9: {relevant: maybe}}}", "sync.komm_kz.9.relevant must be true or false"),
+        ("guards: {max_removal_share: 10}", "guards.max_removal_share must be at most 1"),
+        ("retry: {backoff_minutes: [1, 0]}", "retry.backoff_minutes.1 must be at least 1"),
         ("schedule: {sync: {}}", SCHEDULE_MESSAGE),
         ("schedule: {sync: {minutes: 5, cron: 0 4 * * *}}", SCHEDULE_MESSAGE),
         ("schedule: {timezone: Europe/Bonn}", 'schedule.timezone must be a time zone like "Europe/Berlin"'),
@@ -265,11 +279,36 @@ def test_a_path_prefix_is_a_path(config_file: Path, prefix: str) -> None:
 def test_all_mistakes_are_told_at_once(config_file: Path) -> None:
     text = MINIMAL.replace("user: sync, ", "") + "sync: {direction: up, regoin: DE}"
     assert refusal_lines(config_file, text, {**ENV, "ADVOWARE_PASSWORD": ""}) == [
+        "advoware.user is missing",
         "advoware.password needs the environment variable ADVOWARE_PASSWORD "
         "(or ADVOWARE_PASSWORD_FILE, a file that holds it)",
-        "advoware.user is missing",
         "sync.direction must be 'both', 'to_advoware' or 'to_espocrm'",
-        "sync.regoin is not a key of this file",
+        "sync.regoin is not a key of this file; did you mean sync.region?",
+    ]
+
+
+SEVERAL_MISTAKES = """\
+sync:
+  only: []
+  direction: up
+  komm_kz:
+    9: {typ: x}
+retry:
+  backoff_minutes:
+  - 1
+  - 0
+"""
+
+
+def test_each_mistake_is_named_with_its_line(config_file: Path) -> None:
+    config_file.write_text(MINIMAL.replace("user: sync, ", "") + SEVERAL_MISTAKES, "utf-8")
+    with pytest.raises(ConfigError) as error:
+        read_config(config_file, ENV)
+    assert str(error.value).replace(f"{config_file}, ", "").splitlines() == [
+        "line 3: advoware.user is missing",
+        "line 7: sync.direction must be 'both', 'to_advoware' or 'to_espocrm'",
+        "line 9: sync.komm_kz.9.typ is not a key of this file",
+        "line 13: retry.backoff_minutes.1 must be at least 1",
     ]
 
 
@@ -283,19 +322,29 @@ def test_a_refusal_never_shows_a_secret(config_file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("espocrm: {url: [\n", ", line 2: expected the node content, but found '<stream end>'"),
+        ("espocrm: {url: [\n", ", line 2: something is missing here, or there is a sign too many"),
+        ("a: [1\nb: 2\n", ", line 2: the list that begins with [, line 1, is not closed"),
+        ("a: {b: 1\nc: 2\n", ", line 2: the section that begins with {, line 1, is not closed"),
+        ('a: "x\nb: 2\n', ", line 3: the text that begins with a quote, line 1, is not closed"),
+        ("a: b: 2\n", ", line 1: there is a second colon here"),
+        ("a:\n  b: 1\n c: 2\n", ", line 3: the indentation does not match the lines above"),
+        ("a: @x\n", ", line 1: a value cannot begin with @; put it in quotes"),
+        ("a: *x\n", ", line 1: a value that begins with * or & must be in quotes"),
         ("sync: {}\nsync: {}\n", ", line 2: sync is given twice"),
-        ("a:\n\t- b\n", ", line 2: found character '\\t' that cannot start any token"),
-        ("a: !!python/object:os.system {}", ", line 1: could not determine a constructor for the tag"),
-        ("[a]: b", ", line 1: found unhashable key"),
-        ("", "must consist of sections like espocrm: and advoware:"),
-        ("- 1", "must consist of sections like espocrm: and advoware:"),
-        ("a: \x01", "is not YAML (unacceptable character #x0001: special characters are not allowed)"),
-        ("a: 2026-13-45", "is not YAML (month must be in 1..12)"),
+        ("a:\n\t- b\n", ", line 2: there is a tab; indent with spaces"),
+        ("a: !!python/object:os.system {}", ", line 1: there is a tag (!)"),
+        ("[a]: b", ", line 1: a key must be a word"),
+        ("", ": must consist of sections like espocrm: and advoware:"),
+        ("- 1", ": must consist of sections like espocrm: and advoware:"),
+        ("a: \x01", ": is not YAML (unacceptable character #x0001: special characters are not allowed)"),
+        ("a: 2026-13-45", ": is not YAML (month must be in 1..12)"),
     ],
 )
 def test_malformed_yaml_is_refused_with_its_line(config_file: Path, text: str, line: str) -> None:
-    assert refusal_lines(config_file, text)[0].startswith(line)
+    config_file.write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as error:
+        read_config(config_file, ENV)
+    assert str(error.value).startswith(f"{config_file}{line}")
 
 
 def test_a_file_that_is_not_there_is_named(config_file: Path) -> None:

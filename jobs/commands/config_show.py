@@ -1,0 +1,92 @@
+"""``config show``: the configuration in force, its secrets masked, and where each value comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import SecretStr
+
+from jobs.config import CREDENTIAL_KEYS, Section, read_config
+from jobs.yaml_file import key_text, read_yaml, variable_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from jobs.yaml_file import KeyPath, YamlFile
+
+MASKED = "***"
+
+
+class Setting(NamedTuple):
+    """A key, its value as the file would spell it, and where that comes from."""
+
+    key: str
+    value: Any
+    source: str
+
+
+def list_settings(path: Path, env: Mapping[str, str] | None = None) -> list[Setting]:
+    """Every key with the value in force; ``ConfigError`` where the file is refused. Logins may lack their variables."""
+    environment = os.environ if env is None else env
+    config, file = read_config(path, environment, with_credentials=False), read_yaml(path)
+    return [
+        Setting(key_text(key), mask_value(key, value), source_of(file, key, environment)) for key, value in leaves(config)
+    ]
+
+
+def leaves(section: Section, key: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
+    """The keys that hold a value, in the order of the file that comes along."""
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            yield from leaves(value, (*key, name))
+        else:
+            yield (*key, name), value
+
+
+def mask_value(key: KeyPath, value: object) -> object:
+    """The value as JSON can hold it; of a secret only that there is one."""
+    match value:
+        case SecretStr():
+            return MASKED
+        case _ if key in CREDENTIAL_KEYS:
+            return MASKED
+        case tuple():
+            return [mask_value(key, item) for item in value]
+        case dict():
+            return {number: row.model_dump(mode="json", exclude_unset=True) for number, row in value.items()}
+        case bool() | int() | float() | None:
+            return value
+        case _:
+            return str(value)
+
+
+def source_of(file: YamlFile, key: KeyPath, env: Mapping[str, str]) -> str:
+    """``default``, or the line, with the variables that stand there."""
+    line = file.lines.get(key_text(key))
+    if line is None:
+        return "default"
+    raw: Any = file.sections
+    for part in key:
+        raw = raw[part]
+    variables = variable_source(json.dumps(raw, default=str), env)
+    return f"line {line}, {variables}" if variables else f"line {line}"
+
+
+def settings_document(settings: list[Setting]) -> dict[str, Any]:
+    """The document of ``--json``."""
+    return {"settings": [setting._asdict() for setting in settings]}
+
+
+def setting_lines(settings: list[Setting]) -> list[str]:
+    """A line for each key; values keep their whole length, so that they can be copied."""
+    texts = [json.dumps(setting.value, ensure_ascii=False) for setting in settings]
+    key_width = max(len(setting.key) for setting in settings)
+    value_width = max(len(text) for text in texts)
+    return [
+        f"{setting.key:<{key_width}}  {text:<{value_width}}  {setting.source}"
+        for setting, text in zip(settings, texts, strict=True)
+    ]
