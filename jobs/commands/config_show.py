@@ -33,7 +33,8 @@ def list_settings(path: Path, env: Mapping[str, str] | None = None) -> list[Sett
     environment = os.environ if env is None else env
     config, file = read_config(path, environment, with_credentials=False), read_yaml(path)
     return [
-        Setting(key_text(key), mask_value(key, value), source_of(file, key, environment)) for key, value in leaves(config)
+        Setting(key_text(key), mask_value(key, value), source_of(file, key, environment))
+        for key, value in leaves(config)
     ]
 
 
