@@ -78,7 +78,12 @@ def print_version(wanted: bool) -> None:
 def advosync(
     context: typer.Context,
     config: Annotated[Path, typer.Option("--config", help="The configuration.")] = Path("config.yaml"),
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every step.")] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose", "-v", count=True, help="Log requests and decisions by ids; -vv with names, numbers and mails."
+        ),
+    ] = 0,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Say nothing of what went well; show no progress.")
     ] = False,
@@ -563,8 +568,10 @@ def load_config(context: typer.Context, *, with_credentials: bool = True) -> Con
 
     path, verbose = context.obj
     config = read_config(path, with_credentials=with_credentials)
-    level = logging.DEBUG if verbose else logging.WARNING if QUIET.get() else logging.INFO
-    logs.configure_logging(config.report.log_format, secrets=config.secrets(), level=level)
+    level = logging.DEBUG if verbose > 1 else logging.WARNING if QUIET.get() and not verbose else logging.INFO
+    logs.configure_logging(
+        config.report.log_format, secrets=config.secrets(), level=level, details=bool(verbose)
+    )
     return config
 
 

@@ -33,6 +33,7 @@ from etl.store.tables.snapshots import load_frames
 from etl.verify import commit_without_writes, records_left_alone, verify_person
 from etl.writing.journal import PlanJournal, journal_plan
 from etl.writing.status import defer_edited_person, record_person_failure, write_deleted_status
+from jobs.run.decision_log import log_decisions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,7 +112,10 @@ def make_person_plans(run: RunContext, entity_ids: Sequence[str]) -> Plan:
     repair_plans = {
         entity_id: repair_plan(run, entity_id) for entity_id in entity_ids if entity_id in run.pending_repairs
     }
-    return repair_plans | plan_by_diff(run, [entity_id for entity_id in entity_ids if entity_id not in repair_plans])
+    plans = repair_plans | plan_by_diff(run, [entity_id for entity_id in entity_ids if entity_id not in repair_plans])
+    for plan in plans.values():
+        log_decisions(plan)
+    return plans
 
 
 def plan_by_diff(run: RunContext, entity_ids: Sequence[str]) -> Plan:

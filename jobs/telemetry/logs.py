@@ -17,6 +17,7 @@ from urllib.parse import quote
 from etl.environment import proxy_secrets
 from etl.lazy_imports import hide_modules
 from jobs.config import LogFormat
+from jobs.screen import DECISION_LOGGER
 
 with hide_modules("rich"):  # it would draw traces, which are plain here, and takes a tenth of the start of `status`
     import structlog
@@ -31,8 +32,14 @@ MIN_SECRET_LENGTH = 4
 """Secrets shorter than this are not masked: they would blot out half of every line."""
 
 BEARER = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}")
-NOISY_LOGGERS = ("httpx", "httpcore", "apscheduler", "vcr", "urllib3", "asyncio", "uvicorn.access")
+NOISY_LOGGERS = ("httpcore", "apscheduler", "vcr", "urllib3", "asyncio", "uvicorn.access")
 """Loggers that would write addresses, headers or mere noise below WARNING, whatever the level asked for."""
+
+REQUEST_LOGGER = "httpx"
+"""Who writes a line for each answer, whole address included; ``RequestLine`` makes ours of it."""
+
+REQUEST_ARGUMENTS = 5
+"""Method, address, protocol, status, reason."""
 
 SHARED_PROCESSORS: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -48,11 +55,13 @@ def configure_logging(
     *,
     secrets: Iterable[str] = (),
     level: int = logging.INFO,
+    details: bool = False,
     stream: TextIO | None = None,
 ) -> None:
     """Sends all logs to ``stream`` (standard error unless given), in the format asked for.
 
-    ``secrets`` are masked, and what the environment tells of a proxy's login.
+    ``secrets`` are masked, and what the environment tells of a proxy's login. With ``details`` each request and each
+    decision is a line, by ids; at ``DEBUG`` with values.
     """
     stream = stream or sys.stderr
     pretty = stream.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.PRETTY
@@ -63,6 +72,11 @@ def configure_logging(
     root.setLevel(level)
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    detail_level = level if details else max(level, logging.WARNING)
+    logging.getLogger(DECISION_LOGGER).setLevel(detail_level)
+    requests = logging.getLogger(REQUEST_LOGGER)
+    requests.setLevel(max(detail_level, logging.INFO))
+    requests.filters = [RequestLine(with_query=level <= logging.DEBUG)]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -74,6 +88,24 @@ def configure_logging(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+class RequestLine(logging.Filter):
+    """Makes of httpx's line ``request GET host/path 200``: a query may hold numbers of people, so it is left out."""
+
+    def __init__(self, *, with_query: bool) -> None:
+        super().__init__()
+        self.with_query = with_query
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite a request's line; a line of another shape is nobody's."""
+        if not isinstance(record.args, tuple) or len(record.args) != REQUEST_ARGUMENTS:
+            return False
+        method, url, _, status, _ = record.args
+        address, _, query = str(url).partition("://")[2].partition("?")
+        shown = f"{address}?{query}" if query and self.with_query else address
+        record.msg, record.args = "request %s %s %s", (method, shown, status)
+        return True
 
 
 def renderers(*, pretty: bool, stream: TextIO) -> list[Processor]:

@@ -100,6 +100,46 @@ def test_a_trace_shows_no_local_variables() -> None:
     assert "1234560" not in stream.getvalue().replace('"1234560"', "")
 
 
+REQUEST = ("GET", "https://crm.example.de/api/v1/CBeteiligte/a1?q=+49511123456", "HTTP/1.1", 200, "OK")
+
+
+@pytest.mark.parametrize(
+    ("level", "line"),
+    [
+        (logging.INFO, "request GET crm.example.de/api/v1/CBeteiligte/a1 200"),
+        (logging.DEBUG, "request GET crm.example.de/api/v1/CBeteiligte/a1?q=+49511123456 200"),
+    ],
+)
+def test_a_request_is_a_line_on_request_without_its_query(level: int, line: str) -> None:
+    stream = io.StringIO()
+    logs.configure_logging(details=True, level=level, stream=stream)
+    logging.getLogger("httpx").info('HTTP Request: %s %s "%s %d %s"', *REQUEST)
+    logging.getLogger("httpx").info("something else about https://crm.example.de/?q=1")
+    assert [json.loads(text)["event"] for text in stream.getvalue().splitlines()] == [line]
+
+
+@pytest.mark.parametrize(("level", "values"), [(logging.INFO, False), (logging.DEBUG, True)], ids=["-v", "-vv"])
+def test_details_name_requests_and_decisions_by_ids_and_values_only_at_debug(
+    tmp_path: Path, level: int, *, values: bool
+) -> None:
+    stream = io.StringIO()
+    harness = SyncHarness(tmp_path, 6)
+    logs.configure_logging(details=True, level=level, stream=stream)
+    seen = names_and_values(harness)
+    harness.run(sweep=True)
+    random_edits(harness.espo, harness.advo, 20, 1)
+    seen |= names_and_values(harness)
+    harness.run(sweep=True)
+    log_text = stream.getvalue()
+    lines = [json.loads(line) for line in log_text.splitlines()]
+    decisions = [line for line in lines if line["event"] == "decision"]
+    requests = [line for line in lines if line["event"].startswith("request ")]
+    assert {line["side"] for line in decisions if "side" in line} == {"espo", "advo"}
+    assert all(line["entity_id"] and line["run_id"] for line in decisions)
+    assert len([line for line in requests if " PUT " in line["event"]]) > 2
+    assert any(value in log_text for value in seen) is values
+
+
 def refuse_with_quotation(call: SimRequest) -> SimResponse | None:
     return SimResponse(400, {"Content-Type": "text/plain"}, call.body.encode()) if call.is_write else None
 
