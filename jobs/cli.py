@@ -19,12 +19,10 @@ from etl.errors import AdvosyncError
 from etl.records import Direction, Scope
 from jobs.command_groups import MAX_HELP_WIDTH, GroupedCommands
 from jobs.exit_codes import CommandOutcome, ExitCode, outcome_of
-from jobs.screen import QUIET
+from jobs.screen import QUIET, make_console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from rich.console import Console
 
     from jobs.config import Config
     from jobs.pipeline import RunOptions
@@ -573,13 +571,6 @@ def load_config(context: typer.Context, *, with_credentials: bool = True) -> Con
         config.report.log_format, secrets=config.secrets(), level=level, details=bool(verbose)
     )
     return config
-
-
-def make_console() -> Console:
-    """Where tables go. Asked for when there is something to show: loaded before the logs, rich would enter them too."""
-    from rich.console import Console
-
-    return Console()
 
 
 def current_user() -> str:

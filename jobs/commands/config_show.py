@@ -83,11 +83,10 @@ def settings_document(settings: list[Setting]) -> dict[str, Any]:
 
 
 def setting_lines(settings: list[Setting]) -> list[str]:
-    """A line for each key; values keep their whole length, so that they can be copied."""
-    texts = [json.dumps(setting.value, ensure_ascii=False) for setting in settings]
+    """A line for each key, its value last and whole, so that it can be copied."""
     key_width = max(len(setting.key) for setting in settings)
-    value_width = max(len(text) for text in texts)
+    source_width = max(len(setting.source) for setting in settings)
     return [
-        f"{setting.key:<{key_width}}  {text:<{value_width}}  {setting.source}"
-        for setting, text in zip(settings, texts, strict=True)
+        f"{setting.key:<{key_width}}  {setting.source:<{source_width}}  {json.dumps(setting.value, ensure_ascii=False)}"
+        for setting in settings
     ]

@@ -9,6 +9,7 @@ from etl.store.database import Store
 from etl.store.tables.conflicts import list_conflicts, load_conflict, set_seen_at
 from jobs.commands.operator_log import OperatorRequest, record_operation
 from jobs.environment import PRODUCTION, Environment
+from jobs.screen import print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from jobs.config import Config
+
+HEADINGS = ("No.", "Lost (UTC)", "Person", "Lost in Advoware", "Stands", "State")
 
 
 def list_lost_values(
@@ -45,29 +48,22 @@ def mark_conflicts_seen(
 
 def render_conflicts(conflicts: Sequence[dict[str, Any]], console: Console) -> None:
     """The conflicts on the screen, and what can be done about them."""
-    from rich.table import Table  # noqa: PLC0415 - not for --json
     from rich.text import Text  # noqa: PLC0415 - not for --json
 
     if not conflicts:
         console.print(Text("No value has lost that nobody saw or restored.", style="green"))
         return
-    table = Table("No.", "Lost (UTC)", "Person", "Lost in Advoware", "Stands", "", box=None, pad_edge=False)
-    for conflict in conflicts:
-        person = f"{conflict['entity_id']} / {conflict['betnr'] or 'no betnr'}"
-        current_value = conflict["espo_value"] or "not in EspoCRM"
-        state = "restored" if conflict["restored_at"] else "seen" if conflict["seen_at"] else ""
-        table.add_row(
-            *map(
-                Text,
-                (
-                    str(conflict["id"]),
-                    conflict["created_at"],
-                    person,
-                    conflict["advo_value"] or "–",
-                    current_value,
-                    state,
-                ),
-            )
-        )
-    console.print(table)
+    print_rows(console, HEADINGS, [conflict_row(conflict) for conflict in conflicts])
     console.print(Text("`advosync restore NO.` puts one back; `advosync conflicts --seen NO.` takes it off the list."))
+
+
+def conflict_row(conflict: dict[str, Any]) -> tuple[str, ...]:
+    """What is shown of a conflict, in the order of ``HEADINGS``."""
+    return (
+        str(conflict["id"]),
+        conflict["created_at"],
+        f"{conflict['entity_id']} / {conflict['betnr'] or 'no betnr'}",
+        conflict["advo_value"] or "–",
+        conflict["espo_value"] or "not in EspoCRM",
+        "restored" if conflict["restored_at"] else "seen" if conflict["seen_at"] else "",
+    )
