@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import yaml
@@ -15,6 +16,7 @@ from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.espocrm.login import ADMIN_NAME, ADMIN_PASSWORD
 from jobs.sandbox.espocrm.versions import NEWEST
 from jobs.sandbox.firm import fill_firm
+from jobs.sandbox.incidents import INCIDENTS
 from jobs.sandbox.people import random_edits
 from jobs.sandbox.server import Servers
 
@@ -24,8 +26,16 @@ if TYPE_CHECKING:
 HINT = """\
 # Both simulated systems are running until Ctrl-C. Save these lines as sandbox.yaml, then in another window:
 #   advosync --config sandbox.yaml plan
-# Press Enter here, and people make a few edits in both systems.
 # The secrets here protect nothing. The administrator for `advosync setup-espocrm` is {user}, password {password}.
+"""
+
+READY = """\
+Ready: a fresh firm of {persons} persons, with a state of its own ({state}). In this window:
+  Enter     people make {edits} edits in both systems
+  outage    Advoware goes out, or comes back
+  conflict  one number is changed on both sides, differently
+  deletion  most entries in Advoware are deleted: a guard holds the next run
+  Ctrl-C    ends the sandbox and all it knows
 """
 
 SEED = 1
@@ -46,7 +56,8 @@ def serve_sandbox(
 ) -> None:
     """Run a firm of so many persons until ``stop_event`` is set; without one, until SIGTERM or Ctrl-C.
 
-    The settings are said; each of ``presses`` lets people make a few edits, which are told. ``espocrm`` is the version.
+    The settings are said; each of ``presses`` lets people make a few edits, or what its word says, and is answered.
+    ``espocrm`` is the version.
     """
     if stop_event is None:
         stop_event = threading.Event()
@@ -55,18 +66,27 @@ def serve_sandbox(
     espo, advo = EspoSim(espocrm=espocrm), AdvoSim()
     fill_firm(espo, advo, persons, SEED)
     with Servers(espo, advo) as servers:
-        settings = {**servers.config(), "state": {"path": "state/sandbox.db"}}
+        state = f"state/sandbox-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"  # an older one knows of another firm
+        settings = {**servers.config(), "state": {"path": state}}
         settings["espocrm"]["settle_seconds"] = 0  # an edit is seen at once: nobody is half way through one here
         hint = HINT.format(user=ADMIN_NAME, password=ADMIN_PASSWORD)
         print_settings(hint + yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        print_edits(READY.format(persons=persons, state=state, edits=EDITS_PER_ENTER))
         threading.Thread(target=edit_on_enter, args=[espo, advo, print_edits, presses], daemon=True).start()
         stop_event.wait()
 
 
 def edit_on_enter(espo: EspoSim, advo: AdvoSim, print_edits: Callable[[str], None], presses: Iterable[object]) -> None:
-    """Let people make a few edits each time, and tell what they did."""
-    for number, _ in enumerate(presses):
-        print_edits("\n".join(random_edits(espo, advo, EDITS_PER_ENTER, SEED + number)))
+    """Let people make a few edits each time, or what was typed happen, and say what it was."""
+    for number, press in enumerate(presses):
+        word = str(press).strip().lower()
+        if word in INCIDENTS:
+            lines = INCIDENTS[word](espo, advo, SEED + number)
+        elif word:
+            lines = [f"Enter, or one of: {', '.join(INCIDENTS)}"]
+        else:
+            lines = random_edits(espo, advo, EDITS_PER_ENTER, SEED + number)
+        print_edits("\n".join(lines))
 
 
 def enter_presses() -> Iterable[object]:

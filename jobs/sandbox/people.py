@@ -47,7 +47,7 @@ class Editors:
             self.add_item, self.add_mail, self.change_item, self.delete_item, self.retype_item,
             self.add_row, self.change_row, self.remove_row, self.empty_row, self.remark_row, self.refill_row,
         )  # fmt: skip
-        persons = self._persons()
+        persons = self.persons()
         while persons:
             entity_id, betnr = self.random.choice(persons)
             description = self.random.choice(actions)(entity_id, betnr)
@@ -58,7 +58,7 @@ class Editors:
 
     def add_item(self, entity_id: str, _betnr: int) -> str | None:
         """A new phone."""
-        phones = self._phones(entity_id)
+        phones = self.phones(entity_id)
         if len(phones) > MAX_ENTRIES:
             return None
         new = {"phoneNumber": f"+49511{next(self.numbers)}", "type": self.random.choice(PHONE_TYPES)}
@@ -76,7 +76,7 @@ class Editors:
 
     def change_item(self, entity_id: str, _betnr: int) -> str | None:
         """Another number in the place of one."""
-        phones = self._phones(entity_id)
+        phones = self.phones(entity_id)
         if not phones:
             return None
         old = self.random.choice(phones)
@@ -86,7 +86,7 @@ class Editors:
 
     def delete_item(self, entity_id: str, _betnr: int) -> str | None:
         """One phone less."""
-        phones = self._phones(entity_id)
+        phones = self.phones(entity_id)
         if not phones or len(self.espo.items(entity_id)) <= MIN_ENTRIES:
             return None
         old = self.random.choice(phones)
@@ -95,7 +95,7 @@ class Editors:
 
     def retype_item(self, entity_id: str, _betnr: int) -> str | None:
         """Another type for a phone."""
-        phones = self._phones(entity_id)
+        phones = self.phones(entity_id)
         if not phones:
             return None
         old = self.random.choice(phones)
@@ -113,7 +113,7 @@ class Editors:
 
     def change_row(self, _entity_id: str, betnr: int) -> str | None:
         """Another value on a row; its remark, marker included, stays."""
-        row = self._pick(self._entries(betnr))
+        row = self._pick(self.entries(betnr))
         if row is None:
             return None
         number = next(self.numbers)
@@ -123,7 +123,7 @@ class Editors:
 
     def remove_row(self, _entity_id: str, betnr: int) -> str | None:
         """A row deleted."""
-        entries = self._entries(betnr)
+        entries = self.entries(betnr)
         if len(entries) <= MIN_ENTRIES:
             return None
         row = self.random.choice(entries)
@@ -132,7 +132,7 @@ class Editors:
 
     def empty_row(self, _entity_id: str, betnr: int) -> str | None:
         """A row's value cleared."""
-        entries = self._entries(betnr)
+        entries = self.entries(betnr)
         if len(entries) <= MIN_ENTRIES:
             return None
         row = self.random.choice(entries)
@@ -141,7 +141,7 @@ class Editors:
 
     def remark_row(self, _entity_id: str, betnr: int) -> str | None:
         """A word more in a remark."""
-        row = self._pick(self._entries(betnr))
+        row = self._pick(self.entries(betnr))
         if row is None:
             return None
         self.advo.edit_row(betnr, row["id"], remark=f"{row['bemerkung'] or ''} dringend")
@@ -156,14 +156,15 @@ class Editors:
         self.advo.edit_row(betnr, row["id"], value=value)
         return f"Advoware: {value} typed into an empty row"
 
-    def _persons(self) -> list[tuple[str, int]]:
+    def persons(self) -> list[tuple[str, int]]:
+        """Who is linked and stands on both sides: EspoCRM's ID and the betnr."""
         in_advoware = self.advo.beteiligte.persons
         linked = [
             (record.id, record.values["betnr"]) for record in self.espo.store.records.values() if not record.deleted
         ]
         return [(entity_id, betnr) for entity_id, betnr in linked if betnr in in_advoware]
 
-    def _phones(self, entity_id: str) -> list[Json]:
+    def phones(self, entity_id: str) -> list[Json]:
         """The record's phones; none when EspoCRM would refuse one of them being echoed."""
         phones = [item for item in self.espo.items(entity_id) if "phoneNumber" in item]
         return phones if all(item["phoneNumber"].startswith("+") for item in phones) else []
@@ -171,7 +172,7 @@ class Editors:
     def _mails(self, entity_id: str) -> list[Json]:
         return [item for item in self.espo.items(entity_id) if "emailAddress" in item]
 
-    def _entries(self, betnr: int) -> list[Json]:
+    def entries(self, betnr: int) -> list[Json]:
         """The person's rows that hold a number or a mail, free text and web addresses aside."""
         return [row for row in self.advo.rows(betnr) if _is_entry(row["tlf"] or "")]
 

@@ -444,6 +444,41 @@ def test_the_sandbox_offers_every_version_of_espocrm() -> None:
     assert inspect.signature(cli.sandbox).parameters["espocrm"].default == NEWEST.name
 
 
+def test_whoever_types_a_word_in_the_sandbox_gets_an_outage_a_conflict_or_a_mass_deletion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop, output, messages, keys = threading.Event(), Queue[str](), Queue[str](), Queue[str]()
+    arguments = (20, output.put, messages.put, iter(keys.get, ""), stop)
+    thread = threading.Thread(target=sandbox_command.serve_sandbox, args=arguments)
+    thread.start()
+    config_file = tmp_path / "sandbox.yaml"
+
+    def type_and_sync(word: str) -> tuple[str, int, dict[str, Any]]:
+        keys.put(f"{word}\n")
+        answer = messages.get(timeout=30)
+        code = cli.run_command_line(["--config", str(config_file), "sync", "--json"])
+        return answer, code, json.loads(capsys.readouterr().out)
+
+    try:
+        config_file.write_text(output.get(timeout=30), "utf-8")
+        messages.get(timeout=30)
+        assert cli.run_command_line(["--config", str(config_file), "sync", "--json"]) == ExitCode.DONE
+        capsys.readouterr()
+        answer, code, _ = type_and_sync("outage")
+        assert (answer.startswith("Advoware is out"), code) == (True, ExitCode.OUTAGE)
+        assert type_and_sync(" OUTAGE ")[:2] == ("Advoware is back", ExitCode.DONE)
+        assert type_and_sync("help")[:2] == ("Enter, or one of: outage, conflict, deletion", ExitCode.DONE)
+        _, code, document = type_and_sync("conflict")
+        assert (code, document["conflicts"], document["variants"]) == (ExitCode.DONE, 1, {"clash": 1})
+        answer, code, document = type_and_sync("deletion")
+        assert (answer.endswith(" persons deleted"), code) == (True, ExitCode.HELD)
+        assert document["persons"]["held"] > 5
+    finally:
+        stop.set()
+        keys.put("")
+        thread.join()
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_sandbox_prints_settings_that_work_and_whoever_presses_enter_lets_people_edit(
     version: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -458,6 +493,7 @@ def test_the_sandbox_prints_settings_that_work_and_whoever_presses_enter_lets_pe
     try:
         config_file = tmp_path / "sandbox.yaml"
         config_file.write_text(output.get(timeout=30), "utf-8")
+        assert messages.get(timeout=30).startswith("Ready: a fresh firm of 5 persons")
         code, document = run_check(config_file, capsys)
         assert (code, problem_lines(document)) == (ExitCode.DONE, [])
         arguments = ["--config", str(config_file), "plan", "--json"]
