@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from etl.enums import Action
-from etl.errors import ConcurrentEdit, Refused
+from etl.errors import ConcurrentEdit, RecordLocked, Refused
 from etl.reading.parallel import is_stale
 from etl.reading.snapshot import may_be_half_written
 from etl.records import RowDraft, Side
@@ -109,9 +109,11 @@ def is_missing_in_advo(decision: Decision) -> bool:
 def refresh_espo(run: RunContext, reads: PersonReads) -> None:
     """Refresh EspoCRM's half of the look.
 
-    ``ConcurrentEdit`` when it differs from what was planned with, or is half written.
+    ``ConcurrentEdit`` when it differs from what was planned with, or is half written; ``RecordLocked``.
     """
     fresh, planned_with = run.espo.fetch(reads.espo.entity_id), reads.espo
+    if fresh.is_locked:
+        raise RecordLocked(fresh.entity_id)
     if (fresh.items, fresh.betnr) != (planned_with.items, planned_with.betnr) or (
         fresh.modified_at != planned_with.modified_at and may_be_half_written(run, fresh)
     ):

@@ -99,6 +99,7 @@ class RunCounters:
     failed: dict[str, str] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     deferred: set[str] = field(default_factory=set)
+    locked: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
     left_alone: int = 0
     conflicts: int = 0

@@ -6,20 +6,21 @@ The tree says who is affected; the pipeline and the exit code follow from the cl
     ├── ConfigError          wrong usage or configuration: nothing was started          exit 64
     ├── StoreError           the state store cannot be opened, read or written          exit 64
     ├── LockHeld             another run holds the lease                                exit 5
-    ├── RunEnds              this run cannot go on; no person's retry count moves
+    ├── RunAborted           this run cannot go on; no person's retry count moves
     │   ├── Outage           a system does not answer, or not completely                exit 4
     │   ├── CredentialsRefused   a login was refused: stop at the first refusal         exit 4
-    │   ├── OneAfterAnother  a system refuses one person after another                  exit 4
+    │   ├── ConsecutiveRefusals  a system refuses one person after another                  exit 4
     │   └── Stopped          SIGTERM or Ctrl-C                                          exit 6
     ├── UnknownOutcome       a write whose effect must be settled by reading
     └── PersonError          this person only; all others go on
-        ├── Malformed        a payload lacks a field it must have
+        ├── MalformedPayload a payload lacks a field it must have
         ├── Refused          a system refused what was sent (400, 409 duplicate, 413, 422)
         │   └── Forbidden    403 to this person's read or write, though the login is accepted
-        ├── Gone             404: the person is not there (any more)
-        ├── Moved            changed meanwhile (409 modified, 404 on a row): plan again
+        ├── NotFound         404: the person is not there (any more)
+        ├── ConcurrentEdit   changed meanwhile (409 modified, 404 on a row): plan again
+        ├── RecordLocked     staff locked the record (409 cannotModifyLockedRecord): it waits
         ├── NotStored        EspoCRM confirmed a write of values and did not store them
-        └── Unverified       what was read back is not what was written
+        └── VerificationFailed   what was read back is not what was written
 """
 
 from __future__ import annotations
@@ -150,6 +151,13 @@ class NotFound(PersonError):
 
 class ConcurrentEdit(PersonError):
     """The record changed between our read and our write: nothing was written, plan again."""
+
+
+class RecordLocked(PersonError):
+    """Staff locked the record in EspoCRM (10 and later): nothing was written, and it waits until it is unlocked."""
+
+    def __init__(self, entity_id: str) -> None:
+        super().__init__(f"EspoCRM's record {entity_id} is locked by staff; nothing was written, and it waits.")
 
 
 class NotStored(PersonError):

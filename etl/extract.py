@@ -58,8 +58,8 @@ def read_persons(
 
     ``recover`` settles what an unfinished run did to a person, in the transaction that stores Advoware's snapshot.
     ``both_sides``: an operator or a sweep wants Advoware read in any case. Persons that fail, are not there as agreed
-    (``run.absences``), still being written, or not due after all are not among the result; ``run.reads`` holds the
-    reads of those that are.
+    (``run.absences``), locked by staff, still being written, or not due after all are not among the result;
+    ``run.reads`` holds the reads of those that are.
     """
     espo_reads = [
         read for read in read_espo(run, persons) if both_sides or needs_advo_read(run, read.person, read.record)
@@ -195,7 +195,14 @@ def store_advo_read(
         run.changed_since_last_read.add(record.entity_id)
         mark_changed_due(run, espo_read.person, CHANGED_IN_ADVO)
     run.reads[record.entity_id] = PersonReads(record, espo_read.at, answer, at)
-    return True
+    return not is_waiting_for_unlock(run, record)
+
+
+def is_waiting_for_unlock(run: RunContext, record: EspoRecord) -> bool:
+    """Whether staff locked the record: what was seen is stored, and nothing is written to either side (rules §6)."""
+    if record.is_locked:
+        run.counters.locked.add(record.entity_id)
+    return record.is_locked
 
 
 def mark_missing_in_advo(run: RunContext, person: Person, record: EspoRecord) -> None:
@@ -255,7 +262,7 @@ def read_drifted_in_espo(
         with run.store.transaction():
             recover(run, record.entity_id, record, read.answer)
         run.reads[record.entity_id] = PersonReads(record, at, read.answer, read.at)
-        ready.append(record.entity_id)
+        ready += [] if is_waiting_for_unlock(run, record) else [record.entity_id]
     return ready
 
 

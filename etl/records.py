@@ -61,7 +61,7 @@ class EspoItem:
 
 @dataclass(frozen=True, slots=True)
 class EspoListing:
-    """A CBeteiligte as a list shows it: without its arrays (EspoCRM fact A1)."""
+    """A CBeteiligte as a list shows it: without its arrays (EspoCRM fact A1). ``is_locked``: by staff (fact B20)."""
 
     entity_id: str
     betnr: int | None
@@ -72,6 +72,7 @@ class EspoListing:
     modified_by: str | None
     next_retry_at: str | None = None
     auto_reset_at: str | None = None
+    is_locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class EspoRecord:
     retry_count: int = 0
     next_retry_at: str | None = None
     auto_reset_at: str | None = None
+    is_locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

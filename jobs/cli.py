@@ -172,6 +172,14 @@ def setup_espocrm(
         bool | None,
         typer.Option(help="Let EspoCRM refuse outdated writes to the entity; asked for unless given."),
     ] = None,
+    transactional_save: Annotated[
+        bool | None,
+        typer.Option(help="Let EspoCRM 10 store a save whole or not at all; asked for unless given."),
+    ] = None,
+    free_fields: Annotated[
+        bool | None,
+        typer.Option(help="Let EspoCRM 10 take the sync's own fields of a locked record; asked for unless given."),
+    ] = None,
 ) -> int:
     """Create the custom fields EspoCRM lacks, with an administrator's login that is kept nowhere."""
     config = load_config(context, with_credentials=False)
@@ -181,7 +189,12 @@ def setup_espocrm(
     ask = (lambda question, hide: typer.prompt(question, hide_input=hide)) if is_interactive else None
     user, password = setup_command.read_admin_login(os.environ, ask)
     confirm = typer.confirm if is_interactive else setup_command.refuse_to_ask
-    consent = setup_command.SetupConsent(None if yes else confirm, concurrency)
+    answers = {
+        setup_command.CONCURRENCY: concurrency,
+        setup_command.TRANSACTIONAL_SAVE: transactional_save,
+        setup_command.FREE_FIELDS: free_fields,
+    }
+    consent = setup_command.SetupConsent(None if yes else confirm, answers)
     with setup_command.make_admin_client(config, user, password) as admin:
         return setup_command.set_up_fields(config, admin, make_console(), consent)
 

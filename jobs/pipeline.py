@@ -35,6 +35,7 @@ from etl.store.tables.persons import find_persons, load_persons
 from etl.store.tables.queue import awaits_retry, due_persons, ids_of_linked_between, mark_due, reset_permanent_failures
 from etl.store.tables.runs import abandon_runs, chunk_run_ids
 from etl.writing.journal import change_record
+from etl.writing.status import show_waits_for_unlock
 from jobs.client_factory import make_advoware_client, make_espo_client
 from jobs.environment import PRODUCTION, Environment
 from jobs.exit_codes import outcome_of
@@ -208,6 +209,8 @@ def execute_run(run: RunContext, options: RunOptions) -> Plan:
     reset_permanent_failures(run.store, run.utcnow())
     plans = dispatch_run(run, options)
     judge_absences(run)
+    if run.write:
+        show_waits_for_unlock(run)
     return plans
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from etl.clients.espocrm_payload import (
     ARRAY_FIELDS,
+    OWN_FIELDS,
     EspoServer,
     EspoUser,
     field_names,
@@ -132,6 +133,19 @@ class EspoClient:
     def has_stream(self) -> bool:
         """Whether people can see the notes of the entity's records; EspoCRM takes them either way (fact B16)."""
         return self._api.get_metadata(f"scopes.{self.entity}.stream") is True
+
+    def has_locks(self) -> bool:
+        """Whether staff can lock records of the entity (EspoCRM 10, fact B17)."""
+        return self._api.get_metadata(f"scopes.{self.entity}.lockable") is True
+
+    def fields_under_lock(self) -> list[str]:
+        """Those of our fields that a lock covers: a PUT with one of them is refused as a whole (fact B23)."""
+        definitions = self.get_field_defs()
+        return [name for name in OWN_FIELDS if definitions.get(self.fields[name], {}).get("notLockable") is not True]
+
+    def has_transactional_save(self) -> bool:
+        """Whether a save is stored whole or not at all (EspoCRM 10, fact B24)."""
+        return self._api.get_metadata(f"entityDefs.{self.entity}.transactionalSave") is True
 
     # Lists -------------------------------------------------------------------------------------------------------
 

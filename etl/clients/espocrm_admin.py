@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
-from etl.clients.espocrm_payload import field_names
+from etl.clients.espocrm_payload import field_names, is_older_than
 from etl.clients.espocrm_queries import METADATA
 from etl.clients.http import CONFLICT, HttpSession
 from etl.clients.request import ApiRequest, ClientEnvironment, ClientOptions, ServerQuirks, check_url
@@ -97,14 +97,30 @@ class EspoAdminClient:
             raise
         return True
 
-    def has_concurrency_control(self) -> bool:
-        """Whether EspoCRM refuses stale writes to the entity (409 ``modified``)."""
-        params = {"key": f"entityDefs.{self.entity}.optimisticConcurrencyControl"}
-        return self._send("GET", METADATA, params).value is True
+    def has_switch(self, switch: str) -> bool:
+        """Whether a switch of the Entity Manager is on, by EspoCRM's name of it."""
+        return self._get_metadata(f"entityDefs.{self.entity}.{switch}") is True
 
-    def enable_concurrency_control(self) -> None:
-        """Make EspoCRM refuse stale writes to the entity. Read in EspoCRM's source, not measured: ask it afterwards."""
-        self._post("EntityManager/action/updateEntity", {"name": self.entity, "optimisticConcurrencyControl": True})
+    def switch_on(self, switch: str) -> None:
+        """Switch it on for the entity; an EspoCRM that does not know it takes no notice: ask it afterwards."""
+        self._post("EntityManager/action/updateEntity", {"name": self.entity, switch: True})
+
+    def has_locks(self) -> bool:
+        """Whether staff can lock records of the entity (EspoCRM 10, fact B17)."""
+        return self._get_metadata(f"scopes.{self.entity}.lockable") is True
+
+    def is_older_than(self, major: int) -> bool:
+        """Whether EspoCRM's version is older than this major one."""
+        settings = self._send("GET", "Settings").value
+        return is_older_than(major, str(settings.get("version") if isinstance(settings, dict) else ""))
+
+    def free_from_lock(self, name: str) -> None:
+        """Let a field be written though its record is locked (fact B23)."""
+        url = f"Admin/fieldManager/{self.entity}/{name}"
+        self._send("PUT", url, body={"notLockable": True}, on_404=ConfigError(f"espocrm: no field {name}"))
+
+    def _get_metadata(self, key: str) -> object:
+        return self._send("GET", METADATA, {"key": key}).value
 
     def _post(self, path: str, body: Mapping[str, object]) -> None:
         no_answer = ConfigError(f"espocrm: nothing answers at {self._root}/{path}; check url and entity")

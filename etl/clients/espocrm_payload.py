@@ -34,6 +34,12 @@ DEFAULT_FIELD_NAMES = {
 }
 """Our name of each custom field, and EspoCRM's unless configured otherwise (EspoCRM, The entity)."""
 
+FIRST_WITH_LOCKS = 10
+"""The major version of EspoCRM that brought locks and transactional saves (facts B17, B24)."""
+
+OWN_FIELDS = tuple(name for name in DEFAULT_FIELD_NAMES if name != "betnr")
+"""Ours alone: people write the betnr."""
+
 ARRAY_FIELDS = {Channel.PHONE: ("phoneNumberData", "phoneNumber"), Channel.MAIL: ("emailAddressData", "emailAddress")}
 """Where a channel's items are, and which of their keys is the value; that is the field's name, too."""
 
@@ -43,12 +49,14 @@ class EspoUser:
     """Who we are in EspoCRM. ``acl`` is its table: scope to what is allowed there.
 
     ``fields``: what its role says of the entity's fields, by EspoCRM's name; of whom it says nothing, all is allowed.
+    ``may_lock``: it may lock and unlock records, which the sync never does (fact B18).
     """
 
     id: str
     name: str
     acl: Mapping[str, Any]
     fields: Mapping[str, Any] = field(default_factory=dict)
+    may_lock: bool = False
 
     def may(self, action: str, name: str) -> bool:
         """Whether the role lets us ``read`` or ``edit`` this field (EspoCRM fact B12)."""
@@ -104,7 +112,8 @@ def parse_user(response: ApiResponse, entity: str) -> EspoUser:
     rights = acl if isinstance(acl, dict) else {}
     name = user.get("userName") or user.get("name") or user["id"]
     fields = _rights_part(_rights_part(rights, "fieldTable"), entity)
-    return EspoUser(user["id"], str(name), _rights_part(rights, "table"), fields)
+    may_lock = rights.get("lockPermission") == "yes"
+    return EspoUser(user["id"], str(name), _rights_part(rights, "table"), fields, may_lock)
 
 
 def _rights_part(rights: JsonObject, name: str) -> JsonObject:
@@ -176,6 +185,7 @@ def parse_listing(payload: object, fields: Mapping[str, str]) -> EspoListing:
         modified_by=_optional_text(record, "modifiedById", label),
         next_retry_at=_optional_text(record, fields["next_retry"], label),
         auto_reset_at=_optional_text(record, fields["auto_reset"], label),
+        is_locked=record.get("isLocked") is True,
     )
 
 
@@ -209,6 +219,7 @@ def parse_record(
         retry_count=_optional_int(record, fields["retry_count"], f"record {entity_id}") or 0,
         next_retry_at=listing.next_retry_at,
         auto_reset_at=listing.auto_reset_at,
+        is_locked=listing.is_locked,
     )
 
 

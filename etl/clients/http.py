@@ -13,8 +13,9 @@ What goes wrong is named here and nowhere else::
     401; 403 where only a login can be refused       CredentialsRefused
     403 to a person's read or write                  Forbidden; the client asks whether the login still stands
     404 with an HTML page: none of its words         repeated, then Outage   UnknownOutcome
-    404                                              what the caller says it means: Gone, Moved, …
-    409 modified                                     Moved
+    404                                              what the caller says it means: NotFound, ConcurrentEdit, …
+    409 modified                                     ConcurrentEdit
+    409 cannotModifyLockedRecord                     RecordLocked
     every other 4xx                                  Refused, with EspoCRM's field and rule
 
 A ``Stopped``, ``Outage`` or ``Refused`` out of a write means that nothing was written.
@@ -53,6 +54,7 @@ from etl.errors import (
     Forbidden,
     Outage,
     PersonError,
+    RecordLocked,
     Refused,
     UnknownOutcome,
 )
@@ -79,6 +81,7 @@ LOOPBACK_MOUNTS: dict[str, httpx.BaseTransport | None] = {
 """A firm's proxy cannot know this machine's own loopback, where the sandbox lives."""
 
 CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+LOCKED_REASON = "cannotModifyLockedRecord"  # EspoCRM fact B19
 CONFLICT, NOT_FOUND, REQUEST_TIMEOUT, TOO_EARLY, TOO_MANY_REQUESTS = 409, 404, 408, 425, 429
 UNAUTHORIZED, FIRST_CLIENT_ERROR, FIRST_SERVER_ERROR = 401, 400, 500
 
@@ -241,6 +244,8 @@ class HttpSession:
             return ConcurrentEdit(
                 f"{system}'s record changed meanwhile (409 modified); nothing was written, plan it again."
             )
+        if status == CONFLICT and response.status_reason == LOCKED_REASON:
+            return RecordLocked(request.url.rpartition("/")[2])
         reason, name, rule = refusal_details(response)
         is_explained = bool(response.status_reason)
         if status == FORBIDDEN and isinstance(request.on_404, PersonError):

@@ -137,6 +137,7 @@ def metadata_columns(record: EspoRecord) -> dict[str, Any]:
         "espo_version": record.version,
         "espo_status": record.status,
         "espo_fingerprint": record.fingerprint,
+        "espo_locked": record.is_locked,
     }
 
 

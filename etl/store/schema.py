@@ -503,6 +503,11 @@ ESPO_VERSION: Final = """
 alter table runs add column espo_version text;
 """
 
+ESPO_LOCKS: Final = """
+alter table persons add column espo_locked integer not null default 0 check (espo_locked in (0, 1));
+create index persons_locked on persons (entity_id) where espo_locked = 1 and betnr is not null and gone_at is null;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS_TABLE + SNAPSHOT_TABLES + BASELINE_TABLES + JOURNAL_TABLES + PROGRAM_TABLES,  # 001
     RUN_CHUNKS,  # 002: chunks of longer work belong together
@@ -515,5 +520,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     UNCLEAR_VALUES,  # 009: values nobody can read with certainty
     ENDINGS_TABLE,  # 010: who vanished, when that was first seen, and what became of it
     ESPO_VERSION,  # 011: which EspoCRM a run talked to, so that an upgrade is noticed
+    ESPO_LOCKS,  # 012: a record that staff locked waits
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from etl.enums import ChangeState, LeftAloneReason, PersonStatus, PutOutcome
-from etl.errors import AdvosyncError, ConcurrentEdit, Forbidden, NotStored, Refused, UnknownOutcome
+from etl.errors import AdvosyncError, ConcurrentEdit, Forbidden, NotStored, RecordLocked, Refused, UnknownOutcome
 from etl.reading.own_arrays import espo_changes, journal_judgement, judge_open_puts
 from etl.reading.parallel import is_stale
 from etl.reading.snapshot import save_own_write
@@ -108,7 +108,8 @@ def read_back_espo(run: RunContext, journal: PlanJournal, reads: PersonReads) ->
     """Read the record once and journal what became of the array PUT; the plan knows then what was not stored.
 
     ``ConcurrentEdit`` when somebody edited in that moment and it shows in our values: the record may be half written,
-    so the next look judges it, once it has settled.
+    so the next look judges it, once it has settled. ``RecordLocked`` when staff locked it after our PUT: what became of
+    that is journalled, and Advoware's half waits.
     """
     entity_id = reads.espo.entity_id
     changes = espo_changes(open_changes(run.store, [entity_id]))
@@ -131,6 +132,8 @@ def read_back_espo(run: RunContext, journal: PlanJournal, reads: PersonReads) ->
         final_changes = journal_judgement(run, changes, record, judgement)
         if edited_meanwhile:
             mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
+    if record.is_locked:
+        raise RecordLocked(entity_id)
     reads.espo, reads.espo_at = record, run.monotonic()
     if judgement.is_complete:
         run.unstored_in_a_row.clear()

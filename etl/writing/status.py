@@ -11,10 +11,10 @@ from etl.enums import PersonStatus
 from etl.errors import PersonError, UnknownOutcome
 from etl.reading.snapshot import own_write_columns, shows_status
 from etl.rules.backoff import next_retry
-from etl.rules.espo.german_errors import translate_error
+from etl.rules.espo.german_errors import LOCKED_MESSAGE, translate_error
 from etl.store.tables.conflicts import conflicts_to_note, set_noted_at
 from etl.store.tables.journal import close_plans
-from etl.store.tables.persons import load_person, update_person
+from etl.store.tables.persons import load_person, load_persons, update_person
 from etl.store.tables.queue import clear_due, mark_due
 
 if TYPE_CHECKING:
@@ -179,6 +179,30 @@ def defer_edited_person(run: RunContext, entity_id: str) -> None:
         close_plans(run.store, entity_id, keep_change_ids=repair.change_ids if repair else ())
         mark_due(run.store, [entity_id], "changed while it was synced", run.utcnow())
     run.counters.deferred.add(entity_id)
+
+
+def defer_locked_person(run: RunContext, entity_id: str) -> None:
+    """A person whom staff locked after our look: it stays due, and is not read again until it is seen unlocked.
+
+    Its plan stays open, for the look that will settle what was done of it already, as after a run that died.
+    """
+    with run.store.transaction():
+        update_person(run.store, entity_id, espo_locked=True)
+        mark_due(run.store, [entity_id], "locked by staff while it was synced", run.utcnow())
+    run.counters.locked.add(entity_id)
+
+
+def show_waits_for_unlock(run: RunContext) -> None:
+    """Say in EspoCRM, once, that a locked record's changes wait; only where a lock leaves our own fields writable."""
+    persons = load_persons(run.store, sorted(run.counters.locked))
+    waiting = [
+        person for person in persons if person["due_since"] and person["espo_status"] != PersonStatus.PENDING_SYNC
+    ]
+    if not waiting or "sync_status" in run.no_edit or run.espo.fields_under_lock():
+        return
+    message = translate_error(LOCKED_MESSAGE, run.limits.language)
+    for person in waiting:
+        try_write_status(run, person["entity_id"], {"sync_status": PersonStatus.PENDING_SYNC, "error": message})
 
 
 def post_conflict_notes(run: RunContext, entity_id: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from etl.clients.espocrm_payload import is_older_than
+from etl.clients.espocrm_payload import FIRST_WITH_LOCKS, is_older_than
 from etl.environment import environment_problems, network_variables
 from etl.errors import AdvosyncError, ConfigError, Outage
 from etl.store.database import Store
@@ -16,7 +16,13 @@ from etl.store.queries.status import INSTANCE_ID, count_persons_saved_by_others,
 from etl.times import format_utc, parse_utc
 from jobs import client_factory as systems
 from jobs.commands.check_advoware import check_advoware
-from jobs.commands.check_rights import check_field_rights, check_note_permission, check_permissions, check_stream
+from jobs.commands.check_rights import (
+    check_field_rights,
+    check_locks,
+    check_note_permission,
+    check_permissions,
+    check_stream,
+)
 from jobs.commands.espocrm_fields import check_fields
 from jobs.commands.findings import CheckResult, CheckState, check_error, check_failure, check_note, check_ok
 from jobs.config import LOOPBACK
@@ -89,7 +95,10 @@ def check_espocrm(config: Config, now: Callable[[], datetime]) -> Iterator[Check
             topic = "EspoCRM notes"
             yield from check_stream(client, config)
             topic = "EspoCRM server"
-            yield from check_server(client.get_server(), now())
+            server = client.get_server()
+            yield from check_server(server, now())
+            if not is_older_than(FIRST_WITH_LOCKS, server.version):
+                yield from check_locks(client, config, user)
     except Outage as error:
         yield check_failure(topic, f"{error}; check espocrm.url, and whether this machine reaches it", ExitCode.OUTAGE)
     except AdvosyncError as error:

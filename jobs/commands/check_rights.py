@@ -92,3 +92,24 @@ def check_stream(client: EspoClient, config: Config) -> Iterator[CheckResult]:
     yield check_note(
         "EspoCRM notes", f"{entity} has no stream: nobody would see the notes about values that lost; {advice}"
     )
+
+
+def check_locks(client: EspoClient, config: Config, user: EspoUser) -> Iterator[CheckResult]:
+    """Whether staff can lock records and what a lock stops, and how a save is stored (EspoCRM 10, facts B17 to B27)."""
+    entity = config.espocrm.entity
+    if user.may_lock:
+        advice = "set Lock Permission to no in its role"
+        yield check_note("EspoCRM locks", f"{user.name} may lock records, which the sync never does; {advice}")
+    if client.has_locks():
+        covered = [client.fields[name] for name in client.fields_under_lock()]
+        waits = f"staff can lock records of {entity}; a locked person waits"
+        if covered:
+            advice = f"a lock covers {', '.join(covered)}; `advosync setup-espocrm` frees them"
+            yield check_note("EspoCRM locks", f"{waits}, and its status cannot say so: {advice}")
+        else:
+            yield check_ok("EspoCRM locks", f"{waits}, and its status says so")
+    if client.has_transactional_save():
+        yield check_ok("EspoCRM saves", "stored whole or not at all")
+    else:
+        advice = "`advosync setup-espocrm` offers to switch transactional save on"
+        yield check_ok("EspoCRM saves", f"may be stored in part when one breaks off, and is then mended; {advice}")

@@ -89,7 +89,7 @@ def history_document(history: Mapping[str, Any]) -> dict[str, Any]:
     columns = (
         "entity_id", "betnr", "name", "status", "due_since", "due_reason", "last_sync_at", "error", "retry_count",
         "next_retry_at", "auto_reset_at", "espo_seen_at", "advo_seen_at", "espo_changed_at", "advo_changed_at",
-        "gone_at",
+        "gone_at", "espo_locked",
     )  # fmt: skip
     events = [
         *decision_events(history),
@@ -239,6 +239,8 @@ def state_lines(history: Mapping[str, Any]) -> Iterator[str]:
     next_attempt = person["next_retry_at"] or person["auto_reset_at"]
     due = f"due since {person['due_since']}: {person['due_reason']}" if person["due_since"] else "nothing due"
     retry = f", tried again at {next_attempt}" if next_attempt else ""
+    if person["espo_locked"]:
+        yield "locked by staff in EspoCRM: its changes wait, on both sides, until it is unlocked"
     yield f"{due}{retry}; last in agreement {person['last_sync_at'] or 'never'}"
     yield f"last read: EspoCRM {person['espo_seen_at'] or 'never'}, Advoware {person['advo_seen_at'] or 'never'} (UTC)"
     agreed_values = ", ".join(pair["espo_value"] for pair in history["agreed"]) or "nothing yet"

@@ -155,6 +155,7 @@ def status_rows(status: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         ("Persons", ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in status["persons"].items())),
         ("Waiting", format_due(status["due"], now)),
         ("Not there", format_absences(status["not_there"], now)),
+        ("Locked", format_locked(status["locked"])),
         ("Retries", format_retries(status["retries"], now)),
         ("Held", format_holds(status["holds"])),
         ("Conflicts", f"{status['open_conflicts']} open"),
@@ -228,6 +229,11 @@ def format_absences(kinds: list[dict[str, Any]], now: datetime) -> str:
         for kind in kinds
     ]
     return "; ".join(parts) or "nobody"
+
+
+def format_locked(count: int) -> str:
+    """Whose record staff locked in EspoCRM, where there is anybody."""
+    return f"{count} records, by staff in EspoCRM; their changes wait until they are unlocked" if count else "nobody"
 
 
 def format_retries(retries: dict[str, Any], now: datetime) -> str:

@@ -99,7 +99,12 @@ def page_html(figures: Mapping[str, ChartRows], days: DateRange, language: Langu
     """The page of these figures, by the template ``report.html``."""
     texts = REPORT_TEXTS[language]
     totals, run_totals = figures["at_a_glance"][0], figures["what_was_done"][0]
-    open_counts = {"persons": totals["to_see_to"], "lost": totals["open_conflicts"], "held": totals["held"]}
+    open_counts = {
+        "persons": totals["to_see_to"],
+        "lost": totals["open_conflicts"],
+        "held": totals["held"],
+        "locked": totals["locked"],
+    }
     is_work_left = any(open_counts.values())
     return TEMPLATES.get_template("report.html").render(
         language=language,

@@ -49,7 +49,7 @@ GERMAN_REPORT_TEXTS: Final = ReportTexts(
     needs_attention="Personen brauchen jemanden",
     all_well="Alles abgeglichen: Niemand muss etwas tun.",
     not_all_well="Offen sind: Personen, die jemanden brauchen: {persons}; verlorene Werte, die noch niemand angesehen "
-    "hat: {lost}; Personen, die auf eine Freigabe warten: {held}.",
+    "hat: {lost}; Personen, die auf eine Freigabe warten: {held}; in EspoCRM gesperrte Datensätze: {locked}.",
     runs="{runs} Läufe im Zeitraum, davon {broken} abgebrochen (ein System war nicht erreichbar oder lehnte die "
     "Anmeldung ab). Letzter guter Lauf: {last} UTC.",
     variants_heading="Was war geschehen?",
@@ -77,7 +77,7 @@ ENGLISH_REPORT_TEXTS: Final = ReportTexts(
     needs_attention="persons need somebody",
     all_well="All in sync: nobody has to do anything.",
     not_all_well="Open: persons that need somebody: {persons}; lost values that nobody looked at yet: {lost}; "
-    "persons that wait for an approval: {held}.",
+    "persons that wait for an approval: {held}; records locked in EspoCRM: {locked}.",
     runs="{runs} runs in this span, {broken} of them broken off (a system was out or refused the login). "
     "Last good run: {last} UTC.",
     variants_heading="What had happened?",

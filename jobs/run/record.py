@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from etl.context import RunContext, RunCounters
 from etl.errors import AdvosyncError
 from etl.store.tables.holds import open_holds
-from etl.store.tables.persons import load_persons
+from etl.store.tables.persons import ids_of_locked, load_persons
 from etl.store.tables.runs import finish_run, load_run, start_run
 from jobs.exit_codes import CommandOutcome, outcome_of
 from jobs.run.report import CallCounts, DriftCounts, PersonCounts, PersonFailure, PlannedChange, RunReport, WriteCounts
@@ -120,7 +120,11 @@ def build_report(request: RunRequest, result: RunResult) -> RunReport:
         direction=request.direction,
         started_at=(load_run(request.store, result.run_id) or {}).get("started_at"),
         finished_at=request.environment.now(),
-        persons=count_persons(tally, {hold["entity_id"] for hold in open_holds(request.store)}),
+        persons=count_persons(
+            tally,
+            {hold["entity_id"] for hold in open_holds(request.store)},
+            tally.locked | ids_of_locked(request.store),
+        ),
         variants={str(variant): count for variant, count in sorted(tally.variants.items())},
         conflicts=tally.conflicts,
         writes=WriteCounts(tally.writes["espocrm"], tally.writes["advoware"]),
@@ -136,8 +140,8 @@ def build_report(request: RunRequest, result: RunResult) -> RunReport:
     )
 
 
-def count_persons(tally: RunCounters, held_ids: set[str]) -> PersonCounts:
-    """Count the persons, each once in each role; ``held_ids`` by an earlier run still counts (rules §6, Guards)."""
+def count_persons(tally: RunCounters, held_ids: set[str], locked_ids: set[str]) -> PersonCounts:
+    """Count the persons, each once in each role; who was held or locked before this run still counts."""
     return PersonCounts(
         seen=len(tally.seen),
         changed=len(tally.changed),
@@ -145,6 +149,7 @@ def count_persons(tally: RunCounters, held_ids: set[str]) -> PersonCounts:
         failed=len(tally.failed),
         held=len(tally.held | held_ids),
         waiting=len(tally.deferred),
+        locked=len(locked_ids),
         skipped=len(tally.skipped),
         left_alone=tally.left_alone,
     )

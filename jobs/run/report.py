@@ -85,6 +85,7 @@ class PersonCounts:
     failed: int = 0
     held: int = 0
     waiting: int = 0
+    locked: int = 0
     skipped: int = 0
     left_alone: int = 0
 

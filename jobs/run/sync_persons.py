@@ -12,7 +12,16 @@ import structlog
 from etl.apply import apply_person, revalidate
 from etl.endings import exclude_absent, mark_shared_betnrs
 from etl.enums import PersonStatus
-from etl.errors import ConcurrentEdit, ConsecutiveRefusals, NotFound, NotStored, Outage, PersonError, UnknownOutcome
+from etl.errors import (
+    ConcurrentEdit,
+    ConsecutiveRefusals,
+    NotFound,
+    NotStored,
+    Outage,
+    PersonError,
+    RecordLocked,
+    UnknownOutcome,
+)
 from etl.extract import read_persons, recheck_shared_betnrs
 from etl.guard import exclude_second_writer, hold_second_writer, persons_to_hold, record_holds
 from etl.reading.absences import ABSENCE_BY_SYSTEM, record_absence
@@ -32,7 +41,7 @@ from etl.store.tables.queue import mark_due
 from etl.store.tables.snapshots import load_frames
 from etl.verify import commit_without_writes, records_left_alone, verify_person
 from etl.writing.journal import PlanJournal, journal_plan
-from etl.writing.status import defer_edited_person, record_person_failure, write_deleted_status
+from etl.writing.status import defer_edited_person, defer_locked_person, record_person_failure, write_deleted_status
 from jobs.run.decision_log import log_decisions
 
 if TYPE_CHECKING:
@@ -194,6 +203,8 @@ def sync_person(run: RunContext, entity_id: str, journaled: PlanJournal | None, 
             apply_with_retries(run, journaled)
     except NotFound as not_found:
         record_absence(run, entity_id, ABSENCE_BY_SYSTEM[not_found.system], run.reads[entity_id].advo.betnr)
+    except RecordLocked:
+        defer_locked_person(run, entity_id)
     except PersonError as error:
         record_person_failure(run, entity_id, error)
         if isinstance(error, NotStored):

@@ -228,7 +228,7 @@ def test_a_deleted_record_is_gone_and_in_no_list(site: EspoUnderTest) -> None:
 
 @pytest.mark.recording("metadata_unset_key")
 def test_what_is_not_set_and_an_entity_that_is_not_there_are_answered_with_nothing(site: EspoUnderTest) -> None:
-    assert not site.admin().has_concurrency_control()
+    assert not site.admin().has_switch("optimisticConcurrencyControl")
     with pytest.raises(ConfigError, match="knows no entity CNirgends"):
         site.client_with_key("API-KEY", entity="CNirgends").get_field_defs()
     types = "entityDefs.CBeteiligte.fields.phoneNumber.typeList"

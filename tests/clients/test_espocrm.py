@@ -325,9 +325,9 @@ def test_an_administrator_creates_the_missing_fields_once() -> None:
 
 def test_an_administrator_switches_on_optimistic_concurrency() -> None:
     setup = admin_client(EspoSim())
-    assert not setup.has_concurrency_control()
-    setup.enable_concurrency_control()
-    assert setup.has_concurrency_control()
+    assert not setup.has_switch("optimisticConcurrencyControl")
+    setup.switch_on("optimisticConcurrencyControl")
+    assert setup.has_switch("optimisticConcurrencyControl")
 
 
 def test_a_wrong_administrator_is_told_so_at_once() -> None:

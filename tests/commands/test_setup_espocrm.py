@@ -11,10 +11,13 @@ from rich.console import Console
 
 from etl.errors import ConfigError, CredentialsRefused
 from jobs.commands.setup_espocrm import (
-    CONCURRENCY_QUESTION,
+    CONCURRENCY,
+    FREE_FIELDS,
     PASSWORD_VARIABLE,
+    TRANSACTIONAL_SAVE,
     USER_VARIABLE,
     SetupConsent,
+    Switch,
     make_admin_client,
     read_admin_login,
     refuse_to_ask,
@@ -79,9 +82,13 @@ def test_a_field_of_another_type_is_named_and_left_alone() -> None:
     assert "lacks the options conflict" in screen_text
 
 
-def test_concurrency_control_is_offered_and_never_switched_on_unasked() -> None:
-    sim = EspoSim()
-    assert "stays off" in setup_result(sim, SetupConsent(None))[1]
+@pytest.mark.parametrize(
+    ("switch", "version"), [(CONCURRENCY, "8.4"), (CONCURRENCY, "10"), (TRANSACTIONAL_SAVE, "10"), (FREE_FIELDS, "10")]
+)
+def test_a_switch_is_offered_and_never_switched_on_unasked(switch: Switch, version: str) -> None:
+    sim = EspoSim(espocrm=version)
+    sim.store.entity.lockable = True if switch is FREE_FIELDS else None
+    assert f"{switch.option} " in setup_result(sim, SetupConsent(None))[1]
     questions: list[str] = []
 
     def refuse(question: str) -> bool:
@@ -89,9 +96,35 @@ def test_concurrency_control_is_offered_and_never_switched_on_unasked() -> None:
         return False
 
     setup_result(sim, SetupConsent(refuse))
-    assert questions == [CONCURRENCY_QUESTION]
-    assert "on now" in setup_result(sim, SetupConsent(None, concurrency=True))[1]
-    assert "is on." in setup_result(sim, SetupConsent(refuse_to_ask))[1]
+    assert switch.question in questions
+    assert sim.writes == []
+    setup_result(sim, SetupConsent(None, {switch: True}))
+    assert len(sim.writes) > 0
+    questions.clear()
+    assert f"{switch.option} " not in setup_result(sim, SetupConsent(refuse))[1]
+    assert switch.question not in questions
+
+
+def test_an_espocrm_without_locks_is_asked_nothing_about_them() -> None:
+    questions: list[str] = []
+
+    def refuse(question: str) -> bool:
+        questions.append(question)
+        return False
+
+    setup_result(EspoSim(espocrm="9.3"), SetupConsent(refuse))
+    assert questions == [CONCURRENCY.question]
+
+
+def test_the_syncs_own_fields_are_freed_and_betnr_stays_under_the_lock() -> None:
+    sim = EspoSim()
+    sim.store.entity.lockable = True
+    setup_result(sim, SetupConsent(None, {FREE_FIELDS: True}))
+    freed = {name for name, definition in sim.store.entity.fields.items() if definition.get("notLockable")}
+    assert freed == {
+        "syncStatus", "advowareLastSync", "kommunikationHash", "syncErrorMessage", "syncRetryCount", "syncNextRetry",
+        "syncAutoResetAt",
+    }  # fmt: skip
 
 
 def test_a_wrong_password_is_said_at_once() -> None:

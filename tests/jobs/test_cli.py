@@ -264,7 +264,7 @@ def test_check_finds_nothing_wrong_with_two_systems_that_are_ready(
         "EspoCRM server",
         "EspoCRM phones",
         "clocks",
-        "Advoware login",
+        "EspoCRM saves", "Advoware login",
         "Advoware person",
         "state store",
     ]

@@ -19,7 +19,7 @@ from tests.simulation.figures import run_figures
 from tests.simulation.history import Simulation, open_simulation
 from tests.simulation.invariants import Violation
 from tests.simulation.shrink import shrink_accidents
-from tests.simulation.worlds import Traits
+from tests.simulation.worlds import LATEST_EDITION, Traits
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--worlds", type=int, default=1)
     parser.add_argument("--persons", type=int, default=20)
     parser.add_argument("--episodes", type=int, default=3)
-    parser.add_argument("--edition", type=int, default=3, help="of what people and weather know")
+    parser.add_argument("--edition", type=int, default=LATEST_EDITION, help="of what people and weather know")
     parser.add_argument("--shrink", action="store_true")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--seconds", type=float, default=1e9)

@@ -34,6 +34,7 @@ from tests.simulation.half_stored import (
     drop_array_values,
     forbid_fields,
 )
+from tests.simulation.locks import is_lockable, lock_record
 from tests.simulation.neighbours import edit_shared_values
 from tests.simulation.oracle import canon, value_before_truncation
 
@@ -288,6 +289,9 @@ FAULTS: dict[str, FaultSpec] = {
     "two runners at once":            FaultSpec(InjectionPoint.BETWEEN, 0.10, start_second_run),
     "a run sleeps beyond its lease":  FaultSpec(InjectionPoint.BETWEEN, 0.05, sleep_past_lease),
     "a second writer":                FaultSpec(BEFORE, 0.05, let_other_sync_write, lambda context: context.is_about_person),
+    "staff lock a record":            FaultSpec(
+        BEFORE, 0.20, lock_record, is_lockable, traits={"espocrm": "10", "lockable": True}
+    ),
     "people edit meanwhile":          FaultSpec(InjectionPoint.EDIT, 0.10),
     "arrays not stored, echoed":      FaultSpec(BEFORE, 0.90, drop_array_values(echoes=True), is_array_put),
     "arrays not stored, shown":       FaultSpec(BEFORE, 0.90, drop_array_values(echoes=False), is_array_put),

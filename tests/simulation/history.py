@@ -60,7 +60,16 @@ from tests.simulation.told import (
 )
 from tests.simulation.wire import bypass_httpx
 from tests.simulation.witness import WriteChecker
-from tests.simulation.worlds import START, Firm, FirmSnapshot, Person, Traits, build_firm, item_attributes
+from tests.simulation.worlds import (
+    LATEST_EDITION,
+    START,
+    Firm,
+    FirmSnapshot,
+    Person,
+    Traits,
+    build_firm,
+    item_attributes,
+)
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
@@ -69,6 +78,7 @@ UNUSED_PID = 4_194_305  # a process number no Linux gives
 PLAN_SHARE = 0.15  # how often a run on the way to rest is planned first
 GRAMMAR_CHANGE_SHARE = 0.15  # how often the grammar of values is another one than that of the run before
 EVENT_PROBABILITY = 0.06  # how often something happens to a whole record
+LOCK_SHARE = 0.3  # how often staff lock records in a run
 SECOND_EDITION_SHARE = 0.3  # how often a run meets what the second edition knows
 POWER_LOSS_SHARE = 0.3  # how often it is not the process alone that dies
 MAX_RUNS = 16  # runs after which everybody must be at rest
@@ -527,6 +537,8 @@ def random_profile(rng: Random, edition: int) -> FaultProfile:
         "disk":   {"database locked": 0.01, "disk full": 0.01},
         "others": dict.fromkeys(rng.sample(OTHER_FAULTS, 2), 0.02),
     }[kind]  # fmt: skip
+    if edition >= LATEST_EDITION and rng.random() < LOCK_SHARE:
+        faults["staff lock a record"] = 0.05
     kill_at = rng.randint(1, 150) if kind == "kill" else None
     if edition > 1 and rng.random() < SECOND_EDITION_SHARE:
         faults |= {name: min(FAULTS[name].probability, 0.2) for name in rng.sample(SECOND_EDITION_FAULTS, 2)}

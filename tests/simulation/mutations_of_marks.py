@@ -1,4 +1,4 @@
-"""What protects opt-outs that several records share (rules §3, Shared address rows), each taken away by name."""
+"""What protects opt-outs that several records share (rules §3), and locked records (§6), each taken away by name."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from tests.etl import test_shared_rows as shared
+from tests.run import test_locks as locks
 from tests.simulation.taken_away import Mutation, WorldSpec
 
 
-def run_in_folder(test: Callable[[Path], None]) -> None:
+def run_in_folder(test: Callable[[Path], None], rule: str = "no opt-out is lifted") -> None:
     """A case of whole runs, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             test(Path(folder))
         except AssertionError as failure:
-            raise AssertionError("no opt-out is lifted") from failure
+            raise AssertionError(rule) from failure
 
 
 MUTATIONS_OF_MARKS = (
@@ -27,6 +28,15 @@ MUTATIONS_OF_MARKS = (
         lambda _real: lambda *_args: (),
         WorldSpec("shared address rows", rounds=3, persons=6, edition=2),
         case=partial(run_in_folder, shared.test_a_number_that_comes_back_to_its_own_record_is_opted_out_as_it_was),
+    ),
+    Mutation(
+        "locks are ignored",
+        ("etl.extract:is_waiting_for_unlock",),
+        lambda _real: lambda *_args: False,
+        WorldSpec("staff lock a record", persons=6, edition=3),
+        case=partial(
+            run_in_folder, locks.test_a_number_typed_before_the_lock_waits_for_advoware_too, "a locked person waits"
+        ),
     ),
     Mutation(
         "what another record shows of our own rows is not minded",

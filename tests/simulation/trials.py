@@ -11,7 +11,7 @@ from tests.simulation.fault import FaultProfile, InjectionPoint
 from tests.simulation.faults import FAULTS
 from tests.simulation.history import Simulation, SimulationSnapshot, open_simulation
 from tests.simulation.memory import cache_plans
-from tests.simulation.worlds import Traits
+from tests.simulation.worlds import LATEST_EDITION, Traits
 
 RARE_PLAN_SHARE = 0.03  # how often a run is planned first: whole worlds see to that
 MOST_RUNS = 4  # in which a fault may strike before it counts as one that never came
@@ -25,7 +25,9 @@ class TrialResult(NamedTuple):
     trace: tuple[str, ...]
 
 
-def trial_failure(fault: str, *, later: bool, seed: int, persons: int = 3, edition: int = 3) -> Exception | None:
+def trial_failure(
+    fault: str, *, later: bool, seed: int, persons: int = 3, edition: int = LATEST_EDITION
+) -> Exception | None:
     """Live a world of this seed with this fault, the rest calm; return what was wrong, None when all was well.
 
     ``later``: all agree, people edit, and the fault strikes the next runs; else it strikes the first sync.
@@ -35,7 +37,7 @@ def trial_failure(fault: str, *, later: bool, seed: int, persons: int = 3, editi
 
 
 def trial_results(
-    faults: Iterable[str], *, later: bool, seed: int, persons: int = 3, edition: int = 3
+    faults: Iterable[str], *, later: bool, seed: int, persons: int = 3, edition: int = LATEST_EDITION
 ) -> Iterator[tuple[str, TrialResult]]:
     """One trial after the other in the world of this seed, which is lived once up to where they differ.
 

@@ -46,7 +46,7 @@ class WriteChecker:
     """Looks at the writes of one run. ``removal_count``: how many values that people entered it took away or overwrote;
     ``unconfirmed``: what array PUTs were to bring and no GET has shown, by record;
     ``past_markers``: the markers each row had before it was overwritten, which may be put back; ``carried``: the
-    records of array PUTs of this ``run``."""
+    records of array PUTs of this ``run``; ``seen_locked``: those that a GET of it showed locked."""
 
     firm: Firm
     path: Path
@@ -57,12 +57,14 @@ class WriteChecker:
     past_markers: dict[str, set[str]] = field(default_factory=dict)
     run: str = ""
     carried: set[str] = field(default_factory=set)
+    seen_locked: set[str] = field(default_factory=set)
 
     def begin_run(self, run: str) -> None:
         """Another run."""
         self.run, self.removal_count = run, 0
         self.violations.clear()
         self.carried.clear()
+        self.seen_locked.clear()
 
     def end_run(self, *, approved: bool) -> None:
         """Say what was seen; raises the first violation."""
@@ -84,6 +86,9 @@ class WriteChecker:
         if person is None or not call.is_write or call.path.endswith("/Note"):
             return
         body = call.json
+        changes_entries = system == "advo" or bool(ARRAYS.keys() & body.keys())
+        if changes_entries and person.entity_id in self.seen_locked & self.locked_ids():
+            self.violations.append(Violation("a locked person waits", f"person{person.number}: {call.path}"))
         if system == "espo":
             self.note_sent(person, body)
             self.carried |= {person.entity_id} if ARRAYS.keys() & body.keys() else set()
@@ -100,6 +105,9 @@ class WriteChecker:
 
     def note_answer(self, call: SimRequest, answer: SimResponse) -> None:
         """A request was answered; what a GET shows of a record may be gone later."""
+        entity_id = call.path.rpartition("/")[2]
+        if call.method == "GET" and answer.status == OK and entity_id in self.locked_ids():
+            self.seen_locked.add(entity_id)
         unconfirmed_values = self.unconfirmed.get(call.path.rpartition("/")[2]) if call.method == "GET" else None
         if not unconfirmed_values or answer.status != OK:
             return
@@ -110,6 +118,10 @@ class WriteChecker:
         unconfirmed_values.difference_update(
             entries_of_items(item for name in ARRAYS for item in record.get(name) or ())
         )
+
+    def locked_ids(self) -> set[str]:
+        """The records that staff keep locked now."""
+        return {entity_id for entity_id, record in self.firm.espo.store.records.items() if record.is_locked}
 
     def note_sent(self, person: Person, body: Json) -> None:
         """An array PUT is to bring what its record does not hold."""

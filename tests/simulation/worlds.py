@@ -12,10 +12,13 @@ from jobs.sandbox.advoware.api import AdvoSim, ErrorStyle
 from jobs.sandbox.advoware.rows import Beteiligter
 from jobs.sandbox.advoware.texts import truncate_text
 from jobs.sandbox.espocrm.api import EspoSim
+from jobs.sandbox.espocrm.versions import NEWEST, VERSIONS
 from jobs.sandbox.simulator import SimClock
 from tests.simulation.chance import SeededChance
 from tests.simulation.oracle import SideValues, canon, entries_of_items, entries_of_rows, text_in_remark
+from tests.simulation.staff import StaffedEspo
 
+LATEST_EDITION = 4
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 FIRST_BETNR = 300_001
 TYPES = ("Office", "Mobile", "Home", "Fax", "Other")
@@ -57,10 +60,12 @@ class Traits:
     error_style: ErrorStyle = ErrorStyle.JSON
     latency: float = 0.05
     persons: int = 20
-    edition: int = 3
+    edition: int = LATEST_EDITION
     utf16: bool = False
     trims: bool = False
     line_ends: str | None = None
+    espocrm: str = NEWEST.name
+    lockable: bool = False
 
     def normalize(self, text: str) -> str:
         """A text without what this Advoware makes of blanks and line ends."""
@@ -79,7 +84,7 @@ class Traits:
         return self.max_tlf is not None or self.max_bemerkung is not None
 
     @classmethod
-    def draw(cls, rng: Random, persons: int, edition: int = 3) -> Traits:
+    def draw(cls, rng: Random, persons: int, edition: int = LATEST_EDITION) -> Traits:
         """A nature of a seed."""
         traits = cls(
             scope=rng.choice(("person", "entry")),
@@ -102,7 +107,10 @@ class Traits:
         if edition == 1:
             return traits
         trims, line_ends = rng.random() < 0.15, rng.choice((None, None, None, None, "\r\n"))
-        return replace(traits, utf16=rng.random() < 0.3, trims=trims, line_ends=line_ends)
+        traits = replace(traits, utf16=rng.random() < 0.3, trims=trims, line_ends=line_ends)
+        if edition < LATEST_EDITION:
+            return traits
+        return replace(traits, espocrm=rng.choice(tuple(VERSIONS)), lockable=rng.random() < 0.5)
 
 
 @dataclass
@@ -261,11 +269,13 @@ class FirmSnapshot:
 def build_firm(chance: SeededChance, traits: Traits) -> Firm:
     """The firm of a seed. A person spared by fate is not there."""
     clock = SimClock(at=START)
-    espo, advo = EspoSim(clock), AdvoSim(clock)
+    espo, advo = StaffedEspo(clock, espocrm=traits.espocrm), AdvoSim(clock)
     advo.address = "https://advoware.advo-net.net"
     espo.store.settings["phoneNumberInternational"] = traits.international
     espo.store.entity.concurrency = traits.concurrency
     espo.store.torn_reads = traits.torn_reads
+    if espo.store.version.has_locks and traits.lockable:
+        espo.store.entity.lockable = True
     for switch in ADVOWARE_SWITCHES:
         setattr(advo.behaviour, switch, getattr(traits, switch))
     firm = Firm(traits, clock, espo, advo)

@@ -65,6 +65,7 @@ def test_an_unknown_record_is_stored_as_the_list_shows_it(
         "gone_at": None,
         "agreed_betnr": None,
         "synced_betnr": None,
+        "espo_locked": 0,
     }
 
 

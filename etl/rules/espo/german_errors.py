@@ -10,6 +10,8 @@ import re
 from functools import cache
 from typing import Final
 
+LOCKED_MESSAGE: Final = "Staff locked this record: the sync with Advoware waits until it is unlocked."
+
 GERMAN_ERRORS: Final = {
     "{system} refused the write ({status}): {reason}": "{system} hat den Eintrag abgelehnt ({status}): {reason}",
     "{system} refuses this person (403: {reason}) although it accepts the login; check its rights there, and any "
@@ -48,6 +50,7 @@ GERMAN_ERRORS: Final = {
     "EspoCRM confirmed {values} and did not store it: the API user may not edit that field, or a hook took it back; "
     "run `advosync check`.": "EspoCRM hat {values} bestätigt, aber nicht gespeichert: Der API-Benutzer darf das Feld "
     "nicht bearbeiten, oder eine eigene Erweiterung nimmt es zurück; `advosync check` zeigt die Rechte.",
+    LOCKED_MESSAGE: "Der Datensatz ist gesperrt: Der Abgleich mit Advoware wartet, bis er entsperrt wird.",
     "Several records carry betnr {betnr}: {records}. Keep it in one of them.": "Mehrere Datensätze tragen die betnr "
     "{betnr}: {records}. Bitte nur bei einem davon stehen lassen.",
 }

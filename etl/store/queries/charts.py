@@ -115,6 +115,13 @@ select
             and gone_at is null
     ) as waiting,
     (
+        select count(*)
+        from persons
+        where espo_locked = 1
+            and betnr is not null
+            and gone_at is null
+    ) as locked,
+    (
         select max(finished_at)
         from runs
         where outcome = 'done'

@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.enums import COMPLETED_OUTCOMES
+from etl.store.tables.persons import ids_of_locked
 
 if TYPE_CHECKING:
     from etl.store.database import Store
@@ -159,6 +160,7 @@ def load_status(store: Store) -> dict[str, Any]:
             "retries": load_retry_queue(store),
             "not_there": store.rows(ABSENT_PERSON_COUNTS),
             "holds": store.rows(OPEN_HOLD_COUNTS),
+            "locked": len(ids_of_locked(store)),
             "open_conflicts": store.scalar(
                 "select count(*) from conflicts where seen_at is null and restored_at is null"
             ),

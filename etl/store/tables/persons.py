@@ -32,6 +32,7 @@ LISTED_COLUMNS: Final = (
     "espo_fingerprint",
     "espo_modified_at",
     "espo_modified_by",
+    "espo_locked",
 )
 
 
@@ -82,6 +83,22 @@ def find_persons(store: Store, key: str) -> list[dict[str, Any]]:
     )
 
 
+def ids_of_locked(store: Store) -> set[str]:
+    """The linked persons who wait because staff locked their record in EspoCRM."""
+    return {
+        row["entity_id"]
+        for row in store.rows(
+            """
+            select entity_id
+            from persons
+            where espo_locked = 1
+                and betnr is not null
+                and gone_at is null
+            """
+        )
+    }
+
+
 def save_listings(store: Store, listings: Iterable[EspoListing], now: str) -> None:
     """Store what a list of EspoCRM shows of each record; due marks, looks and our own decisions stay untouched.
 
@@ -101,6 +118,7 @@ def save_listings(store: Store, listings: Iterable[EspoListing], now: str) -> No
                 "espo_fingerprint": listing.fingerprint,
                 "espo_modified_at": listing.modified_at,
                 "espo_modified_by": listing.modified_by,
+                "espo_locked": listing.is_locked,
             }
             for listing in listings
         ),
@@ -113,6 +131,7 @@ def save_listings(store: Store, listings: Iterable[EspoListing], now: str) -> No
             espo_fingerprint = excluded.espo_fingerprint,
             espo_modified_at = excluded.espo_modified_at,
             espo_modified_by = excluded.espo_modified_by,
+            espo_locked = excluded.espo_locked,
             gone_at = null,
             espo_changed_at = case
                 when excluded.espo_modified_at is persons.espo_modified_at then persons.espo_changed_at

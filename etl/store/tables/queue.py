@@ -189,9 +189,9 @@ def due_persons(
     Who failed waits since its retry time: so persons who fail every time keep nobody out of a run (rules §6).
 
     Left out: records that never were linked, are gone, or share a betnr; persons a guard holds; and, unless an operator
-    ``by_operator``, those whose retry or auto-reset time lies ahead. Held until it is edited, or because it was not
-    there, a person comes when a change was seen since the last look; held for its steps, while it waits, to end with
-    its hold.
+    ``by_operator``, those whose retry or auto-reset time lies ahead, or whom staff locked in EspoCRM. Held until it is
+    edited, or because it was not there, a person comes when a change was seen since the last look; held for its steps,
+    while it waits, to end with its hold.
     """
     query = f"""
         select *
@@ -201,6 +201,7 @@ def due_persons(
             and {TO_BE_READ}
             and {IN_SELECTION}
             and {NOT_EXCLUDED}
+            and (:asked or espo_locked = 0)
             and (:asked or next_retry_at is null or next_retry_at <= :now)
             and (
                 :asked
