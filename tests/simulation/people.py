@@ -425,5 +425,6 @@ ADVO_ACTIONS: tuple[Action, ...] = (
     People.respell_row, People.retext_row, People.wipe_remark, People.damage_marker, People.copy_row,
     People.double_row, People.fill_row, People.swap_rows, People.type_many,
 )  # fmt: skip
-RECORD_SAVES = frozenset({*(action.__name__ for action in ESPO_ACTIONS), "opt_out"})
+LOCKED = "locked"
+RECORD_SAVES = frozenset({*(action.__name__ for action in ESPO_ACTIONS), "opt_out", LOCKED})
 """What makes a record modified by somebody else, so that types on it count (rules §3, Type changes)."""

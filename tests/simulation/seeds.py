@@ -128,5 +128,6 @@ TRIALS = (
     TrialSeed("people edit meanwhile", "first", 577, "the witness's error: as world 129", 2, 4),
     TrialSeed("people edit meanwhile", "later", 597, "as world 129, in a row with another one's marker", 2, 4),
     TrialSeed("torn EspoCRM reads", "first", 10, "LIFTED: an opt-out that a look-up for another person had shown", 3),
+    TrialSeed("staff lock a record", "later", 134, "the witness's error: a lock saves a record, as an edit does", 4),
     TrialSeed("rows missing in a GET", "later", 12, "the verifying GET hid a row whose remark was cut: text was lost"),
 )
