@@ -48,7 +48,7 @@ def test_the_document_has_the_keys_scripts_rely_on() -> None:
         "writes", "calls", "errors",
     }  # fmt: skip
     assert list(document["persons"]) == [
-        "seen", "changed", "clean", "failed", "held", "waiting", "skipped", "left_alone",
+        "seen", "changed", "clean", "failed", "held", "waiting", "locked", "skipped", "left_alone",
     ]  # fmt: skip
     assert document["writes"] == {"espocrm": 0, "advoware": 0}
     assert "changes" not in document
