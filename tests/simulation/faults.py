@@ -208,7 +208,7 @@ def let_other_sync_write(context: FaultContext) -> None:
         firm.espo.edit(person.entity_id, kommunikationHash=f"{context.rng.getrandbits(64):016x}")
     elif target == "status":
         firm.espo.edit(person.entity_id, syncStatus=context.rng.choice(("clean", "dirty", "syncing", "failed")))
-    else:
+    elif person.absence is None:  # whoever is away is nobody's to write
         for row in firm.rows(person):
             firm.advo.edit_row(person.betnr, row["id"], value=row["tlf"])
             person.truncated_values |= (

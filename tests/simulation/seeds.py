@@ -79,6 +79,7 @@ SEEDS = (
     Seed(621, 50, "the witness's error: a pair that waited lost its row, and EspoCRM won the whole person", 2, 3),
     Seed(700, 50, "the witness's error: as 2854, of a number that a run had just brought", 2, 3),
     Seed(399, 50, "the witness's error: a number that an unclear row prevented comes once that row goes", 2, 3),
+    Seed(80, 50, "the fault's error: a second writer saved the rows of one whose betnr was another's", 2, 4),
     Seed(888, 50, "the witness's error: what is held back looks deleted to a new store, and waits", 2, 3),
     Seed(2854, 50, "the witness's error: an unclear number, added while another one of its type was deleted", 2, 3),
     Seed(226, 2, "a marker was written for a value that the read after the PUT no longer showed", 2, 2),
