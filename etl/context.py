@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from etl.clients.advoware import AdvowareClient
     from etl.clients.espocrm import EspoClient
-    from etl.enums import Absence
+    from etl.enums import Absence, HoldKind
     from etl.errors import PersonError
     from etl.records import AdvoRecord, AdvoRow, EspoItem, EspoRecord
     from etl.rules.entry import Policy
@@ -90,7 +90,8 @@ class ObservedAbsence(NamedTuple):
 class RunCounters:
     """What the report counts; each person once.
 
-    ``drifted_…``: whose entries a look found changed there, though no list had said so.
+    ``hold_kinds``: why this run's own steps of a person are held; ``drifted_…``: whose entries a look found changed
+    there, though no list had said so.
     """
 
     seen: set[str] = field(default_factory=set)
@@ -98,6 +99,7 @@ class RunCounters:
     clean: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
+    hold_kinds: dict[str, HoldKind] = field(default_factory=dict)
     deferred: set[str] = field(default_factory=set)
     locked: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)

@@ -22,6 +22,7 @@ from etl.rules.guards import (
     REMOVING_ACTIONS,
     OwnWrites,
     find_second_writer,
+    max_allowed_removals,
     persons_over_limit,
     too_many_second_writer,
 )
@@ -96,6 +97,9 @@ def persons_to_hold(
     kinds = {
         entity_id: HoldKind.REMOVALS for entity_id in unapproved if entity_id in over_limit and removals[entity_id]
     }
+    if kinds:
+        total = sum({**run.removals_let_through, **total_removals}.values())
+        run.counters.notices.append(limit_notice(run, total))
     kinds |= {
         entity_id: HoldKind.RECOVERY for entity_id, plan in unapproved.items() if plan.recovery and removals[entity_id]
     }
@@ -112,6 +116,17 @@ def persons_to_hold(
 def is_approved(run: RunContext, plan: PersonPlan) -> bool:
     """Whether an operator allowed everything this plan takes away or overwrites."""
     return plan.entity_id in run.approved_steps and removal_facts(plan) <= run.approved_steps[plan.entity_id]
+
+
+def limit_notice(run: RunContext, total: int) -> str:
+    """By how much the guard's limit is exceeded (rules §6, Guards)."""
+    allowed = max_allowed_removals(
+        baseline_rows=count_pairs(run.store),
+        rows_seen=run.rows_seen,
+        max_removals=run.limits.max_removals,
+        max_removal_share=run.limits.max_removal_share,
+    )
+    return f"{total} values would be removed, emptied or overwritten; {allowed} are allowed without approval"
 
 
 def record_holds(run: RunContext, plans: Plan, kinds: Mapping[str, HoldKind]) -> None:
@@ -134,6 +149,7 @@ def record_holds(run: RunContext, plans: Plan, kinds: Mapping[str, HoldKind]) ->
     if HoldKind.CONFIGURATION in kinds.values():
         run.store.set_setting(CONFIG_PENDING, run.limits.config_digest)
     run.counters.held |= set(kinds)
+    run.counters.hold_kinds.update(kinds)
     run.counters.newly_held |= set(newly_held)
 
 

@@ -9,6 +9,7 @@ baseline is outdated, anybody can.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import floor
 from typing import TYPE_CHECKING, Final
 
 from etl.enums import SYNC_REQUESTED, Action
@@ -40,13 +41,24 @@ def persons_over_limit(
     ``max_removals``, or more than 10 that are also more than that share of the baseline's rows or the rows seen,
     whichever is more.
     """
-    total = sum(removals.values())
-    entries = max(baseline_rows, rows_seen)
-    # Dividing, not multiplying: 29 of 100 must not count as more than 0.29 for a rounding error.
-    over_share = total > _SHARE_APPLIES_ABOVE and (entries == 0 or total / entries > max_removal_share)
-    if total <= max_removals and not over_share:
+    allowed = max_allowed_removals(
+        baseline_rows=baseline_rows,
+        rows_seen=rows_seen,
+        max_removals=max_removals,
+        max_removal_share=max_removal_share,
+    )
+    if sum(removals.values()) <= allowed:
         return frozenset()
     return frozenset(entity_id for entity_id, steps in removals.items() if steps)
+
+
+def max_allowed_removals(*, baseline_rows: int, rows_seen: int, max_removals: int, max_removal_share: float) -> int:
+    """Return how many counted steps a run may take without approval (rules §6, Guards)."""
+    entries = max(baseline_rows, rows_seen)
+    share = floor(max_removal_share * entries)
+    while entries and (share + 1) / entries <= max_removal_share:  # 0.29 of 100 is 28.999…: dividing says it right
+        share += 1
+    return min(max_removals, max(share, _SHARE_APPLIES_ABOVE))
 
 
 def too_many_endings(endings: int, persons_read: int, *, max_removals: int, max_removal_share: float) -> bool:

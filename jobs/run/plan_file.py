@@ -10,11 +10,13 @@ from etl.errors import ConfigError
 from etl.rules.variants import VARIANT_WORDS
 from jobs.private_file import write_private
 from jobs.run.report import (
+    HOLD_TEXTS,
     SIDE_WORDS,
     PlannedChange,
     extra_reason,
     person_title,
     persons_line,
+    plan_sentence,
     value_change,
     variant_text,
     variants_line,
@@ -56,6 +58,8 @@ def plan_lines(report: RunReport) -> Iterator[str]:
     yield ""
     yield f"Made {report.finished_at} UTC, direction {report.direction}. Nothing was written."
     yield ""
+    yield f"**{plan_sentence(report)}**"
+    yield ""
     yield f"* {persons_line(report.persons)}"
     yield f"* {variants_line(report)}"
     yield from (f"* failed: {failure['entity_id']}: {escape_markdown(failure['error'])}" for failure in report.errors)
@@ -63,11 +67,11 @@ def plan_lines(report: RunReport) -> Iterator[str]:
     if report.variants:
         yield "\n| found | entries |\n|---|---|"
         yield from (f"| {VARIANT_WORDS.get(name, name)} | {count} |" for name, count in report.variants.items())
-    for person, steps in groupby(report.changes, key=person_title):
-        yield f"\n## {escape_markdown(person)}\n\n{TABLE_HEAD}"
+    for (person, held), steps in groupby(report.changes, key=lambda change: (person_title(change), change["held"])):
+        yield f"\n## {escape_markdown(person)}\n"
+        yield from [f"**Held, not written:** {HOLD_TEXTS[held]}.\n"] if held else []
+        yield TABLE_HEAD
         yield from map(step_row, steps)
-    if not report.changes:
-        yield "\nBoth sides agree; there is nothing to do."
 
 
 def step_row(step: PlannedChange) -> str:

@@ -22,6 +22,7 @@ from jobs.run.report import CallCounts, DriftCounts, PersonCounts, PersonFailure
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from etl.enums import HoldKind
     from etl.errors import LockHeld, RunAborted
     from etl.rules.plan import Plan
     from jobs.run.options import RunRequest
@@ -136,7 +137,9 @@ def build_report(request: RunRequest, result: RunResult) -> RunReport:
         ],
         error=str(result.error) if result.error is not None else None,
         notices=list(tally.notices),
-        changes=[] if request.options.write else plan_changes(result.plans, load_person_names(request, result.plans)),
+        changes=[] if request.options.write else plan_changes(
+            result.plans, load_person_names(request, result.plans), tally.hold_kinds
+        ),
     )
 
 
@@ -169,8 +172,10 @@ def load_person_names(request: RunRequest, entity_ids: Iterable[str]) -> dict[st
     return {person["entity_id"]: person["name"] for person in load_persons(request.store, list(entity_ids))}
 
 
-def plan_changes(plans: Plan, names: Mapping[str, str | None]) -> list[PlannedChange]:
-    """The steps of a plan in the shape of ``plan --json``."""
+def plan_changes(
+    plans: Plan, names: Mapping[str, str | None], hold_kinds: Mapping[str, HoldKind]
+) -> list[PlannedChange]:
+    """The steps of a plan in the shape of ``plan --json``; those of ``hold_kinds`` would be held, not written."""
     return [
         PlannedChange(
             entity_id=plan.entity_id,
@@ -183,6 +188,7 @@ def plan_changes(plans: Plan, names: Mapping[str, str | None]) -> list[PlannedCh
             old_value=step.old_value,
             new_value=step.new_value,
             reason=decision.reason,
+            held=hold_kinds.get(plan.entity_id),
             name=names.get(plan.entity_id),
         )
         for plan in plans.values()

@@ -8,10 +8,13 @@ from dataclasses import asdict, astuple, dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 
+from etl.enums import HoldKind
 from etl.rules.variants import VARIANT_WORDS, Variant
 from jobs.exit_codes import CommandOutcome, ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.console import Console
     from rich.table import Table
 
@@ -64,6 +67,7 @@ class PlannedChange(TypedDict):
     old_value: str | None
     new_value: str | None
     reason: str
+    held: str | None
     name: NotRequired[str | None]
 
 
@@ -277,13 +281,71 @@ def render_plan(report: RunReport, console: Console) -> None:
     """The steps of a plan on the screen, each person's under a line that names it."""
     from rich.text import Text  # noqa: PLC0415 - see render_summary
 
+    if not report.changes or has_anybody_waiting(report):
+        console.print(Text(plan_sentence(report), style="green" if is_in_agreement(report) else "yellow"))
     if not report.changes:
-        console.print(Text("There is nothing to do.", style="green"))
         return
     width = max(len(variant_text(change)) for change in report.changes)
-    for person, steps in groupby(report.changes, key=person_title):
-        console.print(Text(person, style="bold"))
+    for (person, held), steps in groupby(report.changes, key=lambda change: (person_title(change), change["held"])):
+        console.print(Text.assemble((person, "bold"), (f"  held: {HOLD_TEXTS[held]}" if held else "", "yellow")))
         console.print(steps_table(list(steps), width))
+
+
+HOLD_TEXTS: Mapping[str, str] = {
+    HoldKind.REMOVALS: "with it, more would be taken away than a run may",
+    HoldKind.RECOVERY: "the state store was lost; what would be taken away needs approval",
+    HoldKind.CONFIGURATION: "the configuration changed",
+    HoldKind.SECOND_WRITER: "another sync, or a hook, writes here",
+    HoldKind.ENDINGS: "it is not there as agreed",
+}
+"""Why a person's steps would be held, beside its name."""
+
+
+def has_anybody_waiting(report: RunReport) -> bool:
+    """Whether somebody is not in agreement, and the next run will not change that by itself."""
+    persons = report.persons
+    return any((persons.failed, persons.held, persons.waiting, persons.locked))
+
+
+def is_in_agreement(report: RunReport) -> bool:
+    """Whether a plan may claim that both sides agree."""
+    return not report.changes and not has_anybody_waiting(report) and not report.persons.left_alone
+
+
+def plan_sentence(report: RunReport) -> str:
+    """What a plan comes to: the steps a run would write, those it would hold, and who waits already."""
+    if is_in_agreement(report):
+        return "Both sides agree; there is nothing to do."
+    to_write = [change for change in report.changes if not change["held"]]
+    to_hold = [change for change in report.changes if change["held"]]
+    held_now = report.persons.held - len({change["entity_id"] for change in to_hold})
+    parts = [
+        f"To write: {steps_of_persons(to_write)}" if to_write else "Nothing new to write",
+        *([f"would be held: {steps_of_persons(to_hold)}"] if to_hold else []),
+        *([f"held already: {count_words(held_now, 'person')}, see `advosync held`"] if held_now else []),
+        *(
+            f"{word}: {count_words(count, noun)}"
+            for word, count, noun in (
+                ("failing", report.persons.failed, "person"),
+                ("waiting", report.persons.waiting, "person"),
+                ("locked in EspoCRM", report.persons.locked, "person"),
+                ("left alone", report.persons.left_alone, "value"),
+            )
+            if count
+        ),
+    ]
+    return f"{'; '.join(parts)}."
+
+
+def steps_of_persons(changes: Sequence[PlannedChange]) -> str:
+    """How many steps, of how many persons."""
+    persons = len({change["entity_id"] for change in changes})
+    return f"{count_words(len(changes), 'step')} of {count_words(persons, 'person')}"
+
+
+def count_words(count: int, noun: str) -> str:
+    """A count with its noun, in the right number."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def steps_table(steps: list[PlannedChange], variant_width: int) -> Table:

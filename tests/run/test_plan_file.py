@@ -25,6 +25,7 @@ STEP: PlannedChange = {
     "old_value": "0511 | 123",
     "new_value": "+49511124",
     "reason": 'changed in EspoCRM; the remark "[x]\nzwei" is kept',
+    "held": None,
     "name": "Max *Muster*",
 }
 

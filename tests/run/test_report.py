@@ -31,6 +31,7 @@ CHANGE: PlannedChange = {
     "old_value": "0511/1",
     "new_value": "[red]+49 511 2",
     "reason": "changed in EspoCRM",
+    "held": None,
 }
 
 
