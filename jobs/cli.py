@@ -60,6 +60,9 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the plan and
 WholeOption = Annotated[
     bool, typer.Option("--whole", help="All runs of the backfill, sweep or undo of which this run was a chunk.")
 ]
+MOST_NOTICES = 10
+"""More notes than this are not shown before a question."""
+
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before it is carried out.")]
 
 
@@ -635,20 +638,7 @@ def run_and_print(
     config: Config, options: RunOptions, *, as_json: bool, write_plan: Callable[[RunReport], None] | None = None
 ) -> int:
     """One run, shown (and given to ``write_plan``), and its exit code."""
-    from dataclasses import replace
-
-    from jobs import pipeline
-    from jobs.environment import PRODUCTION, stop_on_signals, with_stop_signal
-    from jobs.telemetry import after_run, progress
-
-    with progress.progress_bars() as progress_callback, stop_on_signals() as stop_signal:
-        environment = with_stop_signal(replace(PRODUCTION, progress=progress_callback), stop_signal)
-        report = after_run.run_with_notifications(
-            config,
-            options,
-            lambda: pipeline.run_to_completion(config, options, environment=environment),
-            environment=environment,
-        )
+    report = run_with_progress(config, options)
     if write_plan is not None:
         write_plan(report)
     if as_json:
@@ -658,18 +648,86 @@ def run_and_print(
     return report.exit_code()
 
 
+def run_with_progress(config: Config, options: RunOptions) -> RunReport:
+    """One run, with bars of progress at a terminal, that ends at a signal."""
+    from dataclasses import replace
+
+    from jobs import pipeline
+    from jobs.environment import PRODUCTION, stop_on_signals, with_stop_signal
+    from jobs.telemetry import after_run, progress
+
+    with progress.progress_bars() as progress_callback, stop_on_signals() as stop_signal:
+        environment = with_stop_signal(replace(PRODUCTION, progress=progress_callback), stop_signal)
+        return after_run.run_with_notifications(
+            config,
+            options,
+            lambda: pipeline.run_to_completion(config, options, environment=environment),
+            environment=environment,
+        )
+
+
 def confirm_and_run(config: Config, options: RunOptions, *, dry_run: bool, yes: bool, as_json: bool) -> int:
-    """What puts something back: at a terminal its plan is shown first, and carried out when somebody says so."""
+    """What puts something back: at a terminal its summary is shown first, and carried out when somebody says so.
+
+    Where the guard holds it, the same dialogue leads on to the approval (rules §6, Guards). Without a terminal nothing
+    is written but with --yes.
+    """
     from dataclasses import replace
 
     plan_options = replace(options, trigger="plan", write=False)
     if dry_run:
         return run_and_print(config, plan_options, as_json=as_json)
-    if not (yes or as_json) and sys.stdin.isatty():
-        code = run_and_print(config, plan_options, as_json=False)
-        if code != ExitCode.CHANGES_PLANNED or not typer.confirm("Carry this out?"):
-            return code
-    return run_and_print(config, options, as_json=as_json)
+    if yes:
+        return run_and_print(config, options, as_json=as_json)
+    if as_json or not sys.stdin.isatty():
+        from etl.errors import ConfigError
+
+        command = "undo" if options.undo_run is not None else "restore"
+        raise ConfigError(
+            f"{command} writes to both systems, and nobody can be asked: give --yes, or --dry-run to see the plan."
+        )
+    report = run_for_dialogue(config, plan_options)
+    if report.changes and ask_to_carry_out(report):
+        report = run_for_dialogue(config, options)
+        if report.persons.held and report.run_id is not None:
+            return offer_approval(config, options, report.run_id)
+    return report.exit_code()
+
+
+def run_for_dialogue(config: Config, options: RunOptions) -> RunReport:
+    """One run, told in a few lines."""
+    from jobs.run.report import PLAN_TRIGGER, render_steps_summary, render_summary
+
+    report, console = run_with_progress(config, options), make_console()
+    if report.trigger == PLAN_TRIGGER:
+        render_steps_summary(report, console)
+    render_summary(report, console, most_notices=MOST_NOTICES)
+    return report
+
+
+def ask_to_carry_out(report: RunReport) -> bool:
+    """Yes or no; ``l`` lists all steps and asks again."""
+    from jobs.run.report import render_plan
+
+    held = any(change["held"] for change in report.changes)
+    question = "Put it before the guard, which will hold it for your approval?" if held else "Carry this out?"
+    while True:
+        answer = typer.prompt(f"{question} y(es), n(o), l(ist every step)", default="n").strip().lower()[:1]
+        if answer == "l":
+            render_plan(report, make_console())
+        elif answer in {"y", "n"}:
+            return bool(answer == "y")
+
+
+def offer_approval(config: Config, options: RunOptions, run_id: int) -> int:
+    """Release what the guard holds of this very run, if somebody says so; else say how it is done later."""
+    from dataclasses import replace
+
+    if not typer.confirm(f"The guard holds it (run {run_id}). Approve it now?"):
+        typer.echo(f"It stays held: `advosync held` shows it, `advosync approve {run_id}` carries it out.")
+        return ExitCode.HELD
+    approval = replace(options, trigger="approve", undo_run=None, restore=None, approve_run=run_id)
+    return run_for_dialogue(config, approval).exit_code()
 
 
 def print_run(report: RunReport) -> None:

@@ -210,7 +210,7 @@ def add_counts(counts: Counts, other: Counts) -> Counts:
     )
 
 
-def render_summary(report: RunReport, console: Console) -> None:
+def render_summary(report: RunReport, console: Console, *, most_notices: int | None = None) -> None:
     """A run on the screen: how it ended, who took part, what was decided, what it cost."""
     from rich.text import Text  # noqa: PLC0415 - a report is also made where nothing is shown
 
@@ -230,8 +230,10 @@ def render_summary(report: RunReport, console: Console) -> None:
         console.print(Text(f"To take all of it back: advosync undo {report.run_id} --whole"))
     for failure in report.errors:
         console.print(Text(f"  failed: {format_person_key(failure)}: {failure['error']}", style="red"))
-    for notice in report.notices:
+    for notice in report.notices[:most_notices]:
         console.print(Text(f"  note: {notice}", style="yellow"))
+    if most_notices is not None and len(report.notices) > most_notices:
+        console.print(Text(f"  and {count_words(len(report.notices) - most_notices, 'note')} more", style="yellow"))
 
 
 def runs_title(run_ids: list[int]) -> str:
@@ -292,13 +294,24 @@ def render_plan(report: RunReport, console: Console) -> None:
 
 
 HOLD_TEXTS: Mapping[str, str] = {
-    HoldKind.REMOVALS: "with it, more would be taken away than a run may",
+    HoldKind.REMOVALS: "too much would be taken away",
     HoldKind.RECOVERY: "the state store was lost; what would be taken away needs approval",
     HoldKind.CONFIGURATION: "the configuration changed",
     HoldKind.SECOND_WRITER: "another sync, or a hook, writes here",
     HoldKind.ENDINGS: "it is not there as agreed",
 }
 """Why a person's steps would be held, beside its name."""
+
+
+def render_steps_summary(report: RunReport, console: Console) -> None:
+    """What a plan would do, by kind: how many values of how many persons, on which side."""
+    from rich.text import Text  # noqa: PLC0415 - see render_summary
+
+    console.print(Text(plan_sentence(report)))
+    kinds = Counter((change["side"], change["action"]) for change in report.changes)
+    for (side, action), count in sorted(kinds.items()):
+        values = f"{count_words(count, 'value')} to {action.replace('_', ' ')}"
+        console.print(Text(f"  {SIDE_WORDS.get(side, side)}: {values}"))
 
 
 def has_anybody_waiting(report: RunReport) -> bool:
