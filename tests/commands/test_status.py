@@ -132,7 +132,7 @@ def test_trouble_is_told_in_one_place(harness: CommandHarness) -> None:
     assert lines_by_title["Skipped"] == "2 × sync, last 1 min ago"
     assert lines_by_title["Sweep"] == "never; one is under way, behind 6a95"
     assert lines_by_title["Under way"] == f"process 4711 on here, since {now} UTC"
-    assert lines_by_title["Persons"] == "4 clean, 1 failed, 1 permanently failed"
+    assert lines_by_title["Persons"] == "3 clean, 1 failed, 1 permanently failed, 1 held"
 
 
 @pytest.mark.parametrize(("text", "span"), [("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86_400)])

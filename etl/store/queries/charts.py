@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from etl.store.queries.status import COMPLETED_RUN
+
 if TYPE_CHECKING:
     from etl.store.database import Store
 
@@ -14,6 +16,7 @@ PERSONS_BY_STATUS: Final = """
 select
     case
         when betnr is null then 'not_linked'
+        when entity_id in (select entity_id from holds where released_at is null) then 'held'
         when status is null then 'undecided'
         else status
     end as status,
@@ -73,7 +76,7 @@ order by id desc
 limit 200
 """
 
-TOTALS: Final = """
+TOTALS: Final = f"""
 select
     (
         select count(*)
@@ -92,6 +95,7 @@ select
         from persons
         where status in ('failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
             and gone_at is null
+            and entity_id not in (select entity_id from holds where released_at is null)
     ) as to_see_to,
     (
         select count(distinct entity_id)
@@ -124,8 +128,7 @@ select
     (
         select max(finished_at)
         from runs
-        where outcome = 'done'
-            and trigger <> 'plan'
+        where {COMPLETED_RUN}
     ) as last_success
 """
 
@@ -134,14 +137,14 @@ select
     (
         select count(*)
         from runs
-        where trigger <> 'plan'
+        where trigger in ('sync', 'sweep')
             and started_at >= :since
             and started_at < :until
     ) as runs,
     (
         select count(*)
         from runs
-        where trigger <> 'plan'
+        where trigger in ('sync', 'sweep')
             and outcome in ('outage', 'abandoned', 'refused', 'crashed')
             and started_at >= :since
             and started_at < :until
@@ -193,7 +196,18 @@ select
 from persons
 where persons.gone_at is null
     and persons.status in ('failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
-order by persons.status, persons.name, persons.entity_id
+    and persons.entity_id not in (select entity_id from holds where released_at is null)
+union all
+select
+    persons.betnr,
+    persons.name,
+    'held' as status,
+    min(holds.reason) as error
+from holds
+join persons using (entity_id)
+where holds.released_at is null
+group by persons.entity_id
+order by status, name, betnr
 limit 200
 """
 

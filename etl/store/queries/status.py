@@ -36,6 +36,18 @@ where gone_at is null
 group by status
 """
 
+HELD_BY_STATUS: Final = """
+select
+    persons.status,
+    count(distinct persons.entity_id) as persons
+from holds
+join persons using (entity_id)
+where holds.released_at is null
+    and persons.betnr is not null
+    and persons.gone_at is null
+group by persons.status
+"""
+
 POLLED_PERSONS: Final = """
 from persons
 where betnr is not null
@@ -44,7 +56,13 @@ where betnr is not null
 """
 """Whom the rolling look comes to: those deleted are left to the sweep, those sharing a betnr to a human."""
 
-LAST_RUN: Final = """
+COMPLETED_RUN: Final = f"""
+    trigger in ({", ".join(f"'{trigger}'" for trigger in FULL_RUN_TRIGGERS)})
+    and outcome in ({", ".join(f"'{outcome}'" for outcome in COMPLETED_OUTCOMES)})
+"""
+"""The one definition of a good run: a sync or sweep that went to its end, whoever it had to hold or saw fail."""
+
+LAST_RUN: Final = f"""
 select
     id,
     trigger,
@@ -59,7 +77,7 @@ select
     unixepoch(finished_at) - unixepoch(started_at) as seconds
 from runs
 where trigger in (select value from json_each(:triggers))
-    and (:completed = 0 or outcome in (select value from json_each(:outcomes)))
+    and (:completed = 0 or ({COMPLETED_RUN}))
 order by id desc
 limit 1
 """
@@ -172,7 +190,7 @@ def load_status(store: Store) -> dict[str, Any]:
 
 def load_last_run(store: Store, *, completed: bool = False) -> dict[str, Any] | None:
     """Return the latest run over everybody, or the latest that went to its end."""
-    params = {"triggers": FULL_RUN_TRIGGERS, "outcomes": COMPLETED_OUTCOMES, "completed": completed}
+    params = {"triggers": FULL_RUN_TRIGGERS, "completed": completed}
     return next(iter(store.rows(LAST_RUN, params)), None)
 
 
@@ -189,7 +207,16 @@ def count_persons_by_status(store: Store) -> dict[str, int]:
         not_linked += row["not_linked"]
         if row["linked"]:
             counts[row["status"] or "undecided"] = row["linked"]
-    return counts | ({"not_linked": not_linked} if not_linked else {})
+    held = store.rows(HELD_BY_STATUS)  # who is held is not in sync, whatever its last run said
+    for row in held:
+        counts[row["status"] or "undecided"] -= row["persons"]
+    counts = {status: count for status, count in counts.items() if count}
+    held_count = sum(row["persons"] for row in held)
+    return (
+        counts
+        | ({"held": held_count} if held_count else {})
+        | ({"not_linked": not_linked} if not_linked else {})
+    )
 
 
 def load_poll_ages(store: Store) -> dict[str, Any]:

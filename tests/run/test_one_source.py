@@ -1,0 +1,99 @@
+"""One figure has one source: `status`, the figures of `inspect` and `report`, and the views say the same."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from etl.errors import ConfigError
+from etl.store.database import Store
+from etl.store.queries.charts import load_chart_data
+from etl.times import format_utc
+from jobs.commands.held import list_held_persons
+from jobs.commands.status import collect_status
+from jobs.html_report.page import DateRange, render_report_page
+from jobs.run.report import RunReport
+from tests.harness import SyncHarness
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> SyncHarness:
+    """A firm with persons in sync, held, failing and locked, after a night of outages, a plan and a backup."""
+    harness = SyncHarness(tmp_path, 30, guards={"max_removals": 12}, report={"language": "en"})
+    harness.espo.store.entity.lockable = True
+    harness.run()
+    links = list(harness.person_links())
+    for entity_id, _ in links[:12]:
+        harness.espo.edit(entity_id, phones=[])
+    harness.espo.lock(links[20][0])
+    harness.espo.store.role.protected_ids.add(links[25][0])
+    harness.advo.add_row(links[25][1], "+49511299999")
+    harness.run(sweep=True)
+    return harness
+
+
+def make_outage(harness: SyncHarness) -> RunReport:
+    harness.espo.store.settings["maintenanceMode"] = True
+    report = harness.run()
+    harness.espo.store.settings["maintenanceMode"] = False
+    return report
+
+
+def figures_of(harness: SyncHarness) -> Mapping[str, list[dict[str, Any]]]:
+    now = harness.clock()
+    with closing(Store.open(harness.config.state.path, now=format_utc(now), read_only=True)) as store:
+        return load_chart_data(store, format_utc(now - timedelta(days=7)), format_utc(now + timedelta(seconds=1)))
+
+
+def test_held_persons_are_held_everywhere_and_in_sync_nowhere(harness: SyncHarness) -> None:
+    status, figures = collect_status(harness.config, harness.clock()), figures_of(harness)
+    held = len({record["entity_id"] for record in list_held_persons(harness.config)})
+    by_status = {row["status"]: row["persons"] for row in figures["persons_by_status"]}
+    assert held == status["persons"]["held"] == by_status["held"] == figures["at_a_glance"][0]["held"] > 0
+    assert harness.run(trigger="plan", write=False).persons.held == held
+    counts = {name: count for name, count in by_status.items() if count}
+    assert counts == status["persons"]
+    assert sum(row["status"] == "held" for row in figures["persons_to_see_to"]) == held
+    today = harness.clock().date()
+    page = render_report_page(harness.config, DateRange(today, today), names=True, now=harness.clock())
+    assert f"persons that wait for an approval: {held};" in page
+
+
+def test_failing_and_locked_persons_are_counted_alike(harness: SyncHarness) -> None:
+    status, totals = collect_status(harness.config, harness.clock()), figures_of(harness)["at_a_glance"][0]
+    report = harness.run(trigger="plan", write=False)
+    assert status["locked"] == totals["locked"] == report.persons.locked == 1
+    assert status["persons"]["failed"] == totals["failing"] == 1
+
+
+def test_the_last_good_run_is_a_sync_that_ended_and_nothing_else(harness: SyncHarness) -> None:
+    good = collect_status(harness.config, harness.clock())["last_success"]
+    assert good["outcome"] == "held"
+    assert make_outage(harness).outcome == "outage"
+    harness.run(trigger="plan", write=False)
+    status, figures = collect_status(harness.config, harness.clock()), figures_of(harness)
+    with closing(Store.open(harness.config.state.path, now=format_utc(harness.clock()))) as store:
+        store.execute(
+            "insert into runs (trigger, started_at, finished_at, outcome) values ('backup', :at, :at, 'done')",
+            {"at": format_utc(harness.clock())},
+        )
+    after_backup = figures_of(harness)
+    for totals in (figures["at_a_glance"][0], after_backup["at_a_glance"][0]):
+        assert totals["last_success"] == status["last_success"]["finished_at"] == good["finished_at"]
+    runs = after_backup["what_was_done"][0]
+    assert (runs["runs"], runs["broken_off"]) == (3, 1)
+
+
+def test_a_refused_command_is_no_outage_for_the_partners(harness: SyncHarness) -> None:
+    before = figures_of(harness)["what_was_done"][0]
+    with pytest.raises(ConfigError, match="direction cannot be narrowed"):
+        harness.run(trigger="undo", undo_run=1, direction="to_espocrm")
+    assert figures_of(harness)["what_was_done"][0] == before
+    assert harness.query_store("select outcome from runs order by id desc limit 1") == [("refused",)]
