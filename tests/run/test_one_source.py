@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +22,10 @@ from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+    from jobs.sandbox.simulator import SimRequest
+
+DICTIONARY = (Path(__file__).parents[2] / "state" / "README.md").read_text("utf-8")
 
 
 @pytest.fixture
@@ -97,3 +102,37 @@ def test_a_refused_command_is_no_outage_for_the_partners(harness: SyncHarness) -
         harness.run(trigger="undo", undo_run=1, direction="to_espocrm")
     assert figures_of(harness)["what_was_done"][0] == before
     assert harness.query_store("select outcome from runs order by id desc limit 1") == [("refused",)]
+
+
+def test_the_question_how_often_each_side_changes_counts_what_was_carried_out(harness: SyncHarness) -> None:
+    """Not what was planned anew: counted another way, by the writes."""
+    entity_id, betnr = list(harness.person_links())[22]
+    (row, *_) = harness.advo.rows(betnr)
+
+    def edit_meanwhile(call: SimRequest) -> None:
+        if call.method == "PUT" and entity_id in call.path and call.json.get("phoneNumberData"):
+            harness.advo.edit_row(betnr, row["id"], remark="edited meanwhile")
+            harness.espo.before = None
+
+    harness.advo.edit_row(betnr, row["id"], value="0511 7654321")
+    harness.espo.before = edit_meanwhile
+    harness.run(persons=[str(betnr)])
+    assert harness.query_store("select count(*) > 0 from decisions where state = 'superseded'") == [(1,)]
+    (sql,) = re.findall(r"How often does each side change.*?```sql\n(.*?)```", DICTIONARY, flags=re.DOTALL)
+    answered = harness.query_store(f"select sum(in_espocrm), sum(in_advoware), sum(in_both) from ({sql})")
+    counted = harness.query_store(
+        """
+        select
+            sum(variant in ('var1', 'var2', 'var5', 'retype')),
+            sum(variant in ('var3', 'var4', 'var6')),
+            sum(variant = 'clash')
+        from decisions
+        where exists (
+            select 1
+            from changes
+            where changes.decision_id = decisions.id
+                and changes.state = 'done'
+        )
+        """
+    )
+    assert answered == counted
