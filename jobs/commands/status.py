@@ -233,7 +233,10 @@ def format_absences(kinds: list[dict[str, Any]], now: datetime) -> str:
 
 def format_locked(count: int) -> str:
     """Whose record staff locked in EspoCRM, where there is anybody."""
-    return f"{count} records, by staff in EspoCRM; their changes wait until they are unlocked" if count else "nobody"
+    if not count:
+        return "nobody"
+    records = "1 record" if count == 1 else f"{count} records"
+    return f"{records}, by staff in EspoCRM; changes wait until it is unlocked, on both sides"
 
 
 def format_retries(retries: dict[str, Any], now: datetime) -> str:
