@@ -8,13 +8,15 @@ is asked for twice is done once, and a due sync goes before the next chunk of a 
 
 from __future__ import annotations
 
+import json
 import os
 import select
+import socket
 import threading
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -24,11 +26,12 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from etl.clients.healthcheck import PingEvent
 from etl.errors import AdvosyncError, LockHeld, Stopped
 from etl.store.database import Store
-from etl.store.queries.status import add_skipped_runs, load_status
+from etl.store.queries.status import SCHEDULER, add_skipped_runs, load_status
 from etl.times import format_utc, parse_utc
 from jobs import pipeline
 from jobs.commands import maintenance
 from jobs.environment import with_stop_signal
+from jobs.lock import process_start_time
 from jobs.run.options import RunOptions
 from jobs.schedule import Job, count_missed_runs, make_trigger, next_time
 from jobs.telemetry import after_run
@@ -121,7 +124,7 @@ def run_scheduler(config: Config, environment: Environment, stop_signal: StopSig
     log = structlog.get_logger()
     missed_counts = count_missed_by_job(config, environment)
     queue = JobQueue()
-    with running_timer(config, environment, queue) as timer:
+    with running_timer(config, environment, queue) as timer, scheduler_presence(config, environment):
         log.info(
             "scheduler_started", next_runs={job.id: format_utc(job.next_run_time) for job in timer.get_jobs()}
         )
@@ -132,6 +135,7 @@ def run_scheduler(config: Config, environment: Environment, stop_signal: StopSig
             if job is not None:
                 is_sweep_postponed = run_job(config, environment, queue, job, is_sweep_postponed=is_sweep_postponed)
                 record_skips(config, environment, queue.pop_skipped())
+                note_scheduler(config, environment, scheduler_mark(environment))
                 continue
             queue.wait(stop_signal, CLOCK_CHECK_SECONDS)
             if clock.has_jumped():
@@ -139,6 +143,35 @@ def run_scheduler(config: Config, environment: Environment, stop_signal: StopSig
                 reschedule_jobs(config, environment, timer)
     queue.close()
     log.info("scheduler_stopped", by=stop_signal.requested_by)
+
+
+@contextmanager
+def scheduler_presence(config: Config, environment: Environment) -> Iterator[None]:
+    """Let ``status`` know for the time of the block that a scheduler runs here."""
+    note_scheduler(config, environment, scheduler_mark(environment))
+    try:
+        yield
+    finally:
+        note_scheduler(config, environment, None)
+
+
+def scheduler_mark(environment: Environment) -> dict[str, Any]:
+    """This process as ``status`` is to know it."""
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "born": process_start_time(os.getpid()),
+        "seen_at": environment.now(),
+    }
+
+
+def note_scheduler(config: Config, environment: Environment, mark: dict[str, Any] | None) -> None:
+    """Remember the scheduler, or that it ended; a store that is busy or full is told of elsewhere."""
+    try:
+        with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+            store.set_setting(SCHEDULER, None if mark is None else json.dumps(mark))
+    except AdvosyncError as error:
+        structlog.get_logger().warning("scheduler_not_noted", reason=str(error))
 
 
 @contextmanager

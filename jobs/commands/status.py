@@ -19,6 +19,7 @@ from etl.store.database import Store
 from etl.store.queries.status import load_status
 from etl.times import format_utc, parse_utc
 from jobs.exit_codes import ExitCode
+from jobs.lock import is_process_alive, is_process_dead, process_start_time
 from jobs.schedule import Job, longest_gap, next_time
 from jobs.times import format_age, format_duration
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from jobs.config import Config
 
 TIME_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+NO_PROMISE = "none: nothing runs by itself here; start `advosync run`, or a timer"
 OVERDUE_AFTER = timedelta(minutes=2)
 """A run that is this much behind its schedule is overdue."""
 
@@ -49,11 +51,13 @@ def collect_status(config: Config, now: datetime) -> dict[str, Any]:
     with Store.open(config.state.path, now=format_utc(now), read_only=True) as store:
         stored = load_status(store)
     delivery = delivery_time(config, stored, now)
+    stored["scheduler"] = scheduler_state(stored["scheduler"], longest_gap(config.schedule, Job.SYNC, now), now)
     return {
         "now": format_utc(now),
         "instance": {"id": stored.pop("instance_id"), **location(config)},
         **stored,
         "next_runs": next_run_times(config, stored, now),
+        "runs_by_itself": runs_by_itself(config, stored, now),
         "promise": {
             "espocrm_edit_seconds": round(delivery.espo_edit.total_seconds()),
             "advoware_edit_seconds": round(delivery.advo_edit.total_seconds()),
@@ -64,6 +68,26 @@ def collect_status(config: Config, now: datetime) -> dict[str, Any]:
 def location(config: Config) -> dict[str, str]:
     """Where this is asked."""
     return {"host": socket.gethostname(), "path": str(config.state.path)}
+
+
+def scheduler_state(mark: dict[str, Any] | None, gap: timedelta, now: datetime) -> dict[str, Any] | None:
+    """The scheduler that was last noted, and whether it runs: by its process on this host, else by its last turn."""
+    if mark is None:
+        return None
+    born = mark.pop("born")
+    if mark["host"] == socket.gethostname():
+        is_dead = is_process_dead(mark["pid"], born, is_alive=is_process_alive, start_time_of=process_start_time)
+        return {**mark, "runs": not is_dead}
+    return {**mark, "runs": now - parse_utc(mark["seen_at"]) <= gap + OVERDUE_AFTER}
+
+
+def runs_by_itself(config: Config, status: dict[str, Any], now: datetime) -> bool:
+    """Whether syncs take place without anybody asking: a scheduler runs, or a timer's last run is no older than due."""
+    if status["scheduler"] is not None and status["scheduler"]["runs"]:
+        return True
+    started_at = (status["last_run"] or {}).get("started_at")
+    gap = longest_gap(config.schedule, Job.SYNC, now) + OVERDUE_AFTER
+    return started_at is not None and now - parse_utc(started_at) <= gap
 
 
 def next_run_times(config: Config, status: dict[str, Any], now: datetime) -> dict[str, str]:
@@ -149,6 +173,7 @@ def status_rows(status: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
     return [
         ("Last run", format_run(status["last_run"], now)),
         ("Last success", format_age((status["last_success"] or {}).get("finished_at"), now)),
+        ("Scheduler", format_scheduler(status["scheduler"], now)),
         ("Under way", format_lock_holder(status["under_way"])),
         ("Next", ", ".join(f"{job} {format_next_run(next_at, now)}" for job, next_at in status["next_runs"].items())),
         ("Skipped", format_skipped_runs(status["skipped_runs"], now)),
@@ -161,7 +186,7 @@ def status_rows(status: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         ("Conflicts", f"{status['open_conflicts']} open"),
         ("Oldest look", format_oldest_poll(status["looks"], now)),
         ("Sweep", format_sweep(status["sweep"], now)),
-        ("Promise", format_delivery_time(status["promise"])),
+        ("Promise", format_delivery_time(status["promise"]) if status["runs_by_itself"] else NO_PROMISE),
         ("EspoCRM", format_espo_version(status["espocrm"], now)),
         ("Instance", f"{instance['id'] or 'unknown'} on {instance['host']}, {instance['path']}"),
     ]
@@ -176,6 +201,15 @@ def format_run(run: dict[str, Any] | None, now: datetime) -> str:
     error = f": {run['error']}" if run["error"] else ""
     age = format_age(run["started_at"], now)
     return f"{run['id']} ({run['trigger']} on {run['host']}), {age}, {outcome}{error}; {counts}"
+
+
+def format_scheduler(scheduler: dict[str, Any] | None, now: datetime) -> str:
+    """Whether a scheduler runs here."""
+    if scheduler is None:
+        return "none runs here"
+    process = f"process {scheduler['pid']} on {scheduler['host']}"
+    age = format_age(scheduler["seen_at"], now)
+    return f"{process}, last turn {age}" if scheduler["runs"] else f"none runs here; {process} died, last turn {age}"
 
 
 def format_espo_version(espocrm: dict[str, Any] | None, now: datetime) -> str:

@@ -27,6 +27,7 @@ from jobs.lock import Lease
 from jobs.pipeline import run_to_completion
 from jobs.run.options import RunOptions
 from jobs.sandbox.simulator import Unreachable
+from jobs.scheduler import note_scheduler, scheduler_mark, scheduler_presence
 from tests.harness import CommandHarness
 
 if TYPE_CHECKING:
@@ -70,6 +71,27 @@ def test_after_a_run_everything_is_told(harness: CommandHarness) -> None:
     assert lines_by_title["Next"].startswith("sync in 13 min")
     assert lines_by_title["Held"] == "nobody"
     assert json.loads(json.dumps(status)) == status
+
+
+def test_a_promise_is_made_only_where_runs_take_place_by_themselves(harness: CommandHarness) -> None:
+    harness.run()
+    assert lines_of_status(harness)["Scheduler"] == "none runs here"
+    assert lines_of_status(harness)["Promise"].startswith("an edit in EspoCRM arrives within")  # a timer's last run
+    harness.clock.advance(3600)
+    assert not current_status(harness)["runs_by_itself"]
+    assert lines_of_status(harness)["Promise"].startswith("none: nothing runs by itself here")
+    mark = scheduler_mark(harness.environment)
+    note_scheduler(harness.config, harness.environment, mark)
+    assert current_status(harness)["scheduler"]["runs"]
+    assert lines_of_status(harness)["Promise"].startswith("an edit in EspoCRM arrives within")
+    long_ago = {"host": "elsewhere", "seen_at": "2026-08-30 08:00:00"}
+    for changes in ({"born": "another process of this number"}, long_ago):
+        note_scheduler(harness.config, harness.environment, mark | changes)
+        assert "died" in lines_of_status(harness)["Scheduler"]
+        assert not current_status(harness)["runs_by_itself"]
+    with scheduler_presence(harness.config, harness.environment):
+        assert current_status(harness)["scheduler"]["runs"]
+    assert current_status(harness)["scheduler"] is None
 
 
 def test_an_overdue_run_is_named(harness: CommandHarness) -> None:

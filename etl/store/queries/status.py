@@ -20,6 +20,9 @@ LAST_MAINTENANCE_AT: Final = "last_maintenance_at"
 SKIPPED_RUNS: Final = "skipped_runs"
 SWEEP_AFTER: Final = "sweep_after"
 SWEEP_STARTED_BY: Final = "sweep_begun_by"
+SCHEDULER: Final = "scheduler"
+"""Setting: the scheduler that runs here, as JSON: host, pid, when its process was born, when it was last heard of."""
+
 RESTORED_FROM: Final = "put_back_from"
 """Setting: when the copy was made from which this store was put back."""
 
@@ -169,6 +172,7 @@ def load_status(store: Store) -> dict[str, Any]:
             "last_success": load_last_run(store, completed=True),
             "longest_run_seconds": store.scalar(LONGEST_RECENT_RUN, {"outcomes": COMPLETED_OUTCOMES}) or 0,
             "espocrm": next(iter(store.rows(ESPO_VERSION)), None),
+            "scheduler": json.loads(store.setting(SCHEDULER) or "null"),
             "under_way": load_lease_holder(store),
             "persons": count_persons_by_status(store),
             "looks": load_poll_ages(store),
