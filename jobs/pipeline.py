@@ -41,7 +41,7 @@ from jobs.environment import PRODUCTION, Environment
 from jobs.exit_codes import outcome_of
 from jobs.lock import Heartbeat
 from jobs.run.approve import approve_run
-from jobs.run.backfill import last_entity_id, resume_options, run_backfill_chunks
+from jobs.run.backfill import last_entity_id, load_backfill, resume_notice, resume_options, run_backfill_chunks
 from jobs.run.chunk_lock import acquire_lease, yield_to_waiter
 from jobs.run.factory import make_run_context
 from jobs.run.options import RunOptions as RunOptions  # noqa: PLC0414 - what a run is asked is part of how it is called
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from etl.rules.plan import Plan
     from jobs.config import Config
     from jobs.lock import Lease
+    from jobs.run.options import Selection
 
 RESTORED_COPY_NOTICE = (
     "the state store was put back from a copy of {} UTC: who was synced since then is taken up by its markers"
@@ -70,14 +71,34 @@ CHUNK_POLL_SECONDS, CHUNK_MAX_WAIT_SECONDS = 5.0, 1800.0
 def run_to_completion(config: Config, options: RunOptions, *, environment: Environment = PRODUCTION) -> RunReport:
     """Do what is asked and report it; raises LockHeld, ConfigError and StoreError when nothing was started."""
     options, *others = chunk_options(config, options, environment) if options.whole else [options]
-    report = run_once(config, options, environment=environment)
     if options.backfill is not None:
-        options = replace(options, backfill=replace(options.backfill, resume=True))
+        return run_backfill_to_completion(config, options, options.backfill, environment)
+    report = run_once(config, options, environment=environment)
     while report.has_next_chunk:
         report = report.merge_chunk(run_next_chunk(config, options, environment))
     for other in others:
         if report.outcome not in CHUNK_STOPPING_OUTCOMES:
             report = report.merge_chunk(run_next_chunk(config, replace(other, part_of=report.run_id), environment))
+    return report
+
+
+def run_backfill_to_completion(
+    config: Config, options: RunOptions, selection: Selection, environment: Environment
+) -> RunReport:
+    """All chunks of a backfill, until it is through or another takes its place; where it stopped, how it goes on."""
+    begun_before = None
+    if selection.resume:
+        with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+            backfill = load_backfill(store)
+            begun_before = backfill.run if backfill is not None else None
+    report = run_once(config, options, environment=environment)
+    begun_by = begun_before if selection.resume else report.run_id
+    chunk = replace(options, backfill=replace(selection, resume=True, begun_by=begun_by))
+    while report.has_next_chunk:
+        report = report.merge_chunk(run_next_chunk(config, chunk, environment))
+    if options.write and report.outcome in CHUNK_STOPPING_OUTCOMES:
+        with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+            report.notices += resume_notice(store, begun_by)
     return report
 
 

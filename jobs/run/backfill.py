@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.errors import ConfigError, NotFound
+from etl.errors import ConfigError, NotFound, Stopped
 from etl.reading.poll import record_listings
 from etl.records import Direction, EspoListing, Scope
 from etl.store.tables.holds import open_holds
@@ -61,7 +61,10 @@ def resume_options(store: Store, options: RunOptions) -> RunOptions:
     """The options of a backfill that is resumed: a part of it, with direction and scope as it was begun with."""
     if options.backfill is None or not options.backfill.resume:
         return options
-    backfill = load_backfill(store)
+    backfill, begun_by = load_backfill(store), options.backfill.begun_by
+    if begun_by is not None and (backfill is None or backfill.run != begun_by):
+        successor = f"that of run {backfill.run}" if backfill is not None else "another, which is through,"
+        raise Stopped(f"This backfill ended, because {successor} took its place.")
     if backfill is None:
         raise ConfigError("There is no backfill to resume; start one with --all, --betnr, --entity, --since, --status.")
     return replace(options, direction=Direction(backfill.direction), scope=Scope(backfill.scope), part_of=backfill.run)
@@ -71,6 +74,15 @@ def load_backfill(store: Store) -> Backfill | None:
     """The backfill that was begun and has not ended."""
     stored = store.setting(STATE_KEY)
     return None if stored is None else Backfill(**json.loads(stored))
+
+
+def resume_notice(store: Store, begun_by: int | None) -> list[str]:
+    """How many persons the backfill has left and how it goes on; nothing once it is through or another took over."""
+    backfill = load_backfill(store)
+    if backfill is None or backfill.run != begun_by:
+        return []
+    remaining = len(backfill.entities) - load_position(store).done
+    return [f"{remaining} persons of the backfill are left; `advosync backfill --resume` goes on"]
 
 
 def load_position(store: Store) -> Position:

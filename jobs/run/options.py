@@ -71,7 +71,10 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Selection:
-    """Whom a backfill takes: those that fit one of the given marks; ``resume`` goes on with the last one's."""
+    """Whom a backfill takes: those that fit one of the given marks; ``resume`` goes on with the last one's.
+
+    ``begun_by``: only with the one this run began; another that was begun meanwhile has its own command.
+    """
 
     everybody: bool = False
     betnrs: tuple[int, ...] = ()
@@ -80,6 +83,7 @@ class Selection:
     statuses: tuple[str, ...] = ()
     chunk: int = 200
     resume: bool = False
+    begun_by: int | None = None
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,15 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from etl.errors import ConfigError
+from etl.errors import ConfigError, Stopped
 from etl.records import Channel, Direction
 from etl.rules.values.canonical import canonical
 from jobs.config import Config
@@ -31,6 +32,9 @@ from jobs.sandbox.simulator import SimRequest, SimResponse
 from tests.harness import REAL_TIME
 from tests.http_harness import HttpHarness
 from tests.notation import own_text_of_remark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PERSONS = int(os.environ.get("BACKFILL_PERSONS", "36"))
 """The full test has 2,000, by hand: BACKFILL_PERSONS=2000 pytest tests/run/test_backfill.py -k killed."""
@@ -89,6 +93,60 @@ def test_a_backfill_that_is_resumed_goes_on_as_part_of_the_one_that_was_begun(ht
     backfill_report(http_harness, resume=True)
     assert betnrs_with_rows(http_harness) == [104711, 104712, 104713, 104714]
     assert http_harness.query_store("select part_of from runs order by id") == [(None,), (1,), (1,), (1,)]
+
+
+def run_with_interruption(harness: HttpHarness, interrupt: Callable[[], object]) -> Any:
+    """A backfill of four persons in chunks of one; ``interrupt`` is called once, between the first two."""
+    waiting = [interrupt]
+
+    def checkpoint() -> None:
+        if waiting and harness.query_store("select 1 from runs where finished_at is not null"):
+            waiting.pop()()
+
+    harness.clock.advance(300)
+    harness.runs.append([])
+    options = RunOptions(trigger="backfill", backfill=Selection(everybody=True, chunk=1))
+    return run_to_completion(
+        harness.config, options, environment=replace(harness.environment, checkpoint=checkpoint)
+    )
+
+
+@pytest.mark.parametrize(
+    ("is_through", "successor"), [(True, "another, which is through,"), (False, "that of run 2")]
+)
+def test_a_backfill_whose_place_another_took_says_so_and_leaves_its_persons_alone(
+    http_harness: HttpHarness, successor: str, *, is_through: bool
+) -> None:
+    """It went on with the other's persons in the other's direction, or ended as refused (issue 17, point 16)."""
+    entity_ids = add_four_persons(http_harness)
+
+    def begin_another() -> None:
+        named = () if not is_through else (entity_ids[3],)
+        options = RunOptions(
+            trigger="backfill", backfill=Selection(everybody=not is_through, entities=named, chunk=1)
+        )
+        run_once(http_harness.config, options, environment=http_harness.environment)
+
+    report = run_with_interruption(http_harness, begin_another)
+    assert (report.outcome, report.error) == (
+        "stopped", f"This backfill ended, because {successor} took its place.",
+    )  # fmt: skip
+    assert report.run_ids == [1]
+    assert not [notice for notice in report.notices if "--resume" in notice]
+    assert len(http_harness.query_store("select id from runs")) == 2
+
+
+def test_a_backfill_that_was_stopped_says_how_it_goes_on(http_harness: HttpHarness) -> None:
+    add_four_persons(http_harness)
+
+    def stop() -> None:
+        raise Stopped("Stopped by SIGINT")
+
+    report = run_with_interruption(http_harness, stop)
+    assert report.outcome == "stopped"
+    assert report.notices == ["3 persons of the backfill are left; `advosync backfill --resume` goes on"]
+    assert backfill_report(http_harness, resume=True).outcome == "done"
+    assert betnrs_with_rows(http_harness) == [104711, 104712, 104713, 104714]
 
 
 def test_betnr_and_entity_take_those_named_and_tell_of_those_unknown(http_harness: HttpHarness) -> None:
