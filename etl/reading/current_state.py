@@ -29,6 +29,7 @@ def load_current_state(run: RunContext, reads: PersonReads) -> CurrentState:
         },
         tuple(note_from_record(record) for record in load_left_alone(run.store, reads.espo.entity_id)),
         run.policy.region,
+        run.policy.max_items,
     )
 
 

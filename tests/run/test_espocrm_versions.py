@@ -109,3 +109,19 @@ def test_more_than_ten_phones_of_an_espocrm_8_outlive_its_upgrade(tmp_path: Path
     assert report.outcome == "done"
     assert "+495117777777" in {item.get("phoneNumber") for item in harness.espo.items(entity_id)}
     assert harness.run().writes.advoware == 0
+
+
+@pytest.mark.parametrize("version", ["8.4", "10"])
+def test_an_undo_puts_back_as_many_items_as_this_espocrm_takes(version: str, tmp_path: Path) -> None:
+    harness = SyncHarness(tmp_path, 0, version=version)
+    entity_id = harness.espo.add_person("Max Muster", 1)
+    harness.advo.add_person(1, "Max Muster")
+    row_ids = [harness.advo.add_row(1, value) for value in ROWS]
+    harness.run()
+    before = {item["phoneNumber"] for item in harness.espo.items(entity_id)}
+    harness.advo.empty_row(1, row_ids[0])
+    deletion = harness.run(sweep=True)
+    assert len(before) - len(harness.espo.items(entity_id)) == 1
+    report = harness.run(trigger="undo", undo_run=deletion.run_id)
+    assert (report.outcome, report.notices) == ("done", [])
+    assert {item["phoneNumber"] for item in harness.espo.items(entity_id)} == before

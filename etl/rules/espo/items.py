@@ -10,16 +10,13 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from etl.records import Channel, EspoItem
 from etl.rules.values.canonical import EXTENSION, NO_REGION, canonical, spelling_to_send
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-MAX_ITEMS: Final = 10
-"""EspoCRM refuses the 11th item of a channel, and the whole PUT with it (EspoCRM fact A10)."""
 
 _MAX_PHONE_LENGTH = 36
 # As narrow as EspoCRM itself: ASCII, a dot in the domain, no quoted mailbox (EspoCRM fact A9).
@@ -69,8 +66,8 @@ def with_value(item: EspoItem, value: str, canonical_value: str | None) -> EspoI
 def rejection_reason(channel: Channel, value: str, canonical_value: str | None, *, international: bool) -> str | None:
     """Return None if EspoCRM can hold the value as a new item, else the reason in a few words.
 
-    ``international`` is EspoCRM's setting ``phoneNumberInternational``. That an item would be the 11th
-    (``MAX_ITEMS``) is for the caller to count.
+    ``international`` is EspoCRM's setting ``phoneNumberInternational``. How many items EspoCRM takes is
+    for the caller to count.
     """
     spelling = spelling_to_send(channel, value, canonical_value)
     if not spelling:

@@ -28,13 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CurrentState:
-    """A person as it stands: both sides as just read, the agreed pairs by komm_id, and what is noted."""
+    """A person as it stands: both sides as just read, the agreed pairs by komm_id, and what is noted.
+
+    ``max_items``: of a kind, in this EspoCRM; infinite without a limit.
+    """
 
     items: tuple[EspoItem, ...]
     rows: Mapping[int, AdvoEntry]
     baseline: Mapping[int, BaselinePair]
     left_alone: tuple[LeftAlone, ...]
     region: str
+    max_items: float
 
 
 def find_item(item: EspoItem, current: CurrentState) -> EspoItem | None:

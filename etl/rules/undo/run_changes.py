@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.enums import Action
 from etl.records import Channel, EspoItem, Side
-from etl.rules.espo.items import MAX_ITEMS, espo_key
+from etl.rules.espo.items import espo_key
 from etl.rules.marker import encode_slot, is_same_text
 from etl.rules.undo.restore import find_item
 from etl.rules.variants import Variant
@@ -205,7 +205,7 @@ def item_edit_messages(group: EntryChanges, current: CurrentState) -> list[str]:
         if state is None:
             messages.append(f"{value} in EspoCRM was changed since")
         elif state == APPLIED and change.after is None and is_channel_full(change.channel, current):
-            messages.append(f"{value} finds no place in EspoCRM, which holds {MAX_ITEMS} of a kind")
+            messages.append(f"{value} finds no place in EspoCRM, which holds {current.max_items} of a kind")
     return messages
 
 
@@ -228,4 +228,4 @@ def has_same_attributes(first: EspoItem, second: EspoItem) -> bool:
 
 def is_channel_full(channel: Channel, current: CurrentState) -> bool:
     """Whether EspoCRM takes no further item of this channel."""
-    return sum(item.channel is channel for item in current.items) >= MAX_ITEMS
+    return sum(item.channel is channel for item in current.items) >= current.max_items
