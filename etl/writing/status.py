@@ -115,6 +115,8 @@ def record_person_failure(run: RunContext, entity_id: str, error: PersonError) -
     run.counters.failed[entity_id] = message
     run.log.error("person_failed", entity_id=entity_id, error=error.kind, retry_count=failure.retry_count)
     run.log.debug("person_failed", entity_id=entity_id, error=message)
+    if is_closed_by_lock(run, entity_id):
+        return
     try_write_status(
         run,
         entity_id,
@@ -140,11 +142,19 @@ def try_write_status(run: RunContext, entity_id: str, values: Mapping[str, Any])
         return None
 
 
+def is_closed_by_lock(run: RunContext, entity_id: str) -> bool:
+    """Whether EspoCRM would refuse a status: staff locked the record, and that covers our fields (facts B19, B23)."""
+    person = load_person(run.store, entity_id)
+    return person is not None and bool(person["espo_locked"]) and bool(run.espo.fields_under_lock())
+
+
 def write_deleted_status(run: RunContext, entity_id: str) -> None:
     """Say in EspoCRM that the person is deleted in Advoware; once it stands there, nothing is left to be done.
 
-    Unless the record was linked elsewhere meanwhile: then it stays due.
+    Unless the record was linked elsewhere meanwhile, or staff locked it: then it stays due.
     """
+    if is_closed_by_lock(run, entity_id):
+        return
     record = try_write_status(
         run, entity_id, {"sync_status": PersonStatus.DELETED_IN_ADVOWARE, **FAILURE_FIELDS_CLEARED}
     )
@@ -165,7 +175,8 @@ def write_conflict_status(run: RunContext, entity_id: str, message: str) -> None
     may_write = (
         person is not None and run.limits.allows(entity_id, person["betnr"]) and "sync_status" not in run.no_edit
     )
-    if person is not None and may_write and person["espo_status"] != PersonStatus.CONFLICT:
+    is_shown = person is None or person["espo_status"] == PersonStatus.CONFLICT
+    if may_write and not is_shown and not is_closed_by_lock(run, entity_id):
         staff_message = translate_error(message, run.limits.language)
         try_write_status(
             run, entity_id, {"sync_status": PersonStatus.CONFLICT, **FAILURE_FIELDS_CLEARED, "error": staff_message}

@@ -202,3 +202,18 @@ def test_check_says_what_a_lock_covers_and_how_a_save_is_stored(harness: SyncHar
     assert "Lock Permission" in may_lock[0]
     assert freed == ["ok", "ok"]
     assert without_locks == ["EspoCRM saves"]
+
+
+def test_a_locked_person_gone_from_advoware_gets_no_refused_put(harness: SyncHarness) -> None:
+    """Its status is written by the run that sees it unlocked."""
+    entity_id, betnr = first_link(harness)
+    harness.espo.lock(entity_id)
+    harness.advo.delete_person(betnr)
+    for _ in range(3):
+        harness.clock.advance(3600)
+        harness.run(sweep=True)
+        assert person_writes(harness, entity_id, betnr) == []
+    harness.espo.lock(entity_id, is_locked=False)
+    harness.clock.advance(60)
+    harness.run()
+    assert harness.espo.record(entity_id)["syncStatus"] == "deleted_in_advoware"
