@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import ConfigError
 from etl.store.tables.persons import find_persons
 from etl.store.upkeep.erase import erase, erase_from_copy
-from jobs.commands.maintenance import backup_folder, run_maintenance_job
+from jobs.commands.maintenance import backup_folder, run_maintenance_job, store_of_copy
 from jobs.environment import PRODUCTION, Environment
 
 if TYPE_CHECKING:
@@ -43,6 +43,6 @@ def erase_with_copies(request: RunRequest, key: str) -> dict[str, Any]:
 
 
 def list_managed_copies(path: Path) -> list[Path]:
-    """The copies this program makes: backups, and those taken before a migration."""
-    before_migrations = path.parent.glob(f"{path.name}.v*")
-    return sorted([*backup_folder(path).glob("*.db"), *before_migrations])
+    """The copies of this store: backups, whatever they are called, and those taken before a migration."""
+    backups = [copy for copy in backup_folder(path).glob("*.db") if store_of_copy(copy) in {path.stem, None}]
+    return sorted([*backups, *path.parent.glob(f"{path.name}.v*")])

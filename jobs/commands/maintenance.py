@@ -5,6 +5,7 @@ Copies stand beside the store in ``backups/``. A damaged store is not copied, so
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from jobs.run.options import RunOptions
 
 MaintenanceResult = dict[str, Any]
+
+COPY_NAME = re.compile(r"(?P<store>.+)-\d{8}-\d{6}\.db")
+"""What ``make_backup`` calls a copy: "state-nord" beside "state" is the copy of another store."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,17 @@ def backup_folder(store: Path) -> Path:
 
 
 def list_backups(request: RunRequest) -> list[Path]:
-    """The copies in ``backups/``, latest first; their names hold the time."""
+    """This store's copies in ``backups/``, latest first; their names hold the time."""
     path = request.store.path
-    return sorted(backup_folder(path).glob(f"{path.stem}-*.db"), reverse=True)
+    return sorted(
+        (copy for copy in backup_folder(path).glob("*.db") if store_of_copy(copy) == path.stem), reverse=True
+    )
+
+
+def store_of_copy(path: Path) -> str | None:
+    """The store a copy is named after, which is not always this one; None where somebody else named the file."""
+    match = COPY_NAME.fullmatch(path.name)
+    return match["store"] if match else None
 
 
 def delete_old_backups(request: RunRequest) -> list[Path]:

@@ -105,6 +105,18 @@ def test_no_byte_of_a_forgotten_person_is_left_in_the_store_or_its_copies(
     assert http_harness.run(sweep=True).outcome == "done"
 
 
+def test_forgetting_touches_no_copy_of_another_store_beside_it(http_harness: HttpHarness, entity_id: str) -> None:
+    [copy] = (http_harness.path.parent / "backups").glob("state-*.db")
+    neighbour, named = copy.with_name("state-nord-20260101-040000.db"), copy.with_name("before the move.db")
+    for path in (neighbour, named):
+        path.write_bytes(copy.read_bytes())
+    http_harness.espo.edit(entity_id, betnr=None)
+    http_harness.run(sweep=True)
+    before = neighbour.read_bytes()
+    assert forget_result(http_harness, entity_id)["copies"] == 2
+    assert neighbour.read_bytes() == before
+
+
 def test_a_person_whose_betnr_was_taken_out_can_be_forgotten_by_its_id(
     http_harness: HttpHarness, entity_id: str
 ) -> None:

@@ -53,6 +53,20 @@ def test_only_the_configured_number_of_copies_is_kept_the_latest(harness: Comman
     assert result["backups_removed"] == 1
 
 
+def test_copies_of_another_store_beside_it_are_no_copies_of_this_one(harness: CommandHarness) -> None:
+    copies = harness.config.state.path.parent / "backups"
+    copies.mkdir()
+    neighbours = [copies / f"state-nord-20260{month}01-040000.db" for month in (1, 2, 9)]
+    for path in neighbours:
+        path.write_bytes(b"a store of another firm")
+    for _ in range(3):
+        harness.clock.advance(86_400)
+        maintain(harness.config, MAINTENANCE, environment=harness.environment)
+    assert backup_files(harness) == sorted(
+        [copies / "state-20260902-060200.db", copies / "state-20260903-060200.db", *neighbours]
+    )
+
+
 def test_without_copies_wanted_none_is_made_and_none_deleted(harness: CommandHarness) -> None:
     maintain(harness.config, MAINTENANCE, environment=harness.environment)
     harness.configure(state={"keep_backups": 0})
