@@ -115,7 +115,10 @@ def page_html(figures: Mapping[str, ChartRows], days: DateRange, language: Langu
         is_work_left=is_work_left,
         message=texts.not_all_well.format(**open_counts) if is_work_left else texts.all_well,
         runs=texts.runs.format(
-            runs=run_totals["runs"], broken=run_totals["broken_off"], last=totals["last_success"] or "–"
+            runs=run_totals["runs"],
+            outages=run_totals["outages"],
+            own=run_totals["failures_of_ours"],
+            last=totals["last_success"] or "–",
         ),
         tiles=number_tiles(figures, texts),
         plots=report_plots(figures, days, language),

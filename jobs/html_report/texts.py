@@ -50,8 +50,8 @@ GERMAN_REPORT_TEXTS: Final = ReportTexts(
     all_well="Alles abgeglichen: Niemand muss etwas tun.",
     not_all_well="Offen sind: Personen, die jemanden brauchen: {persons}; verlorene Werte, die noch niemand angesehen "
     "hat: {lost}; Personen, die auf eine Freigabe warten: {held}; in EspoCRM gesperrte Datensätze: {locked}.",
-    runs="{runs} Läufe im Zeitraum, davon {broken} abgebrochen (ein System war nicht erreichbar oder lehnte die "
-    "Anmeldung ab). Letzter guter Lauf: {last} UTC.",
+    runs="{runs} Läufe im Zeitraum; bei {outages} war ein System nicht erreichbar oder lehnte die Anmeldung ab, {own} "
+    "brachen aus anderem Grund ab (Programm, Rechner oder Einstellungen). Letzter guter Lauf: {last} UTC.",
     variants_heading="Was war geschehen?",
     lost_heading="Werte, die einen Konflikt verloren haben",
     attention_heading="Personen, die jemanden brauchen",
@@ -78,8 +78,8 @@ ENGLISH_REPORT_TEXTS: Final = ReportTexts(
     all_well="All in sync: nobody has to do anything.",
     not_all_well="Open: persons that need somebody: {persons}; lost values that nobody looked at yet: {lost}; "
     "persons that wait for an approval: {held}; records locked in EspoCRM: {locked}.",
-    runs="{runs} runs in this span, {broken} of them broken off (a system was out or refused the login). "
-    "Last good run: {last} UTC.",
+    runs="{runs} runs in this span; in {outages} a system was out or refused the login, {own} broke off for another "
+    "reason (program, machine or settings). Last good run: {last} UTC.",
     variants_heading="What had happened?",
     lost_heading="Values that lost a conflict",
     attention_heading="Persons that need somebody",

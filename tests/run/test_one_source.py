@@ -93,7 +93,21 @@ def test_the_last_good_run_is_a_sync_that_ended_and_nothing_else(harness: SyncHa
     for totals in (figures["at_a_glance"][0], after_backup["at_a_glance"][0]):
         assert totals["last_success"] == status["last_success"]["finished_at"] == good["finished_at"]
     runs = after_backup["what_was_done"][0]
-    assert (runs["runs"], runs["broken_off"]) == (3, 1)
+    assert (runs["runs"], runs["outages"], runs["failures_of_ours"]) == (3, 1, 0)
+
+
+@pytest.mark.parametrize("outcome", ["abandoned", "refused", "crashed"])
+def test_a_sync_that_broke_off_by_itself_is_told_to_nobody_as_an_outage(harness: SyncHarness, outcome: str) -> None:
+    make_outage(harness)
+    with closing(Store.open(harness.config.state.path, now=format_utc(harness.clock()))) as store:
+        store.execute(
+            "insert into runs (trigger, started_at, finished_at, outcome) values ('sync', :at, :at, :outcome)",
+            {"at": format_utc(harness.clock()), "outcome": outcome},
+        )
+    harness.clock.advance(60)
+    today = harness.clock().date()
+    page = render_report_page(harness.config, DateRange(today, today), names=False, now=harness.clock())
+    assert "4 runs in this span; in 1 a system was out or refused the login, 1 broke off for another reason" in page
 
 
 def test_a_refused_command_is_no_outage_for_the_partners(harness: SyncHarness) -> None:

@@ -145,10 +145,18 @@ select
         select count(*)
         from runs
         where trigger in ('sync', 'sweep')
-            and outcome in ('outage', 'abandoned', 'refused', 'crashed')
+            and outcome = 'outage'
             and started_at >= :since
             and started_at < :until
-    ) as broken_off,
+    ) as outages,
+    (
+        select count(*)
+        from runs
+        where trigger in ('sync', 'sweep')
+            and outcome in ('abandoned', 'refused', 'crashed')
+            and started_at >= :since
+            and started_at < :until
+    ) as failures_of_ours,
     (
         select count(*)
         from conflicts
