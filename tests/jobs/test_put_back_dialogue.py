@@ -25,7 +25,7 @@ PERSONS = 15
 
 
 class Terminal(io.StringIO):
-    """Somebody who types these lines."""
+    """Somebody who types these lines: in place of standard input, which under pytest is no terminal."""
 
     def isatty(self) -> bool:
         return True
