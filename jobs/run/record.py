@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from etl.context import RunContext, RunCounters
 from etl.errors import AdvosyncError
+from etl.store.tables.baseline import count_left_alone
 from etl.store.tables.holds import open_holds
 from etl.store.tables.persons import ids_of_locked, load_persons
 from etl.store.tables.runs import finish_run, load_run, start_run
@@ -125,6 +126,8 @@ def build_report(request: RunRequest, result: RunResult) -> RunReport:
             tally,
             {hold["entity_id"] for hold in open_holds(request.store)},
             tally.locked | ids_of_locked(request.store),
+            # a plan claims agreement, or not: what no step of it touches stays left alone
+            0 if request.options.write else count_left_alone(request.store, excluding=result.plans),
         ),
         variants={str(variant): count for variant, count in sorted(tally.variants.items())},
         conflicts=tally.conflicts,
@@ -143,8 +146,13 @@ def build_report(request: RunRequest, result: RunResult) -> RunReport:
     )
 
 
-def count_persons(tally: RunCounters, held_ids: set[str], locked_ids: set[str]) -> PersonCounts:
-    """Count the persons, each once in each role; who was held or locked before this run still counts."""
+def count_persons(
+    tally: RunCounters, held_ids: set[str], locked_ids: set[str], still_left_alone: int
+) -> PersonCounts:
+    """Count the persons, each once in each role; who was held or locked before this run still counts.
+
+    ``still_left_alone``: entries that were left alone before it and that it did not look into.
+    """
     return PersonCounts(
         seen=len(tally.seen),
         changed=len(tally.changed),
@@ -154,7 +162,7 @@ def count_persons(tally: RunCounters, held_ids: set[str], locked_ids: set[str]) 
         waiting=len(tally.deferred),
         locked=len(locked_ids),
         skipped=len(tally.skipped),
-        left_alone=tally.left_alone,
+        left_alone=tally.left_alone + still_left_alone,
     )
 
 

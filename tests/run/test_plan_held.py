@@ -69,7 +69,7 @@ def test_with_persons_held_nothing_claims_that_both_sides_agree(harness: SyncHar
     assert (report.changes, report.persons.held, report.exit_code()) == ([], held, 0)
     for text in plan_texts(report):
         assert AGREEMENT not in text
-        assert f"Nothing new to write; held already: {held} persons, see `advosync held`." in text
+        assert f"Nothing new to write; held already: {held} persons, see `advosync held`; left alone: " in text
 
 
 def test_a_firm_in_agreement_says_so(tmp_path: Path) -> None:
@@ -84,3 +84,16 @@ def test_a_firm_in_agreement_says_so(tmp_path: Path) -> None:
     for text in plan_texts(harness.run(trigger="plan", write=False)):
         assert AGREEMENT not in text
         assert "locked in EspoCRM: 1 person" in text
+
+
+def test_with_a_value_left_alone_nothing_claims_that_both_sides_agree(tmp_path: Path) -> None:
+    harness = SyncHarness(tmp_path, 0)
+    harness.espo.add_person("Max Muster", 1, phones=["+495111234560"])
+    harness.advo.add_person(1, "Max Muster")
+    harness.advo.add_row(1, "siehe Akte")
+    assert harness.run().persons.left_alone == 1
+    report = harness.run(trigger="plan", write=False)
+    assert report.changes == []
+    for text in plan_texts(report):
+        assert AGREEMENT not in text
+        assert "Nothing new to write; left alone: 1 value." in text

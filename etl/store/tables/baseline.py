@@ -173,6 +173,15 @@ def delete_notes(store: Store, ids: Sequence[int]) -> None:
     store.execute("delete from left_alone where id in (select value from json_each(:ids))", {"ids": list(ids)})
 
 
+def count_left_alone(store: Store, *, excluding: Iterable[str] = ()) -> int:
+    """How many entries are left alone now, but for those of some persons."""
+    count: int = store.scalar(
+        "select count(*) from left_alone where entity_id not in (select value from json_each(:excluding))",
+        {"excluding": list(excluding)},
+    )
+    return count
+
+
 def load_left_alone(store: Store, entity_id: str) -> list[dict[str, Any]]:
     """Return what is left alone of one person."""
     return store.rows("select * from left_alone where entity_id = :entity_id order by id", {"entity_id": entity_id})
