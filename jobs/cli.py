@@ -291,15 +291,25 @@ def held(context: typer.Context, as_json: JsonOption = False) -> int:
 def approve(
     context: typer.Context,
     run: Annotated[int, typer.Argument(metavar="RUN", help="The run whose held persons are meant; see `held`.")],
+    person: PersonOption = None,
     whole: WholeOption = False,
     reason: ReasonOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Carry out now what a guard held back, where the steps are still the same."""
+    if person and whole:
+        raise typer.BadParameter("name persons of one run, or say --whole")
     config = load_config(context)
     from jobs.pipeline import RunOptions
 
-    options = RunOptions(trigger="approve", approve_run=run, whole=whole, operator=current_user(), reason=reason)
+    options = RunOptions(
+        trigger="approve",
+        approve_run=run,
+        persons=tuple(person or ()),
+        whole=whole,
+        operator=current_user(),
+        reason=reason,
+    )
     return run_and_print(config, options, as_json=as_json)
 
 

@@ -242,7 +242,7 @@ def dispatch_run(run: RunContext, options: RunOptions) -> Plan:  # noqa: PLR0911
     mark_candidates_due(run)
     skip_shared_betnrs(run)
     if options.approve_run is not None:
-        return approve_run(run, options.approve_run, options.operator or "unknown")
+        return approve_run(run, options.approve_run, options.operator or "unknown", options.persons)
     if options.undo_run is not None:
         return run_operator_plan(run, UndoPlanner(options.undo_run))
     if options.restore is not None:

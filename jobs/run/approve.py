@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 HoldRecord = dict[str, Any]
 
 
-def approve_run(run: RunContext, held_run_id: int, operator: str) -> Plan:
+def approve_run(run: RunContext, held_run_id: int, operator: str, named_keys: Sequence[str] = ()) -> Plan:
     """Plan the held persons again; the same steps are carried out at once, other ones are held anew and listed.
 
     Who is held because it was not there ends, if it still is not; who is there again is left to the next run.
+    ``named_keys``: only these persons, by id or betnr; all others stay held.
     """
     run_holds = [record for record in open_holds(run.store, run_id=held_run_id) if is_in_pilot_group(run, record)]
     if not run_holds:
         raise ConfigError(f"Run {held_run_id} holds nobody back; `advosync held` shows which runs do.")
+    run_holds = holds_of_named(run_holds, held_run_id, named_keys)
     absent_ids = {record["entity_id"] for record in run_holds if record["kind"] == HoldKind.ENDINGS}
     holds = {record["entity_id"]: record for record in run_holds if record["entity_id"] not in absent_ids}
     accept_configuration(run, holds.values())
@@ -48,6 +50,15 @@ def approve_run(run: RunContext, held_run_id: int, operator: str) -> Plan:
     )
     end_approved_persons(run, absent_ids, operator)
     return apply_approval(run, held_run_id, holds, [entity_id for entity_id in present if entity_id in holds], operator)
+
+
+def holds_of_named(run_holds: Sequence[HoldRecord], held_run_id: int, named_keys: Sequence[str]) -> list[HoldRecord]:
+    """The holds of the persons an operator named, all where nobody was; ConfigError for one this run does not hold."""
+    keys = {key.strip() for key in named_keys}
+    held_keys = {name for hold in run_holds for name in (hold["entity_id"], str(hold["betnr"]))}
+    if unknown_keys := sorted(keys - held_keys):
+        raise ConfigError(f"Run {held_run_id} holds nobody back who is named {', '.join(unknown_keys)}; see `held`.")
+    return [hold for hold in run_holds if not keys or keys & {hold["entity_id"], str(hold["betnr"])}]
 
 
 def apply_approval(

@@ -56,7 +56,8 @@ class RunOptions:
     @property
     def records_absence(self) -> bool:
         """Whether it lets people wait who vanished: an approval, too, so that whom a guard holds is looked at again."""
-        return not self.persons and self.undo_run is None and self.restore is None
+        is_approval = self.approve_run is not None
+        return (is_approval or not self.persons) and self.undo_run is None and self.restore is None
 
     @property
     def kind(self) -> str:

@@ -59,6 +59,37 @@ def test_an_approval_carries_out_the_same_steps(harness: FaultHarness) -> None:
         harness.run(approve_run=holding_run, operator="anna")
 
 
+@pytest.mark.parametrize("key", ["entity_id", "betnr"])
+def test_an_approval_of_named_persons_leaves_all_others_held(harness: FaultHarness, key: str) -> None:
+    people = harness.add_persons_in_sync(8, entries=5)
+    thin_out(harness, people[:4])
+    holding_run = harness.run_without_writes().run_id
+    named = (str(getattr(people[1], key)),)
+    report = harness.run(approve_run=holding_run, persons=named, operator="anna")
+    assert (report.outcome, report.persons.held) == ("done", 3)
+    assert [len(harness.advo_values(person)) for person in people[:4]] == [5, 2, 5, 5]
+    assert {entity_id for _, entity_id, _ in harness.open_hold_rows()} == {
+        people[number].entity_id for number in (0, 2, 3)
+    }
+    with pytest.raises(ConfigError, match=f"holds nobody back who is named {people[6].betnr}"):
+        harness.run(approve_run=holding_run, persons=(str(people[6].betnr),), operator="anna")
+    assert harness.run(approve_run=holding_run, operator="anna").outcome == "done"
+    assert harness.open_hold_rows() == []
+
+
+def test_an_approval_of_a_named_person_takes_away_all_its_entries(harness: FaultHarness) -> None:
+    """A run that names persons never ends the wait of an emptied side; an approval is none of these."""
+    people = harness.add_persons_in_sync(8, entries=5)
+    for person in people[:4]:
+        harness.espo.edit(person.entity_id, phones=[])
+    harness.run_without_writes()
+    holding_run = harness.run_without_writes().run_id
+    assert len(harness.open_hold_rows()) == 4
+    report = harness.run(approve_run=holding_run, persons=(people[1].entity_id,), operator="anna")
+    assert (report.outcome, report.persons.held) == ("done", 3)
+    assert [len(harness.advo_values(person)) for person in people[:4]] == [5, 0, 5, 5]
+
+
 def test_after_an_approval_those_that_moved_stay_held_and_are_listed(harness: FaultHarness) -> None:
     people = harness.add_persons_in_sync(8, entries=5)
     thin_out(harness, people[:4])
