@@ -662,18 +662,13 @@ def run_with_progress(config: Config, options: RunOptions) -> RunReport:
     """One run, with bars of progress at a terminal, that ends at a signal."""
     from dataclasses import replace
 
-    from jobs import pipeline
-    from jobs.environment import PRODUCTION, stop_on_signals, with_stop_signal
-    from jobs.telemetry import after_run, progress
+    from jobs.environment import PRODUCTION, stop_on_signals
+    from jobs.run_and_notify import run_and_notify
+    from jobs.telemetry import progress
 
     with progress.progress_bars() as progress_callback, stop_on_signals() as stop_signal:
-        environment = with_stop_signal(replace(PRODUCTION, progress=progress_callback), stop_signal)
-        return after_run.run_with_notifications(
-            config,
-            options,
-            lambda: pipeline.run_to_completion(config, options, environment=environment),
-            environment=environment,
-        )
+        environment = replace(PRODUCTION, progress=progress_callback)
+        return run_and_notify(config, options, stop_signal, environment=environment)
 
 
 def confirm_and_run(config: Config, options: RunOptions, *, dry_run: bool, yes: bool, as_json: bool) -> int:

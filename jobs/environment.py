@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -114,9 +115,13 @@ def exit_now(number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopSignal]:
-    """Signals ask to stop for the time of the block, in the main thread; afterwards they do what they did before."""
+    """Signals ask to stop for the time of the block; afterwards they do what they did before.
+
+    In another thread than the main one Python lets nobody handle signals: they are left to whoever has that one.
+    """
     stop_signal = StopSignal()
-    previous_handlers = {number: signal.signal(number, stop_signal.on_signal) for number in SIGNALS}
+    numbers = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    previous_handlers = {number: signal.signal(number, stop_signal.on_signal) for number in numbers}
     try:
         yield stop_signal
     finally:

@@ -27,7 +27,9 @@ GROUND = {
     "etl.times",
 }  # fmt: skip
 BELOW_STAGES = GROUND | {"etl.clients", "etl.store", "etl.context", "etl.reading", "etl.writing"}
-CALLED_BY_COMMANDS = {"jobs.pipeline", "jobs.run", "jobs.telemetry", "jobs.sandbox", "jobs.scheduler"}
+CALLED_BY_COMMANDS = {
+    "jobs.pipeline", "jobs.run", "jobs.run_and_notify", "jobs.telemetry", "jobs.sandbox", "jobs.scheduler",
+}  # fmt: skip
 SETTINGS = {
     "jobs.client_factory", "jobs.config", "jobs.environment", "jobs.exit_codes", "jobs.lock", "jobs.private_file",
     "jobs.schedule", "jobs.screen", "jobs.times", "jobs.yaml_file",
@@ -63,6 +65,7 @@ MAY_IMPORT = {
     "jobs.telemetry":     GROUND | SETTINGS | {"etl.store", "etl.clients", "jobs.run", "jobs.commands"},
     "jobs.sandbox":       set(),  # it stands in for the two systems: nothing of ours may help it
     # how it is started
+    "jobs.run_and_notify": SETTINGS | {"jobs.pipeline", "jobs.run", "jobs.telemetry"},
     "jobs.commands":      GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "etl.renewal"},
     "jobs.scheduler":     GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "jobs.commands"},
     "jobs.command_groups": set(),
