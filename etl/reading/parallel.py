@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from etl.errors import PersonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from etl.context import RunContext
 
@@ -58,7 +60,8 @@ def fetch_in_parallel(
 class PrefetchPool:
     """A bounded pool of readers: never more than a window of answers is held, and what is not needed is cancelled.
 
-    After the first error no further request begins: an outage is not hammered, a refused login not repeated.
+    After the first error no further request begins: an outage is not hammered, a refused login not repeated. What a
+    reader logs names the run and the firm, as its caller's lines do.
     """
 
     def __init__(self, fetch: Callable[[Any], Any], keys: Sequence[Any], readers: int) -> None:
@@ -79,12 +82,15 @@ class PrefetchPool:
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the answers in the order of the keys."""
-        futures = [self._pool.submit(self._fetch, key) for key in self._keys[:PREFETCH_LIMIT]]
+        futures = [self._submit(key) for key in self._keys[:PREFETCH_LIMIT]]
         for next_key in [*self._keys[PREFETCH_LIMIT:], *[None] * len(futures)]:
             future = futures.pop(0)
             if next_key is not None:
-                futures.append(self._pool.submit(self._fetch, next_key))
+                futures.append(self._submit(next_key))
             yield future.result()
+
+    def _submit(self, key: Any) -> Future[Any]:  # noqa: ANN401 - of any kind
+        return self._pool.submit(copy_context().run, self._fetch, key)
 
     def close(self) -> None:
         """Cancel what was not begun and wait for what was."""
