@@ -430,6 +430,11 @@ class Config(Section):
 CREDENTIAL_KEYS = {("espocrm", "api_key"), ("advoware", "app_id"), ("advoware", "api_key"), ("advoware", "password")}
 """Keys a command that only looks into the state store can do without."""
 
+DEFAULTS_FILE = "_defaults.yaml"
+"""What all firms of a folder have in common: laid under each file beside it."""
+
+FIRM_VARIABLE = "FIRM"
+
 
 def read_config(path: Path, env: Mapping[str, str] | None = None, *, with_credentials: bool = True) -> Config:
     """The configuration in ``path``; every mistake in it in one ``ConfigError``, a line each.
@@ -437,8 +442,8 @@ def read_config(path: Path, env: Mapping[str, str] | None = None, *, with_creden
     ``with_credentials=False`` is for commands that only read the state store: the two logins may then lack their
     variables. ``env`` is the environment (``os.environ`` unless given).
     """
-    file = read_yaml(path)
-    expanded, problems = expand_variables(file.sections, os.environ if env is None else env)
+    file, env = read_layers(path, os.environ if env is None else env)
+    expanded, problems = expand_variables(file.sections, env)
     unset_keys = {problem.key for problem in problems}
     if not with_credentials:
         problems = [problem for problem in problems if problem.key not in CREDENTIAL_KEYS]
@@ -447,15 +452,32 @@ def read_config(path: Path, env: Mapping[str, str] | None = None, *, with_creden
     except ValidationError as error:
         problems += [problem for problem in config_problems(error) if problem.key not in unset_keys]
     if problems:
-        problems.sort(key=lambda problem: file.line(problem.key) or 0)
+        problems.sort(key=lambda problem: problem_order(path, file, problem))
         raise ConfigError("\n".join(problem_line(path, file, problem) for problem in problems))
     return with_absolute_paths(config, path.absolute().parent)
 
 
+def read_layers(path: Path, env: Mapping[str, str]) -> tuple[YamlFile, Mapping[str, str]]:
+    """The file, in a folder of firms with its defaults under it, and the variables it may name.
+
+    There ``FIRM`` is the file's own name, so that what all have in common can give each a place of its own.
+    """
+    file, defaults_path = read_yaml(path), path.parent / DEFAULTS_FILE
+    if path.name == DEFAULTS_FILE or not defaults_path.exists():
+        return file, env
+    return file.lay_over(read_yaml(defaults_path)), {**env, FIRM_VARIABLE: path.stem}
+
+
+def problem_order(path: Path, file: YamlFile, problem: ConfigProblem) -> tuple[bool, int]:
+    """The file's own problems first, from top to bottom; of what is missing altogether no line is known."""
+    place = file.place(problem.key)
+    return (place is not None and place.path != path, place.line if place else 0)
+
+
 def problem_line(path: Path, file: YamlFile, problem: ConfigProblem) -> str:
     """File, line, key and reason."""
-    line = file.line(problem.key)
-    return f"{path}, line {line}: {problem}" if line is not None else f"{path}: {problem}"
+    place = file.place(problem.key)
+    return f"{place.path}, line {place.line}: {problem}" if place is not None else f"{path}: {problem}"
 
 
 def config_problems(error: ValidationError) -> Iterator[ConfigProblem]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from etl.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 KeyPath = tuple[str | int, ...]
 
@@ -34,17 +34,42 @@ class ConfigProblem:
         return f"{key_text(self.key)} {self.reason}" if self.key else self.reason
 
 
+class Place(NamedTuple):
+    """Where a key stands."""
+
+    path: Path
+    line: int
+
+
 @dataclass(frozen=True, slots=True)
 class YamlFile:
-    """What a file says, and in which line each key stands, by the key as people write it: ``sync.direction``."""
+    """What a file says, and where each key stands, by the key as people write it: ``sync.direction``."""
 
     sections: dict[Any, Any]
-    lines: dict[str, int]
+    places: dict[str, Place]
 
-    def line(self, key: KeyPath) -> int | None:
-        """The line of a key; of what it would belong to, where it is missing itself."""
+    def place(self, key: KeyPath) -> Place | None:
+        """The place of a key; of what it would belong to, where it is missing itself."""
         parts = range(len(key), 0, -1)
-        return next((self.lines[key_text(key[:end])] for end in parts if key_text(key[:end]) in self.lines), None)
+        return next((self.places[key_text(key[:end])] for end in parts if key_text(key[:end]) in self.places), None)
+
+    def lay_over(self, defaults: YamlFile) -> YamlFile:
+        """This file, and of ``defaults`` each key it does not have; a value is taken whole, never in parts."""
+        sections, places = dict(defaults.sections), dict(defaults.places)
+        for name, section in self.sections.items():
+            below = defaults.sections.get(name)
+            if isinstance(below, dict) and (section is None or isinstance(section, dict)):
+                sections[name] = below | (section or {})
+                replaced_keys = [key_text((name, key)) for key in section or {}]
+            else:
+                sections[name], replaced_keys = section, [key_text((name,))]
+            places = {key: place for key, place in places.items() if not is_part_of(key, replaced_keys)}
+        return YamlFile(sections, places | self.places)
+
+
+def is_part_of(key: str, sections: Sequence[str]) -> bool:
+    """Whether a key is one of these, or stands under one."""
+    return any(key == section or key.startswith(f"{section}.") for section in sections)
 
 
 def key_text(key: KeyPath) -> str:
@@ -78,7 +103,7 @@ def read_yaml(path: Path) -> YamlFile:
             f"{path}: must consist of sections like espocrm: and advoware:; the config.yaml that comes along has "
             "them all, and `advosync sandbox` prints a short one that works"
         )
-    return YamlFile(sections, lines)
+    return YamlFile(sections, {key: Place(path, line) for key, line in lines.items()})
 
 
 def key_lines(node: yaml.Node | None, key: KeyPath = ()) -> Iterator[tuple[str, int]]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr
 
-from jobs.config import CREDENTIAL_KEYS, Section, read_config
-from jobs.yaml_file import key_text, read_yaml, variable_source
+from jobs.config import CREDENTIAL_KEYS, Section, read_config, read_layers
+from jobs.yaml_file import key_text, variable_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,9 +31,10 @@ class Setting(NamedTuple):
 def list_settings(path: Path, env: Mapping[str, str] | None = None) -> list[Setting]:
     """Every key with the value in force; ``ConfigError`` where the file is refused. Logins may lack their variables."""
     environment = os.environ if env is None else env
-    config, file = read_config(path, environment, with_credentials=False), read_yaml(path)
+    config = read_config(path, environment, with_credentials=False)
+    file, variables = read_layers(path, environment)
     return [
-        Setting(key_text(key), mask_value(key, value), source_of(file, key, environment))
+        Setting(key_text(key), mask_value(key, value), source_of(path, file, key, variables))
         for key, value in leaves(config)
     ]
 
@@ -65,16 +66,17 @@ def mask_value(key: KeyPath, value: object) -> object:
             return str(value)
 
 
-def source_of(file: YamlFile, key: KeyPath, env: Mapping[str, str]) -> str:
-    """``default``, or the line, with the variables that stand there."""
-    line = file.lines.get(key_text(key))
-    if line is None:
+def source_of(path: Path, file: YamlFile, key: KeyPath, env: Mapping[str, str]) -> str:
+    """``default``, or the line, in another file than ``path`` with its name, with the variables that stand there."""
+    place = file.places.get(key_text(key))
+    if place is None:
         return "default"
     raw: Any = file.sections
     for part in key:
         raw = raw[part]
     variables = variable_source(json.dumps(raw, default=str), env)
-    return f"line {line}, {variables}" if variables else f"line {line}"
+    parts = ["" if place.path == path else place.path.name, f"line {place.line}", variables]
+    return ", ".join(filter(None, parts))
 
 
 def settings_document(settings: list[Setting]) -> dict[str, Any]:
