@@ -19,7 +19,9 @@ from etl.errors import AdvosyncError
 from etl.records import Direction, Scope
 from jobs.command_groups import MAX_HELP_WIDTH, GroupedCommands
 from jobs.exit_codes import CommandOutcome, ExitCode, outcome_of
-from jobs.screen import QUIET, make_console
+from jobs.firms.command_line import firms_app
+from jobs.operator import current_user
+from jobs.screen import QUIET, log_level, make_console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -580,34 +582,23 @@ def report(
     return ExitCode.DONE
 
 
+app.add_typer(firms_app, name="firms")
+
+
 # What commands share ----------------------------------------------------------------------------------------------
 
 
 def load_config(context: typer.Context, *, with_credentials: bool = True) -> Config:
     """The configuration named before the command; from here on logs are written as it says, its secrets masked."""
-    import logging
-
     from jobs.config import read_config
     from jobs.telemetry import logs
 
     path, verbose = context.obj
     config = read_config(path, with_credentials=with_credentials)
-    level = logging.DEBUG if verbose > 1 else logging.WARNING if QUIET.get() and not verbose else logging.INFO
     logs.configure_logging(
-        config.report.log_format, secrets=config.secrets(), level=level, details=bool(verbose)
+        config.report.log_format, secrets=config.secrets(), level=log_level(verbose), details=bool(verbose)
     )
     return config
-
-
-def current_user() -> str:
-    """Who is at the keyboard; a container may run under a number without a name."""
-    import os
-    from getpass import getuser
-
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def maintenance_options(trigger: str, reason: str | None) -> RunOptions:

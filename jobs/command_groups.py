@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from typer import _click  # since 0.29 typer has click's classes here, and exports not all of them
 
 COMMAND_GROUPS = {
-    "Try it":    ("demo", "sandbox"),
-    "Look":      ("check", "config", "plan", "status", "held", "explain", "conflicts", "export", "inspect", "report"),
-    "Run":       ("setup-espocrm", "sync", "run", "backfill"),
-    "Put right": ("approve", "restore", "undo", "retry"),
-    "Keep":      ("maintenance", "backup", "prune", "forget"),
+    "Try it":     ("demo", "sandbox"),
+    "Look":       ("check", "config", "plan", "status", "held", "explain", "conflicts", "export", "inspect", "report"),
+    "Run":        ("setup-espocrm", "sync", "run", "backfill"),
+    "Put right":  ("approve", "restore", "undo", "retry"),
+    "Keep":       ("maintenance", "backup", "prune", "forget"),
+    "Many firms": ("firms",),
 }  # fmt: skip
 """Every command once; a test holds it to the commands there are."""
 

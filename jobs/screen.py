@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -22,6 +23,13 @@ UNLIMITED_WIDTH = 10_000
 """The width of what is no terminal: a program that reads lines wants them whole."""
 
 GAP = "  "
+
+
+def log_level(verbose: int) -> int:
+    """From which level on logs are written: so often ``-v`` was given, and ``--quiet`` or not."""
+    if verbose > 1:
+        return logging.DEBUG
+    return logging.WARNING if QUIET.get() and not verbose else logging.INFO
 
 
 def make_console() -> Console:

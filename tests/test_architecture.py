@@ -31,8 +31,8 @@ CALLED_BY_COMMANDS = {
     "jobs.pipeline", "jobs.run", "jobs.run_and_notify", "jobs.telemetry", "jobs.sandbox", "jobs.scheduler",
 }  # fmt: skip
 SETTINGS = {
-    "jobs.client_factory", "jobs.config", "jobs.environment", "jobs.exit_codes", "jobs.lock", "jobs.private_file",
-    "jobs.schedule", "jobs.screen", "jobs.times", "jobs.yaml_file",
+    "jobs.client_factory", "jobs.config", "jobs.environment", "jobs.exit_codes", "jobs.lock", "jobs.operator",
+    "jobs.private_file", "jobs.schedule", "jobs.screen", "jobs.times", "jobs.yaml_file",
 }  # fmt: skip
 
 #   folder or file        what of ours it may import besides itself
@@ -69,8 +69,11 @@ MAY_IMPORT = {
     "jobs.commands":      GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "etl.renewal"},
     "jobs.scheduler":     GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "jobs.commands"},
     "jobs.command_groups": set(),
+    "jobs.firms":         GROUND | SETTINGS
+                          | {"jobs.commands", "jobs.run", "jobs.run_and_notify", "jobs.telemetry"},
     "jobs.cli":           GROUND | SETTINGS | CALLED_BY_COMMANDS
-                          | {"jobs.command_groups", "jobs.commands", "jobs.html_report", "jobs.inspector"},
+                          | {"jobs.command_groups", "jobs.commands", "jobs.firms", "jobs.html_report",
+                             "jobs.inspector"},
     "jobs.__main__":      {"jobs.cli"},
     "jobs.deploy":        set(),
     **dict.fromkeys(SETTINGS, GROUND | SETTINGS | {"etl.clients", "etl.store"}),

@@ -137,6 +137,15 @@ def status_exit_code(status: dict[str, Any], now: datetime, max_age: timedelta |
     return ExitCode.DONE if is_fresh else ExitCode.FAILED_PERSONS
 
 
+def is_overdue(config: Config, status: dict[str, Any], now: datetime) -> bool:
+    """Whether the last success is older than the schedule allows, the longest run included, or there never was one."""
+    finished_at = (status["last_success"] or {}).get("finished_at")
+    if finished_at is None:
+        return True
+    longest_run = timedelta(seconds=status["longest_run_seconds"])
+    return now - parse_utc(finished_at) > longest_gap(config.schedule, Job.SYNC, now) + longest_run + OVERDUE_AFTER
+
+
 def parse_max_age(text: str) -> timedelta:
     """A span like ``90s``, ``30m``, ``2h`` or ``1d``; ``ConfigError`` for anything else."""
     match = re.fullmatch(r"(\d{1,6})([smhd])", text.strip())

@@ -1,0 +1,10 @@
+"""Many firms from one place: a folder with a file a firm, one command for all, and nothing of a firm in another.
+
+* folder: the files, and what is wrong with them
+* round: every firm has one turn
+* pool: the worker processes that do the turns
+* turn: one firm's turn, of which the process then keeps nothing
+* result: what goes to a worker and what comes back
+* overview: the table, the worst first, and the exit code
+* command_line: the options
+"""

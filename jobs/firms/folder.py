@@ -1,0 +1,98 @@
+"""A folder of firms: each ``NAME.yaml`` is a complete configuration, ``_defaults.yaml`` is laid under each of them.
+
+What is wrong with a file is that firm's problem. What two files have in common and must not, a state store, is a
+problem of both: nobody can say whose it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from etl.errors import ConfigError
+from jobs.config import DEFAULTS_FILE, FIRM_VARIABLE, read_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from jobs.config import Config
+
+ENDING, OTHER_ENDING = ".yaml", ".yml"
+
+
+class Firm(NamedTuple):
+    """A firm by its file; ``problem`` is why nothing can be done for it."""
+
+    name: str
+    path: Path
+    problem: str | None
+
+
+def list_firms(folder: Path, only: Sequence[str], env: Mapping[str, str] | None = None) -> list[Firm]:
+    """The firms of a folder by name, of ``only`` those; ``ConfigError`` where there is no such folder or firm.
+
+    Every file is read, as another firm's may be what is wrong. ``env`` is the environment (``os.environ`` unless
+    given); logins are not looked for.
+    """
+    paths = firm_paths(folder)
+    problems: dict[Path, str] = {}
+    configs: dict[Path, Config] = {}
+    for path in paths:
+        if path.suffix == OTHER_ENDING:
+            problems[path] = f"{path}: must be called {path.stem}{ENDING}"
+            continue
+        try:
+            configs[path] = read_config(path, env, with_credentials=False)
+        except ConfigError as error:
+            problems[path] = str(error)
+    problems |= find_common_files(configs)
+    firms = [Firm(path.stem, path, problems.get(path)) for path in paths]
+    names = [firm.name for firm in firms]
+    for name in only:
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            raise ConfigError(f"{folder}: there is no firm {name}" + (f"; did you mean {close[0]}?" if close else ""))
+    return [firm for firm in firms if not only or firm.name in only]
+
+
+def firm_paths(folder: Path) -> list[Path]:
+    """The files of the firms, by name."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: there is no such folder; name the one with a file for each firm with --dir")
+    paths = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix in {ENDING, OTHER_ENDING} and not path.name.startswith((".", "_"))
+    ]
+    if not paths:
+        raise ConfigError(f"{folder}: holds no firm; each is a file NAME{ENDING}, {DEFAULTS_FILE} is under all of them")
+    return paths
+
+
+def find_common_files(configs: Mapping[Path, Config]) -> dict[Path, str]:
+    """Of each firm that would write a file of another one, what to do."""
+    owners: dict[Path, list[tuple[Path, str]]] = defaultdict(list)
+    for path, config in configs.items():
+        for key, file in output_files(config):
+            owners[file.resolve()].append((path, key))
+    return {
+        path: f"{path}: {key} is the same as {other_names(claims, path)}; give each firm its own, "
+        f"with ${{{FIRM_VARIABLE}}} in {DEFAULTS_FILE}"
+        for claims in owners.values()
+        if len(claims) > 1
+        for path, key in claims
+    }
+
+
+def output_files(config: Config) -> Iterator[tuple[str, Path]]:
+    """What a firm's runs write on this machine."""
+    yield "state.path", config.state.path
+    if config.report.metrics_file is not None:
+        yield "report.metrics_file", config.report.metrics_file
+
+
+def other_names(claims: Sequence[tuple[Path, str]], path: Path) -> str:
+    """``adler's``, of all who claim the file but one."""
+    return ", ".join(f"{other.stem}'s" for other, _ in claims if other != path)
