@@ -1,7 +1,8 @@
 """A folder of firms: each ``NAME.yaml`` is a complete configuration, ``_defaults.yaml`` is laid under each of them.
 
-What is wrong with a file is that firm's problem. What two files have in common and must not, a state store, is a
-problem of both: nobody can say whose it is.
+What is wrong with a file is that firm's problem. What two files have in common and must not, a state store or a
+system, is a problem of both: nobody can say whose it is, and a file copied to begin another would bring a firm's
+persons into another one's EspoCRM.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from etl.errors import ConfigError
 from jobs.config import DEFAULTS_FILE, FIRM_VARIABLE, read_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from jobs.config import Config
 
 ENDING, OTHER_ENDING = ".yaml", ".yml"
+OWN_FILES = {"state.path", "report.metrics_file"}
 
 
 class Firm(NamedTuple):
@@ -47,7 +49,7 @@ def list_firms(folder: Path, only: Sequence[str], env: Mapping[str, str] | None 
             configs[path] = read_config(path, env, with_credentials=False)
         except ConfigError as error:
             problems[path] = str(error)
-    problems |= find_common_files(configs)
+    problems |= find_shared(configs)
     firms = [Firm(path.stem, path, problems.get(path)) for path in paths]
     names = [firm.name for firm in firms]
     for name in only:
@@ -71,28 +73,31 @@ def firm_paths(folder: Path) -> list[Path]:
     return paths
 
 
-def find_common_files(configs: Mapping[Path, Config]) -> dict[Path, str]:
-    """Of each firm that would write a file of another one, what to do."""
-    owners: dict[Path, list[tuple[Path, str]]] = defaultdict(list)
+def find_shared(configs: Mapping[Path, Config]) -> dict[Path, str]:
+    """Of each firm that would write what is another one's, what to do."""
+    owners: dict[Hashable, list[tuple[Path, str]]] = defaultdict(list)
     for path, config in configs.items():
-        for key, file in output_files(config):
-            owners[file.resolve()].append((path, key))
+        for key, target in targets(config):
+            owners[target].append((path, key))
     return {
-        path: f"{path}: {key} is the same as {other_names(claims, path)}; give each firm its own, "
-        f"with ${{{FIRM_VARIABLE}}} in {DEFAULTS_FILE}"
+        path: f"{path}: {key} is the same as {other_names(claims, path)}; give each firm its own"
+        + (f", with ${{{FIRM_VARIABLE}}} in {DEFAULTS_FILE}" if key in OWN_FILES else "")
         for claims in owners.values()
         if len(claims) > 1
         for path, key in claims
     }
 
 
-def output_files(config: Config) -> Iterator[tuple[str, Path]]:
-    """What a firm's runs write on this machine."""
-    yield "state.path", config.state.path
+def targets(config: Config) -> Iterator[tuple[str, Hashable]]:
+    """What a firm's runs write, by the key that names it."""
+    espo, advo = config.espocrm, config.advoware
+    yield "espocrm.url", (espo.url.rstrip("/"), espo.entity)
+    yield "advoware.database", (advo.base_url or advo.configurator_url, advo.kanzlei, advo.database)
+    yield "state.path", config.state.path.resolve()
     if config.report.metrics_file is not None:
-        yield "report.metrics_file", config.report.metrics_file
+        yield "report.metrics_file", config.report.metrics_file.resolve()
 
 
 def other_names(claims: Sequence[tuple[Path, str]], path: Path) -> str:
-    """``adler's``, of all who claim the file but one."""
+    """``adler's``, of all who claim the same but one."""
     return ", ".join(f"{other.stem}'s" for other, _ in claims if other != path)

@@ -53,12 +53,16 @@ def take_turn(task: FirmTask, stop_signal: StopSignal, *, environment: Environme
 
 @contextmanager
 def firm_scope(firm: str) -> Iterator[None]:
-    """For the time of the block every log line names the firm; afterwards no value of its people is in memory."""
+    """For the time of the block every log line names the firm; afterwards no value of its people is in memory.
+
+    Nor are its secrets, which the log would go on to mask.
+    """
     with structlog.contextvars.bound_contextvars(firm=firm):
         try:
             yield
         finally:
             clear_value_caches()
+            configure_logging()
 
 
 def clear_value_caches() -> None:

@@ -10,7 +10,7 @@ from etl.errors import ConfigError
 from jobs.firms.folder import list_firms
 
 DEFAULTS = """\
-espocrm: {url: "https://crm.example.de", api_key: "${API_KEY}"}
+espocrm: {url: "https://${FIRM}.example.de", api_key: "${API_KEY}"}
 advoware: {database: D1, user: sync, app_id: app, api_key: "${API_KEY}", password: "${API_KEY}"}
 schedule:
   sync: {minutes: 15}
@@ -76,6 +76,23 @@ def test_two_firms_that_would_write_one_file_are_both_refused(folder: Path, text
     assert found["dohle"] is None
     assert f"{folder / 'adler.yaml'}: {key} is the same as bussard's" in (found["adler"] or "")
     assert f"{folder / 'bussard.yaml'}: {key} is the same as adler's" in (found["bussard"] or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("espocrm: {url: 'https://crm.example.de/'}\nadvoware: {kanzlei: NAME}\n", "espocrm.url"),
+        ("advoware: {kanzlei: K1}\n", "advoware.database"),
+    ],
+)
+def test_a_file_copied_to_begin_another_writes_into_nobodys_system(folder: Path, text: str, key: str) -> None:
+    for name in ("adler", "bussard"):
+        add_firm(folder, name, text.replace("NAME", name))
+    add_firm(folder, "dohle")
+    found = problems(folder)
+    assert found["dohle"] is None
+    assert f"{folder / 'adler.yaml'}: {key} is the same as bussard's; give each firm its own" == found["adler"]
+    assert f"{folder / 'bussard.yaml'}: {key} is the same as adler's; give each firm its own" == found["bussard"]
 
 
 def test_one_file_under_two_names_is_still_one_file(folder: Path) -> None:

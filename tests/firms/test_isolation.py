@@ -23,6 +23,7 @@ from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimClock, SimRequest, SimResponse, make_json_response
+from jobs.telemetry.logs import MaskingFormatter
 
 NAMES = ("Max Mustermann", "Erika Weiß", "Jürgen Lüders")
 FIRST_BETNR = 104711
@@ -190,6 +191,9 @@ def test_after_a_turn_the_process_knows_no_value_of_the_firm(firms: tuple[Firm, 
         for cached in vars(module).values()
         if hasattr(cached, "cache_info") and cached.cache_info().currsize
     }
+    formatter = logging.getLogger().handlers[0].formatter
+    assert isinstance(formatter, MaskingFormatter)
+    assert formatter.secret_variants == []
     names = {entry.rpartition(".")[2] for entry in kept}
     assert names <= {"preload_planner", "decision_table", "package_version", "template_regex"}
 
