@@ -268,11 +268,12 @@ def status(
     from jobs.commands import status as status_command
 
     max_age_span, now = status_command.parse_max_age(max_age) if max_age else None, datetime.now(UTC)
-    current = status_command.collect_status(load_config(context, with_credentials=False), now)
+    config = load_config(context, with_credentials=False)
+    current = status_command.collect_status(config, now)
     if as_json:
         typer.echo(status_command.status_to_json(current))
     else:
-        status_command.render_status(current, make_console())
+        status_command.render_status(current, make_console(), config.schedule.zone)
     return status_command.status_exit_code(current, now, max_age_span)
 
 
@@ -414,7 +415,7 @@ def explain(
         typer.echo(json.dumps({"persons": histories}, ensure_ascii=False))
     else:
         for history in histories:
-            explain_command.render_history(history, make_console(), everything=everything)
+            explain_command.render_history(history, make_console(), config.schedule.zone, everything=everything)
     return ExitCode.DONE
 
 
@@ -439,7 +440,7 @@ def conflicts(
     if as_json:
         typer.echo(json.dumps({"conflicts": records}, ensure_ascii=False))
     else:
-        conflicts_command.render_conflicts(records, make_console())
+        conflicts_command.render_conflicts(records, make_console(), config.schedule.zone)
     return ExitCode.DONE
 
 

@@ -357,7 +357,12 @@ class ScheduleSection(Section):
     jitter_seconds: WholeNumber = Field(20, ge=0, le=3600)
     """Runs start up to this much later, so that several firms do not start at once."""
     timezone: Annotated[str, AfterValidator(check_time_zone)] = "Europe/Berlin"
-    """Zone of the cron times."""
+    """Zone of the cron times, and of all times that people read."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of that name."""
+        return ZoneInfo(self.timezone)
 
 
 class StateSection(Section):

@@ -12,7 +12,6 @@ from enum import StrEnum
 from itertools import pairwise
 from random import uniform
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
@@ -59,7 +58,7 @@ def make_cron_trigger(schedule: ScheduleSection, job: Job) -> CronTrigger:
         day=day,
         month=month,
         day_of_week=weekday_names(weekday),
-        timezone=ZoneInfo(schedule.timezone),
+        timezone=schedule.zone,
     )
 
 

@@ -17,7 +17,6 @@ from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -177,9 +176,8 @@ def note_scheduler(config: Config, environment: Environment, mark: dict[str, Any
 @contextmanager
 def running_timer(config: Config, environment: Environment, queue: JobQueue) -> Iterator[BackgroundScheduler]:
     """APScheduler, asking for turns in its own thread for the time of the block."""
-    zone = ZoneInfo(config.schedule.timezone)
     scheduler = BackgroundScheduler(
-        timezone=zone,
+        timezone=config.schedule.zone,
         executors={"default": ThreadPoolExecutor(1)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )

@@ -1,15 +1,18 @@
-"""Spans of time as people say them; how a moment is written, ``etl.times`` knows."""
+"""Moments and spans as people read them. Everything else, JSON included, is UTC text, as ``etl.times`` writes it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from etl.times import parse_utc
+from etl.times import TIME_FORMAT, parse_utc
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime, timedelta, tzinfo
 
 
+def format_local(text: str | None, zone: tzinfo, time_format: str = TIME_FORMAT) -> str:
+    """A moment as the firm's clocks show it (``schedule.timezone``); None is never."""
+    return parse_utc(text).astimezone(zone).strftime(time_format) if text else "never"
 
 
 def format_age(text: str | None, now: datetime) -> str:

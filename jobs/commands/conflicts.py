@@ -10,15 +10,17 @@ from etl.store.tables.conflicts import list_conflicts, load_conflict, set_seen_a
 from jobs.commands.operator_log import OperatorRequest, record_operation
 from jobs.environment import PRODUCTION, Environment
 from jobs.screen import print_rows
+from jobs.times import format_local
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import tzinfo
 
     from rich.console import Console
 
     from jobs.config import Config
 
-HEADINGS = ("No.", "Lost (UTC)", "Person", "Lost in Advoware", "Stands", "State")
+HEADINGS = ("No.", "Lost", "Person", "Lost in Advoware", "Stands", "State")
 
 
 def list_lost_values(
@@ -46,22 +48,22 @@ def mark_conflicts_seen(
         set_seen_at(store, ids, environment.now())
 
 
-def render_conflicts(conflicts: Sequence[dict[str, Any]], console: Console) -> None:
+def render_conflicts(conflicts: Sequence[dict[str, Any]], console: Console, zone: tzinfo) -> None:
     """The conflicts on the screen, and what can be done about them."""
     from rich.text import Text  # noqa: PLC0415 - not for --json
 
     if not conflicts:
         console.print(Text("No value has lost that nobody saw or restored.", style="green"))
         return
-    print_rows(console, HEADINGS, [conflict_row(conflict) for conflict in conflicts])
+    print_rows(console, HEADINGS, [conflict_row(conflict, zone) for conflict in conflicts])
     console.print(Text("`advosync restore NO.` puts one back; `advosync conflicts --seen NO.` takes it off the list."))
 
 
-def conflict_row(conflict: dict[str, Any]) -> tuple[str, ...]:
+def conflict_row(conflict: dict[str, Any], zone: tzinfo) -> tuple[str, ...]:
     """What is shown of a conflict, in the order of ``HEADINGS``."""
     return (
         str(conflict["id"]),
-        conflict["created_at"],
+        format_local(conflict["created_at"], zone),
         f"{conflict['entity_id']} / {conflict['betnr'] or 'no betnr'}",
         conflict["advo_value"] or "–",
         conflict["espo_value"] or "not in EspoCRM",

@@ -16,9 +16,11 @@ from etl.store.queries.person_history import load_person_history
 from etl.store.tables.persons import find_persons
 from jobs.environment import PRODUCTION, Environment
 from jobs.run.report import SIDE_WORDS, format_person_key
+from jobs.times import format_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import tzinfo
 
     from rich.console import Console
 
@@ -215,13 +217,15 @@ def conflict_events(history: Mapping[str, Any]) -> Iterator[Event]:
 # On the screen ------------------------------------------------------------------------------------------------------
 
 
-def render_history(history: Mapping[str, Any], console: Console, *, everything: bool = False) -> None:
+def render_history(
+    history: Mapping[str, Any], console: Console, zone: tzinfo, *, everything: bool = False
+) -> None:
     """A person's story on one screen; older lines than fit only when ``everything`` is wanted."""
     from rich.text import Text  # noqa: PLC0415 - not for --json
 
-    lines = list(event_lines(history["events"]))
+    lines = list(event_lines(history["events"], zone))
     limit = len(lines) if everything else ONE_SCREEN
-    for number, line in enumerate(state_lines(history)):
+    for number, line in enumerate(state_lines(history, zone)):
         console.print(Text(line, style="bold" if not number else ""), soft_wrap=True)
     if len(lines) > limit:
         console.print(Text(f"… {len(lines) - limit} earlier lines; --all shows them", style="dim"))
@@ -231,18 +235,20 @@ def render_history(history: Mapping[str, Any], console: Console, *, everything: 
         console.print(Text("Nothing was ever decided for it.", style="dim"))
 
 
-def state_lines(history: Mapping[str, Any]) -> Iterator[str]:
+def state_lines(history: Mapping[str, Any], zone: tzinfo) -> Iterator[str]:
     """How it stands now."""
     person = history["person"]
     failing = f" ({person['error']})" if person["error"] else ""
     yield f"{person['name'] or 'no name'} · {format_person_key(person)}: {person['status'] or 'undecided'}{failing}"
     next_attempt = person["next_retry_at"] or person["auto_reset_at"]
-    due = f"due since {person['due_since']}: {person['due_reason']}" if person["due_since"] else "nothing due"
-    retry = f", tried again at {next_attempt}" if next_attempt else ""
+    due_since = format_local(person["due_since"], zone)
+    due = f"due since {due_since}: {person['due_reason']}" if person["due_since"] else "nothing due"
+    retry = f", tried again at {format_local(next_attempt, zone)}" if next_attempt else ""
     if person["espo_locked"]:
         yield "locked by staff in EspoCRM: its changes wait, on both sides, until it is unlocked"
-    yield f"{due}{retry}; last in agreement {person['last_sync_at'] or 'never'}"
-    yield f"last read: EspoCRM {person['espo_seen_at'] or 'never'}, Advoware {person['advo_seen_at'] or 'never'} (UTC)"
+    yield f"{due}{retry}; last in agreement {format_local(person['last_sync_at'], zone)}"
+    last_reads = (format_local(person[f"{side}_seen_at"], zone) for side in ("espo", "advo"))
+    yield "last read: EspoCRM {}, Advoware {} ({})".format(*last_reads, zone)
     agreed_values = ", ".join(pair["espo_value"] for pair in history["agreed"]) or "nothing yet"
     yield f"agreed: {agreed_values}"
     for entry in history["left_alone"]:
@@ -250,11 +256,11 @@ def state_lines(history: Mapping[str, Any]) -> Iterator[str]:
         yield f"left alone: {entry_text}: {entry['detail'] or entry['reason']}"
 
 
-def event_lines(events: Sequence[Event]) -> Iterator[str]:
+def event_lines(events: Sequence[Event], zone: tzinfo) -> Iterator[str]:
     """What happened, by run, or by moment where no run did it."""
     for _, group in groupby(events, key=lambda event: event["run_id"] or event["at"]):
         group_events = list(group)
-        yield f"{group_events[0]['at']}  {describe_run(group_events[0])}".rstrip()
+        yield f"{format_local(group_events[0]['at'], zone)}  {describe_run(group_events[0])}".rstrip()
         yield from marker_summary(
             [event for event in group_events if event["kind"] == "decided" and event["variant"] in MARKER_ONLY]
         )

@@ -21,10 +21,10 @@ from etl.times import format_utc, parse_utc
 from jobs.exit_codes import ExitCode
 from jobs.lock import is_process_alive, is_process_dead, process_start_time
 from jobs.schedule import Job, longest_gap, next_time
-from jobs.times import format_age, format_duration
+from jobs.times import format_age, format_duration, format_local
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
     from rich.console import Console
 
@@ -162,19 +162,19 @@ def status_to_json(status: dict[str, Any]) -> str:
 # For the eye -------------------------------------------------------------------------------------------------------
 
 
-def render_status(status: dict[str, Any], console: Console) -> None:
+def render_status(status: dict[str, Any], console: Console, zone: tzinfo) -> None:
     """How it stands, a line for each question."""
     from rich.table import Table  # noqa: PLC0415 - not for --json
     from rich.text import Text  # noqa: PLC0415 - not for --json
 
     now = parse_utc(status["now"])
     table = Table.grid(padding=(0, 2))
-    for title, text in status_rows(status, now):
+    for title, text in status_rows(status, now, zone):
         table.add_row(Text(title, style="bold"), Text(text))
     console.print(table)
 
 
-def status_rows(status: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
+def status_rows(status: dict[str, Any], now: datetime, zone: tzinfo) -> list[tuple[str, str]]:
     """What is told, in order: what about, and how it stands."""
     instance = status["instance"]
     if "persons" not in status:
@@ -183,7 +183,7 @@ def status_rows(status: dict[str, Any], now: datetime) -> list[tuple[str, str]]:
         ("Last run", format_run(status["last_run"], now)),
         ("Last success", format_age((status["last_success"] or {}).get("finished_at"), now)),
         ("Scheduler", format_scheduler(status["scheduler"], now)),
-        ("Under way", format_lock_holder(status["under_way"])),
+        ("Under way", format_lock_holder(status["under_way"], zone)),
         ("Next", ", ".join(f"{job} {format_next_run(next_at, now)}" for job, next_at in status["next_runs"].items())),
         ("Skipped", format_skipped_runs(status["skipped_runs"], now)),
         ("Persons", ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in status["persons"].items())),
@@ -229,11 +229,11 @@ def format_espo_version(espocrm: dict[str, Any] | None, now: datetime) -> str:
     return f"version {espocrm['version']}{since}"
 
 
-def format_lock_holder(holder: dict[str, Any] | None) -> str:
+def format_lock_holder(holder: dict[str, Any] | None, zone: tzinfo) -> str:
     """Who has the lock."""
     if holder is None:
         return "nothing"
-    return f"process {holder['pid']} on {holder['host']}, since {holder['acquired_at']} UTC"
+    return f"process {holder['pid']} on {holder['host']}, since {format_local(holder['acquired_at'], zone)}"
 
 
 def format_next_run(text: str, now: datetime) -> str:

@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parent / "explained.txt"
 LINES_OF_A_SCREEN = 50
+BERLIN = ZoneInfo("Europe/Berlin")
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def answer_without_rows(call: SimRequest) -> SimResponse | None:
 
 def screen_text(document: dict[str, Any], *, everything: bool = False) -> str:
     text = io.StringIO()
-    explain.render_history(document, Console(file=text, width=120), everything=everything)
+    explain.render_history(document, Console(file=text, width=120), BERLIN, everything=everything)
     return text.getvalue()
 
 

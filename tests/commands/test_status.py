@@ -47,7 +47,7 @@ def current_status(harness: CommandHarness) -> dict[str, Any]:
 
 
 def lines_of_status(harness: CommandHarness) -> dict[str, str]:
-    return dict(status_rows(current_status(harness), harness.clock()))
+    return dict(status_rows(current_status(harness), harness.clock(), harness.config.schedule.zone))
 
 
 def test_status_says_that_nothing_was_ever_synced(harness: CommandHarness) -> None:
@@ -153,7 +153,7 @@ def test_trouble_is_told_in_one_place(harness: CommandHarness) -> None:
     assert lines_by_title["Held"] == f"1 by run {run_id} (removals); see `advosync held`"
     assert lines_by_title["Skipped"] == "2 × sync, last 1 min ago"
     assert lines_by_title["Sweep"] == "never; one is under way, behind 6a95"
-    assert lines_by_title["Under way"] == f"process 4711 on here, since {now} UTC"
+    assert lines_by_title["Under way"] == "process 4711 on here, since 2026-08-31 08:02:00"
     assert lines_by_title["Persons"] == "3 clean, 1 failed, 1 permanently failed, 1 held"
 
 

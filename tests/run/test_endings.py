@@ -268,7 +268,8 @@ def test_status_and_explain_tell_who_is_not_there_and_what_became_of_it(harness:
     assert (report.persons.held, report.persons.waiting) == (1, 1)
     (absences,) = collect_status(harness.config, harness.clock())["not_there"]
     assert (absences["kind"], absences["persons"], absences["held"]) == ("no_betnr", 1, 1)
-    lines = dict(standing_lines(collect_status(harness.config, harness.clock()), harness.clock()))
+    now = harness.clock()
+    lines = dict(standing_lines(collect_status(harness.config, now), now, harness.config.schedule.zone))
     assert lines["Not there"].endswith("(1 held)")
     assert "(endings)" in lines["Held"]
     assert hold_advice(list_held_persons(harness.config)).startswith("Put right why they are not there")
