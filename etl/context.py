@@ -171,7 +171,7 @@ class RunContext:
     ``pending_repairs``: what a broken run left to be mended, by person;
     ``restored_copy_at``: when the copy was made from which the store was put back, if it was; ``no_edit``: the sync's
     own fields, by our name, that the API user may not edit; ``planner_override``: what plans instead of the diff, where
-    an operator puts something back.
+    an operator puts something back; ``limit_notice``: by how much the guard's limit is exceeded, where it is.
     """
 
     id: int
@@ -203,6 +203,7 @@ class RunContext:
     approved_steps: Mapping[str, ApprovedSteps] = field(default_factory=dict)
     removals_let_through: dict[str, int] = field(default_factory=dict)
     refusals: Refusals = field(default_factory=Refusals)
+    limit_notice: str | None = None
     rows_seen: int = 0
     changed_since_last_read: set[str] = field(default_factory=set)
     second_writer_reasons: dict[str, str] = field(default_factory=dict)

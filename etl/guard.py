@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.context import has_configuration_changed
-from etl.enums import HoldKind
+from etl.enums import ChangeState, HoldKind
 from etl.rules.guards import (
     LATER_RUN,
     OTHER_FINGERPRINT,
@@ -31,6 +31,7 @@ from etl.store.tables.baseline import count_pairs, delete_baseline
 from etl.store.tables.holds import insert_holds, open_holds, release_holds
 from etl.store.tables.journal import close_plans
 from etl.store.tables.persons import load_persons, update_person
+from etl.writing.journal import save_steps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -98,8 +99,8 @@ def persons_to_hold(
         entity_id: HoldKind.REMOVALS for entity_id in unapproved if entity_id in over_limit and removals[entity_id]
     }
     if kinds:
-        total = sum({**run.removals_let_through, **total_removals}.values())
-        run.counters.notices.append(limit_notice(run, total))
+        run.limit_notice = limit_notice(run, sum({**run.removals_let_through, **total_removals}.values()))
+        run.counters.notices.append(run.limit_notice)
     kinds |= {
         entity_id: HoldKind.RECOVERY for entity_id, plan in unapproved.items() if plan.recovery and removals[entity_id]
     }
@@ -129,8 +130,11 @@ def limit_notice(run: RunContext, total: int) -> str:
     return f"{total} values would be removed, emptied or overwritten; {allowed} are allowed without approval"
 
 
-def record_holds(run: RunContext, plans: Plan, kinds: Mapping[str, HoldKind]) -> None:
-    """Put these persons on the hold list; who is on it already stays there as it was."""
+def record_holds(run: RunContext, plans: Plan, kinds: Mapping[str, HoldKind], reason: str | None = None) -> None:
+    """Put these persons on the hold list, with their steps; who is on it already stays there as it was.
+
+    ``reason``: why, where it is another one than the guard's.
+    """
     newly_held = insert_holds(
         run.store,
         [
@@ -139,18 +143,24 @@ def record_holds(run: RunContext, plans: Plan, kinds: Mapping[str, HoldKind]) ->
                 "entity_id": entity_id,
                 "betnr": plans[entity_id].betnr,
                 "kind": kind,
-                "reason": HOLD_REASONS[kind],
+                "reason": reason or hold_reason(run, kind),
                 "digest": plan_digest(plans[entity_id]),
                 "held_at": run.utcnow(),
             }
             for entity_id, kind in kinds.items()
         ],
     )
+    save_steps(run, [plans[entity_id] for entity_id in newly_held], ChangeState.HELD)
     if HoldKind.CONFIGURATION in kinds.values():
         run.store.set_setting(CONFIG_PENDING, run.limits.config_digest)
     run.counters.held |= set(kinds)
     run.counters.hold_kinds.update(kinds)
     run.counters.newly_held |= set(newly_held)
+
+
+def hold_reason(run: RunContext, kind: HoldKind) -> str:
+    """Why the guard holds, with the figures where it counts."""
+    return run.limit_notice if kind is HoldKind.REMOVALS and run.limit_notice else HOLD_REASONS[kind]
 
 
 def plan_digest(plan: PersonPlan) -> str:
@@ -259,6 +269,7 @@ def hold_second_writer(run: RunContext, entity_ids: Sequence[str], plans: Plan) 
             for entity_id in entity_ids
         ],
     )
+    save_steps(run, [plans[entity_id] for entity_id in newly_held if entity_id in plans], ChangeState.HELD)
     run.counters.held |= set(entity_ids)
     run.counters.newly_held |= set() if until_edited else set(newly_held)
     for entity_id in newly_held:

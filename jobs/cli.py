@@ -210,6 +210,7 @@ def plan(
     direction: DirectionOption = None,
     scope: ScopeOption = None,
     person: PersonOption = None,
+    held: Annotated[bool, typer.Option("--held", help="The steps of those a guard holds, as they are now.")] = False,
     output: Annotated[Path | None, typer.Option("--output", help="Also write it to FILE.md or FILE.json.")] = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -219,7 +220,9 @@ def plan(
     from jobs.run.plan_file import writer_for
 
     write_plan = writer_for(output) if output is not None else None
-    options = RunOptions(trigger="plan", direction=direction, scope=scope, persons=tuple(person or ()), write=False)
+    options = RunOptions(
+        trigger="plan", direction=direction, scope=scope, persons=tuple(person or ()), held=held, write=False
+    )
     return run_and_print(config, options, as_json=as_json, write_plan=write_plan)
 
 

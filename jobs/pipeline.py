@@ -17,7 +17,7 @@ import structlog
 
 from etl.context import CONFIG_DIGEST, has_configuration_changed
 from etl.endings import judge_absences
-from etl.enums import HoldKind
+from etl.enums import ChangeState, HoldKind
 from etl.errors import ConfigError, LockHeld, RunAborted, Stopped
 from etl.extract import poll_advo, read_drifted_in_espo
 from etl.reading.poll import mark_candidates_due, record_listings
@@ -30,17 +30,17 @@ from etl.store.migrations import COPIED_AT
 from etl.store.queries.status import LAST_SWEEP_AT, RESTORED_FROM, SWEEP_AFTER, SWEEP_STARTED_BY
 from etl.store.tables.baseline import persons_left_alone_by_direction, persons_with_note
 from etl.store.tables.holds import ids_held_as_absent, ids_held_by_guard, open_holds, release_holds
-from etl.store.tables.journal import has_writes, save_changes
+from etl.store.tables.journal import has_writes
 from etl.store.tables.persons import find_persons, load_persons
 from etl.store.tables.queue import awaits_retry, due_persons, ids_of_linked_between, mark_due, reset_permanent_failures
 from etl.store.tables.runs import abandon_runs, chunk_run_ids
-from etl.writing.journal import change_record
+from etl.writing.journal import save_steps
 from etl.writing.status import show_waits_for_unlock
 from jobs.client_factory import make_advoware_client, make_espo_client
 from jobs.environment import PRODUCTION, Environment
 from jobs.exit_codes import outcome_of
 from jobs.lock import Heartbeat
-from jobs.run.approve import approve_run
+from jobs.run.approve import approve_run, plan_held_persons
 from jobs.run.backfill import last_entity_id, load_backfill, resume_notice, resume_options, run_backfill_chunks
 from jobs.run.chunk_lock import acquire_lease, yield_to_waiter
 from jobs.run.factory import make_run_context
@@ -182,21 +182,10 @@ def run_plan(request: RunRequest) -> RunReport:
     with request.store.transaction():
         report.run_id = record_start(request)
         if result.run is not None:
-            save_plan_steps(replace(result.run, id=report.run_id, store=request.store), result.plans)
+            save_steps(
+                replace(result.run, id=report.run_id, store=request.store), result.plans.values(), ChangeState.PLANNED
+            )
         return record_end(request, report)
-
-
-def save_plan_steps(run: RunContext, plans: Plan) -> None:
-    """The steps of a plan as rows of ``changes`` that nothing will ever carry out."""
-    save_changes(
-        run.store,
-        [
-            {**change_record(run, plan, step, decision), "decision_id": None, "seq": seq}
-            for plan in plans.values()
-            for decision in plan.decisions
-            for seq, step in enumerate(decision.steps)
-        ],
-    )
 
 
 def run_stages(request: RunRequest) -> RunResult:
@@ -247,6 +236,8 @@ def dispatch_run(run: RunContext, options: RunOptions) -> Plan:  # noqa: PLR0911
         return run_operator_plan(run, UndoPlanner(options.undo_run))
     if options.restore is not None:
         return run_operator_plan(run, RestorePlanner(options.restore))
+    if options.held:
+        return plan_held_persons(run, options.persons)
     if options.persons:
         return sync_named_persons(run, options.persons)
     if options.sweep:

@@ -16,7 +16,7 @@ from etl.store.tables.conflicts import delete_conflicts, save_conflicts
 from etl.store.tables.journal import save_changes, save_decisions, set_change_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from etl.context import RunContext
     from etl.rules.entry import Decision, LeftAlone, NextBaseline, Step
@@ -86,6 +86,20 @@ def journal_plan(run: RunContext, plan: PersonPlan, *, komm_ids_before: tuple[in
         ],
     )
     return PlanJournal(plan, tuple(change_ids), tuple(decision_ids))
+
+
+def save_steps(run: RunContext, plans: Iterable[PersonPlan], state: ChangeState) -> None:
+    """The steps of plans that this run does not carry out, as rows that no recovery asks for."""
+    save_changes(
+        run.store,
+        [
+            {**change_record(run, plan, step, decision), "decision_id": None, "seq": seq, "state": state}
+            for plan in plans
+            for seq, (decision, step) in enumerate(
+                (decision, step) for decision in plan.decisions for step in decision.steps
+            )
+        ],
+    )
 
 
 def decision_record(run: RunContext, plan: PersonPlan, decision: Decision) -> dict[str, Any]:

@@ -1,15 +1,18 @@
-"""Who is kept back by a guard, as a list for people and for scripts."""
+"""Who is kept back by a guard, why and with which steps, for people and for scripts."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from etl.enums import HoldKind
 from etl.store.database import Store
-from etl.store.tables.holds import open_holds
+from etl.store.tables.holds import open_holds, steps_of_holds
+from etl.store.tables.persons import load_persons
 from etl.times import format_utc
+from jobs.run.report import PlannedChange, count_words, person_title, steps_table, variant_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,40 +21,79 @@ if TYPE_CHECKING:
 
 HOLD_COLUMNS = ("run_id", "entity_id", "betnr", "kind", "reason", "held_at")
 
+BY_RUN_AND_REASON = itemgetter("run_id", "kind", "reason")
+
 
 def list_held_persons(config: Config) -> list[dict[str, Any]]:
-    """Every hold that is not released, ordered by run; none when nothing was ever synced."""
+    """Every hold that is not released, with name and steps, ordered by run; none when nothing was ever synced."""
     if not config.state.path.exists():
         return []
     now = format_utc(datetime.now(UTC))
-    with Store.open(config.state.path, now=now, read_only=True) as store:
+    with Store.open(config.state.path, now=now, read_only=True) as store, store.read_transaction():
         holds = open_holds(store)
-    return sorted(({name: hold[name] for name in HOLD_COLUMNS} for hold in holds), key=lambda hold: hold["run_id"])
+        names = {row["entity_id"]: row["name"] for row in load_persons(store, [hold["entity_id"] for hold in holds])}
+        steps: dict[tuple[int, str], list[dict[str, Any]]] = {}
+        for step in steps_of_holds(store):
+            steps.setdefault((step["run_id"], step["entity_id"]), []).append(step)
+    persons = [
+        {name: hold[name] for name in HOLD_COLUMNS}
+        | {"name": (name := names.get(hold["entity_id"]))}
+        | {"steps": [change_of_hold(step, hold, name) for step in steps.get((hold["run_id"], hold["entity_id"]), ())]}
+        for hold in holds
+    ]
+    return sorted(persons, key=lambda hold: (hold["run_id"], hold["kind"], hold["reason"] or ""))
+
+
+def change_of_hold(step: dict[str, Any], hold: dict[str, Any], name: str | None) -> PlannedChange:
+    """A held step in the shape of ``plan --json``."""
+    return PlannedChange(
+        entity_id=step["entity_id"],
+        betnr=step["betnr"],
+        variant=step["variant"],
+        side=step["side"],
+        action=step["action"],
+        komm_id=step["komm_id"],
+        komm_kz=step["komm_kz"],
+        old_value=step["old_value"],
+        new_value=step["new_value"],
+        reason=step["reason"],
+        held=hold["kind"],
+        name=name,
+    )
 
 
 def render_holds(holds: list[dict[str, Any]], console: Console) -> None:
-    """The holds on the screen, by run, and how to release them."""
-    from rich.table import Table  # noqa: PLC0415 - not for --json
+    """The holds on the screen: a block for each run and reason, each person with its steps, and what releases them."""
     from rich.text import Text  # noqa: PLC0415 - not for --json
 
     if not holds:
         console.print(Text("Nobody is held back.", style="green"))
         return
-    for run_id, of_run in groupby(holds, key=lambda hold: hold["run_id"]):
+    for run_id, of_run in groupby(holds, key=itemgetter("run_id")):
         persons = list(of_run)
-        table = Table("Person", "Since (UTC)", "Why", box=None, pad_edge=False, header_style="bold")
-        for hold in persons:
-            person = f"{hold['entity_id']} / {hold['betnr'] or 'no betnr'}"
-            table.add_row(*map(Text, (person, hold["held_at"], hold["reason"] or hold["kind"])))
-        console.print(Text(f"Run {run_id}: {len(persons)} held", style="bold"))
-        console.print(table)
+        for (_, kind, reason), of_reason in groupby(persons, key=BY_RUN_AND_REASON):
+            render_block(run_id, reason or kind, list(of_reason), console)
         console.print(Text(f"{hold_advice(persons)}: `advosync approve {run_id}`.\n"))
+
+
+def render_block(run_id: int, reason: str, holds: list[dict[str, Any]], console: Console) -> None:
+    """Whom one run holds for one reason."""
+    from rich.text import Text  # noqa: PLC0415 - not for --json
+
+    title = f"Run {run_id} holds {count_words(len(holds), 'person')} since {holds[0]['held_at']} UTC"
+    width = max((len(variant_text(step)) for hold in holds for step in hold["steps"]), default=0)
+    console.print(Text(f"{title}: {reason}.", style="bold"))
+    for hold in holds:
+        console.print(Text(person_title(hold), style="cyan"))
+        if hold["steps"]:
+            console.print(steps_table(hold["steps"], width))
+    console.print()
 
 
 def hold_advice(holds: list[dict[str, Any]]) -> str:
     """What an operator does about the persons one run holds."""
     with_steps = [hold["betnr"] or hold["entity_id"] for hold in holds if hold["kind"] != HoldKind.ENDINGS]
-    step_advice = [f"See the steps: `advosync plan --person {with_steps[0]}`"] if with_steps else []
+    step_advice = ["Steps as they are now: `advosync plan --held`"] if with_steps else []
     absence_advice = (
         ["Put right why they are not there, and they go on by themselves"] if len(with_steps) < len(holds) else []
     )

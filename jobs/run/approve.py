@@ -39,7 +39,7 @@ def approve_run(run: RunContext, held_run_id: int, operator: str, named_keys: Se
     run_holds = [record for record in open_holds(run.store, run_id=held_run_id) if is_in_pilot_group(run, record)]
     if not run_holds:
         raise ConfigError(f"Run {held_run_id} holds nobody back; `advosync held` shows which runs do.")
-    run_holds = holds_of_named(run_holds, held_run_id, named_keys)
+    run_holds = holds_of_named(run_holds, f"Run {held_run_id} holds nobody back who is", named_keys)
     absent_ids = {record["entity_id"] for record in run_holds if record["kind"] == HoldKind.ENDINGS}
     holds = {record["entity_id"]: record for record in run_holds if record["entity_id"] not in absent_ids}
     accept_configuration(run, holds.values())
@@ -52,13 +52,37 @@ def approve_run(run: RunContext, held_run_id: int, operator: str, named_keys: Se
     return apply_approval(run, held_run_id, holds, [entity_id for entity_id in present if entity_id in holds], operator)
 
 
-def holds_of_named(run_holds: Sequence[HoldRecord], held_run_id: int, named_keys: Sequence[str]) -> list[HoldRecord]:
-    """The holds of the persons an operator named, all where nobody was; ConfigError for one this run does not hold."""
+def holds_of_named(holds: Sequence[HoldRecord], complaint: str, named_keys: Sequence[str]) -> list[HoldRecord]:
+    """The holds of the persons an operator named, all where nobody was; ConfigError for one who is not among them."""
     keys = {key.strip() for key in named_keys}
-    held_keys = {name for hold in run_holds for name in (hold["entity_id"], str(hold["betnr"]))}
+    held_keys = {name for hold in holds for name in (hold["entity_id"], str(hold["betnr"]))}
     if unknown_keys := sorted(keys - held_keys):
-        raise ConfigError(f"Run {held_run_id} holds nobody back who is named {', '.join(unknown_keys)}; see `held`.")
-    return [hold for hold in run_holds if not keys or keys & {hold["entity_id"], str(hold["betnr"])}]
+        raise ConfigError(f"{complaint} named {', '.join(unknown_keys)}; see `advosync held`.")
+    return [hold for hold in holds if not keys or keys & {hold["entity_id"], str(hold["betnr"])}]
+
+
+def plan_held_persons(run: RunContext, named_keys: Sequence[str]) -> Plan:
+    """The steps of those a guard holds, as they are now, each as what held it plans them; nothing is released.
+
+    ``named_keys``: only these persons.
+    """
+    step_holds = [
+        record
+        for record in open_holds(run.store)
+        if record["kind"] != HoldKind.ENDINGS and is_in_pilot_group(run, record)
+    ]
+    holds = {record["entity_id"]: record for record in holds_of_named(step_holds, "Nobody is held who is", named_keys)}
+    persons = load_persons(run.store, sorted(holds.keys() - run.counters.skipped - run.absences.keys()))
+    present = exclude_absent(run, read_both_sides(run, persons, force=True))
+    plans: Plan = {}
+    for held_run_id in sorted({record["run_id"] for record in holds.values()}):
+        planner = planner_for(run, held_run_id)
+        run.planner_override = planner.plans if planner is not None else None
+        plans |= make_person_plans(
+            run, [entity_id for entity_id in present if holds[entity_id]["run_id"] == held_run_id]
+        )
+    run.counters.hold_kinds.update({entity_id: HoldKind(record["kind"]) for entity_id, record in holds.items()})
+    return plans
 
 
 def apply_approval(
@@ -81,7 +105,7 @@ def apply_approval(
         release_holds(
             run.store, [holds[entity_id]["id"] for entity_id in plannable], now=run.utcnow(), released_by=operator
         )
-        record_holds(run, plans, changed_kinds)
+        record_holds(run, plans, changed_kinds, f"its steps are not those any more that run {held_run_id} held")
         hold_second_writer(
             run,
             [

@@ -25,7 +25,8 @@ class RunOptions:
     """What is asked; None means: as the configuration says. ``write`` off is a plan.
 
     ``whole``: not only the run that is undone or approved, but all chunks of the longer work it belongs to.
-    ``part_of``: the first run of the longer work of which this one is a later chunk.
+    ``part_of``: the first run of the longer work of which this one is a later chunk. ``held``: a plan of those a guard
+    holds.
     """
 
     trigger: str = "sync"
@@ -33,6 +34,7 @@ class RunOptions:
     scope: Scope | None = None
     persons: tuple[str, ...] = ()
     sweep: bool = False
+    held: bool = False
     write: bool = True
     operator: str | None = None
     reason: str | None = None
@@ -57,7 +59,8 @@ class RunOptions:
     def records_absence(self) -> bool:
         """Whether it lets people wait who vanished: an approval, too, so that whom a guard holds is looked at again."""
         is_approval = self.approve_run is not None
-        return (is_approval or not self.persons) and self.undo_run is None and self.restore is None
+        is_named = self.held or (self.persons and not is_approval)
+        return not is_named and self.undo_run is None and self.restore is None
 
     @property
     def kind(self) -> str:

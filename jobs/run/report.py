@@ -183,7 +183,8 @@ class RunReport:
 
     def exit_code(self) -> ExitCode:
         """The outcome's code; a plan that is done and has something to do says 2."""
-        if self.trigger == PLAN_TRIGGER and self.outcome is CommandOutcome.DONE and self.changes:
+        has_changes = any(not change["held"] for change in self.changes)
+        if self.trigger == PLAN_TRIGGER and self.outcome is CommandOutcome.DONE and has_changes:
             return ExitCode.CHANGES_PLANNED
         return self.outcome.exit_code
 
@@ -331,10 +332,11 @@ def plan_sentence(report: RunReport) -> str:
         return "Both sides agree; there is nothing to do."
     to_write = [change for change in report.changes if not change["held"]]
     to_hold = [change for change in report.changes if change["held"]]
+    hold_words = "would be held" if report.outcome is CommandOutcome.HELD else "held"
     held_now = report.persons.held - len({change["entity_id"] for change in to_hold})
     parts = [
         f"To write: {steps_of_persons(to_write)}" if to_write else "Nothing new to write",
-        *([f"would be held: {steps_of_persons(to_hold)}"] if to_hold else []),
+        *([f"{hold_words}: {steps_of_persons(to_hold)}"] if to_hold else []),
         *([f"held already: {count_words(held_now, 'person')}, see `advosync held`"] if held_now else []),
         *(
             f"{word}: {count_words(count, noun)}"
@@ -404,9 +406,9 @@ def value_or_dash(value: str | None) -> str:
     return value or "–"
 
 
-def person_title(change: PlannedChange) -> str:
-    """A person with its name, where it has one."""
-    return " · ".join(filter(None, (change.get("name"), str(change["betnr"]), change["entity_id"])))
+def person_title(person: Mapping[str, object]) -> str:
+    """A person with its name and betnr, where it has them."""
+    return " · ".join(str(person[key]) for key in ("name", "betnr", "entity_id") if person.get(key))
 
 
 def format_person_key(record: PlannedChange | PersonFailure) -> str:

@@ -34,7 +34,7 @@ from etl.rules.plan import PersonPlan, Plan
 from etl.store.queries.differences import persons_with_differences
 from etl.store.tables.array_puts import partial_put_records
 from etl.store.tables.baseline import add_left_alone
-from etl.store.tables.holds import ids_held_by_guard
+from etl.store.tables.holds import ids_held_by_guard, kinds_of_held
 from etl.store.tables.journal import count_writes_in_run
 from etl.store.tables.persons import load_persons, update_person
 from etl.store.tables.queue import mark_due
@@ -103,6 +103,9 @@ def sync_persons(run: RunContext, entity_ids: Sequence[str]) -> Plan:
     plans = make_person_plans(run, [*plannable, *second_writer_ids])
     run.rows_seen = sum(len(run.reads[entity_id].rows) for entity_id in entity_ids)
     kinds = persons_to_hold(run, {entity_id: plans[entity_id] for entity_id in plannable if entity_id in plans})
+    if not run.write:  # a plan of persons who were named plans those held, too; no run would write them
+        held_before, planned_ids = kinds_of_held(run.store), plans.keys() & set(plannable)
+        kinds |= {entity_id: kind for entity_id, kind in held_before.items() if entity_id in planned_ids}
     with run.store.transaction():
         hold_second_writer(run, second_writer_ids, plans)
         record_holds(run, plans, kinds)

@@ -119,7 +119,7 @@ def test_who_says_no_to_the_guard_finds_it_held(
     assert "advosync approve" in capsys.readouterr().out
     assert systems_numbers(systems) == changed_numbers()
     assert advosync(config_file, "held") == ExitCode.DONE
-    assert f"{PERSONS} held" in capsys.readouterr().out
+    assert f"holds {PERSONS} persons" in capsys.readouterr().out
 
 
 def test_who_says_no_changes_nothing(config_file: Path, systems: Servers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,10 +134,15 @@ def test_who_is_held_is_counted_by_every_run_shown_by_a_plan_and_released_by_an_
     assert (code, document["persons"]["held"]) == (ExitCode.HELD, 1)
     code, document = run_with_json(config_file, capsys, "sync")
     assert (code, document["persons"]["held"]) == (ExitCode.DONE, 1)
-    code, document = run_with_json(config_file, capsys, "plan", "--person", "104711")
-    assert {change["name"] for change in document["changes"]} == {"Max Mustermann"}
+    code, document = run_with_json(config_file, capsys, "plan", "--held")
+    assert code == ExitCode.DONE
+    assert {(change["name"], change["held"]) for change in document["changes"]} == {("Max Mustermann", "recovery")}
+    code, held_document = run_with_json(config_file, capsys, "held")
+    assert [(hold["name"], hold["steps"]) for hold in held_document["held"]] == [
+        ("Max Mustermann", document["changes"])
+    ]  # fmt: skip
     assert cli.run_command_line(["--config", str(config_file), "held"]) == ExitCode.DONE
-    assert "`advosync plan --person 104711`" in capsys.readouterr().out
+    assert "`advosync plan --held`" in capsys.readouterr().out
     code, document = run_with_json(config_file, capsys, "approve", "1")
     assert (code, document["persons"]["held"]) == (ExitCode.DONE, 0)
     assert run_with_json(config_file, capsys, "plan")[0] == ExitCode.DONE

@@ -58,21 +58,65 @@ def ids_held_by_guard(store: Store) -> set[str]:
     return {hold["entity_id"] for hold in open_holds(store) if not hold["until_edited"]}
 
 
+def kinds_of_held(store: Store) -> dict[str, HoldKind]:
+    """Return whose steps a guard holds, and which guard."""
+    return {hold["entity_id"]: HoldKind(hold["kind"]) for hold in open_holds(store) if hold["kind"] != HoldKind.ENDINGS}
+
+
 def ids_held_as_absent(store: Store) -> set[str]:
     """Return who is held because it was not there as agreed."""
     return {hold["entity_id"] for hold in open_holds(store) if hold["kind"] == HoldKind.ENDINGS}
 
 
 def release_holds(store: Store, hold_ids: Iterable[int], *, now: str, released_by: str) -> None:
-    """Release these holds; ``released_by`` names the operator, or what ended them ("the steps are gone")."""
-    store.execute(
+    """Release these holds, and drop the steps they held.
+
+    ``released_by`` names the operator, or what ended them ("the steps are gone").
+    """
+    params = {"hold_ids": list(hold_ids), "now": now, "by": released_by}
+    with store.ensure_transaction():
+        store.execute(
+            """
+            update changes
+            set
+                state = 'dropped',
+                settled = 1
+            where id in (
+                select changes.id
+                from holds
+                join changes using (entity_id, run_id)
+                where holds.id in (select value from json_each(:hold_ids))
+                    and holds.released_at is null
+                    and changes.state = 'held'
+            )
+            """,
+            params,
+        )
+        store.execute(
+            """
+            update holds
+            set
+                released_at = :now,
+                released_by = :by
+            where id in (select value from json_each(:hold_ids))
+                and released_at is null
+            """,
+            params,
+        )
+
+
+def steps_of_holds(store: Store) -> list[dict[str, Any]]:
+    """Return the steps of the open holds, in the order they would be carried out."""
+    return store.rows(
         """
-        update holds
-        set
-            released_at = :now,
-            released_by = :by
-        where id in (select value from json_each(:hold_ids))
-            and released_at is null
-        """,
-        {"hold_ids": list(hold_ids), "now": now, "by": released_by},
+        select *
+        from changes
+        where state = 'held'
+            and (run_id, entity_id) in (
+                select run_id, entity_id
+                from holds indexed by holds_open
+                where released_at is null
+            )
+        order by id
+        """
     )

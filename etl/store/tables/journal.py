@@ -224,8 +224,9 @@ def close_plans(
 ) -> None:
     """Close the person's plans: the baseline took in what was done, and what was not begun is dropped.
 
-    Called in the transaction that moves the baseline, and before a person is planned again. ``done_decisions``: those
-    carried out just now. ``keep_change_ids``: changes that stay open, with their decisions, until they are mended.
+    Called in the transaction that moves the baseline, and before a person is planned again; steps a guard holds end
+    with their hold. ``done_decisions``: those carried out just now. ``keep_change_ids``: changes that stay open, with
+    their decisions, until they are mended.
     """
     params = {"entity_id": entity_id, "keeping": list(keep_change_ids)}
     with store.ensure_transaction():
@@ -250,9 +251,10 @@ def close_plans(
             update changes
             set
                 settled = 1,
-                state = iif(state in ('planned', 'held'), 'dropped', state)
+                state = iif(state = 'planned', 'dropped', state)
             where entity_id = :entity_id
                 and settled = 0
+                and state <> 'held'
                 and id not in (select value from json_each(:keeping))
             """,
             params,
