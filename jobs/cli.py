@@ -282,14 +282,15 @@ def status(
 
 @app.command()
 def held(context: typer.Context, as_json: JsonOption = False) -> int:
-    """List the persons a guard keeps back, by run."""
+    """Show whom a guard keeps back, by run and reason, with all steps."""
+    config = load_config(context, with_credentials=False)
     from jobs.commands import held as held_command
 
-    records = held_command.list_held_persons(load_config(context, with_credentials=False))
+    records = held_command.list_held_persons(config)
     if as_json:
         typer.echo(json.dumps({"held": records}, ensure_ascii=False))
     else:
-        held_command.render_holds(records, make_console())
+        held_command.render_holds(records, make_console(), config.schedule.zone)
     return ExitCode.DONE
 
 

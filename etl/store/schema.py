@@ -521,5 +521,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ENDINGS_TABLE,  # 010: who vanished, when that was first seen, and what became of it
     ESPO_VERSION,  # 011: which EspoCRM a run talked to, so that an upgrade is noticed
     ESPO_LOCKS,  # 012: a record that staff locked waits
+    "",  # 013: views say of a held person that it is held
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

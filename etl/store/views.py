@@ -30,20 +30,58 @@ order by id desc
 limit 100
 """
 
-FAILING_PERSONS: Final = """
--- Who cannot be synced, why, and when is the next attempt?
+PERSON_STATUS: Final = """
+-- How does each person stand right now, and why? Who is held by a guard is held, whatever its last run said.
 select
     entity_id,
     betnr,
     name,
-    status,
+    case
+        when exists (
+            select 1
+            from holds indexed by holds_open
+            where holds.entity_id = persons.entity_id
+                and holds.released_at is null
+        ) then 'held'
+        when betnr is null then 'not_linked'
+        else ifnull(status, 'undecided')
+    end as status,
+    ifnull(
+        (
+            select min(ifnull(holds.reason, holds.kind))
+            from holds indexed by holds_open
+            where holds.entity_id = persons.entity_id
+                and holds.released_at is null
+        ),
+        error
+    ) as reason,
+    (
+        select min(holds.run_id)
+        from holds indexed by holds_open
+        where holds.entity_id = persons.entity_id
+            and holds.released_at is null
+    ) as held_by_run
+from persons
+where gone_at is null
+"""
+
+FAILING_PERSONS: Final = """
+-- Who cannot be synced, why, and when is the next attempt?
+select
+    entity_id,
+    persons.betnr,
+    persons.name,
+    person_status.status,
     error,
     retry_count,
     coalesce(auto_reset_at, next_retry_at) as next_attempt_at,
     last_sync_at,
     due_since
 from persons
-where status in ('failed', 'permanently_failed')
+join person_status using (entity_id)
+where persons.status in ('failed', 'permanently_failed')
+    and persons.gone_at is null
+    and person_status.status <> 'held'
 order by due_since, entity_id
 """
 
@@ -92,14 +130,14 @@ STALE_PERSONS: Final = """
 -- Which linked persons has nobody looked at in Advoware for more than a day?
 select
     entity_id,
-    betnr,
-    name,
-    status,
+    persons.betnr,
+    persons.name,
+    nullif(person_status.status, 'undecided') as status,
     advo_seen_at,
     round(julianday('now') - julianday(advo_seen_at), 1) as days_since_look
 from persons
-where betnr is not null
-    and gone_at is null
+join person_status using (entity_id)
+where persons.betnr is not null
     and (advo_seen_at is null or advo_seen_at < datetime('now', '-1 day'))
 order by advo_seen_at, entity_id
 """
@@ -184,13 +222,20 @@ select
             and left_alone.side = lonely.stands_in
             and left_alone.value = lonely.value
     ) as left_alone,
-    due_since
+    due_since,
+    (
+        select min(ifnull(holds.reason, holds.kind))
+        from holds indexed by holds_open
+        where holds.entity_id = lonely.entity_id
+            and holds.released_at is null
+    ) as held
 from lonely
 order by entity_id, channel, stands_in, value
 """
 
 VIEWS: Final[dict[str, str]] = {
     "last_runs": LAST_RUNS,
+    "person_status": PERSON_STATUS,
     "failing_persons": FAILING_PERSONS,
     "open_conflicts": OPEN_CONFLICTS,
     "unsyncable_entries": UNSYNCABLE_ENTRIES,

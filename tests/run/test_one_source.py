@@ -65,6 +65,10 @@ def test_held_persons_are_held_everywhere_and_in_sync_nowhere(harness: SyncHarne
     assert harness.run(trigger="plan", write=False).persons.held == held
     counts = {name: count for name, count in by_status.items() if count}
     assert counts == status["persons"]
+    in_view = harness.query_store("select status, count(*) from person_status group by status")
+    assert dict(in_view) == status["persons"]
+    (differing,) = harness.query_store("select count(distinct entity_id) from differences where held is not null")
+    assert differing == (held,)
     assert sum(row["status"] == "held" for row in figures["persons_to_see_to"]) == held
     today = harness.clock().date()
     page = render_report_page(harness.config, DateRange(today, today), names=True, now=harness.clock())

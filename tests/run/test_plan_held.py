@@ -6,6 +6,7 @@ import io
 import re
 from collections import Counter
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
@@ -112,7 +113,7 @@ def test_what_an_undo_wants_to_put_back_is_planned_as_the_undo_plans_it(tmp_path
 
 def held_screen(harness: SyncHarness) -> str:
     screen = io.StringIO()
-    render_holds(list_held_persons(harness.config), Console(file=screen, width=200))
+    render_holds(list_held_persons(harness.config), Console(file=screen, width=200), ZoneInfo("Europe/Berlin"))
     return screen.getvalue()
 
 
@@ -122,7 +123,7 @@ def test_held_shows_a_block_for_each_run_and_reason_with_all_persons_and_steps(h
     assert (others, report.persons.held) == ([], len(list_held_persons(harness.config)))
     title, *lines = first_block.splitlines()
     figures = re.fullmatch(
-        rf"Run {report.run_id} holds {report.persons.held} persons since 2026-08-30 .{{8}} UTC: (\d+) values would be "
+        rf"Run {report.run_id} holds {report.persons.held} persons since 2026-08-30 10:30:00: (\d+) values would be "
         r"removed, emptied or overwritten; 11 are allowed without approval\.",
         title,
     )
@@ -139,7 +140,7 @@ def test_held_shows_a_block_for_each_run_and_reason_with_all_persons_and_steps(h
     moved = list_held_persons(harness.config)[0]
     harness.advo.edit_row(moved["betnr"], moved["steps"][0]["komm_id"], value="0511 7654321")
     approval = harness.run(approve_run=report.run_id, operator="anna", persons=(moved["entity_id"],))
-    blocks = re.findall(r"^Run (\d+) holds (\d+) persons? .* UTC: (.*)$", held_screen(harness), flags=re.MULTILINE)
+    blocks = re.findall(r"^Run (\d+) holds (\d+) persons? since .{19}: (.*)$", held_screen(harness), flags=re.MULTILINE)
     assert [block[:2] for block in blocks] == [
         (str(report.run_id), str(report.persons.held - 1)), (str(approval.run_id), "1")
     ]  # fmt: skip

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etl.store.queries.status import count_persons_by_status
 from etl.store.tables.baseline import save_left_alone
 from etl.store.tables.conflicts import save_conflicts, set_seen_at
+from etl.store.tables.holds import insert_holds, release_holds
 from etl.store.tables.journal import save_changes, set_change_state
 from etl.store.tables.persons import save_listings, update_person
 from etl.store.tables.queue import mark_due
@@ -73,6 +75,33 @@ def test_failing_persons(filled_store: Store) -> None:
     ]
 
 
+def test_who_is_held_is_held_in_every_view_that_says_how_persons_stand(filled_store: Store, run_id: int) -> None:
+    for entity_id in "abu":
+        update_person(filled_store, entity_id, status="failed", error="refused", advo_seen_at=NOW, espo_seen_at=NOW)
+    update_person(filled_store, "b", status=None, error=None)
+    save_items(filled_store, "a", [view_item("phone", "+49 1", "+491")])
+    in_view = "select status, reason, held_by_run from person_status order by entity_id"
+    failing, undecided, unlinked = (
+        {"status": status, "reason": reason, "held_by_run": None}
+        for status, reason in (("failed", "refused"), ("undecided", None), ("not_linked", "refused"))
+    )
+    assert filled_store.rows(in_view) == [failing, undecided, unlinked]
+    hold = {"run_id": run_id, "kind": "removals", "reason": "too many", "held_at": NOW}
+    insert_holds(filled_store, [hold | {"entity_id": entity_id} for entity_id in "au"])
+    insert_holds(filled_store, [hold | {"entity_id": "a", "kind": "recovery"}])
+    held = {"status": "held", "reason": "too many", "held_by_run": run_id}
+    assert filled_store.rows(in_view) == [held, undecided, held]
+    assert filled_store.rows("select entity_id from failing_persons") == []
+    assert filled_store.rows("select entity_id, status from stale_persons") == [
+        {"entity_id": "a", "status": "held"}, {"entity_id": "b", "status": None}
+    ]  # fmt: skip
+    assert filled_store.rows("select entity_id, held from differences") == [{"entity_id": "a", "held": "too many"}]
+    assert count_persons_by_status(filled_store) == {"held": 2, "undecided": 1}
+    release_holds(filled_store, [1, 2, 3], now=LATER, released_by="anna")
+    assert count_persons_by_status(filled_store) == {"failed": 1, "undecided": 1, "not_linked": 1}
+    assert [row["entity_id"] for row in filled_store.rows("select entity_id from failing_persons")] == ["a", "u"]
+
+
 def test_open_conflicts(filled_store: Store, run_id: int) -> None:
     conflict = {
         "run_id": run_id,
@@ -136,8 +165,8 @@ def test_differences(filled_store: Store) -> None:
     )
     common = {"entity_id": "a", "betnr": 1, "name": "A", "channel": "phone", "due_since": None}
     assert filled_store.rows("select * from differences") == [
-        common | {"value": "new", "stands_in": "advo", "komm_id": 12, "left_alone": None},
-        common | {"value": "abc", "stands_in": "espo", "komm_id": None, "left_alone": "unsyncable"},
+        common | {"value": "new", "stands_in": "advo", "komm_id": 12, "left_alone": None, "held": None},
+        common | {"value": "abc", "stands_in": "espo", "komm_id": None, "left_alone": "unsyncable", "held": None},
     ]
 
 

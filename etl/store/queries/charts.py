@@ -14,15 +14,9 @@ if TYPE_CHECKING:
 
 PERSONS_BY_STATUS: Final = """
 select
-    case
-        when betnr is null then 'not_linked'
-        when entity_id in (select entity_id from holds where released_at is null) then 'held'
-        when status is null then 'undecided'
-        else status
-    end as status,
+    status,
     count(*) as persons
-from persons
-where gone_at is null
+from person_status
 group by 1
 order by 2 desc
 """
@@ -86,21 +80,18 @@ select
     ) as linked,
     (
         select count(*)
-        from persons
+        from person_status
         where status in ('failed', 'permanently_failed')
-            and gone_at is null
     ) as failing,
     (
         select count(*)
-        from persons
+        from person_status
         where status in ('failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
-            and gone_at is null
-            and entity_id not in (select entity_id from holds where released_at is null)
     ) as to_see_to,
     (
-        select count(distinct entity_id)
-        from holds
-        where released_at is null
+        select count(*)
+        from person_status
+        where status = 'held'
     ) as held,
     (
         select count(*)
@@ -197,24 +188,12 @@ limit 200
 
 PERSONS_NEEDING_ATTENTION: Final = """
 select
-    persons.betnr,
-    persons.name,
-    persons.status,
-    persons.error
-from persons
-where persons.gone_at is null
-    and persons.status in ('failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
-    and persons.entity_id not in (select entity_id from holds where released_at is null)
-union all
-select
-    persons.betnr,
-    persons.name,
-    'held' as status,
-    min(holds.reason) as error
-from holds
-join persons using (entity_id)
-where holds.released_at is null
-group by persons.entity_id
+    betnr,
+    name,
+    status,
+    reason as error
+from person_status
+where status in ('held', 'failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
 order by status, name, betnr
 limit 200
 """
