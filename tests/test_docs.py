@@ -28,8 +28,10 @@ PAGES = (
     "tests/README.md",
     "tests/scenarios.md",
     "tests/bench/README.md",
+    "jobs/README.de.md",
 )
-README, GUIDE, WALK, THE_RULES, APIS, _, TESTS, SCENARIOS, _ = ((ROOT / page).read_text("utf-8") for page in PAGES)
+TEXTS = [(ROOT / page).read_text("utf-8") for page in PAGES]
+README, GUIDE, WALK, THE_RULES, APIS, _, TESTS, SCENARIOS, _, GERMAN_GUIDE = TEXTS
 
 
 def section(page: str, heading: str) -> str:
@@ -149,10 +151,14 @@ def test_the_readme_is_of_one_screen_or_two() -> None:
     assert len(README.split()) <= 1000
 
 
+def anchor(heading: str) -> str:
+    """What a link to a heading says, as GitHub spells it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
 def anchors(page: str) -> set[str]:
-    """What a link may lead to in a page: its headings as GitHub spells them."""
-    headings = re.findall(r"^#+ (.+)$", page, flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    """What a link may lead to in a page."""
+    return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", page, flags=re.MULTILINE)}
 
 
 @pytest.mark.parametrize("page", PAGES)
