@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
+import pandas as pd
 
 from etl.enums import LeftAloneReason
 from etl.records import Channel, Side
@@ -18,9 +18,10 @@ from etl.rules.actions import WriteContext, build_decision
 from etl.rules.entry import Decision, Entry, LeftAlone, PersonState, Policy
 from etl.rules.espo.rights import missing_right_note
 from etl.rules.espo.unread import unreadable_channel_notes, without_channels
-from etl.rules.joins.entries import PersonEntries
+from etl.rules.joins.columns import is_any_of
+from etl.rules.joins.entries import persons_with_entries
 from etl.rules.joins.facts import classify_entries
-from etl.rules.joins.keys import build_sides as sides_of
+from etl.rules.joins.keys import build_sides
 from etl.rules.joins.matching import match
 from etl.rules.left_alone import (
     find_left_alone,
@@ -41,11 +42,7 @@ from etl.rules.variants import Resolution, Variant, is_person_conflict, resolve
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
-
     from etl.rules.espo.array_read import PartialPut
-    from etl.rules.joins.columns import ColumnArrays
-    from etl.rules.joins.facts import Entries
     from etl.rules.joins.matching import MatchSides
 
 DUPLICATE_ITEM = "another item of this person has the same value"
@@ -65,16 +62,11 @@ def plan_from_frames(
         unreadable_channel_notes(frames, policy.unreadable_channels),
         without_channels(frames, policy.unreadable_channels),
     )
-    persons, sides = sides_of(frames, policy.table)
+    persons, sides = build_sides(frames, policy.table)
     entries = classify_entries(match(sides, are_similar), sides, persons, policy.table)
-    person_positions = persons_to_decide(entries, sides, persons)
-    if unreadable:
-        person_positions = np.union1d(
-            person_positions, np.flatnonzero(np.isin(persons.str_array("entity_id"), list(unreadable)))
-        )
-    if not len(person_positions):
+    persons = persons_to_decide(entries, sides, persons, unreadable)
+    if persons.empty:
         return {}
-    people = PersonEntries(persons, sides, frames["left_alone"], person_positions)
     return {
         person.entity_id: plan_person(
             replace(
@@ -85,7 +77,7 @@ def plan_from_frames(
             person_entries,
             policy,
         )
-        for person, person_entries in people.iter_persons(entries)
+        for person, person_entries in persons_with_entries(persons, sides, frames["left_alone"], entries)
     }
 
 
@@ -94,12 +86,23 @@ def are_similar(before: str, now: str) -> bool:
     return is_similar(Channel.MAIL if "@" in before else Channel.PHONE, before, now)
 
 
-def persons_to_decide(entries: Entries, sides: MatchSides, persons: ColumnArrays) -> np.ndarray:
-    """Persons with anything to decide: a variant, a baseline row to move, a second item, or an old note to renew."""
-    with_changes = entries.person[(entries.variant != Variant.SAME.value) | entries.baseline_outdated]
-    with_duplicates = sides.items["person"][~sides.items["pair"]]
-    with_leftovers = sides.rows["person"][sides.rows["spare"] | sides.rows["emptied"]]
-    return np.unique(np.concatenate([with_changes, with_duplicates, with_leftovers, np.flatnonzero(persons["noted"])]))
+def persons_to_decide(
+    entries: pd.DataFrame, sides: MatchSides, persons: pd.DataFrame, unreadable: Mapping[str, Sequence[LeftAlone]]
+) -> pd.DataFrame:
+    """Persons with anything to decide: a variant, a baseline row to move, a second item, or an old note to renew.
+
+    So are those with a channel that is ``unreadable``.
+    """
+    items, rows = sides.items, sides.rows
+    entity_ids = pd.concat(
+        [
+            entries.loc[entries["variant"].ne(Variant.SAME.value) | entries["baseline_outdated"], "entity_id"],
+            items.loc[~items["is_first"], "entity_id"],
+            rows.loc[rows["retype_leftover"] | rows["emptied"], "entity_id"],
+            persons.loc[persons["noted"] | persons["entity_id"].isin(list(unreadable)), "entity_id"],
+        ]
+    )
+    return persons[is_any_of(persons["entity_id"], entity_ids)]
 
 
 def plan_person(person: PersonState, entries: Sequence[Entry], policy: Policy) -> PersonPlan:

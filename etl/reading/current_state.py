@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from etl.rules.entry import MISSING
 from etl.rules.plan import PersonPlan, keep_reassigned_pairs
 from etl.rules.snapshot_records import advo_entry_from_record, baseline_pair_from_record, note_from_record, row_records
 from etl.rules.undo.restore import CurrentState
@@ -35,12 +34,12 @@ def load_current_state(run: RunContext, reads: PersonReads) -> CurrentState:
 
 def row_from_record(record: Mapping[str, Any]) -> AdvoEntry:
     """A row without the keys that only the joins need."""
-    return advo_entry_from_record({**record, "key": MISSING, "marker_key": MISSING})
+    return advo_entry_from_record({**record, "key": None, "marker_key": None})
 
 
 def pair_from_record(record: Mapping[str, Any]) -> BaselinePair:
     """A baseline row without them."""
-    return baseline_pair_from_record({**record, "espo_key": MISSING, "advo_key": MISSING, "pseudo": False})
+    return baseline_pair_from_record({**record, "espo_key": None, "advo_key": None, "pseudo": False})
 
 
 def plan_of_decisions(reads: PersonReads, decisions: Sequence[Decision], left_alone: Sequence[LeftAlone]) -> PersonPlan:

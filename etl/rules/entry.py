@@ -1,13 +1,13 @@
 """One entry and what is decided about it, as frozen values: what the joins hand to the per-person rules.
 
-``key`` fields are the integers of ``etl.rules.joins.matching``: equal keys mean the same person, channel and canonical
-value.
+``key`` fields are those of ``etl.rules.joins.matching``: equal keys mean the same person, channel and canonical value,
+None means no value.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from etl.rules.espo.array_read import PartialPut
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from etl.rules.values.doubts import Doubt
     from etl.rules.values.kommkz import KommKzTable
     from etl.rules.variants import EntryFacts, Resolution, Variant
-
-MISSING: Final = -1
-"""No key, or no place. A sentinel rather than NA: joins stay on plain int64 and null can never equal null."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class EspoEntry:
 
     item: EspoItem
     canonical: str
-    key: int
+    key: int | None
     komm_kz: int
     doubt: Doubt | None = None
     readings: str | None = None
@@ -63,11 +60,11 @@ class AdvoEntry:
     row_id: str
     value: str
     canonical: str | None
-    key: int
+    key: int | None
     remark: str | None
     own_text: str
     marker_kind: MarkerKind
-    marker_key: int
+    marker_key: int | None
     marker_komm_kz: int | None
     channel: Channel | None
     online: bool
@@ -87,8 +84,8 @@ class BaselinePair:
     advo_value: str
     advo_canonical: str
     komm_kz: int
-    espo_key: int
-    advo_key: int
+    espo_key: int | None
+    advo_key: int | None
     unmarked: bool = False
     remark: str | None = None
     pseudo: bool = False
@@ -122,19 +119,19 @@ class Entry:
         return self.facts is not None and self.facts.type_edit
 
     @property
-    def row_key(self) -> int:
-        """Key of the value Advoware holds, ``MISSING`` without one."""
-        return self.row.key if self.row is not None and self.row.value else MISSING
+    def row_key(self) -> int | None:
+        """Key of the value Advoware holds, None without one."""
+        return self.row.key if self.row is not None and self.row.value else None
 
     @property
-    def item_key(self) -> int:
-        """Key of the value EspoCRM holds, ``MISSING`` without one."""
-        return self.item.key if self.item is not None else MISSING
+    def item_key(self) -> int | None:
+        """Key of the value EspoCRM holds, None without one."""
+        return self.item.key if self.item is not None else None
 
     @property
     def row_holds_baseline(self) -> bool:
         """Whether the row was the pair of the very value it still holds."""
-        return self.base is not None and self.row_key != MISSING and self.row_key == self.base.advo_key
+        return self.base is not None and self.row_key is not None and self.row_key == self.base.advo_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from etl.enums import LeftAloneReason, NoteCause
 from etl.records import Side
-from etl.rules.entry import MISSING, Decision, Entry, LeftAlone, NextBaseline, PersonState, Policy
+from etl.rules.entry import Decision, Entry, LeftAlone, NextBaseline, PersonState, Policy
 from etl.rules.espo.items import rejection_reason
 from etl.rules.leftovers import attach_retype_rows, reclassify_leftover
 from etl.rules.truncation import without_cut_letter
@@ -101,7 +101,7 @@ def duplicate_note(person: PersonState, entry: Entry, entries: Sequence[Entry]) 
 
 def entry_with_value(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
     """The entry whose row was, or becomes, the pair of the value this unlinked row holds."""
-    same = [other for other in entries if other is not entry and other.row_key == entry.row_key != MISSING]
+    same = [other for other in entries if other is not entry and other.row_key == entry.row_key is not None]
     for other in same:
         comes_first = other.variant is Variant.VAR4 and komm_id_or_zero(other) < komm_id_or_zero(entry)
         if other.row_holds_baseline or other.variant in (Variant.LINK, Variant.REPAIR) or comes_first:

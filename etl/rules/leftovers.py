@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from etl.enums import LeftAloneReason, NoteCause
 from etl.records import Channel, Direction
-from etl.rules.entry import MISSING, AdvoEntry, Entry, LeftAlone
+from etl.rules.entry import AdvoEntry, Entry, LeftAlone
 from etl.rules.marker import MarkerKind, is_same_text
 from etl.rules.variants import EntryFacts, Variant
 
@@ -82,7 +82,7 @@ def is_own_leftover(entry: Entry) -> bool:
 def is_pair_of_same_value(other: Entry, entry: Entry) -> bool:
     """Whether another entry is, or just was, the pair of the value this row holds, and its own row holds it."""
     is_pair = other.row_holds_baseline or other.variant in PAIR_VARIANTS
-    return other is not entry and is_pair and other.row_key == entry.row_key != MISSING
+    return other is not entry and is_pair and other.row_key == entry.row_key is not None
 
 
 def leaves_leftover(entry: Entry, entries_and_notes: Sequence[tuple[Entry, LeftAlone | None]]) -> bool:

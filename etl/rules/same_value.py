@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from etl.enums import LeftAloneReason
 from etl.records import Side
-from etl.rules.entry import MISSING, Entry, LeftAlone
+from etl.rules.entry import Entry, LeftAlone
 from etl.rules.values.canonical import canonical
 from etl.rules.variants import Resolution, Variant
 
@@ -40,15 +40,15 @@ class ResolvedEntry:
         return self.left_alone is None and self.resolution is not Resolution.LEAVE
 
     @property
-    def final_key(self) -> int:
-        """Key of the value both sides are to end at, ``MISSING`` where the entry ends."""
+    def final_key(self) -> int | None:
+        """Key of the value both sides are to end at, None where the entry ends."""
         entry, variant = self.entry, self.entry.variant
         if variant in (Variant.VAR2, Variant.FORGET, Variant.LEFTOVER):
-            return MISSING
+            return None
         if variant in (Variant.VAR4, Variant.VAR6):
             return entry.item_key if self.resolution is Resolution.REVERT else entry.row_key
         if variant is Variant.VAR3:
-            return entry.item_key if self.resolution is Resolution.REVERT else MISSING
+            return entry.item_key if self.resolution is Resolution.REVERT else None
         return entry.item_key
 
 
@@ -56,7 +56,7 @@ def merge_same_value(entries: Sequence[ResolvedEntry]) -> list[ResolvedEntry]:
     """Rewrite the decisions of a person so that no value is made or written twice."""
     groups: dict[int, list[ResolvedEntry]] = defaultdict(list)
     for resolved in entries:
-        if resolved.is_active and resolved.final_key != MISSING:
+        if resolved.is_active and resolved.final_key is not None:
             groups[resolved.final_key].append(resolved)
     merging = [group for group in groups.values() if len(group) > 1 and not all(map(is_unchanged_pair, group))]
     merging_ids = {id(resolved) for group in merging for resolved in group}

@@ -37,7 +37,7 @@ def espo_entry_from_record(record: Mapping[str, Any]) -> EspoEntry:
         record["raw"],
     )
     return EspoEntry(
-        item, record["canonical"] or "", int(record["key"]), int(record["komm_kz"]), *doubt_and_readings(record)
+        item, record["canonical"] or "", record["key"], int(record["komm_kz"]), *doubt_and_readings(record)
     )
 
 
@@ -48,11 +48,11 @@ def advo_entry_from_record(record: Mapping[str, Any]) -> AdvoEntry:
         record["row_id"],
         record["value"] if record["canonical"] is not None else "",
         record["canonical"],
-        int(record["key"]),
+        record["key"],
         record["remark"],
         record["own_text"] or "",
         MarkerKind(record["marker_kind"] or "none"),
-        int(record["marker_key"]),
+        record["marker_key"],
         None if record["marker_komm_kz"] is None else int(record["marker_komm_kz"]),
         Channel(record["channel"]) if record["channel"] else None,
         bool(record["online"]),
@@ -76,8 +76,8 @@ def baseline_pair_from_record(record: Mapping[str, Any]) -> BaselinePair:
         record["advo_value"],
         record["advo_canonical"],
         int(record["komm_kz"]),
-        int(record["espo_key"]),
-        int(record["advo_key"]),
+        record["espo_key"],
+        record["advo_key"],
         bool(record["unmarked"]),
         record.get("remark"),
         bool(record["pseudo"]),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etl.enums import LeftAloneReason, NoteCause
 from etl.records import Channel, Side
-from etl.rules.entry import MISSING, AdvoEntry, Entry, EspoEntry, LeftAlone, PersonState
+from etl.rules.entry import AdvoEntry, Entry, EspoEntry, LeftAlone, PersonState
 from etl.rules.values.canonical import canonical
 from etl.rules.values.classify import LITERAL
 from etl.rules.values.doubts import ADVICE, Doubt
@@ -56,8 +56,8 @@ def is_waiting_pair(entry: Entry) -> bool:
     if base is None or not is_doubtful_pair(entry) or entry.variant in AGREEING_VARIANTS:
         return False
     if is_doubtful_item(entry.item, base):
-        return entry.row_key == base.advo_key != MISSING
-    return entry.item_key == base.espo_key != MISSING
+        return entry.row_key == base.advo_key is not None
+    return entry.item_key == base.espo_key is not None
 
 
 def is_doubtful_pair(entry: Entry) -> bool:

@@ -5,7 +5,6 @@ How to read a table: `tests.planned`. Letters are numbers (`tests.notation`): x,
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -13,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from etl.rules.entry import MISSING
-from etl.rules.joins.columns import ColumnArrays
+from etl.frames import TEXT
+from etl.rules.joins.columns import frame_records
 from etl.rules.joins.matching import MatchSides, match
 from tests.planned import assert_plan, plans_alone_and_together
 
@@ -198,34 +197,31 @@ def test_persons_planned_together_are_planned_as_each_alone() -> None:
 
 # The joins themselves -----------------------------------------------------------------------------------------------
 
-COLUMNS = {
-    "base": ["person", "komm_id", "kept", "espo_key", "advo_key", "group", "espo_canonical"],
-    "rows": ["person", "komm_id", "key", "filled", "free_channel"],
-    "items": ["person", "kept", "key", "group", "canonical", "pair", "readings", "refused", "put_off_in"],
-}
-KINDS = {"espo_canonical": "str", "canonical": "str", "readings": "str"}
-KINDS |= dict.fromkeys(("filled", "free_channel", "pair", "refused"), "bool")
-PERSON, ROW, VALUE = st.integers(0, 1), st.integers(1, 5), st.integers(MISSING, 3)
+KINDS = dict.fromkeys(
+    ("pair", "row", "item", "komm_id", "key", "espo_key", "advo_key", "group_komm_kz", "put_off_in", "text"), "Int64"
+)
+KINDS |= dict.fromkeys(("free", "is_first", "refused"), "bool")
+PERSON, ROW, VALUE = st.integers(0, 1), st.integers(1, 5), st.none() | st.integers(0, 3)
 BASE = st.lists(st.tuples(PERSON, ROW, VALUE, VALUE), unique_by=lambda record: record[:2], max_size=6)
 ROWS = st.lists(st.tuples(PERSON, ROW, VALUE, st.booleans()), unique_by=lambda record: record[:2], max_size=8)
-ITEMS = st.lists(st.tuples(PERSON, VALUE, st.booleans(), ROW | st.just(MISSING)), max_size=8)
+ITEMS = st.lists(st.tuples(PERSON, VALUE, st.booleans(), st.none() | ROW), max_size=8)
 
 
-def key_of_person(person: int, value: int) -> int:
+def key_of_person(person: int, value: int | None) -> int | None:
     """Equal keys are the same person and value."""
-    return MISSING if value == MISSING else person * 10 + value
+    return None if value is None else person * 10 + value
 
 
-def make_columns(name: str, records: list[tuple[Any, ...]]) -> ColumnArrays:
-    """One of the three tables; text and facts keep their type, all else is a whole number, also where there is none."""
-    kinds = {column: KINDS.get(column, "int64") for column in COLUMNS[name]}
-    frame = pd.DataFrame(records, columns=COLUMNS[name]).astype(kinds)
-    return ColumnArrays(frame, **{column: frame[column].to_numpy() for column, kind in kinds.items() if kind != "str"})
+def make_frame(columns: str, records: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """One of the three frames; text where it is neither a number nor a fact."""
+    names = columns.split()
+    records = [(number, *record) for number, record in enumerate(records)]
+    return pd.DataFrame(records, columns=names, dtype="object").astype({name: KINDS.get(name, TEXT) for name in names})
 
 
 def are_neighbours(was: str, now: str) -> bool:
     """What resembles each other here."""
-    return abs(int(was) - int(now)) == 1
+    return bool(was and now) and abs(int(was) - int(now)) == 1
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -237,39 +233,38 @@ def test_each_thing_is_in_one_entry_and_nothing_is_lost(
 ) -> None:
     """Agreed pairs, first items of a value and rows of a channel with a value: each once, with things of its person."""
     keys = [key_of_person(who, value) for who, value, *_ in items]
-    first = [value != MISSING and value not in keys[:at] for at, value in enumerate(keys)]
+    first = [key is not None and key not in keys[:at] for at, key in enumerate(keys)]
     entries = match(
         MatchSides(
-            base=make_columns(
-                "base",
+            base=make_frame(
+                "pair entity_id channel komm_id text espo_canonical espo_key advo_key group_komm_kz",
                 [
-                    (who, row, MISSING, key_of_person(who, a), key_of_person(who, b), who * 32, a)
+                    (who, "phone", row, None, a, key_of_person(who, a), key_of_person(who, b), 1)
                     for who, row, a, b in base
                 ],
             ),
-            rows=make_columns(
-                "rows",
-                [(who, row, key_of_person(who, value), value != MISSING, free) for who, row, value, free in rows],
+            rows=make_frame(
+                "row entity_id komm_id key free",
+                [(who, row, key_of_person(who, value), value is not None and free) for who, row, value, free in rows],
             ),
-            items=make_columns(
-                "items",
+            items=make_frame(
+                "item entity_id channel text canonical readings key group_komm_kz is_first refused put_off_in",
                 [
-                    (who, MISSING, keys[at], who * 32, value, first[at], "", *facts)
-                    for at, (who, value, *facts) in enumerate(items)
+                    (who, "phone", None, value, None, key, 1, is_first, *facts)
+                    for (who, value, *facts), key, is_first in zip(items, keys, first, strict=True)
                 ],
             ),
         ),
         are_neighbours,
     )
-    places = {name: array.tolist() for name, array in asdict(entries).items()}
-    places_used = {name: sorted(at for at in array if at != MISSING) for name, array in places.items()}
-    free_rows = {at for at, (_, _, value, free) in enumerate(rows) if value != MISSING and free}
-    assert (places_used["base"], places_used["item"]) == (
+    numbers = {name: sorted(entries[name].dropna()) for name in entries.columns}
+    free_rows = {at for at, (_, _, value, free) in enumerate(rows) if value is not None and free}
+    assert (numbers["pair"], numbers["item"]) == (
         [*range(len(base))],
         [at for at, is_first in enumerate(first) if is_first],
     )
-    assert set(places_used["row"]) >= free_rows
-    assert len(places_used["row"]) == len(set(places_used["row"]))
-    people: dict[str, list[Any]] = {"base": base, "row": rows, "item": items}
-    for entry in zip(*places.values(), strict=True):
-        assert len({people[name][at][0] for name, at in zip(places, entry, strict=True) if at != MISSING}) == 1
+    assert set(numbers["row"]) >= free_rows
+    assert len(numbers["row"]) == len(set(numbers["row"]))
+    people: dict[str, list[Any]] = {"pair": base, "row": rows, "item": items}
+    for entry in frame_records(entries):
+        assert len({people[name][at][0] for name, at in entry.items() if at is not None}) == 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from etl.apply import advo_steps, revalidate, write_row
 from etl.context import ObservedAbsence, PersonReads, RunContext
@@ -16,9 +16,8 @@ from etl.errors import ConcurrentEdit, CredentialsRefused, UnknownOutcome
 from etl.reading.own_arrays import PutJudgement
 from etl.records import AdvoRow
 from etl.rules.actions import clash, var6
-from etl.rules.entry import MISSING, Decision
+from etl.rules.entry import Decision
 from etl.rules.espo.array_read import ChangeOutcome
-from etl.rules.joins.columns import ColumnArrays
 from etl.rules.marker import comparable_text
 from etl.rules.plan import PersonPlan
 from etl.rules.truncation import WriteOutcome
@@ -149,23 +148,22 @@ def without_comparison(real: Any) -> Callable[..., Any]:
 def join_by_key_only(_real: Any) -> Callable[..., Any]:
     """A join in which one item serves several rows."""
 
-    def join(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        first = {key: place for place, key in reversed([*enumerate(right.tolist())]) if key != MISSING}
-        matches = [(place, first[key]) for place, key in enumerate(left.tolist()) if key in first]
-        left_places, right_places = zip(*matches, strict=True) if matches else ((), ())
-        return np.array(left_places, dtype="int64"), np.array(right_places, dtype="int64")
+    def join(left: pd.DataFrame, right: pd.DataFrame, numbers: Sequence[str], on: list[str]) -> pd.DataFrame:
+        left, right = left[[numbers[0], *on]].dropna(), right[[numbers[1], *on]].dropna().drop_duplicates(on)
+        return left.merge(right, on=on, how="inner", validate="m:1")[list(numbers)]
 
     return join
 
 
-def null_takes_last(_real: Any) -> Callable[..., Any]:
+def null_takes_last(real: Any) -> Callable[..., Any]:
     """Where there is nothing, something is found all the same: the last thing of all."""
 
-    def take(column: Any, where: Any, missing: Any = MISSING) -> np.ndarray:
-        values, at = np.asarray(column), np.asarray(where)
-        return values[at] if len(values) else np.full(len(at), missing)
+    def join_part(entries: pd.DataFrame, part: pd.DataFrame, number: str) -> pd.DataFrame:
+        last = None if part.empty else part[number].iloc[-1]
+        real_part: pd.DataFrame = real(entries.assign(**{number: entries[number].fillna(last)}), part, number)
+        return real_part
 
-    return take
+    return join_part
 
 
 def treat_missing_as_deletion(real: Any) -> Callable[..., Any]:
@@ -216,12 +214,7 @@ def without_flags(real: Any) -> Callable[..., Any]:
 def without_first_syncs(real: Any) -> Callable[..., Any]:
     """Nobody counts as new, nor as recovered."""
 
-    def with_history(persons: Any, *others: Any) -> ColumnArrays:
-        history, nobody = real(persons, *others), np.zeros(len(persons), dtype=bool)
-        other_columns = {name: history[name] for name in ("edited_by_other", "noted")}
-        return ColumnArrays(persons, **other_columns, first_sync=nobody, begun=nobody, recovery=nobody, trusted=nobody)
-
-    return with_history
+    return lambda *frames: real(*frames).assign(first_sync=False, begun=False, recovery=False, trusted=False)
 
 
 def believe_all_shown(real: Any) -> Callable[..., Any]:
@@ -270,12 +263,7 @@ def believe_404_pages(real: Any) -> Callable[..., Any]:
 def without_recoveries(real: Any) -> Callable[..., Any]:
     """Whoever returns is new."""
 
-    def with_history(persons: Any, *others: Any) -> ColumnArrays:
-        history, nobody = real(persons, *others), np.zeros(len(persons), dtype=bool)
-        other_columns = {name: history[name] for name in ("edited_by_other", "noted", "first_sync", "begun")}
-        return ColumnArrays(persons, **other_columns, recovery=nobody, trusted=nobody)
-
-    return with_history
+    return lambda *frames: real(*frames).assign(recovery=False, trusted=False)
 
 
 def treat_403_as_credentials(_real: Any) -> Callable[..., Any]:
@@ -358,7 +346,7 @@ MUTATIONS = (
     Mutation("a join uses an item twice", ("etl.rules.joins.matching:merge_one_to_one",), join_by_key_only, NO_FAULT),
     Mutation(
         "null is a place",
-        ("etl.rules.joins.matching:take_or", "etl.rules.joins.facts:take_or"),
+        ("etl.rules.joins.facts:join_part",),
         null_takes_last,
         NO_FAULT,
     ),

@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from etl.records import Channel
-from etl.rules.entry import MISSING
 from etl.rules.values.classify import LITERAL, Clarity, Value
 from etl.rules.values.cleaning import clean
 from etl.rules.values.doubts import Doubt
@@ -63,7 +62,7 @@ def complete_numbers(real: ParseValue) -> ParseValue:
 
 def match_by_value_only(_real: object) -> Callable[..., Any]:
     """No item is known by the string that the baseline keeps."""
-    return lambda items, base: (np.full(len(items[0]), MISSING), np.full(len(base[0]), MISSING))
+    return lambda *frames: tuple(frame.assign(text=pd.array([None] * len(frame), dtype="Int64")) for frame in frames)
 
 
 MUTATIONS_OF_VALUES = (
@@ -106,7 +105,7 @@ MUTATIONS_OF_VALUES = (
     ),
     Mutation(
         "kept strings do not go first",
-        ("etl.rules.joins.keys:string_keys",),
+        ("etl.rules.joins.keys:add_texts",),
         match_by_value_only,
         WorldSpec(),
         case=partial(run_in_harness, typed.test_two_agreed_pairs_that_are_one_number_for_a_newer_grammar_stay_pairs),

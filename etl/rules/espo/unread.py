@@ -5,16 +5,14 @@ EspoCRM leaves such a field out of every answer (EspoCRM fact B14): absent is no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from etl.enums import LeftAloneReason
 from etl.frames import ENTRY, PERSON
 from etl.records import Channel, Side
 from etl.rules.entry import LeftAlone
 from etl.rules.espo.rights import ESPO_FIELD, MISSING_RIGHT
-from etl.rules.joins.columns import ColumnArrays
+from etl.rules.joins.columns import frame_records
 from etl.rules.snapshot_records import note_from_record
 from etl.rules.variants import VARIANT_WORDS, Variant
 
@@ -78,8 +76,3 @@ def change_notes(frames: Mapping[str, pd.DataFrame], channels: Collection[Channe
             record["entity_id"],
             LeftAlone(Side.ADVO, LeftAloneReason.HELD_BACK, detail, value, record["komm_id"], channel=Channel(channel)),
         )
-
-
-def frame_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as dictionaries, NA as None."""
-    return ColumnArrays(frame).records(np.arange(len(frame)), list(frame.columns))

@@ -1,15 +1,14 @@
-"""From columns to persons: whoever has anything to decide, taken out of the joins once, with all entries."""
+"""From frames to persons: whoever has anything to decide, with all entries."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from etl.frames import LEFT_ALONE
 from etl.records import Channel, Side
-from etl.rules.entry import Entry, LeftAlone, PersonState
-from etl.rules.joins.columns import ColumnArrays
+from etl.rules.entry import AdvoEntry, BaselinePair, Entry, EspoEntry, LeftAlone, PersonState
+from etl.rules.joins.columns import frame_records, is_any_of
 from etl.rules.leftovers import leftover_entry, retype_leftover_entry
 from etl.rules.snapshot_records import (
     advo_entry_from_record,
@@ -20,133 +19,121 @@ from etl.rules.snapshot_records import (
 from etl.rules.variants import FACTS, EntryFacts, Variant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
-    from etl.rules.joins.facts import Entries
     from etl.rules.joins.matching import MatchSides
 
-Record = TypeVar("Record")
 
-
-ITEM_FIELDS = ("channel", "value", "canonical", "doubt", "readings", "type", "is_primary", "opt_out", "invalid", "raw")
+PERSON_FIELDS = (
+    *("entity_id", "betnr", "waiting_side"),
+    *("first_sync", "begun", "recovery", "trusted"),
+)
+ITEM_FIELDS = (
+    *("entity_id", "item", "key", "komm_kz", "is_first"),
+    *("channel", "value", "canonical", "doubt", "readings", "type", "is_primary", "opt_out", "invalid", "raw"),
+)
 ROW_FIELDS = (
-    *("row_id", "value", "canonical", "doubt", "readings", "remark", "own_text"),
+    *("entity_id", "row", "key", "marker_key", "retype_leftover", "emptied"),
+    *("komm_id", "row_id", "value", "canonical", "doubt", "readings", "remark", "own_text"),
     *("marker_kind", "marker_komm_kz", "komm_kz", "channel", "online"),
 )
 PAIR_FIELDS = (
-    "espo_value",
-    "espo_canonical",
-    "espo_type",
-    "advo_value",
-    "advo_canonical",
-    "komm_kz",
-    "unmarked",
-    "remark",
+    *("entity_id", "pair", "espo_key", "advo_key", "pseudo"),
+    *("komm_id", "espo_value", "espo_canonical", "espo_type", "advo_value", "advo_canonical"),
+    *("komm_kz", "unmarked", "remark"),
 )
+ENTRY_FIELDS = ("entity_id", "channel", "variant", "komm_kz", "pair", "row", "item", *FACTS)
 
 
-class PersonEntries:
-    """The touched persons with their entries, taken out of the tables once, not row by row."""
+@dataclass(frozen=True, slots=True)
+class PersonParts:
+    """All that is stored of a person, and its entries; pairs, rows and items by their number, in the stored order."""
 
-    def __init__(
-        self, persons: ColumnArrays, sides: MatchSides, left_alone: pd.DataFrame, touched_persons: np.ndarray
-    ) -> None:
-        self._touched = touched_persons
-        self._persons = persons.records(touched_persons, ("entity_id", "betnr", "waiting_side"))
-        self._items = build_by_position(sides.items, touched_persons, ITEM_FIELDS, espo_entry_from_record)
-        self._rows = build_by_position(sides.rows, touched_persons, ROW_FIELDS, advo_entry_from_record)
-        self._base = build_by_position(sides.base, touched_persons, PAIR_FIELDS, baseline_pair_from_record)
-        self._sides = sides
-        self._left = notes_by_person(left_alone)
+    record: Mapping[str, Any]
+    pairs: dict[int, BaselinePair] = field(default_factory=dict)
+    rows: dict[int, AdvoEntry] = field(default_factory=dict)
+    items: dict[int, EspoEntry] = field(default_factory=dict)
+    notes: list[LeftAlone] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    duplicate_items: list[EspoEntry] = field(default_factory=list)
+    retype_leftovers: list[int] = field(default_factory=list)
+    emptied_rows: list[int] = field(default_factory=list)
 
-    def iter_persons(self, entries: Entries) -> Iterator[tuple[PersonState, list[Entry]]]:
-        """Yield each touched person with all its entries, untouched ones included."""
-        positions = np.flatnonzero(np.isin(entries.person, self._touched))
-        entries_by_person: dict[int, list[Entry]] = {}
-        for person, entry in zip(entries.person[positions].tolist(), self._entries(entries, positions), strict=True):
-            entries_by_person.setdefault(person, []).append(entry)
-        matched_rows = set(entries.index.row[positions].tolist())
-        items_by_person = records_by_person(self._sides.items, self._items)
-        rows_by_person = records_by_person(
-            self._sides.rows,
-            {row_position: row for row_position, row in self._rows.items() if row_position not in matched_rows},
+    def add_item(self, record: Mapping[str, Any]) -> None:
+        """An item; beside the first with its value it is a duplicate."""
+        item = self.items[record["item"]] = espo_entry_from_record(record)
+        if not record["is_first"]:
+            self.duplicate_items.append(item)
+
+    def add_row(self, record: Mapping[str, Any]) -> None:
+        """A row, which may be a leftover unless it is an entry's."""
+        self.rows[record["row"]] = advo_entry_from_record(record)
+        if record["retype_leftover"]:
+            self.retype_leftovers.append(record["row"])
+        if record["emptied"]:
+            self.emptied_rows.append(record["row"])
+
+    def add_entry(self, record: Mapping[str, Any]) -> None:
+        """An entry, which takes its row: the rows that no entry takes are leftovers and slots."""
+        self.entries.append(
+            Entry(
+                Channel(record["channel"]),
+                Variant(record["variant"]),
+                record["komm_kz"],
+                EntryFacts(*(record[fact] for fact in FACTS)),
+                self.pairs.get(record["pair"]),
+                self.rows.pop(record["row"], None),
+                self.items.get(record["item"]),
+            )
         )
-        is_retype_leftover, is_emptied = self._sides.rows["spare"], self._sides.rows["emptied"]
-        is_first_of_value = self._sides.items["pair"]
-        for position, person in zip(self._touched.tolist(), self._persons, strict=True):
-            person_entries, rows, items = (
-                entries_by_person.get(position, []),
-                rows_by_person.get(position, []),
-                items_by_person.get(position, []),
-            )
-            person_entries += [
-                retype_leftover_entry(row, person_entries)
-                for row_position, row in rows
-                if is_retype_leftover[row_position]
-            ]
-            person_entries += [leftover_entry(row) for row_position, row in rows if is_emptied[row_position]]
-            empty_side = side_without_entries(person_entries)
-            state = PersonState(
-                person["entity_id"],
-                person["betnr"],
-                first_sync=person["first_sync"],
-                first_sync_interrupted=person["begun"],
-                recovery=person["recovery"],
-                markers_trusted=person["trusted"],
-                empty_side=empty_side,
-                waiting_side=side_to_wait_for(person, empty_side),
-                items=tuple(item.item for _, item in items),
-                slots=tuple(row for _, row in rows),
-                left_alone=tuple(self._left.get(person["entity_id"], ())),
-                duplicate_items=tuple(item for item_position, item in items if not is_first_of_value[item_position]),
-            )
-            yield state, person_entries
 
-    def _entries(self, entries: Entries, positions: np.ndarray) -> Iterator[Entry]:
-        """The entries at these places."""
-        index = entries.index
-        entry_columns = (entries.channel, entries.variant, entries.komm_kz, index.base, index.row, index.item)
-        columns = [array[positions].tolist() for array in (*entry_columns, *(entries.facts[fact] for fact in FACTS))]
-        for channel, variant, komm_kz, base, row, item, *facts in zip(*columns, strict=True):
-            yield Entry(
-                Channel(channel),
-                Variant(variant),
-                komm_kz,
-                EntryFacts(*facts),
-                self._base.get(base),
-                self._rows.get(row),
-                self._items.get(item),
-            )
+    def state_with_entries(self) -> tuple[PersonState, list[Entry]]:
+        """The person with all its entries, untouched ones and leftovers included."""
+        entries, rows, person = self.entries, self.rows, self.record
+        leftovers = [rows[number] for number in self.retype_leftovers if number in rows]
+        entries = entries + [retype_leftover_entry(row, entries) for row in leftovers]
+        entries += [leftover_entry(rows[number]) for number in self.emptied_rows if number in rows]
+        empty_side = side_without_entries(entries)
+        state = PersonState(
+            person["entity_id"],
+            person["betnr"],
+            first_sync=person["first_sync"],
+            first_sync_interrupted=person["begun"],
+            recovery=person["recovery"],
+            markers_trusted=person["trusted"],
+            empty_side=empty_side,
+            waiting_side=side_to_wait_for(person, empty_side),
+            items=tuple(item.item for item in self.items.values()),
+            slots=tuple(rows.values()),
+            left_alone=tuple(self.notes),
+            duplicate_items=tuple(self.duplicate_items),
+        )
+        return state, entries
 
 
-def build_by_position(
-    columns: ColumnArrays,
-    touched_persons: np.ndarray,
-    names: Sequence[str],
-    build: Callable[[Mapping[str, Any]], Record],
-) -> dict[int, Record]:
-    """What belongs to the touched persons, built into values, by its place."""
-    positions = np.flatnonzero(np.isin(columns["person"], touched_persons))
-    return dict(zip(positions.tolist(), map(build, columns.records(positions, names)), strict=True))
+def persons_with_entries(
+    persons: pd.DataFrame, sides: MatchSides, notes: pd.DataFrame, entries: pd.DataFrame
+) -> Iterator[tuple[PersonState, list[Entry]]]:
+    """Yield each of these persons with all its entries, out of the frames of many."""
+    parts = {record["entity_id"]: PersonParts(record) for record in frame_records(persons, PERSON_FIELDS)}
 
+    def records(frame: pd.DataFrame, fields: Sequence[str]) -> Iterator[tuple[PersonParts, dict[str, Any]]]:
+        of_these = frame[is_any_of(frame["entity_id"], persons["entity_id"])]
+        return ((parts[record["entity_id"]], record) for record in frame_records(of_these, fields))
 
-def records_by_person(columns: ColumnArrays, records: Mapping[int, Record]) -> dict[int, list[tuple[int, Record]]]:
-    """The same by its person, with its place."""
-    person_numbers = columns["person"]
-    result: dict[int, list[tuple[int, Record]]] = {}
-    for position, record in records.items():
-        result.setdefault(int(person_numbers[position]), []).append((position, record))
-    return result
-
-
-def notes_by_person(left_alone: pd.DataFrame) -> dict[str, list[LeftAlone]]:
-    """Notes by the id of their person."""
-    result: dict[str, list[LeftAlone]] = {}
-    for record in ColumnArrays(left_alone).records(np.arange(len(left_alone)), [*LEFT_ALONE]):
-        result.setdefault(record["entity_id"], []).append(note_from_record(record))
-    return result
+    for person, record in records(sides.base, PAIR_FIELDS):
+        person.pairs[record["pair"]] = baseline_pair_from_record(record)
+    for person, record in records(sides.rows, ROW_FIELDS):
+        person.add_row(record)
+    for person, record in records(sides.items, ITEM_FIELDS):
+        person.add_item(record)
+    for person, record in records(notes, [*LEFT_ALONE]):
+        person.notes.append(note_from_record(record))
+    for person, record in records(entries, ENTRY_FIELDS):
+        person.add_entry(record)
+    return (person.state_with_entries() for person in parts.values())
 
 
 def side_without_entries(entries: Sequence[Entry]) -> Side | None:

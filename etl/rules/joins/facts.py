@@ -1,166 +1,165 @@
-"""The seven facts of each entry, its kommKz and its variant: from places to one row an entry (rules §3)."""
+"""The seven facts of each entry, its kommKz and its variant (rules §3)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from etl.records import Channel
-from etl.rules.entry import MISSING
-from etl.rules.joins.columns import is_not_number, take_or
-from etl.rules.marker import is_same_text
+from etl.rules.joins.columns import is_any_of, is_equal, is_equal_text, is_text, is_true, text_or_empty
+from etl.rules.marker import MarkerKind, is_same_text
 from etl.rules.values.kommkz import MOBILE_KOMM_KZ
 from etl.rules.variants import FACTS, RULES, rule_matches
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from etl.rules.joins.columns import ColumnArrays
-    from etl.rules.joins.matching import EntryIndex, MatchSides
+    from etl.rules.joins.matching import MatchSides
     from etl.rules.values.kommkz import KommKzTable
 
 
-@dataclass(frozen=True)
-class Entries:
-    """One entry a place: where it stands, whose it is, its channel and kommKz, what happened to it.
+class EntryParts(NamedTuple):
+    """The pair, row and item of each entry: three frames, one row an entry, null throughout where it has none."""
 
+    base: pd.DataFrame
+    row: pd.DataFrame
+    item: pd.DataFrame
+
+
+PAIR_PART: Final = [
+    *("entity_id", "channel", "komm_id", "row_id", "komm_kz", "espo_key", "advo_key", "pseudo"),
+    *("espo_value", "espo_type", "advo_value", "remark", "unmarked"),
+]
+ROW_PART: Final = [
+    *("entity_id", "channel", "komm_id", "row_id", "key", "value", "canonical", "remark"),
+    *("marker_kind", "marker_key", "marker_komm_kz", "komm_kz", "field_komm_kz", "mobile"),
+]
+ITEM_PART: Final = ["entity_id", "channel", "key", "value", "canonical", "type", "komm_kz"]
+
+
+def classify_entries(
+    entries: pd.DataFrame, sides: MatchSides, persons: pd.DataFrame, table: KommKzTable
+) -> pd.DataFrame:
+    """Return what ``matching.match`` found with its facts, and by them the variant of each.
+
+    One row an entry: ``pair, row, item``, ``entity_id, channel, komm_kz``, ``FACTS``, ``variant``, and
     ``baseline_outdated``: the baseline row no longer says what both sides show (spelling, type, row id), or was only
-    read off a marker, though there is nothing to write. ``facts``: by name, each a fact of every entry.
+    read off a marker, though there is nothing to write.
     """
+    parts = EntryParts(
+        join_part(entries, sides.base[["pair", *PAIR_PART]], "pair"),
+        join_part(entries, sides.rows[["row", *ROW_PART]], "row"),
+        join_part(entries, sides.items[["item", *ITEM_PART]], "item"),
+    )
+    entity_id, channel = (first_of(*(part[name] for part in parts)) for name in ("entity_id", "channel"))
+    komm_kz = komm_kz_of_entries(parts, channel, table)
+    facts = compute_facts(parts, komm_kz)
+    facts["type_edit"] = facts["known"] & facts["in_espo"] & is_true(channel.eq(Channel.PHONE.value))
+    if facts["type_edit"].any():
+        by_other = persons.loc[persons["edited_by_other"], "entity_id"]
+        facts["type_edit"] &= is_any_of(entity_id, by_other) & is_type_edited(parts, komm_kz, table)
+    variants = variant_by_facts()
+    return entries.assign(
+        entity_id=entity_id,
+        channel=channel,
+        komm_kz=komm_kz,
+        **facts,
+        variant=[variants[values] for values in zip(*(facts[fact].tolist() for fact in FACTS), strict=True)],
+        baseline_outdated=is_baseline_outdated(parts, komm_kz),
+    )
 
-    index: EntryIndex
-    person: np.ndarray
-    channel: np.ndarray
-    komm_kz: np.ndarray
-    variant: np.ndarray
-    baseline_outdated: np.ndarray
-    facts: Mapping[str, np.ndarray]
+
+def join_part(entries: pd.DataFrame, part: pd.DataFrame, number: str) -> pd.DataFrame:
+    """The pair, row or item of each entry, in the order of the entries."""
+    return part.set_index(number).reindex(entries[number]).reset_index(drop=True)
 
 
-def classify_entries(index: EntryIndex, sides: MatchSides, persons: ColumnArrays, table: KommKzTable) -> Entries:
-    """Return what ``matching.match`` found with its facts, and by them the variant of each."""
-    person, channel = person_of_entry(index, sides), channel_of_entry(index, sides)
-    komm_kz = komm_kz_of_entry(index, channel, sides, table)
-    entry_facts = compute_facts(index, sides, komm_kz)
-    entry_facts["type_edit"] = entry_facts["known"] & entry_facts["in_espo"] & (channel == Channel.PHONE.value)
-    entry_facts["type_edit"] &= is_type_edited(index, komm_kz, sides, persons["edited_by_other"][person], table)
-    variant = decision_table()["variant"].to_numpy()[rule_numbers(entry_facts)]
-    return Entries(index, person, channel, komm_kz, variant, is_baseline_outdated(index, komm_kz, sides), entry_facts)
+def first_of(*columns: pd.Series) -> pd.Series:
+    """The first of these columns that is not null: a pair keeps what its baseline says."""
+    return reduce(lambda first, second: first.fillna(second), columns)
 
 
-def compute_facts(index: EntryIndex, sides: MatchSides, komm_kz: np.ndarray) -> dict[str, np.ndarray]:
+def compute_facts(parts: EntryParts, komm_kz: np.ndarray) -> dict[str, np.ndarray]:
     """Compute the facts that values and markers tell, each a bool array over the entries."""
-    base, row, item = index.base, index.row, index.item
-    row_key, item_key = take_or(sides.rows["key"], row), take_or(sides.items["key"], item)
-    known, in_espo = base != MISSING, item != MISSING
-    in_advo = take_or(sides.rows["filled"], row, missing=False).astype(bool)
-    is_different = ~(in_espo & in_advo & (row_key == item_key))
+    base, row, item = parts
+    known, in_espo = (is_true(part["entity_id"].notna()) for part in (base, item))
+    in_advo = is_true(row["key"].notna())
+    is_different = ~(in_espo & in_advo & is_equal(row["key"], item["key"]))
     marker_agrees = (
-        (take_or(sides.rows.str_array("marker_kind"), row, missing="none") == "marker")
-        & (take_or(sides.rows["marker_key"], row) == item_key)
-        & (take_or(sides.rows.int_array("marker_komm_kz", 0), row, missing=0) == komm_kz)
+        is_true(row["marker_kind"].eq(MarkerKind.MARKER.value))
+        & is_equal(row["marker_key"], item["key"])
+        & (number_or_zero(row["marker_komm_kz"]) == komm_kz)
     )
     return {
         "known": known,
         "in_espo": in_espo,
         "in_advo": in_advo,
-        "espo_edit": known & in_espo & is_different & (item_key != take_or(sides.base["espo_key"], base)),
-        "advo_edit": known & in_advo & is_different & (row_key != take_or(sides.base["advo_key"], base)),
-        "marked": in_advo & (marker_agrees | is_unmarked_on_purpose(base, row, sides)),
+        "espo_edit": known & in_espo & is_different & ~is_equal(item["key"], base["espo_key"]),
+        "advo_edit": known & in_advo & is_different & ~is_equal(row["key"], base["advo_key"]),
+        "marked": in_advo & (marker_agrees | is_unmarked_on_purpose(parts)),
     }
 
 
-def rule_numbers(entry_facts: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Which line of the decision table speaks of each entry: the facts read as one binary number."""
-    numbers = np.zeros(len(entry_facts[FACTS[0]]), dtype="int64")
-    for fact in FACTS:
-        numbers = numbers << 1 | entry_facts[fact]
-    return numbers
-
-
-def is_type_edited(
-    index: EntryIndex, komm_kz: np.ndarray, sides: MatchSides, by_other: np.ndarray, table: KommKzTable
-) -> np.ndarray:
-    """Whether somebody gave this very record's phone a type of another kommKz; shared address rows do not count."""
-    if not by_other.any():
-        return by_other
-    types = take_or(sides.items.str_array("type"), index.item, missing="")
-    baseline_types = take_or(sides.base.str_array("espo_type"), index.base, missing="")
-    item_komm_kz = take_or(sides.items["komm_kz"], index.item)
+def is_type_edited(parts: EntryParts, komm_kz: np.ndarray, table: KommKzTable) -> np.ndarray:
+    """Where an item has a type of another kommKz than its entry; shared address rows do not count."""
     type_komm_kz = {
-        kind: table.komm_kz_for_type(table.espo_type(kind), Channel.PHONE) for kind in set(komm_kz.tolist())
+        number: table.komm_kz_for_type(table.espo_type(number), Channel.PHONE) for number in set(komm_kz.tolist())
     }
-    pair_komm_kz = np.array([type_komm_kz[kind] for kind in komm_kz.tolist()], dtype="int64")
-    is_edited: np.ndarray = by_other & (types != baseline_types) & (item_komm_kz != pair_komm_kz)
+    entry_komm_kz = np.array([type_komm_kz[number] for number in komm_kz.tolist()], dtype="int64")
+    has_new_type = ~is_equal_text(parts.item["type"], parts.base["espo_type"])
+    is_edited: np.ndarray = has_new_type & (number_or_zero(parts.item["komm_kz"]) != entry_komm_kz)
     return is_edited
 
 
-def is_unmarked_on_purpose(base: np.ndarray, row: np.ndarray, sides: MatchSides) -> np.ndarray:
+def is_unmarked_on_purpose(parts: EntryParts) -> np.ndarray:
     """A pair without marker because the remark was too long for one: right as long as nobody touches the remark."""
-    is_unmarked: np.ndarray = take_or(sides.base.bool_array("unmarked"), base, missing=False).astype(bool)
+    is_unmarked = is_true(parts.base["unmarked"])
     if not is_unmarked.any():
         return is_unmarked
-    positions = np.flatnonzero(is_unmarked)
-    remark = take_or(sides.rows.str_array("remark"), row[positions], missing="")
-    baseline_remark = take_or(sides.base.str_array("remark"), base[positions], missing="")
-    is_unmarked[positions] = [is_same_text(*both) for both in zip(remark, baseline_remark, strict=True)]
+    remarks = (text_or_empty(part.loc[is_unmarked, "remark"]) for part in (parts.row, parts.base))
+    is_unmarked[is_unmarked] = [is_same_text(*both) for both in zip(*remarks, strict=True)]
     return is_unmarked
 
 
-def is_baseline_outdated(index: EntryIndex, komm_kz: np.ndarray, sides: MatchSides) -> np.ndarray:
+def is_baseline_outdated(parts: EntryParts, komm_kz: np.ndarray) -> np.ndarray:
     """Whether the baseline row says something else than both sides show now, or is only read off a marker yet."""
-    base, row, item = index.base, index.row, index.item
-    columns = (
-        ("espo_value", sides.items.str_array("value"), item),
-        ("espo_type", sides.items.str_array("type"), item),
-        ("advo_value", sides.rows.str_array("value"), row),
-        ("row_id", sides.rows.str_array("row_id"), row),
+    base, row, item = parts
+    is_current = (
+        is_equal(base["komm_id"], row["komm_id"])
+        & (number_or_zero(base["komm_kz"]) == komm_kz)
+        & is_equal_text(base["espo_value"], item["value"])
+        & is_equal_text(base["espo_type"], item["type"])
+        & is_equal_text(base["advo_value"], row["value"])
+        & is_equal_text(base["row_id"], row["row_id"])
     )
-    differs = take_or(sides.base["pseudo"], base, missing=False).astype(bool)
-    differs |= take_or(sides.base["komm_id"], base) != take_or(sides.rows["komm_id"], row)
-    for baseline_column, values, positions in columns:
-        differs |= take_or(sides.base.str_array(baseline_column), base, missing="") != take_or(
-            values, positions, missing=""
-        )
-    differs |= take_or(sides.base.int_array("komm_kz"), base) != komm_kz
-    is_outdated: np.ndarray = differs & (base != MISSING)
+    is_outdated: np.ndarray = is_true(base["entity_id"].notna()) & (
+        is_true(base["pseudo"].astype("boolean")) | ~is_current
+    )
     return is_outdated
 
 
-def person_of_entry(index: EntryIndex, sides: MatchSides) -> np.ndarray:
-    """The person of each entry."""
-    person = take_or(sides.base["person"], index.base)
-    person = np.where(person == MISSING, take_or(sides.rows["person"], index.row), person)
-    return np.where(person == MISSING, take_or(sides.items["person"], index.item), person)
-
-
-def channel_of_entry(index: EntryIndex, sides: MatchSides) -> np.ndarray:
-    """The channel of each entry: a pair keeps that of its baseline."""
-    channel = take_or(sides.base.str_array("channel"), index.base, missing="")
-    channel = np.where(channel == "", take_or(sides.rows.str_array("channel"), index.row, missing=""), channel)
-    return np.where(channel == "", take_or(sides.items.str_array("channel"), index.item, missing=""), channel)
-
-
-def komm_kz_of_entry(index: EntryIndex, channel: np.ndarray, sides: MatchSides, table: KommKzTable) -> np.ndarray:
+def komm_kz_of_entries(parts: EntryParts, channel: pd.Series, table: KommKzTable) -> np.ndarray:
     """KommKz of each entry: marker, baseline, payload, top-level field, EspoCRM's type, mobile number, default."""
-    rows, items, row, item = sides.rows, sides.items, index.row, index.item
-    type_komm_kz = np.where(items.str_array("type") == "", 0, items["komm_kz"])
-    sources = (
-        take_or(rows.int_array("marker_komm_kz", 0), row, missing=0),
-        take_or(sides.base.int_array("komm_kz"), index.base, missing=0),
-        take_or(rows.int_array("komm_kz", 0), row, missing=0),
-        take_or(rows.int_array("field_komm_kz", 0), row, missing=0),
-        take_or(type_komm_kz, item, missing=0),
-        take_or(rows.bool_array("mobile"), row, missing=False) * MOBILE_KOMM_KZ,
+    base, row, item = parts
+    columns = (
+        row["marker_komm_kz"],
+        base["komm_kz"],
+        row["komm_kz"],
+        row["field_komm_kz"],
+        item["komm_kz"].where(text_or_empty(item["type"]) != ""),
     )
-    is_text = take_or(is_not_number(rows.frame["canonical"]), row, missing=False)
-    is_text |= take_or(is_not_number(items.frame["canonical"]), item, missing=False)
-    return first_valid(sources, channel == Channel.MAIL.value, ~is_text.astype(bool), table)
+    sources = [*map(number_or_zero, columns), is_true(row["mobile"]) * MOBILE_KOMM_KZ]
+    is_number = ~is_text(row["canonical"]) & ~is_text(item["canonical"])
+    return first_valid(sources, is_true(channel.eq(Channel.MAIL.value)), is_number, table)
+
+
+def number_or_zero(column: pd.Series) -> np.ndarray:
+    """A column of whole numbers as int64, 0 for null."""
+    return column.to_numpy(dtype="int64", na_value=0)
 
 
 def first_valid(
@@ -191,7 +190,7 @@ def first_valid(
 def decision_table() -> pd.DataFrame:
     """Every combination of ``FACTS`` with its ``variant``.
 
-    128 rows, key ``FACTS``, in the order of ``rule_numbers``.
+    128 rows, key ``FACTS``.
     """
     rows = [
         (*combination, rule.variant.value)
@@ -200,3 +199,10 @@ def decision_table() -> pd.DataFrame:
         if rule_matches(rule, combination)
     ]
     return pd.DataFrame(rows, columns=[*FACTS, "variant"])
+
+
+@cache
+def variant_by_facts() -> dict[tuple[bool, ...], str]:
+    """The decision table, looked up by its key: a join on seven columns would cost more than all others together."""
+    table = decision_table()
+    return dict(zip(zip(*(table[fact].tolist() for fact in FACTS), strict=True), table["variant"], strict=True))

@@ -1,213 +1,207 @@
-"""From the stored frames to what is joined: places, integer keys, groups, and the pseudo-baseline of a recovery.
-
-Strings are factorised once; every later join is on int64 (measured in tests/bench).
-"""
+"""From the stored frames to what is joined: keys, groups, and the pseudo-baseline of a recovery."""
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from etl.enums import LeftAloneReason
+from etl.frames import BASELINE, PERSON
 from etl.records import Channel
-from etl.rules.entry import MISSING
-from etl.rules.joins.columns import (
-    ColumnArrays,
-    arrow_text,
-    bool_array,
-    factorize_pairs,
-    int_array,
-    is_not_number,
-    isin_pairs,
-    occurrence_number,
-    str_array,
-)
-from etl.rules.joins.matching import KOMM_KZ_IN_GROUP, MatchSides
+from etl.rules.joins.columns import is_any_of, is_equal, is_equal_text, is_text, is_true, text_or_empty
+from etl.rules.joins.matching import NUMBER, MatchSides
 from etl.rules.marker import MarkerKind
 from etl.rules.variants import TYPE_CHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pandas.api.extensions import ExtensionArray as NumberArray
+
     from etl.rules.values.kommkz import KommKzTable
 
-CHANNEL_CODES: Final = {Channel.PHONE: 0, Channel.MAIL: 1}
-NO_CHANNEL: Final = 2
+VALUE: Final = ["entity_id", "channel", "canonical"]
+MARKER_VALUE: Final = ["entity_id", "channel", "marker_canonical"]
 
 
-def build_sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[ColumnArrays, MatchSides]:
+def build_sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple[pd.DataFrame, MatchSides]:
     """Return the persons, with what ``add_history`` tells of them, and what is matched of them.
 
     ``frames`` has the tables ``persons, items, rows, baseline, left_alone`` of the state store (etl.frames).
     """
-    names = ("persons", "items", "rows", "baseline", "left_alone")
-    persons, items, rows, base, notes = (frames[name] for name in names)
-    person_numbers = factorize_values(*(frame["entity_id"] for frame in (persons, items, rows, base, notes)))
-    items, item_person = keep_known_persons(items, person_numbers[1], len(persons))
-    rows, row_person = keep_known_persons(rows, person_numbers[2], len(persons))
-    base, base_person = keep_known_persons(base, person_numbers[3], len(persons))
-    base, base_person = current_baseline(base, base_person, persons)
-    people = add_history(persons, base_person, notes, person_numbers[4])
-    baseline_length = len(base)
-    if people["recovery"].any():
-        marker_base = baseline_from_markers(
-            people, items.assign(person=item_person), rows.assign(person=row_person), table
-        )
-        base = pd.concat([base, marker_base], ignore_index=True)
-        base_person = np.concatenate([base_person, marker_base["person"].to_numpy(dtype="int64")])
-    codes = factorize_values(
-        items["canonical"], rows["canonical"], rows["marker_canonical"], base["espo_canonical"], base["advo_canonical"]
-    )
-    item_channels, row_channels, base_channels = (
-        person_channel_codes(items, item_person),
-        person_channel_codes(rows, row_person),
-        person_channel_codes(base, base_person),
-    )
-    item_komm_kz = komm_kz_of_types(items["channel"], items["type"], is_not_number(items["canonical"]), table)
-    pair_komm_kz = komm_kz_of_types(base["channel"], base["espo_type"], is_not_number(base["espo_canonical"]), table)
-    item_key, row_key = value_key(item_channels, codes[0]), value_key(row_channels, codes[1])
-    espo_key, komm_id = value_key(base_channels, codes[3]), int_array(rows["komm_id"])
-    leftover = retype_leftovers(base, (base_person, espo_key), (row_person, komm_id, row_key))
-    has_value, is_relevant = row_key != MISSING, row_channels % 3 != NO_CHANNEL
-    item_strings, base_strings = string_keys((items, item_channels, item_key), (base, base_channels))
-    return people, MatchSides(
-        base=ColumnArrays(
-            base,
-            person=base_person,
-            komm_id=int_array(base["komm_id"]),
-            kept=base_strings,
-            espo_key=espo_key,
-            advo_key=value_key(base_channels, codes[4]),
-            group=base_channels * KOMM_KZ_IN_GROUP + pair_komm_kz,
-            pseudo=np.arange(len(base)) >= baseline_length,
-        ),
-        rows=ColumnArrays(
-            rows,
-            person=row_person,
-            komm_id=komm_id,
-            key=row_key,
-            marker_key=value_key(row_channels, codes[2]),
-            filled=has_value,
-            free_channel=is_relevant & ~leftover,
-            spare=leftover,
-            emptied=~has_value & is_relevant & (str_array(rows["marker_kind"]) == MarkerKind.MARKER.value),
-        ),
-        items=ColumnArrays(
-            items,
-            person=item_person,
-            key=item_key,
-            group=item_channels * KOMM_KZ_IN_GROUP + komm_kz_once_clear(items, item_komm_kz, table),
-            komm_kz=item_komm_kz,
-            kept=item_strings,
-            pair=is_first_of_value(items, item_key, np.isin(item_strings, base_strings) & (item_strings != MISSING)),
-            **postponements_of_items(items.assign(person=item_person), notes.assign(person=person_numbers[4])),
+    persons, notes = frames["persons"], frames["left_alone"]
+    items, rows = (of_persons(frames[name], persons) for name in ("items", "rows"))
+    base = current_baseline(frames["baseline"], persons).assign(pseudo=False)
+    persons = add_history(persons, base, notes)
+    if persons["recovery"].any():
+        marker_pairs = baseline_from_markers(persons, items, rows, table).assign(pseudo=True)
+        base = pd.concat([base, marker_pairs], ignore_index=True)
+    base, rows, items = add_keys(base, rows, items)
+    base, items = add_texts(base, items)
+    return persons, MatchSides(
+        add_komm_kz_of_pairs(base, table).assign(pair=numbers(base)),
+        mark_leftovers(rows, base).assign(row=numbers(rows)),
+        mark_postponed(mark_first_of_value(add_komm_kz_of_items(items, table), base), notes).assign(
+            item=numbers(items)
         ),
     )
 
 
-def keep_known_persons(frame: pd.DataFrame, numbers: np.ndarray, person_count: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """The rows with the number of their person; what belongs to none of them is dropped."""
-    is_known = (numbers >= 0) & (numbers < person_count)
-    return (frame, numbers) if is_known.all() else (frame[is_known], numbers[is_known])
+def numbers(frame: pd.DataFrame) -> NumberArray:
+    """A number for each row of a frame."""
+    return pd.array(np.arange(len(frame)), dtype=NUMBER)
 
 
-def postponements_of_items(items: pd.DataFrame, notes: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Which items Advoware did not take (``refused``), and the row whose value each is to replace, else ``MISSING``."""
-    is_refused = str_array(notes["reason"]) == LeftAloneReason.UNSYNCABLE
-    postponements = notes.assign(refused=is_refused)[
-        (str_array(notes["side"]) == "espo") & (is_refused | is_waiting_note(notes))
-    ]
-    if postponements.empty:
-        return {"refused": np.zeros(len(items), dtype=bool), "put_off_in": np.full(len(items), MISSING)}
-    entry = ["person", "value"]
-    postponements = postponements[[*entry, "komm_id", "refused"]].drop_duplicates(entry, keep="last")
-    joined = items[entry].merge(postponements, on=entry, how="left", validate="m:1")
-    return {"refused": bool_array(joined["refused"].astype("boolean")), "put_off_in": int_array(joined["komm_id"])}
+def no_numbers(frame: pd.DataFrame) -> NumberArray:
+    """No number for any row of a frame."""
+    return pd.array([None] * len(frame), dtype=NUMBER)
 
 
-def is_waiting_note(notes: pd.DataFrame) -> np.ndarray:
-    """Which notes speak of an item that a pair was edited into and that nobody can read: they name the pair's row."""
-    is_waiting: np.ndarray = notes["komm_id"].notna().to_numpy(dtype=bool) & (
-        str_array(notes["reason"]) == LeftAloneReason.UNCLEAR
-    )
-    return is_waiting
+def of_persons(frame: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a frame that belong to one of these persons."""
+    return frame[is_any_of(frame["entity_id"], persons["entity_id"])].reset_index(drop=True)
 
 
-def current_baseline(
-    base: pd.DataFrame, person: np.ndarray, persons: pd.DataFrame
-) -> tuple[pd.DataFrame, np.ndarray]:
+def current_baseline(base: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
     """What was agreed with an earlier betnr says nothing about the present one (rules §3)."""
-    is_current = int_array(persons["betnr"])[person] == int_array(base["betnr"])
-    return (base, person) if is_current.all() else (base[is_current], person[is_current])
+    return base.merge(persons[PERSON], on=PERSON, how="inner", validate="m:1")
 
 
-def add_history(
-    persons: pd.DataFrame, base_person: np.ndarray, notes: pd.DataFrame, note_person: np.ndarray
-) -> ColumnArrays:
+def add_history(persons: pd.DataFrame, base: pd.DataFrame, notes: pd.DataFrame) -> pd.DataFrame:
     """Mark first syncs (no baseline for this entity and betnr) and recoveries (rules §3), and who has notes.
 
     A first sync is a recovery where the store knows nothing of the person, or its baseline with this betnr ended, and
-    EspoCRM has a fingerprint.
+    EspoCRM has a fingerprint; it is ``trusted`` where this equals that of the rows.
 
     A first sync of this link that was broken off has ``begun``: what it settled is agreed, all else was never anybody's
     edit.
 
-    ``base_person``, ``note_person``: the person of each baseline row and of each note.
+    A type change that a direction held back still is one, ``edited_by_other``, though its due mark is gone.
     """
-    is_first_sync, has_notes = np.full(len(persons), fill_value=True), np.zeros(len(persons), dtype=bool)
-    is_first_sync[base_person] = False
-    has_notes[note_person[(note_person < len(persons)) & (note_person != MISSING)]] = True
-    fingerprints, never_synced = (
-        str_array(persons["espo_fingerprint"]),
-        persons["last_sync_at"].isna().to_numpy(dtype=bool),
-    )
-    recovery = is_first_sync & (never_synced | bool_array(persons["ended"])) & (fingerprints != "")
-    return ColumnArrays(
-        persons,
+    fingerprint = persons["espo_fingerprint"]
+    is_first_sync = ~is_any_of(persons["entity_id"], base["entity_id"])
+    is_unknown = persons["last_sync_at"].isna() | is_true(persons["ended"])
+    recovery = is_first_sync & is_unknown & (text_or_empty(fingerprint) != "")
+    return persons.assign(
         first_sync=is_first_sync,
-        begun=~is_first_sync & (int_array(persons["agreed_betnr"]) != int_array(persons["betnr"])),
+        begun=~is_first_sync & ~is_equal(persons["agreed_betnr"], persons["betnr"]),
         recovery=recovery,
-        trusted=recovery & (fingerprints == str_array(persons["advo_fingerprint"])),
-        edited_by_other=persons_edited_by_other(persons, notes, note_person),
-        noted=has_notes,
+        trusted=recovery & is_equal_text(fingerprint, persons["advo_fingerprint"]),
+        edited_by_other=is_true(persons["edited_by_other"])
+        | is_any_of(persons["entity_id"], notes.loc[is_type_change_held_back(notes), "entity_id"]),
+        noted=is_any_of(persons["entity_id"], notes["entity_id"]),
     )
 
 
-def persons_edited_by_other(persons: pd.DataFrame, notes: pd.DataFrame, note_person: np.ndarray) -> np.ndarray:
-    """Who was edited by others; a type change that a direction held back still is one, though its due mark is gone."""
-    is_edited = bool_array(persons["edited_by_other"]).copy()
-    if len(notes):
-        is_type_change = np.array([detail.startswith(TYPE_CHANGED) for detail in str_array(notes["detail"])])
-        is_postponed = (
-            is_type_change
-            & (str_array(notes["reason"]) == LeftAloneReason.HELD_BACK)
-            & (note_person < len(persons))
-            & (note_person != MISSING)
-        )
-        is_edited[note_person[is_postponed]] = True
-    return is_edited
+def is_type_change_held_back(notes: pd.DataFrame) -> np.ndarray:
+    """Which notes speak of a type change that a direction held back."""
+    return is_true(notes["reason"].eq(LeftAloneReason.HELD_BACK.value) & notes["detail"].str.startswith(TYPE_CHANGED))
 
 
-def retype_leftovers(
-    base: pd.DataFrame, pairs: tuple[np.ndarray, np.ndarray], rows: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """Rows of a half-done retype that still hold the pair's value: they are to become slots (rules §3, retype).
+def add_keys(
+    base: pd.DataFrame, rows: pd.DataFrame, items: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Number the values: equal keys are the same canonical value of the same person and channel, null is no value."""
+    espo_key, advo_key, row_key, marker_key, item_key = number_values(
+        (base, "espo_canonical"),
+        (base, "advo_canonical"),
+        (rows, "canonical"),
+        (rows, "marker_canonical"),
+        (items, "canonical"),
+    )
+    return (
+        base.assign(espo_key=espo_key, advo_key=advo_key),
+        rows.assign(key=row_key, marker_key=marker_key),
+        items.assign(key=item_key),
+    )
 
-    ``pairs``: person and key of each baseline row; ``rows``: person, komm_id and key of each row.
+
+def number_values(*columns: tuple[pd.DataFrame, str]) -> list[NumberArray]:
+    """Number the distinct (person, channel, value) over all these columns; null where there is no value.
+
+    One number joins at a third of the cost of three texts.
     """
-    other_row, (person, espo_key), (row_person, komm_id, key) = int_array(base["other_row"]), pairs, rows
-    is_waiting = other_row != MISSING
-    if not is_waiting.any():
-        return np.zeros(len(key), dtype=bool)
-    other_rows, row_codes = factorize_pairs((person[is_waiting], other_row[is_waiting]), (row_person, komm_id))
-    return isin_pairs((row_codes, key), (other_rows, espo_key[is_waiting]))
+    values = pd.concat(
+        [frame[["entity_id", "channel", name]].set_axis(VALUE, axis="columns") for frame, name in columns],
+        ignore_index=True,
+    )
+    values["channel"] = values["channel"].fillna("")  # a row of no channel has a value all the same
+    number = values.groupby(VALUE, sort=False).ngroup().where(values["canonical"].notna()).astype(NUMBER).array
+    ends = accumulate((len(frame) for frame, _ in columns), initial=0)
+    return [number[start:end] for start, end in pairwise(ends)]
+
+
+def add_texts(base: pd.DataFrame, items: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Number in ``text`` how items and agreed pairs are written in EspoCRM (rules §2, steps 2 and 5).
+
+    Only where two items of a person have one canonical value can it tell more than that; else it is null throughout.
+    """
+    if items["key"].dropna().is_unique:
+        base_text, item_text = (no_numbers(frame) for frame in (base, items))
+    else:
+        base_text, item_text = number_values((base, "espo_value"), (items, "value"))
+    return base.assign(text=base_text), items.assign(text=item_text)
+
+
+def mark_first_of_value(items: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+    """Of two items with one canonical value the agreed one is the pair, else the first (rules §3, Duplicates).
+
+    What the baseline keeps as written is a pair; without such an item the primary is, else the first.
+    """
+    if items["key"].dropna().is_unique:
+        return items.assign(is_first=True)
+    is_agreed = items["text"].isin(base["text"].dropna())
+    preferred = items.assign(is_agreed=is_agreed, is_primary=is_true(items["is_primary"])).sort_values(
+        ["is_agreed", "is_primary", "position"], ascending=[False, False, True], kind="stable"
+    )
+    is_second = preferred["key"].notna() & preferred["key"].duplicated()
+    return items.assign(is_first=~is_second.sort_index() | is_agreed)
+
+
+def mark_leftovers(rows: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+    """Mark rows that are ``free`` to be paired, and those that are to become slots (rules §3).
+
+    ``retype_leftover``: a row of a half-done retype that still holds the pair's value. ``emptied``: it has our marker
+    and no value.
+    """
+    retypes = base.loc[base["other_row"].notna(), ["entity_id", "other_row", "espo_key"]]
+    places = ["entity_id", "komm_id", "key"]
+    is_leftover = pd.Series(False, index=rows.index)  # noqa: FBT003  Series takes it by place
+    if not retypes.empty:
+        is_leftover = is_row_in(rows[places], retypes.set_axis(places, axis="columns"))
+    has_value, has_channel = rows["canonical"].notna(), rows["channel"].notna()
+    is_marked = is_true(rows["marker_kind"].eq(MarkerKind.MARKER.value))
+    return rows.assign(
+        free=has_value & has_channel & ~is_leftover,
+        retype_leftover=is_leftover,
+        emptied=~has_value & has_channel & is_marked,
+    )
+
+
+def mark_postponed(items: pd.DataFrame, notes: pd.DataFrame) -> pd.DataFrame:
+    """Mark which items Advoware did not take (``refused``), and the row whose value each is to replace."""
+    is_refused = is_true(notes["reason"].eq(LeftAloneReason.UNSYNCABLE.value))
+    postponements = notes.assign(refused=is_refused)[
+        is_true(notes["side"].eq("espo")) & (is_refused | is_waiting_note(notes))
+    ]
+    if postponements.empty:
+        return items.assign(refused=False, put_off_in=no_numbers(items))
+    entry = ["entity_id", "value"]
+    postponements = postponements[[*entry, "komm_id", "refused"]].drop_duplicates(entry, keep="last")
+    joined = items[entry].merge(postponements, on=entry, how="left", validate="m:1")
+    return items.assign(refused=is_true(joined["refused"].astype("boolean")), put_off_in=joined["komm_id"])
+
+
+def is_waiting_note(notes: pd.DataFrame) -> np.ndarray:
+    """Which notes speak of an item that a pair was edited into and that nobody can read: they name the pair's row."""
+    return is_true(notes["komm_id"].notna() & notes["reason"].eq(LeftAloneReason.UNCLEAR.value))
 
 
 def baseline_from_markers(
-    people: ColumnArrays, items: pd.DataFrame, rows: pd.DataFrame, table: KommKzTable
+    persons: pd.DataFrame, items: pd.DataFrame, rows: pd.DataFrame, table: KommKzTable
 ) -> pd.DataFrame:
     """The agreed pairs a recovery reads off the markers, in the shape of the baseline.
 
@@ -215,29 +209,24 @@ def baseline_from_markers(
     of the person holds. Where EspoCRM's fingerprint equals that of the rows, every marker counts: rowIds are never
     copied, so the rows are ours and unchanged.
     """
-    recovering = pd.Series(people["recovery"][rows["person"]], index=rows.index)
+    recovering = rows["entity_id"].isin(persons.loc[persons["recovery"], "entity_id"])
     marked_rows = rows[
         recovering & rows["marker_kind"].eq("marker") & rows["canonical"].notna() & rows["channel"].notna()
     ]
     is_same_string = marked_rows["doubt"].isna() | marked_rows["value"].eq(marked_rows["marker_value"])
-    marked_rows = marked_rows[
-        is_same_string
-    ]  # an unclear row is a pair only where its marker says the very same string
+    marked_rows = marked_rows[is_same_string]  # an unclear row is a pair only where its marker says the very same text
     marked_rows = marked_rows.assign(own=marked_rows["canonical"].eq(marked_rows["marker_canonical"]))
-    row_values = rows.loc[rows["canonical"].notna(), ["person", "channel", "canonical"]].drop_duplicates()
-    in_other_row = is_row_in(marked_rows[["person", "channel", "marker_canonical"]], row_values)
-    in_espo = is_row_in(
-        marked_rows[["person", "channel", "marker_canonical"]], items[["person", "channel", "canonical"]]
-    )
-    is_trusted = pd.Series(people["trusted"][marked_rows["person"]], index=marked_rows.index)
+    row_values = rows.loc[rows["canonical"].notna(), VALUE].drop_duplicates()
+    in_other_row = is_row_in(marked_rows[MARKER_VALUE], row_values)
+    in_espo = is_row_in(marked_rows[MARKER_VALUE], items[VALUE])
+    is_trusted = marked_rows["entity_id"].isin(persons.loc[persons["trusted"], "entity_id"])
     pairs = marked_rows[(in_espo | is_trusted) & (marked_rows["own"] | ~in_other_row)]
     pairs = pairs.sort_values(["own", "komm_id"], ascending=[False, True], kind="stable")
-    pairs = pairs.drop_duplicates(["person", "channel", "marker_canonical"])
+    pairs = pairs.drop_duplicates(MARKER_VALUE)
     return pd.DataFrame(
         {
             "entity_id": pairs["entity_id"],
             "betnr": pairs["betnr"],
-            "person": pairs["person"],
             "komm_id": pairs["komm_id"],
             "channel": pairs["channel"],
             "espo_value": pairs["marker_value"],
@@ -247,18 +236,19 @@ def baseline_from_markers(
             "advo_canonical": pairs["marker_canonical"],
             "komm_kz": pairs["marker_komm_kz"],
             "row_id": pairs["row_id"],
+            "remark": None,
             "unmarked": False,
             "other_row": None,
         }
-    )
+    ).astype(BASELINE)
 
 
 def espo_type_of_pair(pairs: pd.DataFrame, items: pd.DataFrame) -> pd.Series:
     """EspoCRM's type of each pair's value, NA where the value is not there: a recovery sees no retype."""
-    item_types = items.drop_duplicates(["person", "channel", "canonical"])[["person", "channel", "canonical", "type"]]
-    joined = pairs[["person", "channel", "marker_canonical"]].merge(
+    item_types = items.drop_duplicates(VALUE)[[*VALUE, "type"]]
+    joined = pairs[MARKER_VALUE].merge(
         item_types.rename(columns={"canonical": "marker_canonical"}),
-        on=["person", "channel", "marker_canonical"],
+        on=MARKER_VALUE,
         how="left",
         validate="m:1",
     )
@@ -266,77 +256,35 @@ def espo_type_of_pair(pairs: pd.DataFrame, items: pd.DataFrame) -> pd.Series:
 
 
 def is_row_in(wanted_rows: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
-    """Whether each row of ``wanted_rows`` is a row of ``rows``, columns compared in order."""
-    return pd.Series(
-        pd.MultiIndex.from_frame(wanted_rows).isin(pd.MultiIndex.from_frame(rows)), index=wanted_rows.index
-    )
+    """Whether each row of ``wanted_rows`` is a row of ``rows``, columns compared in order; one with a null never is."""
+    columns = list(wanted_rows.columns)
+    rows = rows.set_axis(columns, axis="columns").dropna().drop_duplicates().assign(is_in=True)
+    joined = wanted_rows.merge(rows, on=columns, how="left", validate="m:1")
+    return joined["is_in"].notna().set_axis(wanted_rows.index)
 
 
-def factorize_values(*columns: pd.Series) -> list[np.ndarray]:
-    """One integer for each distinct text over all columns, in the order of their first appearance; -1 for null."""
-    combined = pa.concat_arrays([arrow_text(column) for column in columns])
-    codes = combined.dictionary_encode().indices.fill_null(MISSING).to_numpy()
-    return np.split(codes.astype("int64"), np.cumsum([len(column) for column in columns])[:-1])
+def add_komm_kz_of_pairs(base: pd.DataFrame, table: KommKzTable) -> pd.DataFrame:
+    """The kommKz of each pair's type in EspoCRM, by which it is grouped."""
+    is_number = ~is_text(base["espo_canonical"])
+    return base.assign(group_komm_kz=komm_kz_of_types(base["channel"], base["espo_type"], is_number, table))
 
 
-def person_channel_codes(frame: pd.DataFrame, person: np.ndarray) -> np.ndarray:
-    """(person, channel) as one int64."""
-    channels = str_array(frame["channel"])
-    is_channel = [channels == channel.value for channel in CHANNEL_CODES]
-    codes: np.ndarray = person * 3 + np.select(is_channel, list(CHANNEL_CODES.values()), NO_CHANNEL)
-    return codes
+def add_komm_kz_of_items(items: pd.DataFrame, table: KommKzTable) -> pd.DataFrame:
+    """The kommKz of each item's type; grouped is an unclear one as the number it may say: so was what it was before."""
+    is_number, is_unclear = ~is_text(items["canonical"]), items["doubt"].notna().to_numpy(dtype=bool)
+    channel, types = items["channel"], items["type"]
+    komm_kz = komm_kz_of_types(channel, types, is_number, table)
+    in_group = komm_kz_of_types(channel, types, is_number | is_unclear, table) if is_unclear.any() else komm_kz
+    return items.assign(komm_kz=komm_kz, group_komm_kz=in_group)
 
 
-def value_key(channel_code: np.ndarray, value_code: np.ndarray) -> np.ndarray:
-    """(person, channel, value) as one int64; ``MISSING`` without a value."""
-    return np.where(value_code == MISSING, MISSING, channel_code << 33 | value_code)
-
-
-def komm_kz_once_clear(items: pd.DataFrame, komm_kz: np.ndarray, table: KommKzTable) -> np.ndarray:
-    """The kommKz of each item, of an unclear one that of the number it may say: what it was edited from has that."""
-    is_unclear = items["doubt"].notna().to_numpy(dtype=bool)
-    if not is_unclear.any():
-        return komm_kz
-    return komm_kz_of_types(items["channel"], items["type"], is_not_number(items["canonical"]) & ~is_unclear, table)
-
-
-def komm_kz_of_types(channel: pd.Series, types: pd.Series, text_only: np.ndarray, table: KommKzTable) -> np.ndarray:
+def komm_kz_of_types(channel: pd.Series, types: pd.Series, is_number: np.ndarray, table: KommKzTable) -> NumberArray:
     """KommKz of each (channel, type); text is never Sonstige. Looked up once for each distinct combination."""
-    codes, kinds = pd.factorize(str_array(types))
-    labels = (codes * 2 + ~text_only) * 2 + (str_array(channel) == Channel.MAIL.value)
-    combinations, inverse = np.unique(labels, return_inverse=True)
-    komm_kz = [
-        table.komm_kz_for_type(
-            kinds[label // 4] or None, Channel.MAIL if label % 2 else Channel.PHONE, is_number=bool(label // 2 % 2)
+    kinds = list(zip(text_or_empty(channel).tolist(), text_or_empty(types).tolist(), is_number.tolist(), strict=True))
+    komm_kz = {
+        (name, kind, number): table.komm_kz_for_type(
+            kind or None, Channel.MAIL if name == Channel.MAIL.value else Channel.PHONE, is_number=number
         )
-        for label in combinations
-    ]
-    return np.array(komm_kz, dtype="int64")[inverse]
-
-
-def string_keys(
-    items: tuple[pd.DataFrame, np.ndarray, np.ndarray], base: tuple[pd.DataFrame, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Keys of the items' strings and of the strings the baseline keeps, as written (rules §2, steps 2 and 5).
-
-    Only where two items of a person have one canonical value can they tell more than that; else all are ``MISSING``.
-    """
-    (item_frame, item_channels, key), (base_frame, base_channels) = items, base
-    if pd.Index(key[key != MISSING]).is_unique:
-        return np.full(len(item_frame), MISSING), np.full(len(base_frame), MISSING)
-    codes = factorize_values(item_frame["value"], base_frame["espo_value"])
-    return value_key(item_channels, codes[0]), value_key(base_channels, codes[1])
-
-
-def is_first_of_value(items: pd.DataFrame, key: np.ndarray, is_baseline_string: np.ndarray) -> np.ndarray:
-    """Of two items with one canonical value the agreed one is the pair, else the first (rules §3, Duplicates).
-
-    What the baseline keeps as written is a pair; without such an item the primary is, else the first.
-    """
-    if pd.Index(key[key != MISSING]).is_unique:
-        return np.full(len(items), fill_value=True)
-    order = np.lexsort((int_array(items["position"]), ~bool_array(items["is_primary"]), ~is_baseline_string))
-    is_first = np.full(len(items), fill_value=True)
-    is_first[order] = (occurrence_number(key[order]) == 0) | (key[order] == MISSING)
-    is_first |= is_baseline_string
-    return is_first
+        for name, kind, number in set(kinds)
+    }
+    return pd.array(np.array([komm_kz[kind] for kind in kinds], dtype="int64"), dtype=NUMBER)

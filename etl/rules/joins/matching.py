@@ -1,232 +1,185 @@
-"""Which row, which item and which agreed pair are one entry (rules §2): bulk joins, each thing used once.
+"""Which agreed pair, row and item are one entry: the joins of rules §2, in its order. Each of them is used once.
 
-Everything is joined on integers. A *key* stands for (person, channel, canonical value), is the same number on both
-sides and in the baseline, and is ``MISSING`` (-1) where there is no value; ``MISSING`` never takes part in a join. A
-*place* is the position of a row of the input, ``MISSING`` where there is none. What a step found is an array of places,
-one for each baseline row.
+A *key* stands for (person, channel, canonical value): equal keys are the same value of the same person, on both sides
+and in the baseline; it is null where there is no value. A null key never joins. Pairs, rows and items are referred to
+by number, in the columns ``pair``, ``row`` and ``item``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache, partial
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pandas as pd
 
-from etl.rules.entry import MISSING
-from etl.rules.joins.columns import ColumnArrays, factorize_pairs, index_of, occurrence_number, take_or
+from etl.rules.joins.columns import is_true, text_or_empty
 from etl.rules.values.classify import LITERAL
 from etl.rules.values.readings import is_reading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
 
     SimilarityTest = Callable[[str, str], bool]
-    PositionPairs = tuple[np.ndarray, np.ndarray]
-    MatchStep = Callable[["MatchSides", np.ndarray, np.ndarray, np.ndarray], PositionPairs]
 
-KOMM_KZ_IN_GROUP = 32
-"""A group is a person and channel, times this, plus a kommKz."""
+ROW_ID: Final = ["entity_id", "komm_id"]
+PERSON_CHANNEL: Final = ["entity_id", "channel"]
+GROUP: Final = ["entity_id", "channel", "group_komm_kz"]
+"""Person, channel and the kommKz of EspoCRM's type: within these a new item may be the change of an old one."""
+
+NUMBER: Final = "Int64"
+"""Of ``pair``, ``row``, ``item`` and keys: nullable, since an outer join makes floats of plain integers."""
+
+PAIR_COLUMNS: Final = ["pair", *GROUP, "komm_id", "text", "espo_canonical", "espo_key", "advo_key"]
+ROW_COLUMNS: Final = ["row", "komm_id", "key"]
+ITEM_COLUMNS: Final = ["item", *GROUP, "text", "canonical", "readings", "key", "refused", "put_off_in"]
+
+ENTRY_PARTS: Final = ["pair", "row", "item"]
 
 
 @dataclass(frozen=True)
 class MatchSides:
-    """What is matched, with these arrays computed and these texts.
+    """What is matched: the stored frames, each with what the joins need of it.
 
-    * ``base``: person, komm_id, kept (the string as written), espo_key, advo_key, group; espo_canonical
-    * ``rows``: person, komm_id, key, filled (has a value), free_channel (a channel of its own), spare and emptied
-      (``etl.rules.leftovers``)
-    * ``items``: person, kept, key, group, pair (False for a second item with one canonical value), refused (Advoware
-      did not take it), put_off_in (the row whose value it is to replace, which Advoware refused or nobody can read);
-      canonical, readings
+    * ``base``, one row an agreed pair: ``pair``, ``espo_key``, ``advo_key``, ``group_komm_kz``, ``text``, ``pseudo``
+    * ``rows``: ``row``, ``key``, ``marker_key``, ``free`` (has a value and a channel of its own), ``retype_leftover``
+      and ``emptied`` (``etl.rules.leftovers``)
+    * ``items``: ``item``, ``key``, ``komm_kz`` (of its type), ``group_komm_kz``, ``is_first`` (False for a second item
+      with one canonical value), ``refused`` (Advoware did not take it), ``put_off_in`` (the komm_id of the row whose
+      value it is to replace, which Advoware refused or nobody can read), ``text`` (``add_texts``)
     """
 
-    base: ColumnArrays
-    rows: ColumnArrays
-    items: ColumnArrays
+    base: pd.DataFrame
+    rows: pd.DataFrame
+    items: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class EntryIndex:
-    """The entries: which baseline row, row and item each is, ``MISSING`` where it has none."""
-
-    base: np.ndarray
-    row: np.ndarray
-    item: np.ndarray
-
-
-def match(sides: MatchSides, is_similar: SimilarityTest) -> EntryIndex:
-    """Return the entries, each place at most once.
+def match(sides: MatchSides, is_similar: SimilarityTest) -> pd.DataFrame:
+    """Return one row an entry: its ``pair``, ``row`` and ``item``, null where it has none; each number at most once.
 
     Rows without a value appear only with their baseline row. ``is_similar`` compares two canonical values.
     """
-    row = follow_moved_values(sides, join_rows_by_id(sides))
-    item = np.full(len(row), MISSING)
-    item = join_items_by_value(sides, row, item, only=has_value(sides, row))
-    linked_row, linked_item = join_unlinked_pairs(sides, row, item)
-    item = join_items_by_value(sides, row, item, linked_item=linked_item)
-    item = join_changed_items(sides, row, item, linked_item, is_similar)
-    row_only = positions_without(rows_without_pair(sides, row), linked_row)
-    item_only = items_without_pair(sides, item, linked_item)
-    return EntryIndex(
-        base=np.concatenate(
-            [np.arange(len(row)), all_missing(linked_row), all_missing(item_only), all_missing(row_only)]
-        ),
-        row=np.concatenate([row, linked_row, all_missing(item_only), row_only]),
-        item=np.concatenate([item, linked_item, item_only, all_missing(row_only)]),
+    rows = sides.rows.loc[sides.rows["free"], ROW_COLUMNS].sort_values("komm_id", kind="stable")
+    items = sides.items.loc[sides.items["is_first"] & sides.items["key"].notna(), ITEM_COLUMNS]
+    pairs = join_rows_by_id(sides.base, sides.rows)  # step 1
+    pairs = follow_moved_values(pairs, rows, sides.items)
+    rows = without(rows, pairs, "row")
+    links = join_items_by_value(pairs[pairs["row_key"].notna()], items)  # step 2; step 3 made baseline rows of markers
+    items = without(items, links, "item")
+    new_links = merge_one_to_one(rows, items, ["row", "item"], on=["key"])  # step 4; of several rows the lowest komm_id
+    rows, items = without(rows, new_links, "row"), without(items, new_links, "item")
+    links = add_links(links, join_items_by_value(without(pairs, links, "pair"), items))  # step 5
+    links = join_changed_items(pairs, links, items, is_similar)  # step 6
+    entries = (
+        pairs[["pair", "row"]].merge(links, on="pair", how="left", validate="1:1"),
+        new_links,
+        without(items, links, "item")[["item"]],
+        rows[["row"]].sort_index(),
     )
+    return pd.concat(entries, ignore_index=True)[ENTRY_PARTS].astype(NUMBER)
 
 
-def join_rows_by_id(sides: MatchSides) -> np.ndarray:
-    """Step 1: baseline ⋈ rows on (person, komm_id), m:1."""
-    base_keys, row_keys = factorize_pairs(*((side["person"], side["komm_id"]) for side in (sides.base, sides.rows)))
-    return index_of(base_keys, row_keys)
+def join_rows_by_id(base: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Step 1: each baseline row with its row, which keeps its id.
+
+    Returns one row a pair: ``pair``, ``row`` (null where it is gone), ``row_key`` (the value it holds now), and what
+    both sides agreed on: in EspoCRM ``text``, ``canonical`` and ``key``, in Advoware ``advo_key``.
+    """
+    pairs = base[PAIR_COLUMNS].rename(columns={"espo_canonical": "canonical", "espo_key": "key"})
+    rows = rows[["row", *ROW_ID, "key"]].rename(columns={"key": "row_key"})
+    return pairs.merge(rows, on=ROW_ID, how="left", validate="1:1")
 
 
-def follow_moved_values(sides: MatchSides, row: np.ndarray) -> np.ndarray:
+def follow_moved_values(pairs: pd.DataFrame, free_rows: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Step 1, moved: an unlinked row that holds the agreed value takes the place of a row that now holds another one.
 
     Only where EspoCRM still has the value: a number retyped into a new row keeps its pair, the old row is new. A row
     that lost its place so is unlinked itself, and may hold what another pair agreed on: two rows exchanged their
     values while a third took one of them. A row that holds the agreed value never moves again, so this ends.
     """
-    base = sides.base
     while True:
-        moved_pairs = np.flatnonzero(has_value(sides, row) & ~holds_baseline_value(sides, row))
-        moved_pairs = moved_pairs[np.isin(base["espo_key"][moved_pairs], sides.items["key"])]
-        free_rows = rows_without_pair(sides, row)
-        pair_positions, row_positions = merge_one_to_one(base["advo_key"][moved_pairs], sides.rows["key"][free_rows])
-        if not len(pair_positions):
-            return row
-        row = replace_at(row, moved_pairs[pair_positions], free_rows[row_positions])
-
-
-def join_items_by_value(
-    sides: MatchSides,
-    row: np.ndarray,
-    item: np.ndarray,
-    *,
-    only: np.ndarray | None = None,
-    linked_item: np.ndarray | None = None,
-) -> np.ndarray:
-    """Steps 2 and 5: baseline rows (``only`` some) ⋈ items on the kept string, then on the agreed canonical value.
-
-    Of two with one value first the one whose row holds it.
-    """
-    for base_column, item_column in (("kept", "kept"), ("espo_key", "key")):
-        open_pairs = np.flatnonzero((item == MISSING) if only is None else only & (item == MISSING))
-        open_pairs = open_pairs[
-            np.lexsort((sides.base["komm_id"][open_pairs], ~holds_baseline_value(sides, row)[open_pairs]))
-        ]
-        free_items = items_without_pair(sides, item, linked_item)
-        pair_positions, item_positions = merge_one_to_one(
-            sides.base[base_column][open_pairs], sides.items[item_column][free_items]
+        moved = pairs[pairs["row_key"].notna() & ~holds_baseline_value(pairs) & pairs["key"].isin(items["key"])]
+        found = merge_one_to_one(
+            moved.assign(key=moved["advo_key"]), without(free_rows, pairs, "row"), ["pair", "row"], on=["key"]
         )
-        item = replace_at(item, open_pairs[pair_positions], free_items[item_positions])
-    return item
+        if found.empty:
+            return pairs
+        new_row = pairs[["pair"]].merge(found, on="pair", how="left", validate="1:1")["row"]
+        pairs = pairs.assign(
+            row=new_row.fillna(pairs["row"]), row_key=pairs["row_key"].where(new_row.isna(), pairs["advo_key"])
+        )
 
 
-def join_unlinked_pairs(sides: MatchSides, row: np.ndarray, item: np.ndarray) -> PositionPairs:
-    """Step 4: rows with a value and no baseline row ⋈ items on their value; of several the lowest komm_id."""
-    rows, items = rows_without_pair(sides, row), items_without_pair(sides, item)
-    row_positions, item_positions = merge_one_to_one(sides.rows["key"][rows], sides.items["key"][items])
-    return rows[row_positions], items[item_positions]
+def holds_baseline_value(pairs: pd.DataFrame) -> np.ndarray:
+    """Whether the row of each pair still holds the agreed value."""
+    return is_true(pairs["row_key"].eq(pairs["advo_key"]))
+
+
+def join_items_by_value(pairs: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
+    """Steps 2 and 5: pairs with the item of the very text they agreed on, then with that of the same value.
+
+    Of two pairs with one value first the one whose row holds it. Returns links: ``pair``, ``item``.
+    """
+    if pairs.empty or items.empty:
+        return no_links("pair", "item")
+    pairs = pairs.assign(moved=~holds_baseline_value(pairs)).sort_values(["moved", "komm_id"], kind="stable")
+    by_text = merge_one_to_one(pairs, items, ["pair", "item"], on=["text"])
+    by_value = merge_one_to_one(
+        without(pairs, by_text, "pair"), without(items, by_text, "item"), ["pair", "item"], on=["key"]
+    )
+    return add_links(by_text, by_value)
 
 
 def join_changed_items(
-    sides: MatchSides, row: np.ndarray, item: np.ndarray, linked_item: np.ndarray, is_similar: SimilarityTest
-) -> np.ndarray:
-    """Step 6: what is gone from EspoCRM while its row stands ⋈ what is new there, within person, channel and kommKz.
+    pairs: pd.DataFrame, links: pd.DataFrame, items: pd.DataFrame, is_similar: SimilarityTest
+) -> pd.DataFrame:
+    """Step 6: what is gone from EspoCRM while its row stands with what is new there, within person, channel and kommKz.
 
     First where the row already holds the new value; then what is known as the change of this very row, because Advoware
     refused it (then it is otherwise no new one) or it waits to be written clearly; then one gone with one new; then
-    what may say the agreed value; then by unique similarity.
+    what may say the agreed value; then by unique similarity. Returns all links, the new ones last.
     """
-    for step in (
-        by_row_value,
-        by_postponement,
-        new_items_only(single_in_group),
-        new_items_only(by_possible_reading),
-        new_items_only(by_similarity(is_similar)),
+    for join in (
+        join_by_row_value,
+        join_by_postponement,
+        join_single_in_group,
+        join_possible_readings,
+        partial(join_similar_values, is_similar=is_similar),
     ):
-        open_pairs, free_items = (
-            np.flatnonzero((item == MISSING) & has_value(sides, row)),
-            items_without_pair(sides, item, linked_item),
-        )
-        if not len(open_pairs) or not len(free_items):
+        gone = without(pairs[pairs["row_key"].notna()], links, "pair")
+        new_items = without(items, links, "item")
+        if gone.empty or new_items.empty:
             break
-        pair_positions, item_positions = step(sides, row, open_pairs, free_items)
-        item = replace_at(item, open_pairs[pair_positions], free_items[item_positions])
-    return item
+        if join not in (join_by_row_value, join_by_postponement):  # what Advoware did not take was there before
+            new_items = new_items[~new_items["refused"]]
+        links = add_links(links, join(gone, new_items))
+    return links
 
 
-def by_row_value(sides: MatchSides, row: np.ndarray, open_pairs: np.ndarray, free_items: np.ndarray) -> PositionPairs:
+def join_by_row_value(gone: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Both sides were given the same new value."""
-    row_values = sides.base["group"][open_pairs], sides.rows["key"][row[open_pairs]]
-    item_values = sides.items["group"][free_items], sides.items["key"][free_items]
-    return merge_one_to_one(*factorize_pairs(row_values, item_values))
+    return merge_one_to_one(gone.assign(key=gone["row_key"]), items, ["pair", "item"], on=["key", "group_komm_kz"])
 
 
-def by_postponement(
-    sides: MatchSides, _row: np.ndarray, open_pairs: np.ndarray, free_items: np.ndarray
-) -> PositionPairs:
+def join_by_postponement(gone: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """The row keeps its old value, because the new one was refused or is unclear: still a change, no deletion."""
-    postponed = np.flatnonzero(sides.items["put_off_in"][free_items] != MISSING)
-    row_keys = channel_of_group(sides.base["group"][open_pairs]), sides.base["komm_id"][open_pairs]
-    item_keys = (
-        channel_of_group(sides.items["group"][free_items[postponed]]),
-        sides.items["put_off_in"][free_items[postponed]],
+    return merge_one_to_one(
+        gone, items.rename(columns={"put_off_in": "komm_id"}), ["pair", "item"], on=["komm_id", *PERSON_CHANNEL]
     )
-    pair_positions, item_positions = merge_one_to_one(*factorize_pairs(row_keys, item_keys))
-    return pair_positions, postponed[item_positions]
 
 
-def channel_of_group(group: np.ndarray) -> np.ndarray:
-    """Person and channel of a group, whatever its kommKz."""
-    return group // KOMM_KZ_IN_GROUP
-
-
-def new_items_only(step: MatchStep) -> MatchStep:
-    """The step for items that are new; one Advoware did not take was there before."""
-
-    def match_new_items(
-        sides: MatchSides, row: np.ndarray, open_pairs: np.ndarray, free_items: np.ndarray
-    ) -> PositionPairs:
-        new_items = np.flatnonzero(~sides.items["refused"][free_items])
-        pair_positions, item_positions = step(sides, row, open_pairs, free_items[new_items])
-        return pair_positions, new_items[item_positions]
-
-    return match_new_items
-
-
-def single_in_group(
-    sides: MatchSides, _row: np.ndarray, open_pairs: np.ndarray, free_items: np.ndarray
-) -> PositionPairs:
+def join_single_in_group(gone: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Exactly one is gone and one is new in the group."""
-    (pair_groups, pair_positions), (item_groups, item_positions) = (
-        unique_keys(side["group"][positions])
-        for side, positions in ((sides.base, open_pairs), (sides.items, free_items))
-    )
-    _, in_pairs, in_items = np.intersect1d(pair_groups, item_groups, assume_unique=True, return_indices=True)
-    return pair_positions[in_pairs], item_positions[in_items]
+    single_pairs, single_items = (frame.drop_duplicates(GROUP, keep=False) for frame in (gone, items))
+    return merge_one_to_one(single_pairs, single_items, ["pair", "item"], on=GROUP)
 
 
-def unique_keys(groups: np.ndarray) -> PositionPairs:
-    """The groups that stand once, and where."""
-    keys, first, count = np.unique(groups, return_index=True, return_counts=True)
-    return keys[count == 1], first[count == 1]
-
-
-def by_possible_reading(
-    sides: MatchSides, _row: np.ndarray, open_pairs: np.ndarray, free_items: np.ndarray
-) -> PositionPairs:
+def join_possible_readings(gone: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Unclear items that may say what one pair agreed on, and no other: that pair waits, and its row is not emptied."""
-    return join_similar(
-        (channel_of_group(sides.base["group"][open_pairs]), channel_of_group(sides.items["group"][free_items])),
-        (sides.base.str_array("espo_canonical")[open_pairs], sides.items.str_array("readings")[free_items]),
-        may_mean,
-    )
+    unclear_items = items[items["readings"].notna()]
+    return join_similar(gone, unclear_items, on=PERSON_CHANNEL, texts=("canonical_espo", "readings"), is_alike=may_mean)
 
 
 def may_mean(canonical: str, readings: str) -> bool:
@@ -234,94 +187,55 @@ def may_mean(canonical: str, readings: str) -> bool:
     return not canonical.startswith(LITERAL) and is_reading(canonical, readings)
 
 
-def by_similarity(is_similar: SimilarityTest) -> MatchStep:
-    """Pairs that resemble each other and nothing else, in both directions."""
-
-    def match_similar(
-        sides: MatchSides, _row: np.ndarray, open_pairs: np.ndarray, free_items: np.ndarray
-    ) -> PositionPairs:
-        return join_similar(
-            (sides.base["group"][open_pairs], sides.items["group"][free_items]),
-            (sides.base.str_array("espo_canonical")[open_pairs], sides.items.str_array("canonical")[free_items]),
-            is_similar,
-        )
-
-    return match_similar
+def join_similar_values(gone: pd.DataFrame, items: pd.DataFrame, is_similar: SimilarityTest) -> pd.DataFrame:
+    """Pairs and items that resemble each other and nothing else."""
+    return join_similar(gone, items, on=GROUP, texts=("canonical_espo", "canonical"), is_alike=is_similar)
 
 
-def join_similar(groups: PositionPairs, texts: PositionPairs, is_similar: SimilarityTest) -> PositionPairs:
-    """What is similar within a group, and to nothing else there, in both directions; where it stands."""
-    if not np.isin(*groups).any():
-        return all_missing(groups[0][:0]), all_missing(groups[1][:0])
-    old_values = pd.DataFrame({"group": groups[0], "ours": np.arange(len(groups[0]))})
-    new_values = pd.DataFrame({"group": groups[1], "theirs": np.arange(len(groups[1]))})
-    pairs = old_values.merge(new_values, on="group", how="inner", validate="m:m")
-    old_positions, new_positions = pairs["ours"].to_numpy(), pairs["theirs"].to_numpy()
-    is_alike = np.array(
-        [is_similar(*values) for values in zip(texts[0][old_positions], texts[1][new_positions], strict=True)],
-        dtype=bool,
-    )
-    old_positions, new_positions = old_positions[is_alike], new_positions[is_alike]
-    is_unique = np.isin(old_positions, unique_keys(old_positions)[0]) & np.isin(
-        new_positions, unique_keys(new_positions)[0]
-    )
-    return old_positions[is_unique], new_positions[is_unique]
+def join_similar(
+    gone: pd.DataFrame, items: pd.DataFrame, on: list[str], texts: tuple[str, str], is_alike: SimilarityTest
+) -> pd.DataFrame:
+    """What is alike within a group, and like nothing else there, in both directions."""
+    candidates = gone[["pair", *on, "canonical"]].rename(columns={"canonical": "canonical_espo"})
+    candidates = candidates.merge(items[["item", *on, texts[1]]], on=on, how="inner", validate="m:m")
+    both_texts = zip(*(text_or_empty(candidates[text]) for text in texts), strict=True)
+    links = candidates.loc[[is_alike(*both) for both in both_texts], ["pair", "item"]]
+    return links[~links["pair"].duplicated(keep=False) & ~links["item"].duplicated(keep=False)]
 
 
-def rows_without_pair(sides: MatchSides, row: np.ndarray) -> np.ndarray:
-    """Rows with a value and a channel that no baseline row claims, in the order they are preferred: lowest komm_id."""
-    is_free = sides.rows["filled"] & sides.rows["free_channel"]
-    is_free[row[row != MISSING]] = False
-    rows = np.flatnonzero(is_free)
-    return rows[np.argsort(sides.rows["komm_id"][rows], kind="stable")]
+def without(frame: pd.DataFrame, used: pd.DataFrame, number: str) -> pd.DataFrame:
+    """The rows of ``frame`` whose ``number`` is not among those of ``used``, in their order."""
+    if used.empty or frame.empty:
+        return frame
+    return frame[~frame[number].isin(used[number])]
 
 
-def items_without_pair(sides: MatchSides, *used: np.ndarray | None) -> np.ndarray:
-    """Items that are nobody's yet; of two with one value only the first counts."""
-    is_free = sides.items["pair"] & (sides.items["key"] != MISSING)
-    for positions in used:
-        if positions is not None:
-            is_free[positions[positions != MISSING]] = False
-    return np.flatnonzero(is_free)
+def merge_one_to_one(left: pd.DataFrame, right: pd.DataFrame, numbers: Sequence[str], on: list[str]) -> pd.DataFrame:
+    """Join 1:1 and return ``numbers``: that of ``left`` and that of ``right``, in the order of ``left``.
+
+    Null in the first column of ``on`` joins nothing; the other columns are never null. Of equal keys the first on the
+    left goes with the first on the right, the second with the second; what is left over joins nothing.
+    """
+    if left.empty or right.empty:  # a merge costs the same for nothing, and most plans are of a few persons
+        return no_links(*numbers)
+    left, right = (frame[frame[on[0]].notna()] for frame in (left, right))
+    if left.empty or right.empty:
+        return no_links(*numbers)
+    left, right = left[[numbers[0], *on]], right[[numbers[1], *on]]
+    if left.duplicated(on).any() or right.duplicated(on).any():  # else all are the first of their key
+        left, right = (frame.assign(nth=frame.groupby(on, sort=False).cumcount()) for frame in (left, right))
+        on = [*on, "nth"]
+    return left.merge(right, on=on, how="inner", validate="1:1")[list(numbers)]
 
 
-def merge_one_to_one(left_side: np.ndarray, right_side: np.ndarray) -> PositionPairs:
-    """Join two arrays of keys 1:1, each position used at most once, in the order given; where they meet."""
-    left_positions, right_positions = np.flatnonzero(left_side != MISSING), np.flatnonzero(right_side != MISSING)
-    left_keys, right_keys = left_side[left_positions], right_side[right_positions]
-    if not (
-        pd.Index(left_keys).is_unique and pd.Index(right_keys).is_unique
-    ):  # the first meets the first, the second the second
-        left_keys, right_keys = factorize_pairs(
-            (occurrence_number(left_keys), left_keys), (occurrence_number(right_keys), right_keys)
-        )
-    matches = index_of(left_keys, right_keys)
-    return left_positions[matches != MISSING], right_positions[matches[matches != MISSING]]
+def add_links(links: pd.DataFrame, new_links: pd.DataFrame) -> pd.DataFrame:
+    """Links with more of them at their end."""
+    if links.empty or new_links.empty:
+        return new_links if links.empty else links
+    return pd.concat([links, new_links])
 
 
-def has_value(sides: MatchSides, row: np.ndarray) -> np.ndarray:
-    """Whether the row of each baseline row stands and has a value."""
-    return take_or(sides.rows["filled"], row, missing=False).astype(bool)
-
-
-def holds_baseline_value(sides: MatchSides, row: np.ndarray) -> np.ndarray:
-    """Whether the row of each baseline row still holds the agreed value."""
-    is_held: np.ndarray = (row != MISSING) & (take_or(sides.rows["key"], row) == sides.base["advo_key"])
-    return is_held
-
-
-def replace_at(column: np.ndarray, positions: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """The column with ``value`` at these positions."""
-    result = column.copy()
-    result[positions] = value
-    return result
-
-
-def all_missing(positions: np.ndarray) -> np.ndarray:
-    """As many places of nothing."""
-    return np.full(len(positions), MISSING)
-
-
-def positions_without(candidates: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Places of which nothing was used, in their own order."""
-    return np.sort(candidates[~np.isin(candidates, used)])
+@cache
+def no_links(left: str, right: str) -> pd.DataFrame:
+    """No links between two kinds, with the dtypes of links."""
+    return pd.DataFrame({name: pd.array([], dtype=NUMBER) for name in (left, right)})

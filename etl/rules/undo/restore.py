@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.enums import Action
 from etl.records import Channel, EspoItem, Side
-from etl.rules.entry import MISSING, AdvoEntry, Decision, Entry, EspoEntry, NextBaseline, Policy, Step
+from etl.rules.entry import AdvoEntry, Decision, Entry, EspoEntry, NextBaseline, Policy, Step
 from etl.rules.espo.items import new_item, rejection_reason, with_value
 from etl.rules.marker import MarkerKind, encode
 from etl.rules.plan import update_row_step
@@ -206,7 +206,7 @@ def restore_decision(
         last.komm_id, lost_value.channel, item.value, item.type, last.new_value or "", komm_kz, remark=last.new_remark
     )
     old_item = next((step.old_item for step in steps if step.old_item is not None), None)
-    old_entry = EspoEntry(old_item, old_item.value, MISSING, komm_kz) if old_item is not None else None
+    old_entry = EspoEntry(old_item, old_item.value, None, komm_kz) if old_item is not None else None
     entry = Entry(lost_value.channel, Variant.RESTORE, komm_kz, base=base, row=row, item=old_entry)
     ended_komm_ids = (base.komm_id,) if base is not None else ()
     return Decision(

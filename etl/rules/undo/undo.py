@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.enums import Action, LeftAloneReason, NoteCause
 from etl.records import Channel, EspoItem, Side
-from etl.rules.entry import MISSING, BaselinePair, Decision, Entry, EspoEntry, LeftAlone, NextBaseline, Step
+from etl.rules.entry import BaselinePair, Decision, Entry, EspoEntry, LeftAlone, NextBaseline, Step
 from etl.rules.left_alone import is_undo_note
 from etl.rules.plan import update_row_step
 from etl.rules.undo.restore import find_item
@@ -176,7 +176,7 @@ def row_action(old: str, new: str) -> Action:
 
 def espo_entry_of_item(item: EspoItem) -> EspoEntry:
     """An item outside the joins."""
-    return EspoEntry(item, item.value, MISSING, 0)
+    return EspoEntry(item, item.value, None, 0)
 
 
 def baseline_before(group: EntryChanges, changes: Sequence[Mapping[str, Any]]) -> dict[int, BaselinePair | None]:
