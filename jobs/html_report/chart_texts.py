@@ -51,7 +51,7 @@ GERMAN_CHART_TEXTS: Final = ChartTexts(
         PersonStatus.PERMANENTLY_FAILED: "mehrfach fehlgeschlagen",
         PersonStatus.CONFLICT: "muss entschieden werden",
         PersonStatus.DELETED_IN_ADVOWARE: "in Advoware gelöscht",
-        "held": "angehalten, wartet auf eine Freigabe",
+        "held": "zurückgehalten",
         "undecided": "noch nicht angesehen",
         "not_linked": "nicht verknüpft",
     },

@@ -11,7 +11,7 @@ from etl.enums import PersonStatus
 from etl.rules.variants import Variant
 from jobs.html_report import charts
 from jobs.html_report.chart_texts import CHART_TEXTS
-from jobs.html_report.svg import Bar, Dot, bar_chart, column_chart, dot_chart, format_number, round_up
+from jobs.html_report.svg import LABEL_WIDTH, Bar, Dot, bar_chart, column_chart, dot_chart, format_number, round_up
 
 if TYPE_CHECKING:
     from jobs.html_report.chart_texts import ChartTexts
@@ -64,6 +64,11 @@ def test_every_status_has_words_and_every_change_of_a_value_has_words_and_a_colo
     assert {str(status) for status in PersonStatus} <= set(words.statuses)
     changes = {"link", "repair", "forget", "leftover", "leave", "same"}
     assert set(words.variants) == set(charts.VARIANT_COLOURS) == {str(variant) for variant in Variant} - changes
+
+
+@pytest.mark.parametrize("words", CHART_TEXTS.values(), ids=list(CHART_TEXTS))
+def test_every_status_fits_into_the_room_left_of_its_bar(words: ChartTexts) -> None:
+    assert [text for text in words.statuses.values() if len(text) > LABEL_WIDTH * 0.15] == []
 
 
 def test_a_span_has_every_day_once() -> None:
