@@ -376,6 +376,8 @@ class StateSection(Section):
     """Age after which runs and changes are pruned."""
     keep_backups: WholeNumber = Field(7, ge=0)
     """How many copies are kept."""
+    worker: NonEmptyText | None = None
+    """Many firms: the name of the worker whose own disk has the database; null: this machine."""
 
 
 class ReportSection(Section):

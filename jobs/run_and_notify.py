@@ -16,16 +16,23 @@ if TYPE_CHECKING:
 
 
 def run_and_notify(
-    config: Config, options: RunOptions, stop_signal: StopSignal, *, environment: Environment = PRODUCTION
+    config: Config,
+    options: RunOptions,
+    stop_signal: StopSignal,
+    *,
+    environment: Environment = PRODUCTION,
+    in_chunks: bool = False,
 ) -> RunReport:
     """Do what is asked until it is done or ``stop_signal`` asks to stop, and let the world hear of it.
 
+    ``in_chunks``: of longer work the next chunk only; whoever asks sees to the others.
     Signals are the caller's: a run that is a task in somebody else's process installs no handlers.
     """
     environment = with_stop_signal(environment, stop_signal)
+    start_run = pipeline.run_once if in_chunks else pipeline.run_to_completion
     return after_run.run_with_notifications(
         config,
         options,
-        lambda: pipeline.run_to_completion(config, options, environment=environment),
+        lambda: start_run(config, options, environment=environment),
         environment=environment,
     )

@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "jobs.scheduler":     GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "jobs.commands"},
     "jobs.command_groups": set(),
     "jobs.firms":         GROUND | SETTINGS
-                          | {"jobs.commands", "jobs.run", "jobs.run_and_notify", "jobs.telemetry"},
+                          | {"jobs.commands", "jobs.run", "jobs.run_and_notify", "jobs.scheduler", "jobs.telemetry"},
     "jobs.cli":           GROUND | SETTINGS | CALLED_BY_COMMANDS
                           | {"jobs.command_groups", "jobs.commands", "jobs.firms", "jobs.html_report",
                              "jobs.inspector"},
@@ -253,14 +253,16 @@ IMPORTED_AS = {"pyyaml": "yaml", "prometheus-client": "prometheus_client", "sqli
 def test_every_dependency_is_imported_and_every_import_is_a_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    required = [*project["dependencies"], *extras["inspect"], *extras["notify"]]
+    required = [*project["dependencies"], *extras["firms"], *extras["inspect"], *extras["notify"]]
     distributions = {re.split(r"[<>=\[ ]", text, maxsplit=1)[0].lower() for text in required} - NOT_IMPORTED.keys()
     declared = {IMPORTED_AS.get(name, name) for name in distributions}
     modules = {module.split(".")[0] for source in source_files("etl", "jobs") for module in source.imports()}
     assert modules - sys.stdlib_module_names - {"etl", "jobs"} == declared
 
 
-@pytest.mark.parametrize(("extra", "folder"), [("inspect", "jobs/inspector/"), ("notify", "jobs/telemetry/")])
+@pytest.mark.parametrize(
+    ("extra", "folder"), [("firms", "jobs/firms/"), ("inspect", "jobs/inspector/"), ("notify", "jobs/telemetry/")]
+)
 def test_what_an_extra_brings_is_needed_in_its_folder_only(extra: str, folder: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     libraries = {re.split(r"[<>=]", text, maxsplit=1)[0] for text in project["optional-dependencies"][extra]}

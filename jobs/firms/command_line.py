@@ -14,6 +14,8 @@ from jobs.screen import QUIET, log_level, make_console
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jobs.firms.round import RoundOptions
+
 firms_app = typer.Typer(rich_markup_mode=None)
 
 COMMANDS = {
@@ -37,6 +39,10 @@ OnlyOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="How many firms at once; one for each processor unless given.")
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="ADDRESS", help="Take a cluster's workers, tcp://…; needs the extra `firms`."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
@@ -55,21 +61,14 @@ def make_command(command: str) -> Callable[..., int]:
         folder: FolderOption = None,
         only: OnlyOption = None,
         workers: WorkersOption = None,
+        cluster: ClusterOption = None,
         as_json: JsonOption = False,
     ) -> int:
         from jobs.firms import overview
         from jobs.firms.result import FirmCommand
-        from jobs.firms.round import RoundOptions, do_round
+        from jobs.firms.round import do_round
 
-        folder_before_command, verbose = context.obj
-        options = RoundOptions(
-            folder or folder_before_command or DEFAULT_FOLDER,
-            tuple(only or ()),
-            workers or os.cpu_count() or 1,
-            log_level(verbose),
-            details=bool(verbose),
-        )
-        results = do_round(FirmCommand(command), options)
+        results = do_round(FirmCommand(command), round_options(context, folder, only, workers, cluster))
         code = overview.overall_exit_code(FirmCommand(command), results)
         if as_json:
             typer.echo(overview.results_to_json(FirmCommand(command), results))
@@ -80,5 +79,39 @@ def make_command(command: str) -> Callable[..., int]:
     return ask_firms
 
 
+def round_options(
+    context: typer.Context, folder: Path | None, only: list[str] | None, workers: int | None, cluster: str | None
+) -> RoundOptions:
+    """What all commands have in common."""
+    from jobs.firms.round import RoundOptions
+    from jobs.operator import current_user
+
+    folder_before_command, verbose = context.obj
+    return RoundOptions(
+        folder or folder_before_command or DEFAULT_FOLDER,
+        tuple(only or ()),
+        workers or os.cpu_count() or 1,
+        cluster,
+        current_user(),
+        log_level(verbose),
+        details=bool(verbose),
+    )
+
+
 for name, sentence in COMMANDS.items():
     firms_app.command(name, help=sentence)(make_command(name))
+
+
+@firms_app.command("run")
+def run_firms(
+    context: typer.Context,
+    folder: FolderOption = None,
+    only: OnlyOption = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
+) -> int:
+    """Sync, sweep and keep house for every firm by its schedule, until stopped."""
+    from jobs.firms.scheduler import serve_firms
+
+    serve_firms(round_options(context, folder, only, workers, cluster))
+    return ExitCode.DONE

@@ -25,11 +25,12 @@ OWN_FILES = {"state.path", "report.metrics_file"}
 
 
 class Firm(NamedTuple):
-    """A firm by its file; ``problem`` is why nothing can be done for it."""
+    """A firm by its file; ``problem`` is why nothing can be done for it, ``config`` None where it cannot be read."""
 
     name: str
     path: Path
     problem: str | None
+    config: Config | None
 
 
 def list_firms(folder: Path, only: Sequence[str], env: Mapping[str, str] | None = None) -> list[Firm]:
@@ -50,7 +51,7 @@ def list_firms(folder: Path, only: Sequence[str], env: Mapping[str, str] | None 
         except ConfigError as error:
             problems[path] = str(error)
     problems |= find_shared(configs)
-    firms = [Firm(path.stem, path, problems.get(path)) for path in paths]
+    firms = [Firm(path.stem, path, problems.get(path), configs.get(path)) for path in paths]
     names = [firm.name for firm in firms]
     for name in only:
         if name not in names:
@@ -71,6 +72,15 @@ def firm_paths(folder: Path) -> list[Path]:
     if not paths:
         raise ConfigError(f"{folder}: holds no firm; each is a file NAME{ENDING}, {DEFAULTS_FILE} is under all of them")
     return paths
+
+
+def folder_fingerprint(folder: Path) -> object:
+    """Something that is another one as soon as a file of the folder is."""
+    try:
+        entries = [(path.name, path.stat()) for path in folder.glob(f"*{ENDING}")]
+    except OSError:
+        return None
+    return sorted((name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in entries)
 
 
 def find_shared(configs: Mapping[Path, Config]) -> dict[Path, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,7 @@ WORST_FIRST = (
 """Exit codes by how much they want somebody. A firm that is at it already is no failure: whoever is, will tell."""
 
 STATUS_HEADINGS = ("firm", "state", "last success", "promise", "held", "failing", "conflicts", "why")
+JSON_FIELDS = ("firm", "outcome", "exit_code", "error", "document")
 OTHER_HEADINGS = ("firm", "outcome", "what")
 
 
@@ -88,7 +88,8 @@ def overall_exit_code(command: FirmCommand, results: Sequence[FirmResult]) -> Ex
 
 def results_to_json(command: FirmCommand, results: Sequence[FirmResult]) -> str:
     """One document, the worst firm first."""
-    document = {"exit_code": overall_exit_code(command, results), "firms": [asdict(result) for result in results]}
+    firms = [{name: getattr(result, name) for name in JSON_FIELDS} for result in results]
+    document = {"exit_code": overall_exit_code(command, results), "firms": firms}
     return json.dumps(document, ensure_ascii=False)
 
 

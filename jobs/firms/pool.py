@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections import Counter, deque
+from collections import Counter
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import wait
@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 
 from jobs.environment import SIGNALS, StopSignal
 from jobs.exit_codes import CommandOutcome
-from jobs.firms.result import FirmResult, result_of
+from jobs.firms.result import result_before_turn, result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
-    from jobs.firms.result import FirmTask
+    from jobs.firms.result import FirmResult, FirmTask
 
 PROCESSES = get_context("spawn")
 """A worker begins with nothing: it inherits no thread, lock, connection or secret."""
@@ -68,59 +68,67 @@ class Worker:
         self.process.close()
 
 
-def run_tasks(tasks: Sequence[FirmTask], workers: int, stop_signal: StopSignal) -> Iterator[FirmResult]:
-    """Each task's result as it comes; once somebody asks to stop, runs end between requests and no turn begins."""
-    waiting, attempts = deque(tasks), Counter[str]()
-    with worker_pool(min(workers, len(tasks))) as pool:
-        while waiting or pool.busy():
-            if stop_signal.requested_by is not None:
-                pool.request_stop()
-                yield from (result_before_turn(task, stop_signal) for task in waiting)
-                waiting.clear()
-            for worker in pool.idle():
-                if waiting:
-                    worker.begin(waiting.popleft())
-            for worker, task in pool.wait(stop_signal):
-                result = worker.finish()
-                if result is not None:
-                    yield result
-                    continue
-                exit_code = pool.replace(worker)
-                attempts[task.firm] += 1
-                if attempts[task.firm] < MAX_ATTEMPTS:
-                    waiting.append(task)
-                else:
-                    yield result_of(task, CommandOutcome.CRASHED, f"its worker process died ({exit_text(exit_code)})")
-
-
 class Pool:
     """Workers, and the pipe whose end tells them to stop."""
 
     def __init__(self, size: int) -> None:
         self.stop_watch, self.stop_pipe = PROCESSES.Pipe(duplex=False)
         self.workers = [Worker(self.stop_watch) for _ in range(size)]
+        self.attempts = Counter[str]()
 
-    def busy(self) -> list[Worker]:
-        """Who is at a task."""
-        return [worker for worker in self.workers if worker.task is not None]
+    def capacity(self, worker: str | None) -> int:
+        """All workers are on this machine: whose store is with another one is away."""
+        return 0 if worker is not None else len(self.workers)
 
-    def idle(self) -> list[Worker]:
-        """Who waits for one."""
-        return [worker for worker in self.workers if worker.task is None]
+    def has_room(self, worker: str | None) -> bool:
+        """Whether a worker waits for a turn."""
+        return worker is None and any(candidate.task is None for candidate in self.workers)
 
-    def wait(self, stop_signal: StopSignal) -> list[tuple[Worker, FirmTask]]:
-        """Wait until a worker has answered or died, or somebody asks to stop; who did, and with which task."""
-        connections = [worker.connection for worker in self.busy()]
-        ready = wait(connections if stop_signal.requested_by is not None else [*connections, stop_signal.fileno()])
-        return [(worker, worker.task) for worker in self.workers if worker.task and worker.connection in ready]
+    def is_busy(self) -> bool:
+        """Whether any worker is at a turn."""
+        return any(worker.task is not None for worker in self.workers)
 
-    def replace(self, worker: Worker) -> int | None:
+    def begin(self, task: FirmTask) -> None:
+        """Give a waiting worker its turn."""
+        self.attempts[task.firm] = 1
+        next(worker for worker in self.workers if worker.task is None).begin(task)
+
+    def wait(self, stop_signal: StopSignal, seconds: float | None = None) -> list[FirmResult]:
+        """Wait until a worker has answered or died, or somebody asks to stop."""
+        connections = [worker.connection for worker in self.workers if worker.task is not None]
+        watched = [] if self.is_stopping else [stop_signal.fileno()]
+        ready = wait([*connections, *watched], seconds)
+        answering = [worker for worker in self.workers if worker.connection in ready]
+        return [result for worker in answering if (result := self.finish(worker)) is not None]
+
+    def finish(self, worker: Worker) -> FirmResult | None:
+        """A worker's result; None where it died, and another one is at the turn."""
+        task = worker.task
+        result = worker.finish()
+        if result is not None or task is None:
+            return result
+        successor, exit_code = self.replace(worker)
+        if self.is_stopping:
+            return result_before_turn(task, "the end of its worker")
+        if self.attempts[task.firm] >= MAX_ATTEMPTS:
+            return result_of(task, CommandOutcome.CRASHED, f"its worker process died ({exit_text(exit_code)})")
+        self.attempts[task.firm] += 1
+        successor.begin(task)
+        return None
+
+    def replace(self, worker: Worker) -> tuple[Worker, int | None]:
         """Put a new worker where one died, and say what it died of."""
         worker.process.join()
         exit_code = worker.process.exitcode
         worker.close()
-        self.workers[self.workers.index(worker)] = Worker(self.stop_watch)
-        return exit_code
+        successor = Worker(self.stop_watch)
+        self.workers[self.workers.index(worker)] = successor
+        return successor, exit_code
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the workers were told to stop."""
+        return self.stop_pipe.closed
 
     def request_stop(self) -> None:
         """Tell all workers to end their turns between two requests."""
@@ -142,11 +150,6 @@ def worker_pool(size: int) -> Iterator[Pool]:
         yield pool
     finally:
         pool.close()
-
-
-def result_before_turn(task: FirmTask, stop_signal: StopSignal) -> FirmResult:
-    """The result of a firm whose turn did not begin any more, or would have to begin anew."""
-    return result_of(task, CommandOutcome.STOPPED, f"Stopped by {stop_signal.requested_by} before its turn.")
 
 
 def exit_text(exit_code: int | None) -> str:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from etl.errors import AdvosyncError
+from etl.errors import AdvosyncError, Stopped
 from jobs.commands import check, maintenance, status
 from jobs.config import read_config
 from jobs.environment import PRODUCTION, Environment, with_stop_signal
@@ -21,6 +23,8 @@ from jobs.exit_codes import CommandOutcome, outcome_of
 from jobs.firms.result import FirmCommand, FirmResult, result_of
 from jobs.run.options import RunOptions
 from jobs.run_and_notify import run_and_notify
+from jobs.schedule import Job
+from jobs.scheduler import note_scheduler, record_skips
 from jobs.telemetry.logs import configure_logging
 
 if TYPE_CHECKING:
@@ -28,22 +32,28 @@ if TYPE_CHECKING:
 
     from jobs.config import Config
     from jobs.environment import StopSignal
-    from jobs.firms.result import FirmTask
+    from jobs.firms.result import FirmTask, ScheduledTurn
+    from jobs.run.report import RunReport
 
 
 STORE_ONLY = {FirmCommand.STATUS, FirmCommand.BACKUP, FirmCommand.MAINTENANCE}
 """These look into the state store only: the logins may lack their variables."""
 
 
+ONE_TURN_AT_A_TIME = threading.Lock()
+"""A worker of a cluster may have several threads; how the log is written, and what it masks, is a process's own."""
+
+
 def take_turn(task: FirmTask, stop_signal: StopSignal, *, environment: Environment = PRODUCTION) -> FirmResult:
     """Carry a task out; whatever goes wrong is this firm's result and nobody else's."""
-    with firm_scope(task.firm):
+    with ONE_TURN_AT_A_TIME, firm_scope(task.firm):
         try:
             config = read_config(task.path, with_credentials=task.command not in STORE_ONLY)
             configure_logging(
                 config.report.log_format, secrets=config.secrets(), level=task.log_level, details=task.details
             )
-            return carry_out(task, config, stop_signal, environment)
+            result = carry_out(task, config, stop_signal, environment)
+            return note_turn(task, task.scheduled, config, result, environment) if task.scheduled else result
         except AdvosyncError as error:
             return result_of(task, outcome_of(error), str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the other firms have their turns
@@ -85,11 +95,11 @@ def carry_out(task: FirmTask, config: Config, stop_signal: StopSignal, environme
             results = check.run_checks(config)
             outcome = CommandOutcome[check.checks_exit_code(results).name]
             return result_of(task, outcome, document=json.loads(check.checks_to_json(results)))
-        case FirmCommand.PLAN | FirmCommand.SYNC:
-            is_plan = task.command is FirmCommand.PLAN
-            options = RunOptions(trigger=task.command, operator=task.operator, write=not is_plan)
-            report = run_and_notify(config, options, stop_signal, environment=environment)
-            return FirmResult(task.firm, report.outcome, report.exit_code(), report.error, report.to_dict())
+        case FirmCommand.PLAN | FirmCommand.SYNC | FirmCommand.SWEEP:
+            report = run_once_for(task, config, stop_signal, environment)
+            return FirmResult(
+                task.firm, str(report.outcome), report.exit_code(), report.error, report.to_dict(), report=report
+            )
         case FirmCommand.BACKUP:
             options = RunOptions(trigger=task.command, operator=task.operator)
             document = maintenance.back_up(config, options, maintenance.MaintenanceArgs(), environment=environment)
@@ -98,3 +108,42 @@ def carry_out(task: FirmTask, config: Config, stop_signal: StopSignal, environme
             options = RunOptions(trigger=task.command, operator=task.operator)
             document = maintenance.maintain(config, options, environment=with_stop_signal(environment, stop_signal))
             return result_of(task, CommandOutcome.DONE, document=document)
+
+
+def run_once_for(task: FirmTask, config: Config, stop_signal: StopSignal, environment: Environment) -> RunReport:
+    """One run, or one chunk of a sweep: the scheduler sees to the next one, so that others have turns between them."""
+    options = RunOptions(
+        trigger=task.command,
+        operator=task.operator if task.scheduled is None else None,
+        write=task.command is not FirmCommand.PLAN,
+        sweep=task.command is FirmCommand.SWEEP,
+    )
+    if task.scheduled is not None and task.scheduled.budget_seconds is not None:
+        environment = with_budget(environment, task.scheduled.budget_seconds)
+    return run_and_notify(
+        config, options, stop_signal, environment=environment, in_chunks=task.command is FirmCommand.SWEEP
+    )
+
+
+def with_budget(environment: Environment, seconds: float) -> Environment:
+    """The same world, in which a run ends between two persons once its time is up; the first is always served."""
+    end = environment.monotonic() + seconds
+
+    def end_between_persons(part: str, number: int, total: int) -> None:
+        environment.progress(part, number, total)
+        if part == "persons" and number and environment.monotonic() >= end:
+            raise Stopped(f"The time for one run is up after {number} of {total} persons; the rest goes on next time.")
+
+    return replace(environment, progress=end_between_persons)
+
+
+# What a turn that came by itself leaves ---------------------------------------------------------------------------
+
+
+def note_turn(
+    task: FirmTask, turn: ScheduledTurn, config: Config, result: FirmResult, environment: Environment
+) -> FirmResult:
+    """Let ``status`` know who runs this firm and what did not take place; with the result goes how the firm stands."""
+    note_scheduler(config, environment, {**turn.scheduler, "seen_at": environment.now()})
+    record_skips(config, environment, {Job(task.command.value): turn.skips})
+    return replace(result, status=status.collect_status(config, environment.utcnow()))

@@ -16,6 +16,7 @@ from jobs.commands.side_by_side import compare_sides
 from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.firm import fill_firm
+from jobs.sandbox.people import random_edits
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimClock
 
@@ -49,6 +50,11 @@ class SimulatedFirm:
         for entity_id in self.espo.store.records:
             numbers = [item["phoneNumber"] for item in self.espo.items(entity_id) if "phoneNumber" in item]
             self.espo.edit(entity_id, phones=numbers[-1:])
+        self.clock.advance(SETTLED_SECONDS)
+
+    def let_people_edit(self, seed: int) -> None:
+        """People change things on both sides, a moment ago."""
+        random_edits(self.espo, self.advo, 20, seed)
         self.clock.advance(SETTLED_SECONDS)
 
     def disagreements(self) -> list[str]:

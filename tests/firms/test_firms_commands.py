@@ -20,6 +20,7 @@ import structlog
 
 from jobs import cli
 from jobs.exit_codes import ExitCode
+from jobs.firms.command_line import COMMANDS
 from jobs.firms.pool import MAX_ATTEMPTS
 from jobs.firms.result import FirmCommand
 from jobs.lock import is_process_alive
@@ -55,7 +56,7 @@ def test_all_firms_are_asked_and_each_gets_its_own_answer(tmp_path: Path, capfd:
         code, results = ask(tmp_path, capfd, "sync", "--workers", "2")
         assert (code, outcomes(results)) == (0, {"adler": "done", "bussard": "done", "dohle": "done"})
         assert [firm.disagreements() for firm in firms] == [[], [], []]
-        for command in FirmCommand:
+        for command in map(FirmCommand, COMMANDS):
             names = ["bussard"] if command is FirmCommand.MAINTENANCE else ["adler", "dohle"]
             code, results = ask(tmp_path, capfd, command, *(f"--only={name}" for name in names))
             assert (command, code, list(results)) == (command, 0, names)

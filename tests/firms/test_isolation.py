@@ -31,7 +31,7 @@ CLOCK = SimClock()
 ROUNDS = (
     (FirmCommand.CHECK, FirmCommand.PLAN, FirmCommand.SYNC),
     (FirmCommand.PLAN, FirmCommand.SYNC, FirmCommand.BACKUP, FirmCommand.STATUS),
-    (FirmCommand.SYNC, FirmCommand.MAINTENANCE),
+    (FirmCommand.SYNC, FirmCommand.SWEEP, FirmCommand.MAINTENANCE),
 )
 """What both firms are asked in turns; between two rounds people edit."""
 

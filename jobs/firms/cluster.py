@@ -1,0 +1,180 @@
+"""Workers of a cluster of Dask's ``distributed`` (extra ``firms``): one task for a firm's turn.
+
+The engine is at least once: a turn whose worker dies is begun again by another worker that has the firm's disk, unasked
+and whatever ``retries`` says. One writer is the lease in the firm's own store; a second attempt beside the first ends
+with "already running", which is no failure.
+
+A worker whose disk has state stores says so when it starts, as a resource: ``--resources "disk-1=1"`` for the firms
+whose file says ``state: {worker: disk-1}``. Firms without that may be done by any worker.
+"""
+
+from __future__ import annotations
+
+import queue
+import select
+import threading
+import time
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from etl.errors import ConfigError
+from jobs.environment import StopSignal
+from jobs.exit_codes import CommandOutcome
+from jobs.firms.result import result_away, result_before_turn, result_of
+
+try:
+    import distributed
+except ImportError as error:
+    raise ConfigError("--cluster needs its extra: pip install 'advosync[firms]'.") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobs.firms.result import FirmResult, FirmTask
+
+POLL_SECONDS = 0.2
+"""How often it is looked whether somebody asked to stop."""
+
+WORKERS_SEEN_EVERY = 2.0
+"""For so long it is believed which workers there are."""
+
+CONNECT_SECONDS = 30
+
+
+class Cluster:
+    """The workers there are, and the turns that are theirs."""
+
+    def __init__(self, client: distributed.Client) -> None:
+        self.client = client
+        self.turns: dict[str, tuple[FirmTask, distributed.Future]] = {}
+        self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.workers: list[set[str]] = []
+        self.workers_seen_at = float("-inf")
+        self.is_stopping = False
+
+    def capacity(self, worker: str | None) -> int:
+        """One turn for each worker that has the firm's disk."""
+        if time.monotonic() - self.workers_seen_at > WORKERS_SEEN_EVERY:
+            info = self.client.scheduler_info(n_workers=-1)["workers"].values()
+            self.workers = [set(state["resources"]) for state in info]
+            self.workers_seen_at = time.monotonic()
+        return sum(worker is None or worker in resources for resources in self.workers)
+
+    def has_room(self, worker: str | None) -> bool:
+        """Whether fewer turns are out than there are workers for them, of these firms and of all."""
+        of_worker = sum(task.worker == worker for task, _ in self.turns.values())
+        return of_worker < self.capacity(worker) and len(self.turns) < self.capacity(None)
+
+    def is_busy(self) -> bool:
+        """Whether any result is still to come."""
+        return bool(self.turns)
+
+    def begin(self, task: FirmTask) -> None:
+        """Hand a turn out, to a worker that has the firm's disk."""
+        key = f"{task.firm}-{task.command}-{uuid.uuid4().hex}"
+        future = self.client.submit(
+            take_turn_on_worker,
+            key,
+            task,
+            key=key,
+            pure=False,
+            retries=0,
+            resources={task.worker: 1} if task.worker is not None else None,
+        )
+        self.turns[key] = task, future
+        future.add_done_callback(lambda ended: self.ended.put(ended.key))
+
+    def wait(self, stop_signal: StopSignal, seconds: float | None = None) -> list[FirmResult]:
+        """Wait until turns end, somebody asks to stop, a worker is gone, or for so long; the results that came."""
+        end = float("inf") if seconds is None else time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and (self.turns or seconds is not None):
+            try:
+                return self.finish(self.ended.get(timeout=min(left, POLL_SECONDS)))
+            except queue.Empty:
+                if not self.is_stopping and select.select([stop_signal], [], [], 0)[0]:
+                    break
+                if away := self.take_back():
+                    return away
+        return []
+
+    def finish(self, key: str) -> list[FirmResult]:
+        """The result of a turn that ended; none of one that was taken back."""
+        task, future = self.turns.pop(key, (None, None))
+        if task is None or future is None:
+            return []
+        if future.cancelled():
+            return [result_before_turn(task, "the cluster")]
+        error = future.exception()
+        if error is None:
+            return [future.result()]
+        reason = f"the cluster could not do it ({type(error).__name__})"
+        if isinstance(error, distributed.KilledWorker):
+            reason = "each worker that was at it died"
+        return [result_of(task, CommandOutcome.CRASHED, reason)]
+
+    def take_back(self) -> list[FirmResult]:
+        """Cancel the turns whose worker went away before they ended: their firms are away."""
+        away = [key for key, (task, _) in self.turns.items() if self.capacity(task.worker) == 0]
+        results = []
+        for key in away:
+            task, future = self.turns.pop(key)
+            future.cancel()
+            results.append(result_away(task))
+        return results
+
+    def request_stop(self) -> None:
+        """Ask the turns under way to end between two requests."""
+        self.is_stopping = True
+        self.client.run(request_stop_of_turns, set(self.turns), wait=True, on_error="ignore")
+
+
+@contextmanager
+def open_cluster(address: str) -> Iterator[Cluster]:
+    """The cluster behind this address, for the time of the block; ``ConfigError`` where there is none."""
+    try:
+        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--cluster {address}: no scheduler answers there ({type(error).__name__})") from error
+    with client:
+        yield Cluster(client)
+
+
+# In the worker ----------------------------------------------------------------------------------------------------
+
+TURNS: dict[str, StopSignal] = {}
+"""The turns under way in this process."""
+
+RUNNING = {"init", "running", "paused"}
+"""What a worker says of itself while nobody told it to end."""
+
+
+def take_turn_on_worker(key: str, task: FirmTask) -> FirmResult:
+    """One turn in a worker's process."""
+    from jobs.firms.turn import take_turn  # noqa: PLC0415 - a second of imports that only workers need
+
+    TURNS[key] = stop_signal = StopSignal()
+    ended, worker = threading.Event(), distributed.get_worker()
+    watch = threading.Thread(target=stop_with_worker, args=[worker, stop_signal, ended], daemon=True)
+    watch.start()
+    try:
+        return take_turn(task, stop_signal)
+    finally:
+        ended.set()
+        watch.join()
+        del TURNS[key]
+        stop_signal.close()
+
+
+def stop_with_worker(worker: distributed.Worker, stop_signal: StopSignal, ended: threading.Event) -> None:
+    """Let a worker that is told to end finish the request under way, and no more: it waits for its turn to end."""
+    while not ended.wait(POLL_SECONDS):
+        if worker.status.name not in RUNNING:
+            stop_signal.request_stop("the end of its worker")
+            return
+
+
+def request_stop_of_turns(keys: set[str]) -> None:
+    """Ask these turns, as far as they are here, to stop."""
+    for key in keys & set(TURNS):
+        TURNS[key].request_stop("the end of `advosync firms`")
