@@ -185,6 +185,10 @@ def setup_espocrm(
         bool | None,
         typer.Option(help="Let EspoCRM 10 take the sync's own fields of a locked record; asked for unless given."),
     ] = None,
+    status_help: Annotated[
+        bool | None,
+        typer.Option(help="Explain the statuses in the status field's help; asked for unless given."),
+    ] = None,
 ) -> int:
     """Create the custom fields EspoCRM lacks, with an administrator's login that is kept nowhere."""
     config = load_config(context, with_credentials=False)
@@ -198,6 +202,7 @@ def setup_espocrm(
         setup_command.CONCURRENCY: concurrency,
         setup_command.TRANSACTIONAL_SAVE: transactional_save,
         setup_command.FREE_FIELDS: free_fields,
+        setup_command.STATUS_FIELD_HELP: status_help,
     }
     consent = setup_command.SetupConsent(None if yes else confirm, answers)
     with setup_command.make_admin_client(config, user, password) as admin:

@@ -87,6 +87,15 @@ class EspoAdminClient:
         name = self.fields[field]
         return self.create_field_from({"name": name, "label": name, **CUSTOM_FIELDS[field]})
 
+    def set_help(self, field: str, text: str) -> None:
+        """Give the custom field of our name ``field`` a help text, in EspoCRM's Markdown.
+
+        Its definition goes with it: what a PUT leaves out is kept by EspoCRM only where it knows the type.
+        """
+        name = self.fields[field]
+        definition = self.get_field_defs()[name]
+        self._change_field(name, {**definition, "tooltip": True, "tooltipText": text})
+
     def create_field_from(self, definition: Mapping[str, object]) -> bool:
         """Create a field from EspoCRM's own ``definition``; ``False`` when one of that name is there already."""
         try:
@@ -116,8 +125,11 @@ class EspoAdminClient:
 
     def free_from_lock(self, name: str) -> None:
         """Let a field be written though its record is locked (fact B23)."""
-        url = f"Admin/fieldManager/{self.entity}/{name}"
-        self._send("PUT", url, body={"notLockable": True}, on_404=ConfigError(f"espocrm: no field {name}"))
+        self._change_field(name, {"notLockable": True})
+
+    def _change_field(self, name: str, definition: Mapping[str, object]) -> None:
+        path = f"Admin/fieldManager/{quote(self.entity, safe='')}/{quote(name, safe='')}"
+        self._send("PUT", path, body=definition, on_404=ConfigError(f"espocrm: no field {name}"))
 
     def _get_metadata(self, key: str) -> object:
         return self._send("GET", METADATA, {"key": key}).value

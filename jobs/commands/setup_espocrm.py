@@ -15,6 +15,7 @@ from etl.clients.espocrm_admin import CUSTOM_FIELDS, EspoAdminClient
 from etl.clients.espocrm_payload import FIRST_WITH_LOCKS, OWN_FIELDS, field_names
 from etl.errors import ConfigError
 from jobs.commands.espocrm_fields import REQUIRED_FIELDS, field_problem
+from jobs.commands.status_help import status_help_text
 from jobs.exit_codes import ExitCode
 from jobs.yaml_file import UnsetVariable, read_secret_file
 
@@ -59,6 +60,12 @@ FREE_FIELDS = Switch(
     "Staff can lock records; a locked person waits. Let the sync's own fields be written all the same, so that the "
     "record says that something waits?",
     "--free-fields",
+)
+STATUS_FIELD_HELP = Switch(
+    "tooltip",
+    "The help of the status field",
+    "The status field can tell staff in its help what each status means and what to do. Add that?",
+    "--status-help",
 )
 USER_VARIABLE, PASSWORD_VARIABLE = "ESPOCRM_ADMIN_USER", "ESPOCRM_ADMIN_PASSWORD"
 
@@ -180,9 +187,12 @@ def set_up_fields(config: Config, admin: EspoAdminClient, console: Console, cons
         console.print(f"\nWill be created in {config.espocrm.entity}: {', '.join(missing)}.")
         console.print("What is there stays as it is.")
         if consent.allows_fields():
-            create_missing_fields(admin, fields)
+            created = create_missing_fields(admin, fields)
+            if admin.fields["sync_status"] in created:
+                admin.set_help("sync_status", status_help_text(config.report.language, admin.fields))
             fields = fetch_field_statuses(config, admin)
             render_fields(fields, console)
+    offer_status_help(config, admin, console, consent)
     offer_switch(admin, console, consent, CONCURRENCY)
     if not admin.is_older_than(FIRST_WITH_LOCKS):
         offer_switch(admin, console, consent, TRANSACTIONAL_SAVE)
@@ -191,6 +201,20 @@ def set_up_fields(config: Config, admin: EspoAdminClient, console: Console, cons
     all_there = all(status.state is FieldState.PRESENT for status in fields)
     console.print("\nAll fields are there." if all_there else "\nSome fields are not as they must be; see above.")
     return ExitCode.DONE if all_there else ExitCode.USAGE
+
+
+def offer_status_help(config: Config, admin: EspoAdminClient, console: Console, consent: SetupConsent) -> None:
+    """Explain the statuses to staff in the field's own help; a help text that is there is somebody's, and stays."""
+    definition = admin.get_field_defs().get(admin.fields["sync_status"])
+    if not isinstance(definition, dict) or definition.get("type") != CUSTOM_FIELDS["sync_status"]["type"]:
+        return
+    if definition.get("tooltip"):
+        console.print(f"\n{STATUS_FIELD_HELP.label} is there.")
+    elif consent.allows_switch(STATUS_FIELD_HELP):
+        admin.set_help("sync_status", status_help_text(config.report.language, admin.fields))
+        console.print(f"\n{STATUS_FIELD_HELP.label} is there now.")
+    else:
+        console.print(f"\n{STATUS_FIELD_HELP.label} stays empty ({STATUS_FIELD_HELP.option} fills it).")
 
 
 def offer_switch(admin: EspoAdminClient, console: Console, consent: SetupConsent, switch: Switch) -> None:

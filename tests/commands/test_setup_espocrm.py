@@ -9,11 +9,14 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
+from etl.clients.espocrm_payload import field_names
+from etl.enums import PersonStatus
 from etl.errors import ConfigError, CredentialsRefused
 from jobs.commands.setup_espocrm import (
     CONCURRENCY,
     FREE_FIELDS,
     PASSWORD_VARIABLE,
+    STATUS_FIELD_HELP,
     TRANSACTIONAL_SAVE,
     USER_VARIABLE,
     SetupConsent,
@@ -23,12 +26,14 @@ from jobs.commands.setup_espocrm import (
     refuse_to_ask,
     set_up_fields,
 )
+from jobs.commands.status_help import STATUS_HELP, status_help_text
 from jobs.config import Config
 from jobs.exit_codes import ExitCode
 from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.espocrm.login import ADMIN_NAME, ADMIN_PASSWORD
 from jobs.sandbox.server import sandbox_config
 from tests.in_process import InProcess
+from tests.test_docs import GERMAN_GUIDE, GUIDE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,7 +118,7 @@ def test_an_espocrm_without_locks_is_asked_nothing_about_them() -> None:
         return False
 
     setup_result(EspoSim(espocrm="9.3"), SetupConsent(refuse))
-    assert questions == [CONCURRENCY.question]
+    assert questions == [STATUS_FIELD_HELP.question, CONCURRENCY.question]
 
 
 def test_the_syncs_own_fields_are_freed_and_betnr_stays_under_the_lock() -> None:
@@ -146,3 +151,41 @@ def test_the_login_comes_from_the_environment_a_mounted_file_or_the_keyboard(tmp
     assert questions == [("EspoCRM administrator", False), ("Password", True)]
     with pytest.raises(ConfigError, match="set ESPOCRM_ADMIN_USER and ESPOCRM_ADMIN_PASSWORD"):
         read_admin_login({USER_VARIABLE: "root"}, None)
+
+
+def test_a_new_status_field_explains_each_status_to_staff_by_the_firms_own_names() -> None:
+    sim = EspoSim(custom_fields=False)
+    setup_result(sim, SetupConsent(None))
+    assert sim.store.entity.fields["syncStatus"]["tooltip"] is True
+    help_text = sim.store.entity.help_texts["syncStatus"]
+    assert [status for status in PersonStatus if f"**{status}**" not in help_text] == []
+    assert "Was zu tun ist: tun, was `syncErrorMessage` sagt." in help_text
+    assert "`nummer` berichtigen" in status_help_text("de", admin_fields(betnr="nummer"))
+
+
+def test_the_help_of_a_field_that_is_there_is_filled_on_request_and_never_overwritten() -> None:
+    sim = EspoSim()
+    definition = dict(sim.store.entity.fields["syncStatus"])
+    _, screen_text = setup_result(sim, SetupConsent(None))
+    assert (sim.writes, "stays empty (--status-help fills it)" in screen_text) == ([], True)
+    _, screen_text = setup_result(sim, SetupConsent(None, {STATUS_FIELD_HELP: True}))
+    assert "The help of the status field is there now." in screen_text
+    assert sim.store.entity.fields["syncStatus"] == {**definition, "tooltip": True}
+    sim.store.entity.help_texts["syncStatus"] = "the firm's own words"
+    setup_result(sim, SetupConsent(None, {STATUS_FIELD_HELP: True}))
+    assert sim.store.entity.help_texts["syncStatus"] == "the firm's own words"
+
+
+@pytest.mark.parametrize(("language", "guide"), [("en", GUIDE), ("de", GERMAN_GUIDE)])
+def test_guide_and_field_help_say_the_same_of_every_status(language: str, guide: str) -> None:
+    assert [*STATUS_HELP[language]] == [*PersonStatus]
+    rows = [
+        f"| {' | '.join((f'`{status}`', *entry.named(admin_fields()).values()))} |"
+        for status, entry in STATUS_HELP[language].items()
+    ]
+    assert "\n".join(rows) in guide
+
+
+def admin_fields(**names: str) -> dict[str, str]:
+    """EspoCRM's names of our fields."""
+    return field_names({**CONFIG.espocrm.fields.model_dump(), **names})

@@ -27,6 +27,7 @@ class EntityDefinition:
 
     version: EspoVersion
     fields: dict[str, Json] = field(init=False)
+    help_texts: dict[str, str] = field(default_factory=dict)
     concurrency: bool | None = None
     stream: bool = True
     lockable: bool | None = None
@@ -79,12 +80,18 @@ class EntityDefinition:
             reason = {"label": "fieldAlreadyExists", "scope": "FieldManager"}
             body = {"messageTranslation": {**reason, "data": {"field": name, "entityType": ENTITY}}}
             raise espo_refusal(409, f"Field '{name}' already exists in '{ENTITY}'.", body)
-        self.fields[name] = {**{key: data[key] for key in data if key != "name"}, "isCustom": True}
+        self.fields[name] = {"isCustom": True}
+        self._save_definition(name, data)
         return self.fields[name]
 
     def change_field(self, name: str, data: Json) -> Json:
         """Change a definition, `notLockable` while there are locks (fact B23); answered with the label beside it."""
-        if name not in self.fields or not self.lockable:
+        if name not in self.fields or ("notLockable" in data and not self.lockable):
             raise espo_refusal(404, "")
-        self.fields[name] |= data
+        self._save_definition(name, data)
         return {**self.fields[name], "label": field_label(name)}
+
+    def _save_definition(self, name: str, data: Json) -> None:
+        """A help text is a language's, not the definition's (EspoCRM's FieldManager.php)."""
+        self.help_texts |= {name: data["tooltipText"]} if "tooltipText" in data else {}
+        self.fields[name] |= {key: data[key] for key in data if key not in {"name", "tooltipText"}}
