@@ -59,10 +59,7 @@ def serve_sandbox(
     The settings are said; each of ``presses`` lets people make a few edits, or what its word says, and is answered.
     ``espocrm`` is the version.
     """
-    if stop_event is None:
-        stop_event = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stop_event.set())
+    stop_event = stop_event or stop_event_on_signals()
     espo, advo = EspoSim(espocrm=espocrm), AdvoSim()
     fill_firm(espo, advo, persons, SEED)
     with Servers(espo, advo) as servers:
@@ -74,6 +71,14 @@ def serve_sandbox(
         print_edits(READY.format(persons=persons, state=state, edits=EDITS_PER_ENTER))
         threading.Thread(target=edit_on_enter, args=[espo, advo, print_edits, presses], daemon=True).start()
         stop_event.wait()
+
+
+def stop_event_on_signals() -> threading.Event:
+    """What SIGTERM or Ctrl-C sets."""
+    stop_event = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop_event.set())
+    return stop_event
 
 
 def edit_on_enter(espo: EspoSim, advo: AdvoSim, print_edits: Callable[[str], None], presses: Iterable[object]) -> None:

@@ -17,6 +17,8 @@ from jobs.sandbox.espocrm import login as espocrm_login
 from jobs.sandbox.simulator import SimulatedFault
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from jobs.sandbox.advoware.api import AdvoSim
@@ -46,6 +48,20 @@ def simulator_app(sim: Simulator) -> ASGIApp:
     return serve
 
 
+def simulators_app(sims: Mapping[str, Simulator]) -> ASGIApp:
+    """Many simulators behind one address: the first part of the path says which."""
+    apps = {name.encode(): simulator_app(sim) for name, sim in sims.items()}
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        name, _, rest = scope["raw_path"].removeprefix(b"/").partition(b"/")
+        if name not in apps:
+            await Response("no such firm", 404)(scope, receive, send)
+            return
+        await apps[name]({**scope, "raw_path": b"/" + rest}, receive, send)
+
+    return serve
+
+
 def _target(scope: Scope) -> str:
     """Path and query as they were sent, still quoted."""
     query: bytes = scope["query_string"]
@@ -71,7 +87,7 @@ class Servers:
     def __init__(self, espo: EspoSim, advo: AdvoSim) -> None:
         self.espo = espo
         self.advo = advo
-        self._servers = [_SimulatorServer(espo), _SimulatorServer(advo)]
+        self._servers = [_Server(simulator_app(espo)), _Server(simulator_app(advo))]
         self.espo_url, self.advo_url = (server.url for server in self._servers)
         advo.address = self.advo_url
 
@@ -96,6 +112,29 @@ class Servers:
             "ADVOWARE_API_KEY": advoware_login.API_KEY,
             "ADVOWARE_PASSWORD": advoware_login.PASSWORD,
         }
+
+
+class FirmsServer:
+    """The systems of many firms behind one port, while the context is open; `config` is one firm's config.yaml."""
+
+    def __init__(self, firms: Mapping[str, tuple[EspoSim, AdvoSim]]) -> None:
+        sims: dict[str, Simulator] = {}
+        for name, (espo, advo) in firms.items():
+            sims |= {f"{name}-espocrm": espo, f"{name}-advoware": advo}
+        self._server = _Server(simulators_app(sims))
+        for name, (_, advo) in firms.items():
+            advo.address = f"{self._server.url}/{name}-advoware"
+
+    def __enter__(self) -> Self:
+        self._server.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+    def config(self, name: str) -> Json:
+        """The sections for this firm's two systems."""
+        return sandbox_config(f"{self._server.url}/{name}-espocrm", f"{self._server.url}/{name}-advoware")
 
 
 def sandbox_config(espo_url: str, advo_url: str) -> Json:
@@ -125,15 +164,15 @@ def open_listening_socket() -> socket.socket:
     return server_socket
 
 
-class _SimulatorServer:
-    """One simulator behind uvicorn, in a thread of its own. Its socket listens at once, so nobody waits for a start."""
+class _Server:
+    """Simulators behind uvicorn, in a thread of its own. Its socket listens at once, so nobody waits for a start."""
 
-    def __init__(self, sim: Simulator) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._socket = open_listening_socket()
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(
             uvicorn.Config(
-                simulator_app(sim),
+                app,
                 loop="asyncio",
                 http="h11",
                 ws="none",
