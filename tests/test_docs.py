@@ -171,6 +171,13 @@ def test_every_link_of_a_page_leads_somewhere(page: str) -> None:
         assert not anchor or anchor in anchors(target.read_text("utf-8")), link
 
 
+@pytest.mark.parametrize("guide", [GUIDE, GERMAN_GUIDE], ids=["English", "German"])
+def test_the_guide_begins_with_a_link_to_each_of_its_chapters(guide: str) -> None:
+    chapters = re.findall(r"^## (.+)$", guide, flags=re.MULTILINE)
+    linked = re.findall(r"\]\(#([^)]+)\)", guide.split("\n## ", 1)[0])
+    assert sorted(linked) == sorted(anchor(chapter) for chapter in chapters)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_a_page_names_is_there(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
