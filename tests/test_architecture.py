@@ -20,7 +20,7 @@ TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "config.yaml", "etl", "jo
 STAGES = {
     "etl.extract", "etl.recover", "etl.renewal", "etl.endings", "etl.diff", "etl.guard", "etl.apply", "etl.verify",
 }  # fmt: skip
-"""The movements of a run, a file each. None knows another: what comes after what, only the pipeline knows."""
+"""The stages of a run, a file each. None knows another: only the pipeline knows their order."""
 
 GROUND = {
     "etl.enums", "etl.environment", "etl.errors", "etl.frames", "etl.lazy_imports", "etl.records", "etl.rules",
@@ -49,11 +49,11 @@ MAY_IMPORT = {
     # the two systems and the state store, which do not know each other
     "etl.clients":        GROUND,
     "etl.store":          GROUND,
-    # what several movements of a run need
+    # what several stages of a run need
     "etl.context":        GROUND | {"etl.clients", "etl.store"},
     "etl.reading":        GROUND | {"etl.clients", "etl.store", "etl.context"},
     "etl.writing":        GROUND | {"etl.clients", "etl.store", "etl.context", "etl.reading"},
-    # the movements; the diff is pure
+    # the stages; the diff is pure
     "etl.diff":           GROUND,
     **dict.fromkeys(STAGES - {"etl.diff"}, BELOW_STAGES),
     # the order of a run
