@@ -134,10 +134,14 @@ def parse_remark(cell: str, legend: Mapping[str, str | None] = LEGEND) -> str | 
 
 
 def parse_item(cell: str, legend: Mapping[str, str | None] = LEGEND) -> ItemState:
-    """``x Office * optOut invalid``: value, type (none for a mail), ``*`` for the primary, flags."""
+    """``x Mobile_Fax * optOut invalid``: value, type (none for a mail; ``_`` is a blank), ``*`` if primary, flags."""
     name, *rest = cell.split()
     flags = {"*", "optOut", "invalid"}
-    kind = next((word for word in rest if word not in flags), None)
+    kinds = [word.replace("_", " ") for word in rest if word not in flags]
+    if len(kinds) > 1:
+        msg = f"{cell!r} names several types; a blank in a type is written as _."
+        raise ValueError(msg)
+    kind = next(iter(kinds), None)
     return ItemState(legend_value(name, legend) or "", kind, "*" in rest, "optOut" in rest, "invalid" in rest)
 
 

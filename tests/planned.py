@@ -120,7 +120,7 @@ def parse_baseline_record(line: Cells) -> Record:
         "channel": channel,
         "espo_value": legend_value(espo),
         "espo_canonical": canonical(channel, legend_value(espo), "DE"),
-        "espo_type": None if kind == NOTHING else kind,
+        "espo_type": None if kind == NOTHING else kind.replace("_", " "),
         "advo_value": legend_value(advo),
         "advo_canonical": canonical(channel, legend_value(advo), "DE"),
         "komm_kz": int(komm_kz),
