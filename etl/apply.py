@@ -1,7 +1,8 @@
-"""The third stage: one person's plan, written (rules §5): EspoCRM's arrays, then Advoware's rows, one at a time.
+"""The stage apply: write one person's plan (rules §5), EspoCRM's arrays first, then Advoware's rows, one at a time.
 
 Each write is committed as *started* before it is sent and as *done*, *failed* or *unknown* after it. ``ConcurrentEdit``
-and ``UnknownOutcome`` leave this stage untouched: the person is read again, what was done settled, and a new plan made.
+and ``UnknownOutcome`` are not caught here: the caller reads the person again, settles what was done, and makes a new
+plan.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
     from etl.writing.journal import PlanJournal
 
 ACTIONS_WITHOUT_NEW_VALUE = REPAIR_ACTIONS | {Action.EMPTY, Action.LEFTOVER}
-"""Writes that bring no new value; a refusal of one is no verdict on a value and fails the person."""
+"""Writes that bring no new value: a refusal of one says nothing about a value, so it fails the person."""
 
 
 def apply_person(run: RunContext, journal: PlanJournal) -> tuple[PlanJournal, list[AcknowledgedWrite]]:
-    """Write one person's plan; return it with what EspoCRM did not take, and Advoware's writes, for ``verify_person``.
+    """Write one person's plan. Return it with what EspoCRM did not store, and Advoware's writes, for ``verify_person``.
 
     Raises ``ConcurrentEdit`` when the person must be planned again.
     """
@@ -52,7 +53,7 @@ def apply_person(run: RunContext, journal: PlanJournal) -> tuple[PlanJournal, li
 
 
 def write_rows(run: RunContext, saved: PlanJournal) -> tuple[PlanJournal, list[AcknowledgedWrite]]:
-    """Advoware's rows; where a refused marker leaves one that names another value, the person fails in the end."""
+    """Write Advoware's rows. If a refused marker leaves one that names another value, the person fails in the end."""
     written: list[AcknowledgedWrite] = []
     with store_answers(run):
         for decision, step in advo_steps(saved):
@@ -68,9 +69,9 @@ def write_rows(run: RunContext, saved: PlanJournal) -> tuple[PlanJournal, list[A
 
 
 def revalidate(run: RunContext, journal: PlanJournal) -> None:
-    """Read again what is overwritten or where something vanished; whatever differs means: plan again (rules §1, §5).
+    """Read again what is to be overwritten, and where something vanished; any difference means planning again.
 
-    The same reads would give the same plan, so only a difference needs planning.
+    The same reads would give the same plan (rules §1, §5).
     """
     plan, reads = journal.plan, run.reads[journal.plan.entity_id]
     missing_sides = sides_missing_entries(plan.decisions)
@@ -82,7 +83,7 @@ def revalidate(run: RunContext, journal: PlanJournal) -> None:
 
 
 def sides_missing_entries(decisions: Iterable[Decision]) -> set[Side]:
-    """Where an entry was known and is not any more, so that something is emptied, removed, made anew or forgotten."""
+    """The sides a known entry has vanished from, so that something is emptied, removed, created again or forgotten."""
     sides: set[Side] = set()
     for decision in decisions:
         if decision.variant is Variant.FORGET:
@@ -95,21 +96,22 @@ def sides_missing_entries(decisions: Iterable[Decision]) -> set[Side]:
 
 
 def is_missing_in_espo(decision: Decision) -> bool:
-    """Whether EspoCRM does not show a known item any more."""
+    """Whether EspoCRM no longer shows a known item."""
     deleted_and_edited = decision.variant is Variant.CLASH and decision.entry.item is None
     return decision.variant is Variant.VAR2 or deleted_and_edited
 
 
 def is_missing_in_advo(decision: Decision) -> bool:
-    """Whether Advoware does not show a known row any more; its item may have been edited meanwhile."""
+    """Whether Advoware no longer shows a known row; its item may have been edited meanwhile."""
     edited_and_deleted = decision.variant is Variant.VAR1 and decision.entry.base is not None
     return decision.variant is Variant.VAR3 or edited_and_deleted
 
 
 def refresh_espo(run: RunContext, reads: PersonReads) -> None:
-    """Refresh EspoCRM's half of the look.
+    """Read EspoCRM's record again.
 
-    ``ConcurrentEdit`` when it differs from what was planned with, or is half written; ``RecordLocked``.
+    Raises ``ConcurrentEdit`` when it differs from what the plan was made from, or may be half written; ``RecordLocked``
+    when staff locked it.
     """
     fresh, planned_with = run.espo.fetch(reads.espo.entity_id), reads.espo
     if fresh.is_locked:
@@ -122,7 +124,7 @@ def refresh_espo(run: RunContext, reads: PersonReads) -> None:
 
 
 def refresh_advo(run: RunContext, reads: PersonReads) -> None:
-    """Refresh Advoware's half of the look; ``ConcurrentEdit`` when any row differs from what was planned with."""
+    """Read Advoware's rows again; ``ConcurrentEdit`` when any differs from what the plan was made from."""
     rows_before = reads.advo.rows
     reads.advo, reads.advo_at = run.advo.fetch(reads.advo.betnr), run.monotonic()
     if reads.advo.rows != rows_before:
@@ -130,17 +132,17 @@ def refresh_advo(run: RunContext, reads: PersonReads) -> None:
 
 
 def advo_steps(journal: PlanJournal) -> list[tuple[Decision, Step]]:
-    """Advoware's writes with their decisions, in the plan's order; none of what EspoCRM did not store."""
+    """Advoware's writes with their decisions, in the plan's order, without those whose value EspoCRM did not store."""
     decision_of_step = {id(step): decision for decision in journal.plan.decisions for step in decision.steps}
     steps = [(decision_of_step[id(step)], step) for step in journal.plan.steps if step.side is Side.ADVO]
     return [(decision, step) for decision, step in steps if not journal.is_unstored(decision)]
 
 
 def write_row(run: RunContext, journal: PlanJournal, decision: Decision, step: Step) -> AcknowledgedWrite | None:
-    """One Kommunikation; ``None`` for a marker Advoware refused, which leaves the row without one.
+    """Write one Kommunikation; ``None`` where Advoware refused a marker and the row stays without one.
 
-    ``Refused`` where it leaves the row with one that names another value: no value is to blame for that. What is
-    refused with its marker is tried once more without: where that is taken, no value is to blame.
+    Raises ``Refused`` where the row would keep a marker that names another value: no value is to blame for that. What
+    is refused with its marker is tried once more without it: if that is taken, no value was to blame.
     """
     unmarked_step = step_without_marker(step)
     try:
@@ -165,7 +167,7 @@ def write_row(run: RunContext, journal: PlanJournal, decision: Decision, step: S
 def send_row(
     run: RunContext, journal: PlanJournal, decision: Decision, step: Step, change_id: int
 ) -> AcknowledgedWrite:
-    """One write to Advoware, journalled as ``change_id``; the value it makes lose is kept with its *started*."""
+    """One write to Advoware, journalled as ``change_id``; the value that loses by it is kept with its *started*."""
     draft = RowDraft(
         step.new_value or "", step.new_remark or "", step.online, step.komm_kz if step.action == Action.CREATE else None
     )
@@ -175,7 +177,7 @@ def send_row(
 
 
 def journal_second_try(run: RunContext, journal: PlanJournal, decision: Decision, step: Step) -> int:
-    """The journal row of a second try, of the same decision."""
+    """Journal a second try of the same decision; the id of its row."""
     komm_ids_before = tuple(row.komm_id for row in run.reads[journal.plan.entity_id].rows)
     record = change_record(run, journal.plan, step, decision, komm_ids_before)
     keys = {"decision_id": journal.decision_id(decision), "seq": len(journal.plan.steps)}
@@ -185,7 +187,7 @@ def journal_second_try(run: RunContext, journal: PlanJournal, decision: Decision
 def conflict_records(
     run: RunContext, journal: PlanJournal, decision: Decision, step: Step, change_id: int
 ) -> list[dict[str, Any]]:
-    """The value this write, its decision's only one, makes lose; to be kept with its *started* (rules §4)."""
+    """The value that loses by this write, the only one of its decision; to be kept with its *started* (rules §4)."""
     if decision.lost_value is None:
         return []
     item = decision.entry.item

@@ -1,10 +1,4 @@
-"""One run: what every stage is given, and what the run has seen and counted so far.
-
-When a 403 is not the person's fault: one after another is refused, and nobody gets through (rules §6).
-
-A refused person fails, and is tried again behind all others. Three in a row while no write of the run has passed stop
-the run; the next one begins behind them.
-"""
+"""One run: what every stage is given, and what the run has seen and counted so far."""
 
 from __future__ import annotations
 
@@ -28,12 +22,12 @@ if TYPE_CHECKING:
     from etl.store.database import Store
 
 ApprovedSteps = frozenset[tuple[object, ...]]
-"""What an operator allowed to be taken away or overwritten, one fact tuple a step (``etl.guard.removal_facts``)."""
+"""What an operator allowed to be removed or overwritten: one tuple per step (``etl.guard.removal_facts``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The numbers of ``config.yaml`` the stages go by (jobs/README.md); units as their names say."""
+    """The numbers of ``config.yaml`` that the stages use (jobs/README.md); each name says its unit."""
 
     overlap_seconds: int = 120
     persons_per_run: int = 1000
@@ -55,13 +49,13 @@ class Limits:
     config_digest: str = ""
 
     def allows(self, entity_id: str, betnr: int | None) -> bool:
-        """Whether a person belongs to the pilot group; without one everybody does."""
+        """Whether a person belongs to the pilot group; without such a group everybody does."""
         return not self.only or entity_id in self.only or str(betnr) in self.only
 
 
 @dataclass(slots=True)
 class PersonReads:
-    """The latest reads of one person in this run, with the moments (monotonic seconds) they were answered at."""
+    """The latest reads of one person in this run, and when each was made (monotonic seconds)."""
 
     espo: EspoRecord
     espo_at: float
@@ -80,7 +74,7 @@ class PersonReads:
 
 
 class ObservedAbsence(NamedTuple):
-    """How a person is not there as agreed, and which betnr was asked for, or seen, then."""
+    """How a person is gone or no longer linked as before, and the betnr that was asked for or seen then."""
 
     kind: Absence
     seen_betnr: int | None = None
@@ -90,8 +84,8 @@ class ObservedAbsence(NamedTuple):
 class RunCounters:
     """What the report counts; each person once.
 
-    ``hold_kinds``: why this run's own steps of a person are held; ``drifted_…``: whose entries a look found changed
-    there, though no list had said so.
+    ``hold_kinds``: why a person's steps of this run are held; ``drifted_…``: the persons whose entries a read found
+    changed in that system although no list had said so.
     """
 
     seen: set[str] = field(default_factory=set)
@@ -114,7 +108,7 @@ class RunCounters:
 
 
 class RowAnswer(NamedTuple):
-    """When Advoware confirmed the write with this ``change_id``, and of which row it spoke."""
+    """When Advoware confirmed the write with this ``change_id``, and which row it named."""
 
     change_id: int
     at: str
@@ -124,10 +118,13 @@ class RowAnswer(NamedTuple):
 
 @dataclass
 class Refusals:
-    """The refused persons of a run, in a row. ``has_written``: a write of it has passed.
+    """When a 403 is not the person's fault: one person after another is refused, and nobody gets through (rules §6).
 
-    Reads come before all writes. So a system that showed anybody refuses persons and not us: else three persons without
-    rights, read last, would keep all those read before them from being written, in this run and the next.
+    A refused person fails, and is tried again after all others. Three in a row stop the run, unless one of its writes
+    has succeeded (``has_written``); the next run begins behind them.
+
+    Reads come before all writes. So a system that showed us anybody refuses persons, and not us; otherwise three
+    persons without rights, read last, would keep everybody read before them from being written, in every run.
     """
 
     has_written: bool = False
@@ -136,11 +133,11 @@ class Refusals:
 
     @property
     def affects_everybody(self) -> bool:
-        """Whether to believe that whoever comes next is refused, too."""
+        """Whether to believe that every further person would be refused, too."""
         return len(self._streak) >= REFUSALS_TO_STOP and not self.has_written
 
     def record_read(self, system: str, answer: object) -> None:
-        """One answer to a person's read, in the order they were asked for."""
+        """Note the answer to a person's read; call it in the order in which the reads were asked for."""
         if not isinstance(answer, Forbidden):
             self._answering_systems.add(system)
             self._streak.clear()
@@ -148,30 +145,32 @@ class Refusals:
             self._streak.append(answer)
 
     def record_person(self, error: Exception | None) -> None:
-        """What bringing one person into agreement ended with."""
+        """Note how the sync of one person ended."""
         self._streak = [*self._streak, error] if isinstance(error, Forbidden) else []
 
     def stop_if_affects_everybody(self) -> None:
-        """End the run, once those refused have been told of."""
+        """End the run; call it once the refused persons have been reported."""
         if self.affects_everybody:
             raise ConsecutiveRefusals(self._streak[-1].system, f"403 {RIGHTS_HINT}")
 
 
 @dataclass
 class RunContext:
-    """Store, clients, policy, clock and counters of one run. One thread writes the store; readers only answer.
+    """Store, clients, policy, clock and counters of one run. One thread writes the store; the readers only fetch.
 
-    ``regular``: it may end people who vanished, and ``records_absence``: let them wait; others only report them;
-    ``absences``: who is not there as agreed with, and ``judged_absences``: of whom that was taken into the store;
-    ``distrust_reasons``: why no 404 of a kind counts in this run, None where they do;
+    ``regular``: this run may end the sync of persons who vanished, and ``records_absence``: it may let them wait; other
+    runs only report them; ``absences``: the persons that are gone or no longer linked as before, and
+    ``judged_absences``: those of them that are dealt with;
+    ``distrust_reasons``: why no 404 of a kind counts in this run, None where they count;
     ``approved_steps``: what an operator allowed, by person; ``removals_let_through``: the counted steps the run let
-    through, by person; ``changed_since_last_read``: whose entries differ from the look before;
-    ``second_writer_reasons``: whom somebody else writes, with the reason; ``unstored_in_a_row``: persons in a row whose
-    values EspoCRM confirmed and did not store; ``unstored_answers``: what Advoware answered since the last commit;
-    ``pending_repairs``: what a broken run left to be mended, by person;
-    ``restored_copy_at``: when the copy was made from which the store was put back, if it was; ``no_edit``: the sync's
-    own fields, by our name, that the API user may not edit; ``planner_override``: what plans instead of the diff, where
-    an operator puts something back; ``limit_notice``: by how much the guard's limit is exceeded, where it is.
+    through, by person; ``changed_since_last_read``: the persons whose entries differ from the last read;
+    ``second_writer_reasons``: the persons that somebody else writes to, with the reason;
+    ``unconfirmed_in_a_row``, ``unstored_in_a_row``: persons in a row whose writes were not confirmed, or were confirmed
+    by EspoCRM but not stored; ``unstored_answers``: what Advoware answered since the last commit;
+    ``pending_repairs``: what a broken-off run left to be repaired, by person;
+    ``restored_copy_at``: the time of the backup that the store was restored from, if it was; ``no_edit``: the sync's
+    own fields, by our name, that the API user may not edit; ``planner_override``: what makes the plans instead of the
+    diff, where an operator puts something back; ``limit_notice``: by how much the guard's limit is exceeded, if it is.
     """
 
     id: int
@@ -216,11 +215,11 @@ REFUSALS_TO_STOP = 3
 
 
 CONFIG_DIGEST: Final = "config_digest"
-"""Setting: the configuration that was approved, or first used."""
+"""Setting: the digest of the configuration that was approved last, or else used first."""
 
 
 def has_configuration_changed(run: RunContext) -> bool:
-    """Whether the configuration is another one than the last that was approved (or first used)."""
+    """Whether the configuration differs from the one that was approved last (or used first)."""
     approved_digest = run.store.setting(CONFIG_DIGEST)
     return (
         approved_digest is not None and bool(run.limits.config_digest) and approved_digest != run.limits.config_digest

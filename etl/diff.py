@@ -1,8 +1,8 @@
-"""The second stage: from the frames of the state store to the plan. Pure: no I/O, no clock, no randomness.
+"""The stage diff: from the frames of the state store to the plan. Pure: no I/O, no clock, no randomness.
 
-Bulk joins find what belongs together and what happened to it; persons to whom anything happened are then decided one
-by one by the rules of rules §3 and §4. The same frames always give the same plan, so a person that was read again
-and shows the same need not be planned again.
+Bulk joins find what belongs together and what happened to it. Then each person to whom anything happened is decided
+by rules §3 and §4. The same frames always give the same plan, so a person that was read again and shows the same
+need not be planned again.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def plan_from_frames(
     """Return the plan of every person to whom anything happened, by entity id.
 
     ``frames``: persons, items, rows, baseline, left_alone as ``etl.frames`` describes them. ``in_part``: by entity
-    id, what array PUTs of ours did in part (rules §5).
+    id, what array PUTs of ours did only in part (rules §5).
     """
     if frames["persons"].empty:
         return {}
@@ -82,7 +82,7 @@ def plan_from_frames(
 
 
 def are_similar(before: str, now: str) -> bool:
-    """Whether one canonical value may have become the other; its shape tells the channel."""
+    """Whether the first canonical value may have been corrected to the second; its shape tells the channel."""
     return is_similar(Channel.MAIL if "@" in before else Channel.PHONE, before, now)
 
 
@@ -106,7 +106,7 @@ def persons_to_decide(
 
 
 def plan_person(person: PersonState, entries: Sequence[Entry], policy: Policy) -> PersonPlan:
-    """Decide one person: leave, conflict and direction, one value one pair, slots, writes."""
+    """Decide about one person: what is left alone, conflict and direction, one pair per value, slots, writes."""
     duplicates = tuple(
         LeftAlone(Side.ESPO, LeftAloneReason.DUPLICATE, DUPLICATE_ITEM, item.item.value, channel=item.item.channel)
         for item in person.duplicate_items
@@ -137,7 +137,7 @@ def plan_person(person: PersonState, entries: Sequence[Entry], policy: Policy) -
 
 
 def has_held_entries(resolved_entries: Sequence[ResolvedEntry], decisions: Sequence[Decision]) -> bool:
-    """Whether a direction holds entries back while others change: what stands then may mean another plan for them."""
+    """Whether entries are held back by a direction while others change: afterwards their plan may be another one."""
     is_any_held = any(
         resolved.resolution is Resolution.LEAVE and resolved.left_alone is None for resolved in resolved_entries
     )
@@ -145,7 +145,7 @@ def has_held_entries(resolved_entries: Sequence[ResolvedEntry], decisions: Seque
 
 
 def notes_left_alone(person: PersonState, decisions: Sequence[Decision]) -> tuple[LeftAlone, ...]:
-    """What is left alone; of what an operator undid, the notes about both halves of the entry."""
+    """The notes of what is left alone; of what an operator undid, those about both halves of the entry."""
     entry_notes = [
         replace(decision.left_alone, channel=decision.entry.channel)
         for decision in decisions
@@ -161,7 +161,7 @@ def notes_left_alone(person: PersonState, decisions: Sequence[Decision]) -> tupl
 
 
 def resolve_entries(person: PersonState, entries: Sequence[Entry], policy: Policy) -> list[ResolvedEntry]:
-    """Say of each entry whether it is left alone, and else who wins it."""
+    """Say for each entry whether it is left alone, and if not, who wins it."""
     split_entries = split_ended_pairs(entries)
     half_ids = {id(entry) for entry in split_entries} - {id(entry) for entry in entries}
     entries_and_notes = [
@@ -181,7 +181,7 @@ def resolve_entries(person: PersonState, entries: Sequence[Entry], policy: Polic
     }
     is_conflict = is_person_conflict(variants, policy.scope)
     resolutions = [
-        # whatever the direction: a slot marker takes nothing, and the number deleted there must not stay
+        # whatever the direction: a slot marker removes no value, and the number deleted there must not stay readable
         Resolution.APPLY
         if is_empty_leftover(entry)
         else resolve(
@@ -201,7 +201,7 @@ def resolve_entries(person: PersonState, entries: Sequence[Entry], policy: Polic
 
 
 def is_own_partial_write(person: PersonState, entry: Entry) -> bool:
-    """Whether one side lacks the entry because EspoCRM stored a PUT of ours in part: that is nobody's change."""
+    """Whether one side lacks the entry because EspoCRM stored only a part of our PUT: that is nobody's change."""
     if entry.variant is Variant.VAR4 and entry.row is not None:
         return entry.row.komm_id in person.partial_put.removed_items
     if entry.variant is Variant.VAR1 and entry.item is not None and entry.base is None:
@@ -210,14 +210,14 @@ def is_own_partial_write(person: PersonState, entry: Entry) -> bool:
 
 
 def earlier_refusal(person: PersonState, entry: Entry, resolution: Resolution) -> LeftAlone | None:
-    """EspoCRM's value is to come back, but Advoware did not take it before: not tried again until edited."""
+    """The note that Advoware did not take EspoCRM's value before: it is not put back until somebody edits it."""
     if resolution is not Resolution.REVERT or entry.item is None:
         return None
     return find_note(person, entry, LeftAloneReason.UNSYNCABLE)
 
 
 def sort_entries(resolved_entries: Sequence[ResolvedEntry]) -> list[ResolvedEntry]:
-    """By row, then by item: the order of the plan does not depend on the order of the frames."""
+    """Sort by row, then by item: the order of the plan does not depend on the order of the frames."""
     return sorted(
         resolved_entries,
         key=lambda resolved: (
@@ -229,5 +229,5 @@ def sort_entries(resolved_entries: Sequence[ResolvedEntry]) -> list[ResolvedEntr
 
 
 def espo_spelling(entry: Entry) -> str:
-    """EspoCRM's spelling, or nothing."""
+    """EspoCRM's spelling, or an empty text."""
     return entry.item.item.value if entry.item is not None else ""

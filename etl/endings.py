@@ -1,7 +1,8 @@
-"""Whoever is not there as agreed waits, and ends when a later run sees the same (rules §1, Endings).
+"""A person that is gone, or no longer linked as before, waits; its sync ends when a later run sees the same.
 
-While a person waits, its baseline, status and entries stay as they are, and no other betnr is synced with it. What was
-agreed ends (``etl.writing.unlinked``) only when two regular runs, some minutes apart, saw the same.
+While a person waits, its baseline, status and entries stay as they are, and it is not synced with another betnr. Its
+baseline ends (``etl.writing.unlinked``) only when two regular runs, some minutes apart, saw the same (rules §1,
+Endings).
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ BETNR_NOT_OWN_YET = "its betnr was another record's, which waits"
 
 
 def exclude_absent(run: RunContext, ready: Sequence[str]) -> list[str]:
-    """Return who of those read on both sides may be planned, and judge whoever was found absent until now.
+    """Return which of those read on both sides may be planned, and judge whoever was found absent so far.
 
-    Whose betnr another record carries is absent, too. Whose betnr belonged to a record that waits, waits with it.
+    A person whose betnr another record carries is absent, too. If its betnr belonged to a record that waits, it waits
+    with that record.
     """
     sharers_of_betnr = records_with_same_betnr(run.store, ready)
     for entity_id in sharers_of_betnr:
@@ -71,7 +73,7 @@ def exclude_absent(run: RunContext, ready: Sequence[str]) -> list[str]:
 
 
 def is_shared(run: RunContext, others: Iterable[str]) -> bool:
-    """Whether another record with the betnr is there; one that was just not found neither counts nor is gone yet."""
+    """Whether another record with the betnr is there; one that this run did not find does not count."""
     return any(not is_record_missing(run, entity_id) for entity_id in others)
 
 
@@ -81,13 +83,13 @@ def is_record_missing(run: RunContext, entity_id: str) -> bool:
 
 
 def judge_absences(run: RunContext) -> None:
-    """Judge whoever was found absent since the last time: by the reads around the writes."""
+    """Judge whoever was found absent since the last call, by the reads before and after the writes."""
     begin_waits(run)
     end_or_report_absences(run)
 
 
 def end_or_report_absences(run: RunContext) -> None:
-    """End whom an earlier run saw so, unless a guard holds them; a run that is not regular only reports."""
+    """End the sync of those an earlier run saw absent too, unless a guard holds them; only a regular run does so."""
     new_absences = sorted(run.absences.keys() - run.judged_absences)
     run.judged_absences |= set(new_absences)
     waits = load_open_waits(run.store) if new_absences else {}
@@ -106,7 +108,7 @@ def end_or_report_absences(run: RunContext) -> None:
 
 
 def begin_waits(run: RunContext) -> None:
-    """Store what was seen; who waits already keeps the moment of the first look, if the same was seen then."""
+    """Store what was seen; a person that waits already keeps the time of the first read, if that saw the same."""
     if not run.records_absence:
         return
     new_absences = {
@@ -131,7 +133,7 @@ def waiting_record(run: RunContext, entity_id: str, absent: ObservedAbsence) -> 
 
 
 def end_approved_persons(run: RunContext, entity_ids: Collection[str], operator: str) -> None:
-    """End those an operator approved that are still not there; by a 404 that is not believed nobody ends."""
+    """End the sync of those an operator approved, if they are still absent and that absence is believed."""
     for entity_id in sorted(entity_ids):
         if entity_id not in run.absences:
             continue
@@ -148,7 +150,7 @@ def end_approved_persons(run: RunContext, entity_ids: Collection[str], operator:
 
 
 def hold_absent_persons(run: RunContext, new_absences: Sequence[str], waits: Mapping[str, Mapping[str, Any]]) -> None:
-    """Keep back who waits, where so many do, where the configuration is another, or where a 404 is not believed."""
+    """Hold who waits, if too many do, if the configuration has changed, or if a 404 is not believed."""
     reasons = {
         entity_id: reason for entity_id in new_absences if (reason := distrust_reason_of(run, entity_id)) is not None
     }
@@ -177,13 +179,13 @@ def hold_absent_persons(run: RunContext, new_absences: Sequence[str], waits: Map
 
 
 def distrust_reason_of(run: RunContext, entity_id: str) -> str | None:
-    """Why this person's 404 does not count, where it is one and does not."""
+    """Why this person's 404 is not believed; None where it is, or where the absence is no 404."""
     kind = run.absences[entity_id].kind
     return distrust_reason(run, kind) if kind in SIDE_OF_ABSENCE else None
 
 
 def common_hold_reason(run: RunContext) -> str | None:
-    """Why everybody is held who waits; None when nobody is for that."""
+    """Why everybody who waits is held; None when there is no such reason."""
     if has_configuration_changed(run):
         return OTHER_CONFIGURATION_REASON
     since = add_seconds(run.utcnow(), -ONE_DAY_SECONDS)
@@ -206,7 +208,7 @@ def is_wait_over(run: RunContext, wait: Mapping[str, Any]) -> bool:
 
 
 def absence_notices(run: RunContext, entity_ids: Sequence[str]) -> list[str]:
-    """What people are told by a run that only reports: each person, or how many where there are many."""
+    """What a run that only reports tells people: each person, or how many where there are many."""
     if len(entity_ids) > MAX_PERSONS_NAMED:
         counts = Counter(ABSENCE_REASONS[run.absences[entity_id].kind] for entity_id in entity_ids)
         return [f"{count} persons: {what}; {REGULAR_RUN_DECIDES}" for what, count in counts.items()]
@@ -221,9 +223,9 @@ def absence_notices(run: RunContext, entity_ids: Sequence[str]) -> list[str]:
 
 
 def mark_shared_betnrs(run: RunContext, shared: Sequence[tuple[int, Sequence[str]]]) -> None:
-    """Two records with one betnr: neither is synced; who stands on ``conflict`` for it already stays there.
+    """Two records with one betnr: neither is synced; one whose status is ``conflict`` for that already keeps it.
 
-    A record whose double went becomes due, so that its conflict ends by itself.
+    When only one of them is left it becomes due, so that its conflict ends by itself.
     """
     statuses = {
         person["entity_id"]: person["status"]

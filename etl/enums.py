@@ -1,4 +1,4 @@
-"""The closed sets of words that columns of the state store hold; the schema's checks name the same words. Pure."""
+"""The words that columns of the state store may hold; the checks of the schema list the same words. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 
 class PersonStatus(StrEnum):
-    """How a person stands; the words are EspoCRM's field ``syncStatus`` (EspoCRM, The entity)."""
+    """The status of a person; the words are those of EspoCRM's field ``syncStatus`` (EspoCRM, The entity)."""
 
     PENDING_SYNC = "pending_sync"
     DIRTY = "dirty"
@@ -20,11 +20,11 @@ class PersonStatus(StrEnum):
 
 
 SYNC_REQUESTED: Final = frozenset({PersonStatus.PENDING_SYNC, PersonStatus.DIRTY})
-"""What EspoCRM's people and hooks may set whenever they like."""
+"""What people and hooks in EspoCRM may set at any time to ask for a sync."""
 
 
 class ChangeState(StrEnum):
-    """How far one write has come."""
+    """How far one write has got."""
 
     PLANNED = "planned"
     STARTED = "started"
@@ -46,7 +46,7 @@ class PutOutcome(StrEnum):
 
 
 class DecisionState(StrEnum):
-    """How far one decided entry has come."""
+    """How far the decision about one entry has got."""
 
     PLANNED = "planned"
     DONE = "done"
@@ -71,7 +71,7 @@ class RunOutcome(StrEnum):
 
 
 COMPLETED_OUTCOMES: Final = (RunOutcome.DONE, RunOutcome.FAILED_PERSONS, RunOutcome.HELD)
-"""How a run ends that went to its end: single persons may have failed or been held."""
+"""The outcomes of a run that was completed: single persons may have failed or been held."""
 
 
 class Action(StrEnum):
@@ -101,14 +101,14 @@ class LeftAloneReason(StrEnum):
 
 
 class NoteCause(StrEnum):
-    """Why an entry was left alone, where later runs act on it: how ``detail`` begins, in stores of every age."""
+    """Causes of a note that later runs act upon: ``detail`` begins with these words, in stores of every age."""
 
     UNDO = "undone"
     TYPE_CHANGE = "type changed in EspoCRM"
     OWN_LEFTOVER = "our own second row"
-    """It waits for its value to be a pair's; any other duplicate is a person's row."""
+    """It waits until its value belongs to a pair; any other duplicate is a row that a person made."""
     SPLIT_PAIR = "an earlier version took two values for one"
-    """Noted on both halves of a pair that a newer grammar does not read as one value, until one of them is edited."""
+    """Noted on both halves of a pair that a newer grammar no longer reads as one value, until one half is edited."""
 
     def is_cause_of(self, detail: str) -> bool:
         """Whether a note with this ``detail`` was left for this cause."""
@@ -116,7 +116,7 @@ class NoteCause(StrEnum):
 
 
 class Absence(StrEnum):
-    """How a person is not there as it was agreed with (rules §1, Endings)."""
+    """How a person is gone, or no longer linked as before (rules §1, Endings)."""
 
     GONE_IN_ADVOWARE = "gone_in_advoware"
     GONE_IN_ESPOCRM = "gone_in_espocrm"
@@ -132,7 +132,7 @@ ABSENCE_REASONS: Final = {
     Absence.OTHER_BETNR: "linked to another betnr",
     Absence.SHARED_BETNR: "another record carries its betnr",
 }
-"""Each in words, also as the reason to be due."""
+"""Each in words, also as the reason why the person is due."""
 
 
 class HoldKind(StrEnum):

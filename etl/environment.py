@@ -1,6 +1,6 @@
-"""Proxy and own certificates, as the usual environment variables name them; found unusable before httpx stumbles.
+"""Check the usual environment variables for proxy and certificates before httpx fails on them.
 
-A message names the variable, never its value: a proxy's address may hold a password.
+A message names the variable, never its value: the address of a proxy may hold a password.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NO_PROXY_PATTERN: Final = re.compile(
     r"(?:[a-z+]+://(?:\[[0-9a-f:.]+\]|[\w.*-]+)|[\w.*-]+)(?::\d{1,5})?", re.IGNORECASE | re.ASCII
 )
 HASHED_NAME_PATTERN: Final = re.compile(r"[0-9a-f]{8}\.\d+")
-"""How OpenSSL finds a certificate in a folder."""
+"""The name under which OpenSSL finds a certificate in a folder."""
 
 HIGHEST_PORT: Final = 65_535
 SOCKS_SCHEMES: Final = frozenset({"socks5", "socks5h"})
@@ -42,7 +42,7 @@ INVALID_PROXY: Final = (
 
 
 def require_usable_environment(environ: Mapping[str, str] | None = None) -> None:
-    """``ConfigError`` that names each variable no connection could be made with."""
+    """Raise a ``ConfigError`` that names each variable with which no connection could be made."""
     problems = environment_problems(os.environ if environ is None else environ)
     if problems:
         raise ConfigError(
@@ -51,13 +51,13 @@ def require_usable_environment(environ: Mapping[str, str] | None = None) -> None
 
 
 def environment_problems(environ: Mapping[str, str]) -> dict[str, str]:
-    """By variable as it is spelled there, why nothing could be reached with it; empty where all is well."""
+    """What is wrong with each variable that is not usable, by its name as spelled there; empty if all is well."""
     problems = [*proxy_problems(environ), *certificate_problems(environ)]
     return {name: problem for name, problem in problems if problem is not None}
 
 
 def network_variables(environ: Mapping[str, str]) -> list[str]:
-    """Which of these variables say anything."""
+    """The names of the variables for proxy and certificates that are set."""
     names = [
         name
         for name in environ
@@ -67,7 +67,7 @@ def network_variables(environ: Mapping[str, str]) -> list[str]:
 
 
 def proxy_problems(environ: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
-    """Each proxy variable, in upper or lower case, with what is wrong with it."""
+    """Each proxy variable, in upper or lower case, with what is wrong with it, or None."""
     for name in network_variables(environ):
         if name.lower() in PROXY_VARIABLES:
             yield name, proxy_problem(environ[name])
@@ -76,7 +76,7 @@ def proxy_problems(environ: Mapping[str, str]) -> Iterator[tuple[str, str | None
 
 
 def proxy_problem(value: str) -> str | None:
-    """Why this is no proxy httpx can use."""
+    """Why httpx cannot use this proxy; None if it can."""
     parts = PROXY_PATTERN.fullmatch(value)
     if parts is None or not 0 <= int(parts["port"] or 0) <= HIGHEST_PORT:
         return INVALID_PROXY
@@ -87,7 +87,7 @@ def proxy_problem(value: str) -> str | None:
 
 
 def no_proxy_problem(value: str) -> str | None:
-    """Why httpx cannot read a list of hosts that are reached without a proxy."""
+    """Why httpx cannot read this list of hosts to reach without a proxy; None if it can."""
     for number, entry in enumerate(value.split(","), 1):
         host = entry.strip()
         if host and not (is_ip_address(host) or NO_PROXY_PATTERN.fullmatch(host)):
@@ -96,7 +96,7 @@ def no_proxy_problem(value: str) -> str | None:
 
 
 def is_ip_address(host: str) -> bool:
-    """An IPv4 address or network, or an IPv6 address; httpx knows no networks of IPv6."""
+    """Whether this is an IPv4 address or network, or an IPv6 address; httpx does not know IPv6 networks."""
     address, _, network = host.partition("/")
     try:
         return ipaddress.ip_address(address).version == 4 or not network  # noqa: PLR2004 - the version's number
@@ -105,7 +105,7 @@ def is_ip_address(host: str) -> bool:
 
 
 def certificate_problems(environ: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
-    """The variable httpx takes its certificates from: the file, else the folder."""
+    """The variable that httpx takes its certificates from, the file or else the folder, with what is wrong with it."""
     if file := environ.get(CA_FILE_VARIABLE):
         readable = Path(file).is_file() and os.access(file, os.R_OK)
         yield CA_FILE_VARIABLE, None if readable else "names no file that can be read"
@@ -125,7 +125,7 @@ def certificate_problems(environ: Mapping[str, str]) -> Iterator[tuple[str, str 
 
 
 def proxy_secrets(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """What of the proxies' addresses may stand in no log: login and password, as written and as meant."""
+    """The parts of proxy addresses that must not be logged: login and password, as written and decoded."""
     environment = os.environ if environ is None else environ
     secrets: set[str] = set()
     for name in network_variables(environment):
@@ -137,5 +137,5 @@ def proxy_secrets(environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
             password = login.partition(":")[2]
             secrets |= {login, password, unquote(password)}
         elif proxy_problem(environment[name]) is not None:
-            secrets.add(address)  # what of it is meant as a password, nobody knows
+            secrets.add(address)  # nobody knows which part of it is meant as a password
     return tuple(sorted(secrets - {""}))

@@ -1,6 +1,6 @@
-"""Every error advosync raises, a class for a reason.
+"""Every error advosync raises, one class per reason.
 
-The tree says who is affected; the pipeline and the exit code follow from the class alone (rules §6)::
+The tree says who is affected; what the pipeline does and the exit code depend on the class alone (rules §6)::
 
     AdvosyncError
     ├── ConfigError          wrong usage or configuration: nothing was started          exit 64
@@ -9,16 +9,16 @@ The tree says who is affected; the pipeline and the exit code follow from the cl
     ├── RunAborted           this run cannot go on; no person's retry count moves
     │   ├── Outage           a system does not answer, or not completely                exit 4
     │   ├── CredentialsRefused   a login was refused: stop at the first refusal         exit 4
-    │   ├── ConsecutiveRefusals  a system refuses one person after another                  exit 4
+    │   ├── ConsecutiveRefusals  a system refuses one person after another              exit 4
     │   └── Stopped          SIGTERM or Ctrl-C                                          exit 6
     ├── UnknownOutcome       a write whose effect must be settled by reading
-    └── PersonError          this person only; all others go on
+    └── PersonError          only this person is affected; all others go on
         ├── MalformedPayload a payload lacks a field it must have
         ├── Refused          a system refused what was sent (400, 409 duplicate, 413, 422)
         │   └── Forbidden    403 to this person's read or write, though the login is accepted
         ├── NotFound         404: the person is not there (any more)
         ├── ConcurrentEdit   changed meanwhile (409 modified, 404 on a row): plan again
-        ├── RecordLocked     staff locked the record (409 cannotModifyLockedRecord): it waits
+        ├── RecordLocked     staff locked the record (409 cannotModifyLockedRecord): the person waits
         ├── NotStored        EspoCRM confirmed a write of values and did not store them
         └── VerificationFailed   what was read back is not what was written
 """
@@ -35,11 +35,11 @@ RIGHTS_HINT = "although it accepts the login; check its rights there, and any fi
 
 
 class AdvosyncError(Exception):
-    """The message is one plain sentence: what, which record, what to do. It never holds a secret."""
+    """Its message is one plain sentence: what happened, to which record, what to do. It never holds a secret."""
 
     @property
     def kind(self) -> str:
-        """What happened, for the log: the message may quote a person's values, this does not."""
+        """What happened, for the log: unlike the message, this never quotes a person's values."""
         return type(self).__name__
 
 
@@ -56,7 +56,7 @@ class LockHeld(AdvosyncError):
 
 
 class RunAborted(AdvosyncError):
-    """This run cannot go on; what is left stays due and no person is to blame."""
+    """This run cannot go on; what is left stays due, and no person is to blame."""
 
 
 class Outage(RunAborted):
@@ -88,7 +88,7 @@ class Stopped(RunAborted):
 
 
 class UnknownOutcome(AdvosyncError):
-    """A write may or may not have arrived (timeout, connection lost, 5xx): settle by reading, never repeat."""
+    """A write may or may not have arrived (timeout, connection lost, 5xx): find out by reading, never repeat it."""
 
     def __init__(self, system: str, reason: str) -> None:
         super().__init__(f"{system} did not confirm a write: {reason}")
@@ -100,13 +100,13 @@ class PersonError(AdvosyncError):
 
 
 class MalformedPayload(PersonError):
-    """A payload lacks a field it must have, or has it with the wrong type. The message names the field."""
+    """A payload lacks a required field, or has it with the wrong type. The message names the field."""
 
 
 class Refused(PersonError):
-    """A system refused what was sent. ``field`` is EspoCRM's field name when it says one, ``type`` its rule.
+    """A system refused what was sent. ``field`` is the one EspoCRM names, if it does, ``type`` the rule it broke.
 
-    ``explained``: the application itself said why; without that it may have been a firewall before it.
+    ``explained``: the application itself said why; otherwise a firewall in front of it may have answered.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Refused(PersonError):
 
     @property
     def kind(self) -> str:
-        """Which system refused, and its status."""
+        """Which system refused, and the status of its answer."""
         return f"Refused by {self.system} ({self.status})"
 
 

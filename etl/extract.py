@@ -1,7 +1,7 @@
-"""The first stage: what both systems show of the persons that may have changed, into the state store (rules §1).
+"""The stage extract: store what both systems show of the persons that may have changed (rules §1).
 
-A person is read in EspoCRM, and in Advoware only when it is still due after that. Snapshot, due mark and what an
-unfinished run did are one transaction.
+A person is read in EspoCRM, and in Advoware only if it is still due after that. The snapshot, the due mark and what
+an unfinished run did are stored in one transaction.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read_persons(
 
 
 class EspoRead(NamedTuple):
-    """EspoCRM's half of a look, and when it was asked for (monotonic seconds)."""
+    """A person as EspoCRM showed it, and when it was asked for (monotonic seconds)."""
 
     person: Person
     record: EspoRecord
@@ -76,7 +76,7 @@ class EspoRead(NamedTuple):
 
 
 def read_espo(run: RunContext, persons: Sequence[Person]) -> list[EspoRead]:
-    """One GET of each in EspoCRM; the snapshot and what follows from it are stored batch by batch."""
+    """GET each person's record in EspoCRM; snapshots and what follows from them are stored batch by batch."""
     result: list[EspoRead] = []
     reads = fetch_in_parallel(
         run, "EspoCRM", persons, lambda person: run.espo.fetch(person["entity_id"]), run.limits.espo_readers
@@ -88,7 +88,7 @@ def read_espo(run: RunContext, persons: Sequence[Person]) -> list[EspoRead]:
 
 
 def store_espo_read(run: RunContext, person: Person, answer: EspoRecord | PersonError, at: float) -> EspoRead | None:
-    """Store one EspoCRM answer; None ends the look at this person."""
+    """Store one answer of EspoCRM; None: the person need not, or cannot, be read in Advoware."""
     entity_id = person["entity_id"]
     run.counters.seen.add(entity_id)
     if isinstance(answer, NotFound):
@@ -121,7 +121,7 @@ def store_espo_read(run: RunContext, person: Person, answer: EspoRecord | Person
 
 
 def mark_changed_due(run: RunContext, person: Person, reason: str) -> None:
-    """Make a person due whose entries changed; one that already is for as hard a reason keeps that."""
+    """Make a person due whose entries changed; it keeps its reason unless that was merely that it was modified."""
     if person["due_since"] is None or person["due_reason"] == MODIFIED_IN_ESPO:
         mark_due(run.store, [person["entity_id"]], reason, run.utcnow())
 
@@ -135,7 +135,7 @@ def mark_missing_in_espo(run: RunContext, person: Person) -> None:
 
 
 def needs_advo_read(run: RunContext, person: Person, record: EspoRecord) -> bool:
-    """Whether the person is still due after its EspoCRM GET; if not, the mark goes, and Advoware is not asked."""
+    """Whether the person is still due after its EspoCRM GET; if not, the mark is cleared and Advoware is not asked."""
     only_modified = person["due_reason"] == MODIFIED_IN_ESPO and person["last_sync_at"] is not None
     if (
         not only_modified
@@ -149,7 +149,7 @@ def needs_advo_read(run: RunContext, person: Person, record: EspoRecord) -> bool
     own_writes = OwnWrites.from_person(person)
     if own_writes.is_other_fingerprint(record.fingerprint) or own_writes.is_other_status(record.status):
         return True
-    # nothing is foreign to a new store, which never wrote there itself: what is shown may still not be ours
+    # a new store has never written there, so nothing looks foreign to it: what is shown may still not be ours
     if not shows_status(run, record, PersonStatus.CLEAN, person["fingerprint"]):
         return True
     clear_due(run.store, [record.entity_id])
@@ -157,7 +157,7 @@ def needs_advo_read(run: RunContext, person: Person, record: EspoRecord) -> bool
 
 
 def read_advo(run: RunContext, espo_reads: Sequence[EspoRead], recover: Recover) -> list[str]:
-    """One GET of each in Advoware; unfinished writes are settled in the transaction that stores the snapshot."""
+    """GET each person in Advoware; unfinished writes are settled in the transaction that stores the snapshot."""
     answers = fetch_in_parallel(
         run,
         "Advoware",
@@ -206,7 +206,7 @@ def is_waiting_for_unlock(run: RunContext, record: EspoRecord) -> bool:
 
 
 def mark_missing_in_advo(run: RunContext, person: Person, record: EspoRecord) -> None:
-    """404 in Advoware; where that is known, it stands in EspoCRM until somebody writes another status over it."""
+    """404 in Advoware; where that is known already, EspoCRM says so unless somebody changed the status there."""
     is_known = person["status"] == PersonStatus.DELETED_IN_ADVOWARE
     update_person(run.store, record.entity_id, advo_seen_at=run.utcnow())
     if not is_known or not has_ended_before(run.store, record.entity_id, Absence.GONE_IN_ADVOWARE, record.betnr):
@@ -215,7 +215,7 @@ def mark_missing_in_advo(run: RunContext, person: Person, record: EspoRecord) ->
     run.counters.skipped.add(record.entity_id)
     if not records_with_same_betnr(
         run.store, [record.entity_id]
-    ):  # what else it waited for is over: its record is there, as linked
+    ):  # any other reason to wait is gone: its record is there, and linked as before
         readmit_persons(run, [record.entity_id])
     if record.status == PersonStatus.DELETED_IN_ADVOWARE:
         clear_due(run.store, [record.entity_id])
@@ -225,9 +225,9 @@ def mark_missing_in_advo(run: RunContext, person: Person, record: EspoRecord) ->
 
 
 def poll_advo(run: RunContext, exclude: Sequence[str]) -> list[Read[Person, AdvoRecord]]:
-    """Look at persons in Advoware though nobody said they changed; those that did become due and are returned.
+    """Read persons in Advoware though nothing says they changed; those that did become due and are returned.
 
-    At least half of the budget goes to the oldest looks, the rest to persons that changed lately on either side.
+    At least half of the budget goes to those read longest ago, the rest to persons that changed lately on either side.
     """
     waits = load_open_waits(run.store)
     awaited_ids = {entity_id for entity_id, wait in waits.items() if wait["kind"] == Absence.GONE_IN_ADVOWARE}
@@ -252,7 +252,7 @@ def poll_advo(run: RunContext, exclude: Sequence[str]) -> list[Read[Person, Advo
 def read_drifted_in_espo(
     run: RunContext, drifted_reads: Sequence[Read[Person, AdvoRecord]], recover: Recover
 ) -> list[str]:
-    """Read what drifted in Advoware in EspoCRM too; the poll's read is Advoware's half of the look."""
+    """Read in EspoCRM those that had changed in Advoware; the read of the poll serves for Advoware."""
     polled_reads = {read.key["entity_id"]: read for read in drifted_reads}
     ready = []
     for _, record, at in read_espo(run, [read.key for read in drifted_reads]):
@@ -267,9 +267,9 @@ def read_drifted_in_espo(
 
 
 def store_poll_read(run: RunContext, person: Person, answer: AdvoRecord | PersonError) -> bool:
-    """Store a polled answer; True when its rows are not those of the last look, and not our own unfinished writes.
+    """Store a polled answer; True when its rows differ from the last read, and not by our own unfinished writes.
 
-    A person that could not be read becomes due, and its look counts: it takes no place of the next poll.
+    A person that could not be read becomes due, and counts as read: it takes no place in the next poll.
     """
     entity_id = person["entity_id"]
     run.counters.seen.add(entity_id)
@@ -294,7 +294,7 @@ def store_poll_read(run: RunContext, person: Person, answer: AdvoRecord | Person
 def mark_due_if_back(
     run: RunContext, awaited_ids: Container[str], person: Person, answer: AdvoRecord | PersonError
 ) -> bool:
-    """Whether Advoware shows somebody again who waits because it did not; EspoCRM is asked, too, then."""
+    """Whether Advoware shows a person again that waits because it did not; then EspoCRM is asked, too."""
     if person["entity_id"] not in awaited_ids or isinstance(answer, PersonError):
         return False
     mark_due(run.store, [person["entity_id"]], "there again in Advoware", run.utcnow())
@@ -302,9 +302,9 @@ def mark_due_if_back(
 
 
 def recheck_shared_betnrs(run: RunContext) -> list[tuple[int, list[str]]]:
-    """Look whether the doubles of a betnr are still there: no list shows a deletion (EspoCRM fact A13).
+    """Return each betnr that several records carry, with those records.
 
-    Returned are those that are: each betnr with its records.
+    No list shows a deletion (EspoCRM fact A13), so EspoCRM is asked whether they are still there.
     """
     shared_before = betnrs_of_several_records(run.store)
     shared = {

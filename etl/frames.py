@@ -1,14 +1,14 @@
-"""The schemas of all frames that cross a border: column to dtype, nullable throughout, also when a frame is empty.
+"""The schemas of the frames that the store hands to the diff: column to dtype, nullable, also when a frame is empty.
 
 A frame has what the plan reads and nothing else: reading the store is most of the cost of planning many persons.
 
-The grain of each input frame, as the store loads it:
+What one row of each frame is:
 
-* ``PERSONS``     one row a person, key ``entity_id``; ``ended``: what was agreed with this very betnr ended before
-* ``ITEMS``       one row an entry in EspoCRM, key ``entity_id, channel, position``
-* ``ROWS``        one row a Kommunikation of a person, key ``ENTRY``; a row of a shared betnr appears once a person
-* ``BASELINE``    one row an agreed pair, key ``ENTRY``; ``betnr`` is the one agreed with, maybe not the present one
-* ``LEFT_ALONE``  one row an entry nothing is done about, in the order it was noted
+* ``PERSONS``     a person, key ``entity_id``; ``ended``: its baseline with this very betnr ended before
+* ``ITEMS``       an entry in EspoCRM, key ``entity_id, channel, position``
+* ``ROWS``        a Kommunikation of a person, key ``ENTRY``; that of a shared betnr appears once for each person
+* ``BASELINE``    an agreed pair, key ``ENTRY``; ``betnr`` is the one of that time, perhaps not the present one
+* ``LEFT_ALONE``  an entry nothing is done about, in the order in which it was noted
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PERSON: Final = ["entity_id", "betnr"]
 """Key of a link: one person in both systems."""
 
 ENTRY: Final = ["entity_id", "betnr", "komm_id"]
-"""Key of an agreed pair, and of a row as one person's."""
+"""Key of an agreed pair, and of a row of one person."""
 
 PERSONS: Final = {
     "entity_id": TEXT,

@@ -1,12 +1,14 @@
-"""Between plan and first write: who is held, and why (rules §6, Guards).
+"""The stage guard: who is held before the first write, and why (rules §6, Guards).
 
-Of four reasons three speak of a plan: it takes too much away, it follows a recovery, the configuration is another one.
-The fourth speaks of the record: another sync, or a hook, writes there too. Such persons are named and left until their
-entries change; what stands in EspoCRM is then taken as known, so that an edit, or an approval, lets them go on.
+There are four reasons. Three lie in the plan: it would remove too much, it follows a recovery, or the configuration
+changed. The fourth lies in the record: another sync, or a hook, writes there too. Such persons are reported and left
+until their entries change; what stands in EspoCRM then counts as known, so that an edit, or an approval, lets them go
+on.
 
-A store that was put back from a copy meets its own later runs. Where the copy says so, that is no second writer. In
-either case what such a store knew as agreed is outdated: it would take a number typed again since for one deleted. So
-the person is recovered by its markers, and what would take something away waits for approval (rules §3, Recovery).
+A store that was restored from a backup meets the writes of its own later runs. If the backup says that it is one, that
+is no second writer. In either case its baseline is outdated: it would take a number that was typed again since for a
+deleted one. So the person is recovered from its markers, and whatever would be removed waits for approval (rules §3,
+Recovery).
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ HOLD_REASONS = {
 
 
 CONFIG_PENDING: Final = "config_asked"
-"""Setting: the configuration for which persons were held; an approval speaks of this one."""
+"""Setting: the digest of the configuration for which persons were held; an approval accepts this one."""
 
 
 SECOND_WRITER: Final = "another sync, or a hook, writes here"
@@ -59,12 +61,12 @@ RELEASED_BY_EDIT: Final = "an entry of the person changed"
 
 
 def removal_count(plan: PersonPlan) -> int:
-    """How many values a person's plan takes away or overwrites."""
+    """How many values a person's plan removes or overwrites."""
     return sum(step.action in REMOVING_ACTIONS for step in plan.steps)
 
 
 def removal_facts(plan: PersonPlan) -> ApprovedSteps:
-    """What a plan takes away or overwrites, without what a fresh read changes about it (rowIds, remarks)."""
+    """What a plan removes or overwrites, without what a fresh read may change about it (rowIds, remarks)."""
     return frozenset(
         (step.side, step.action, step.komm_id, step.old_value, step.new_value)
         for step in plan.steps
@@ -75,14 +77,14 @@ def removal_facts(plan: PersonPlan) -> ApprovedSteps:
 def persons_to_hold(
     run: RunContext, plans: Plan, *, removals_done: Mapping[str, int] | None = None
 ) -> dict[str, HoldKind]:
-    """Return whom this run holds and why; ``run.removals_let_through`` then knows what was let through.
+    """Return whom this run holds and why; ``run.removals_let_through`` is updated with what is let through.
 
-    A plan that takes no more than an operator approved goes on. Together with these plans counts what the run let
-    through before; ``removals_done``: counted steps of a person that was planned again, already carried out in this
-    run.
+    A plan that removes no more than an operator approved goes on. What the run let through before is counted together
+    with these plans. ``removals_done``: the counted steps that this run has already carried out for a person that is
+    planned again.
     """
     unapproved = {entity_id: plan for entity_id, plan in plans.items() if plan.steps and not is_approved(run, plan)}
-    if not unapproved:  # the baseline of a large firm is not counted for nothing
+    if not unapproved:  # do not count the baseline of a large firm for nothing
         return {}
     removals = {entity_id: removal_count(plan) for entity_id, plan in unapproved.items()}
     total_removals = {
@@ -115,7 +117,7 @@ def persons_to_hold(
 
 
 def is_approved(run: RunContext, plan: PersonPlan) -> bool:
-    """Whether an operator allowed everything this plan takes away or overwrites."""
+    """Whether an operator allowed everything this plan removes or overwrites."""
     return plan.entity_id in run.approved_steps and removal_facts(plan) <= run.approved_steps[plan.entity_id]
 
 
@@ -164,17 +166,16 @@ def hold_reason(run: RunContext, kind: HoldKind) -> str:
 
 
 def plan_digest(plan: PersonPlan) -> str:
-    """One text for what a plan would write, to tell whether an approval still speaks of the same steps."""
+    """A digest of what a plan would write, to tell whether an approval still means the same steps."""
     columns = ("side", "action", "komm_id", "old_value", "new_value", "old_remark", "new_remark")
     return steps_digest({column: getattr(step, column) for column in columns} for step in plan.steps)
 
 
 def exclude_second_writer(run: RunContext, ready: Sequence[str], approved_ids: Collection[str] = ()) -> list[str]:
-    """Return who of ``ready`` may be planned and written.
+    """Return those of ``ready`` that may be planned and written.
 
-    The others stay held, or are named in ``run.second_writer_reasons``.
-
-    ``approved_ids``: whom an operator just approved although somebody else writes there.
+    The others stay held, or are added to ``run.second_writer_reasons``. ``approved_ids``: persons an operator has just
+    approved although somebody else writes there.
     """
     hold_of_person = {hold["entity_id"]: hold["id"] for hold in open_holds(run.store) if hold["until_edited"]}
     free_ids = set()
@@ -192,7 +193,7 @@ def exclude_second_writer(run: RunContext, ready: Sequence[str], approved_ids: C
 
 
 def stays_held(run: RunContext, entity_id: str, hold_id: int | None) -> bool:
-    """Whether a person that was left alone before still shows the same entries; else its hold ends."""
+    """Whether a held person still shows the same entries; if not, its hold ends."""
     if hold_id is None:
         return False
     if entity_id in run.changed_since_last_read:
@@ -203,7 +204,7 @@ def stays_held(run: RunContext, entity_id: str, hold_id: int | None) -> bool:
 
 
 def second_writer_reason(run: RunContext, person: Mapping[str, Any], record: EspoRecord) -> str | None:
-    """Judge one person by its record, and take what stands there as known."""
+    """Why this person is to be held, judged by its record; what stands there then counts as known."""
     own_writes, saved_by_us = OwnWrites.from_person(person), record.modified_by == run.user_id
     is_restored = run.restored_copy_at is not None and (person["last_sync_at"] or "") <= run.restored_copy_at
     if own_writes.is_outdated(
@@ -229,7 +230,7 @@ def second_writer_reason(run: RunContext, person: Mapping[str, Any], record: Esp
 
 
 def forget_baseline(run: RunContext, entity_id: str) -> None:
-    """Know no more of a person than a new store would: its next plan is a recovery."""
+    """Forget what a new store would not know of a person either, so that its next plan is a recovery."""
     delete_baseline(run.store, entity_id)
     close_plans(run.store, entity_id)
     update_person(run.store, entity_id, last_sync_at=None)
@@ -238,7 +239,7 @@ def forget_baseline(run: RunContext, entity_id: str) -> None:
 def accept_as_known(
     run: RunContext, person: Mapping[str, Any], own_writes: OwnWrites, record: EspoRecord, foreign_writes: int
 ) -> None:
-    """What stands in EspoCRM is not foreign to us a second time."""
+    """Store what stands in EspoCRM as known, so that it does not look foreign a second time."""
     columns: dict[str, Any] = {"foreign_writes": foreign_writes}
     if own_writes.statuses and record.status:
         columns |= {"status_written": record.status, "status_sent": record.status}
@@ -249,7 +250,7 @@ def accept_as_known(
 
 
 def hold_second_writer(run: RunContext, entity_ids: Sequence[str], plans: Plan) -> None:
-    """Name these persons and keep them back: until an entry changes, or until an operator approves when too many."""
+    """Report and hold these persons: until an entry changes, or, if they are too many, until an operator approves."""
     if not entity_ids:
         return
     until_edited = not too_many_second_writer(run.second_writer_reasons)
@@ -280,6 +281,6 @@ def hold_second_writer(run: RunContext, entity_ids: Sequence[str], plans: Plan) 
 
 
 def second_writer_notice(entity_id: str, reason: str, run_id: int, *, until_edited: bool) -> str:
-    """One sentence for people: who, what was seen, and what ends it."""
+    """One sentence for people: who is held, what was seen, and what ends the hold."""
     held_until = "until one of its entries changes, or" if until_edited else "with everybody else until"
     return f"{entity_id}: {reason}. It is left alone {held_until} `advosync approve {run_id}`."

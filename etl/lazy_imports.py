@@ -1,4 +1,4 @@
-"""What loading a library costs, and how not to wait for it: pandas takes half a second, rich a tenth."""
+"""How not to wait for slow imports: pandas takes half a second, rich a tenth."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PLANNER_MODULE = "etl.diff"
-THREAD_SWITCH_SECONDS = 0.0005  # seconds
+THREAD_SWITCH_SECONDS = 0.0005
 
 
 @cache
 def preload_planner() -> None:
-    """Begin to load the planner in a thread, once a process, while the network keeps a run waiting that will plan.
+    """Begin to import the planner in a thread, once per process, while a run that will plan waits for the network.
 
-    Who needs it imports it as always, and waits for it if need be.
+    Code that needs the planner imports it as usual, and waits if it is not ready.
     """
     if PLANNER_MODULE not in sys.modules:
         Thread(target=load_planner, name="advosync-planner").start()
 
 
 def load_planner() -> None:
-    """Load it, giving way to whoever has an answer of the network to read after half a millisecond, not after five.
+    """Import the planner, letting threads that read answers take over after half a millisecond instead of five.
 
-    numpy's linear algebra, which nobody here uses, is told not to start threads: they spin on the other processor.
+    numpy's linear algebra, which is not used here, is told not to start threads: they would keep the other core busy.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     usual_interval = sys.getswitchinterval()
@@ -43,10 +43,10 @@ def load_planner() -> None:
 
 @contextmanager
 def hide_modules(*modules: str) -> Iterator[None]:
-    """Let imports of the block not find these libraries, unless somebody imported them already."""
+    """Within the block, make imports of these libraries fail, unless they are imported already."""
     hidden_modules = [name for name in modules if name not in sys.modules]
     for name in hidden_modules:
-        sys.modules[name] = None  # type: ignore[assignment]  # what Python takes as "is not there"
+        sys.modules[name] = None  # type: ignore[assignment]  # Python then says that there is no such module
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What the two systems answered, as frozen values: the only shapes clients, stages and store exchange.
+"""What the two systems answered, as frozen values: the only types that clients, stages and store exchange.
 
 Times are UTC text ``YYYY-MM-DD HH:MM:SS`` throughout, as EspoCRM writes them and as the state store keeps them.
 Values are kept as written; nothing here is canonical.
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 REPLACEMENT_CHARACTER = "\ufffd"
-"""What a text shows where a system cut a letter in two: half of a surrogate pair cannot be stored, sent or compared.
+"""Stands where a system cut a character in two: half of a surrogate pair cannot be stored, sent or compared.
 
-U+FFFD is also what .NET and browsers write there themselves, so both ways of telling it read alike. Left out instead, a
-value of nothing else would read as empty, which is a person's deletion.
+.NET and browsers write U+FFFD there themselves, so both read alike. If it were left out, a value of nothing else would
+read as empty, which means that a person deleted it.
 """
 
 
@@ -48,7 +48,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EspoItem:
-    """An entry in EspoCRM. ``raw`` is the whole item as read, JSON text with sorted keys, for echoing every key."""
+    """An entry in EspoCRM. ``raw`` is the whole item as read, JSON text with sorted keys, to send every key back."""
 
     channel: Channel
     value: str
@@ -109,7 +109,7 @@ class AdvoRow:
 
 @dataclass(frozen=True, slots=True)
 class RowDraft:
-    """What is written to a Kommunikation: always all writable fields (merge or replace on PUT is not known)."""
+    """What is written to a Kommunikation: always all writable fields, as nobody knows if a PUT merges or replaces."""
 
     value: str
     remark: str

@@ -1,10 +1,10 @@
-"""What an unfinished run did counts first (rules §5): before a person is planned, its open writes are settled.
+"""The stage recover: before a person is planned, find out what became of the writes of an unfinished run (rules §5).
 
-*done* counts as it is, unless the row still has the rowId it had before the write: then Advoware confirmed what it did
-not do (every write gives a row another rowId; Advoware §2). *started* and *unknown* are settled by reading: a
-PUT arrived when its row carries the marker or slot it was to get, a POST when a row that did not exist carries its
-marker (or either shows what was sent, only shortened). An array PUT, acknowledged or not, is judged value by value, as
-``etl.reading.own_arrays`` says, until a read has shown what became of it. Nothing is ever repeated on suspicion.
+A write that is *done* counts as done, unless its row still has the rowId from before the write: then Advoware confirmed
+what it did not do (every write gives a row another rowId; Advoware §2). *started* and *unknown* are settled by reading:
+a PUT arrived if its row carries the marker or slot it was to get, a POST if a row that did not exist before carries its
+marker (or if either shows what was sent, only shortened). An array PUT, acknowledged or not, is judged value by value,
+as ``etl.reading.own_arrays`` says, until a read has shown what became of it. No write is ever repeated on suspicion.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from etl.rules.plan import PersonPlan
 
 DONE_WITH_ESPO_WRITE = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.LINK, Variant.REPAIR, Variant.SAME})
-"""Once EspoCRM's arrays stand (or needed nothing) both sides held these values, markers or not."""
+"""Once EspoCRM's arrays are written (or needed no write), both sides hold these values, with or without a marker."""
 
 ChangeRow = Mapping[str, Any]
 
 
 def recover_person(run: RunContext, entity_id: str, espo: EspoRecord, advo: AdvoRecord) -> None:
-    """Take what was done for this person into the baseline and close its old plans. Call inside a transaction.
+    """Move the baseline to what was done for this person and close its old plans. Call inside a transaction.
 
-    What Advoware shortened before it was read back stays open and is named in ``run.pending_repairs``: it is mended
+    What Advoware shortened before it was read back stays open and goes into ``run.pending_repairs``: it is repaired
     before anything else is planned.
     """
     run.pending_repairs.pop(entity_id, None)
@@ -67,20 +67,20 @@ def recover_person(run: RunContext, entity_id: str, espo: EspoRecord, advo: Advo
 
 
 def repair_plan(run: RunContext, entity_id: str) -> PersonPlan:
-    """The plan that finishes what a broken run left unmended; the person stays due for all else."""
+    """The plan that repairs what a broken-off run left shortened; the person stays due for everything else."""
     reads = run.reads[entity_id]
     return plan_of_decisions(reads, *repair_decisions(run.pending_repairs[entity_id], load_current_state(run, reads)))
 
 
 def judge_espo_changes(run: RunContext, changes: Sequence[ChangeRow], espo: EspoRecord) -> dict[int, ChangeRow]:
-    """EspoCRM's changes by id, with the state the record shows; those a read has judged before keep theirs."""
+    """EspoCRM's changes by id, with the state that the record shows; those an earlier read has judged keep theirs."""
     unjudged = [change for change in espo_changes(changes) if not is_judged(run, change)]
     final_changes = journal_judgement(run, unjudged, espo, judge_open_puts(run, unjudged, espo)) if unjudged else []
     return {change["id"]: change for change in final_changes}
 
 
 def resolve_advo_change(run: RunContext, change: ChangeRow, advo: AdvoRecord) -> ChangeRow:
-    """The change with a state that is *done* or *failed*, read off Advoware where the answer never came."""
+    """The change as *done* or *failed*; where the answer never came, Advoware's rows tell which."""
     if change["state"] == ChangeState.DONE and not was_ignored(change, advo):
         return change
     arrived, komm_id = find_written_row(change, advo)
@@ -94,22 +94,22 @@ def resolve_advo_change(run: RunContext, change: ChangeRow, advo: AdvoRecord) ->
 
 
 def has_old_value(change: ChangeRow, advo: AdvoRecord) -> bool:
-    """Whether a row shows the value this write would have overwritten.
+    """Whether the row still shows the value that this write would have overwritten.
 
-    Where it shows another one, a person may have retyped what our write left: a write of the marker that stood there
-    leaves no trace then. So what it made lose stays kept, at worst for nothing.
+    If it shows another one, a person may have retyped what our write left there, and a write that kept the marker
+    leaves no other trace. So the value that lost stays in ``conflicts``, at worst for nothing.
     """
     return any((row.komm_id, row.value) == (change["komm_id"], change["old_value"]) for row in advo.rows)
 
 
 def was_ignored(change: ChangeRow, advo: AdvoRecord) -> bool:
-    """Whether Advoware confirmed this write and did nothing: the row is the very one that was to be overwritten."""
+    """Whether Advoware confirmed this write and did nothing: the row still has the rowId from before it."""
     row_id = (change["before"] or {}).get("row_id") if change["side"] == "advo" else None
     return bool(row_id) and any((row.komm_id, row.row_id) == (change["komm_id"], row_id) for row in advo.rows)
 
 
 def find_written_row(change: ChangeRow, advo: AdvoRecord) -> tuple[bool, int | None]:
-    """Whether the row carries the marker or slot it was to get; for a creation, which new row does."""
+    """Whether the write arrived, and for a creation, in which new row."""
     if change["action"] != Action.CREATE:
         rows = [row for row in advo.rows if row.komm_id == change["komm_id"]]
         return any(shows_write(row, change) or has_arrived_truncated(row, change) for row in rows), None
@@ -124,9 +124,10 @@ def find_written_row(change: ChangeRow, advo: AdvoRecord) -> tuple[bool, int | N
 
 
 def shows_write(row: AdvoRow, change: ChangeRow) -> bool:
-    """Whether a row shows that a write arrived: its marker, and where that is nothing new or there is none, the value.
+    """Whether a row shows that a write arrived: by its marker, or by its value where the marker proves nothing.
 
-    (rules §5 names the marker only; a revert writes the marker that is there already, so there it proves nothing.)
+    It proves nothing where the write has none, or the one that stood there before, as a revert has (rules §5 names the
+    marker only).
     """
     has_marker = decode(change["new_remark"]).kind in (MarkerKind.MARKER, MarkerKind.SLOT)
     had_same_marker = has_same_marker(change["old_remark"], change["new_remark"])
@@ -141,7 +142,7 @@ def has_arrived_truncated(row: AdvoRow, change: ChangeRow) -> bool:
 
 
 def shows_truncated_write(row: AdvoRow, change: ChangeRow) -> bool:
-    """Whether a row shows what was sent, only shorter; its value somebody may have retyped since."""
+    """Whether a row shows what was sent, only shorter; somebody may have retyped its value since."""
     is_remark_truncated = row.remark != change["old_remark"] and is_own_text_truncated(change["new_remark"], row.remark)
     return is_remark_truncated or is_truncated(change["new_value"], change["new_remark"], row)
 
@@ -162,9 +163,9 @@ def recover_baseline(
     advo: AdvoRecord,
     unmarked_remarks: Mapping[int, str],
 ) -> None:
-    """Move the baseline of one decided entry to what its done writes left on both sides.
+    """Move the baseline of one decided entry to what its completed writes left on both sides.
 
-    ``unmarked_remarks``: on purpose.
+    ``unmarked_remarks``: the remarks that were written without a marker on purpose, by komm_id.
     """
     decision_changes = [change for change in done_changes if change["decision_id"] == decision["id"]]
     if not counts_as_done(
@@ -173,9 +174,8 @@ def recover_baseline(
         return
     if decision["foreseen"] is not None:
         recomputed = recompute_pair(decision["foreseen"], run.policy.region)
-        if (
-            recomputed is None
-        ):  # foreseen by an earlier version, whose pairs may be none: deleting one half empties the other
+        if recomputed is None:
+            # an earlier version foresaw a pair that is none: kept as one, deleting one half would empty the other
             delete_pairs(run.store, decision["entity_id"], decision["drops"])
             ended_pair = {**decision["foreseen"], "komm_id": komm_id_of_pair(decision, decision_changes)}
             for note in pair_split_notes(ended_pair):
@@ -199,7 +199,7 @@ def recover_baseline(
 
 
 def komm_id_of_pair(decision: ChangeRow, decision_changes: Sequence[ChangeRow]) -> int | None:
-    """The row of the pair a decision foresaw: the one it had, or the one its writes made."""
+    """The komm_id of the pair that a decision foresaw: the one it had, or the one its writes created."""
     new_komm_ids: Iterator[int] = (change["komm_id"] for change in decision_changes if change["komm_id"])
     komm_id: int | None = decision["foreseen"]["komm_id"]
     return komm_id or next(new_komm_ids, None)
@@ -208,7 +208,7 @@ def komm_id_of_pair(decision: ChangeRow, decision_changes: Sequence[ChangeRow]) 
 def record_with_espo_spelling(
     run: RunContext, record: Mapping[str, Any], decision_changes: Sequence[ChangeRow], espo: EspoRecord
 ) -> Mapping[str, Any]:
-    """The pair with EspoCRM's spelling and type as shown, where a PUT of ours brought the value."""
+    """The pair; with spelling and type as EspoCRM shows them, if our own PUT brought the value."""
     sent_change = next((change for change in espo_changes(decision_changes) if change["new_value"]), None)
     if sent_change is None:
         return record
@@ -220,7 +220,7 @@ def record_with_espo_spelling(
 
 
 def is_duplicate_creation(run: RunContext, change: ChangeRow, advo: AdvoRecord) -> bool:
-    """Whether a row that was not there when it was planned holds the value this creation wrote."""
+    """Whether another row, which was not there when this creation was planned, holds the value it wrote."""
     if change["action"] != Action.CREATE:
         return False
     komm_ids_before = {*(change["before"] or {}).get("komm_ids", ()), change["komm_id"]}
@@ -230,7 +230,7 @@ def is_duplicate_creation(run: RunContext, change: ChangeRow, advo: AdvoRecord) 
 
 
 def duplicate_record(change: ChangeRow, advo: AdvoRecord) -> dict[str, Any]:
-    """The note about a row we made beside another one of its value: that one is the pair, ours becomes a slot."""
+    """The note about a row we created beside another one of its value: that one is the pair, ours becomes a slot."""
     value = next((row.value for row in advo.rows if row.komm_id == change["komm_id"]), None)
     columns = {name: change[name] for name in ("betnr", "komm_id", "channel")}
     return {
@@ -243,7 +243,7 @@ def duplicate_record(change: ChangeRow, advo: AdvoRecord) -> dict[str, Any]:
 
 
 def keep_recovery_pair(run: RunContext, decision: ChangeRow) -> None:
-    """What is put back stays the pair it was; one that a recovery read off a marker enters the baseline by that."""
+    """Keep the pair of what was put back; one that a recovery took from a marker thereby enters the baseline."""
     base = (decision["facts"] or {}).get("base")
     if base is not None and base["pseudo"]:
         pair = {column: base[column] for column in (*BASELINE_KEY, *BASELINE_COLUMNS) if column in base}
@@ -254,7 +254,7 @@ def keep_recovery_pair(run: RunContext, decision: ChangeRow) -> None:
 def counts_as_done(
     decision: ChangeRow, decision_changes: Sequence[ChangeRow], run_changes: Sequence[ChangeRow]
 ) -> bool:
-    """Whether both sides are to be believed to hold what the decision foresaw; ``facts`` were written with the plan."""
+    """Whether to believe that both sides hold what the decision foresaw; ``facts`` were written with the plan."""
     facts = decision["facts"] or {}
     if Variant(decision["variant"]) not in DONE_WITH_ESPO_WRITE or is_revert(decision):
         return bool(decision_changes)
@@ -264,18 +264,18 @@ def counts_as_done(
 
 
 def is_revert(decision: ChangeRow) -> bool:
-    """Whether the decision put Advoware back instead of carrying the variant out."""
+    """Whether the decision reverted Advoware instead of carrying the variant out."""
     return bool((decision["facts"] or {}).get("verdict") == Resolution.REVERT)
 
 
 def half_retype_baseline(
     run: RunContext, decision: ChangeRow, decision_changes: Sequence[ChangeRow], advo: AdvoRecord
 ) -> dict[str, Any] | None:
-    """The baseline row of a retype whose old row is not a slot yet.
+    """The baseline row of a retype that broke off before its old row became a slot; None where that does not apply.
 
-    The new row is the pair and the old one is still to become a slot (``other_row``), unless the old one was given
-    another value meanwhile: then it stays the pair and the new one is to become the slot. A row that stood before and
-    was only marked is no slot of ours to make: it stays the pair, and the old one is unlinked.
+    The new row is the pair and the old one is still to become a slot (``other_row``). But if the old row was given
+    another value meanwhile, it stays the pair and the new one is to become the slot. A row that existed before, and was
+    only marked, must not become a slot: it stays the pair, and the old row is unlinked.
     """
     if decision["variant"] != Variant.RETYPE or any(change["action"] == Action.EMPTY for change in decision_changes):
         return None

@@ -1,9 +1,9 @@
-"""What the store says of values, computed anew where the grammar changed (rules §0): an upgrade holds nobody.
+"""Compute what the store derives from values anew when the grammar has changed (rules §0), so an upgrade holds nobody.
 
-The grammar's own version, the metadata of the library and the region decide what a value says. Raw values are kept as
-read, so snapshots and baseline are derived from them again, in one pass, by the functions that derive them at a look. A
-pair whose two values are not one value any more ends: both stay as they are and are named, and neither's edit or
-deletion says anything about the other.
+The version of the grammar, the metadata of the library and the region decide how a value is read. The store keeps raw
+values, so snapshots and baseline are derived from them again, in one pass, by the functions that derive them at every
+read. A pair whose two values are no longer one value ends: both stay as they are and are reported, and an edit or
+deletion of one says nothing about the other.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     Record = Mapping[str, Any]
 
 GRAMMAR_SETTING: Final = "grammar"
-"""Setting: the grammar by which the stored values were read last."""
+"""Setting: the grammar that the stored values were read with last."""
 
-PERSONS_PER_RENEWAL: Final = 500  # persons a transaction
+PERSONS_PER_RENEWAL: Final = 500  # in one transaction
 NEWER_GRAMMAR: Final = "its values are read by a newer grammar"
 
 
@@ -58,7 +58,7 @@ def grammar_version(region: str) -> str:
 
 
 def renew_values(run: RunContext) -> None:
-    """Read all stored values anew where the grammar is another one than theirs; those it says more of become due."""
+    """Read all stored values anew if the grammar has changed; persons with values that read differently become due."""
     current_grammar = grammar_version(run.policy.region)
     if run.store.setting(GRAMMAR_SETTING) == current_grammar:
         return
@@ -72,14 +72,14 @@ def renew_values(run: RunContext) -> None:
 
 
 def pairs_to_end(store: Store, region: str) -> list[Record]:
-    """The agreed pairs that the next run takes apart, because their values are one value no more."""
+    """The agreed pairs that the next run will end, because their two values are no longer one value."""
     if store.setting(GRAMMAR_SETTING) == grammar_version(region):
         return []
     return [pair for pair in load_all_pairs(store) if recompute_pair(pair, region) is None]
 
 
 def renew_person(run: RunContext, person: Record) -> None:
-    """One person's snapshots, pairs and notes."""
+    """Renew one person's snapshots, pairs and notes."""
     entity_id, betnr = person["entity_id"], person["betnr"]
     changed = renew_items(run, entity_id) | renew_rows(run, person)
     renew_marks(run, entity_id)
@@ -99,7 +99,7 @@ def renew_person(run: RunContext, person: Record) -> None:
 
 
 def renew_items(run: RunContext, entity_id: str) -> set[str]:
-    """Store EspoCRM's items as they read now; the values of which more, or something else, is known than before."""
+    """Store EspoCRM's items as the grammar reads them now; return the values that it reads differently."""
     stored_items = load_items(run.store, entity_id)
     fresh_items = [
         item_record(
@@ -122,7 +122,7 @@ def renew_items(run: RunContext, entity_id: str) -> set[str]:
 
 
 def renew_marks(run: RunContext, entity_id: str) -> None:
-    """Opt-outs of what EspoCRM's record has no more, by what the values are compared by now."""
+    """Store opt-outs of values that are gone from the record under what these values are compared by now."""
     stored_marks = load_former_flags(run.store, entity_id)
     fresh_marks = [
         {**mark, "canonical": canonical(Channel(mark["channel"]), mark["value"], run.policy.region) or mark["value"]}
@@ -133,7 +133,7 @@ def renew_marks(run: RunContext, entity_id: str) -> None:
 
 
 def renew_rows(run: RunContext, person: Record) -> set[str]:
-    """Store Advoware's rows as they read now; the values of which more, or something else, is known than before."""
+    """Store Advoware's rows as the grammar reads them now; return the values that it reads differently."""
     if person["betnr"] is None:
         return set()
     stored_rows = load_rows(run.store, person["betnr"])
@@ -149,7 +149,7 @@ def renew_rows(run: RunContext, person: Record) -> set[str]:
 
 
 def values_with_new_meaning(stored: Iterable[Record], fresh: Iterable[Record]) -> set[str]:
-    """The values that are read as something else; that text is now kept behind a sign is no difference."""
+    """The values that are read differently; the sign that text is now stored with makes no difference."""
     return {
         after["value"]
         for before, after in zip(stored, fresh, strict=True)
@@ -159,12 +159,12 @@ def values_with_new_meaning(stored: Iterable[Record], fresh: Iterable[Record]) -
 
 
 def canonical_meaning(stored: str | None) -> str:
-    """A canonical value of either edition, without the sign that the second one puts before what is no number."""
+    """A canonical value of either edition, without the sign that the second one puts before unclear values and text."""
     return (stored or "").removeprefix(LITERAL)
 
 
 def renew_pair(run: RunContext, pair: Record) -> bool:
-    """Store what both values of a pair are compared by now; False when they are not one value any more."""
+    """Store what both values of a pair are compared by now; False if they are no longer one value."""
     new_pair = recompute_pair(pair, run.policy.region)
     if new_pair is not None and new_pair != pair:
         save_baseline(run.store, [new_pair], pair["agreed_at"])
@@ -172,7 +172,7 @@ def renew_pair(run: RunContext, pair: Record) -> bool:
 
 
 def notes_to_drop(run: RunContext, entity_id: str, changed: set[str]) -> Sequence[int]:
-    """Notes that a value is unsyncable which reads as a certain number or address now."""
+    """The notes of unsyncable values that now read as a certain number or address."""
     notes = load_left_alone(run.store, entity_id) if changed else ()
     return [
         note["id"]
@@ -182,6 +182,6 @@ def notes_to_drop(run: RunContext, entity_id: str, changed: set[str]) -> Sequenc
 
 
 def is_certain_value(run: RunContext, note: Record) -> bool:
-    """Whether a note speaks of what is certainly one number or address."""
+    """Whether the value of a note is certainly one number or address."""
     parsed = classify(Channel(note["channel"] or Channel.PHONE), note["value"], run.policy.region)
     return parsed is not None and parsed.clarity is Clarity.CERTAIN

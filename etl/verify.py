@@ -1,8 +1,8 @@
-"""The last stage: read back what was written, move the baseline, renew the status (rules §5 and §6, Validation).
+"""The stage verify: read back what was written, move the baseline, write the status (rules §5 and §6, Validation).
 
-The baseline moves for an entry only when the verifying GET shows what the plan foresaw. What reads otherwise was either
-not stored as sent (the rowId is the one our write was answered with) or edited by somebody since; the first becomes
-unsyncable, the second makes the person due again at once.
+The baseline of an entry moves only when the verifying GET shows what the plan foresaw. What reads otherwise was either
+not stored as sent (the row still has the rowId that our write was answered with) or edited by somebody since. In the
+first case it becomes unsyncable, in the second the person is due again at once.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ STATUS_NOT_WRITTEN = "its status could not be written"
 
 
 def verify_person(run: RunContext, journal: PlanJournal, writes: Sequence[AcknowledgedWrite]) -> None:
-    """Read Advoware back, mend what was not stored as sent, renew EspoCRM's status and commit the person."""
+    """Read Advoware back, repair what was not stored as sent, write EspoCRM's status and commit the person."""
     reads = run.reads[journal.plan.entity_id]
     readback = read_back(run, reads, writes)
     require_created_rows(run, writes, readback)
@@ -80,9 +80,10 @@ def verify_person(run: RunContext, journal: PlanJournal, writes: Sequence[Acknow
 
 
 def require_created_rows(run: RunContext, writes: Sequence[AcknowledgedWrite], readback: ReadBack) -> None:
-    """A new row that is not there was never stored, though Advoware confirmed it: its value must not read as deleted.
+    """Raise ``VerificationFailed`` for a new row that is not there: its value must not be taken for deleted.
 
-    Somebody who deletes a row in the moment between our write and our GET has to do so again; nothing is lost by it.
+    Advoware confirmed it but never stored it. Somebody who deletes a row in the moment between our write and our GET
+    has to do so again; nothing is lost by that.
     """
     komm_ids = {row.komm_id for row in readback.advo.rows}
     missing_writes = [
@@ -100,12 +101,11 @@ def require_created_rows(run: RunContext, writes: Sequence[AcknowledgedWrite], r
 def repair_truncation(
     run: RunContext, journal: PlanJournal, writes: Sequence[AcknowledgedWrite], readback: ReadBack
 ) -> ReadBack:
-    """Put back what Advoware could not hold, all writes of the entry, and write too long remarks without marker.
+    """Revert all writes of an entry whose value Advoware cannot hold; write remarks that are too long without marker.
 
-    The last write goes back first, so that an own text is home before the row it was moved to is emptied. A row of the
-    entry that somebody edited since stays as it is.
-    Where even that does not read as sent the person fails, and the writes in question count as failed: what stands in
-    Advoware then was never agreed on.
+    The last write is reverted first, so that an own text is back in its row before the row it was moved to is emptied.
+    A row of the entry that somebody edited since stays as it is. If even these writes do not read as sent, the person
+    fails and the writes in question count as failed: what Advoware then holds was never agreed on.
     """
     truncated_ids = {
         id(write.decision) for write in writes if readback.outcomes[write.komm_id] is WriteOutcome.VALUE_TRUNCATED
@@ -138,14 +138,14 @@ def repair_truncation(
 def own_texts_on_other_rows(
     write: AcknowledgedWrite, unsyncable_writes: Iterable[AcknowledgedWrite], rows: Mapping[int, AdvoRow]
 ) -> set[str]:
-    """The own texts on the other rows of a write's entry, as they stand or once they are put back."""
+    """The own texts on the other rows of a write's entry, as they are now or will be once reverted."""
     texts = {decode(rows[komm_id].remark).own_text for komm_id in write.decision.ended_komm_ids if komm_id in rows}
     other_writes = [other for other in unsyncable_writes if other is not write and other.decision is write.decision]
     return texts | {decode(other.step.old_remark).own_text for other in other_writes}
 
 
 def require_first_repair(truncated_writes: Iterable[AcknowledgedWrite]) -> None:
-    """What an interrupted run left to be mended and still reads otherwise would be mended for ever."""
+    """Raise ``VerificationFailed`` for a repair that does not read as sent: it would be repaired again for ever."""
     for write in truncated_writes:
         if write.step.action in REPAIR_ACTIONS:
             raise VerificationFailed(f"Advoware does not take back what Kommunikation {write.komm_id} was.")
@@ -200,7 +200,7 @@ def commit_person(
 
 
 def count_person(run: RunContext, journal: PlanJournal, left_alone: int) -> None:
-    """What the report says of a person that was written."""
+    """Count for the report a person that was written."""
     entity_id = journal.plan.entity_id
     done_decisions = [
         decision for decision in journal.plan.decisions if decision.steps and not journal.is_unstored(decision)
@@ -213,14 +213,14 @@ def count_person(run: RunContext, journal: PlanJournal, left_alone: int) -> None
 
 
 class BaselineMove(NamedTuple):
-    """What becomes of the baseline of one entry: the rows whose pairs end, and then the pair that is agreed."""
+    """What becomes of the baseline of one entry: first the rows whose pairs end, then the pair that is agreed."""
 
     ended_komm_ids: Iterable[int] = ()
     pair: Mapping[str, Any] | None = None
 
 
 def move_baseline(run: RunContext, entity_id: str, moves: Iterable[BaselineMove]) -> None:
-    """Carry out the moves of one person, each as if it were the only one and in their order."""
+    """Carry out the moves of one person in their order, with the same result as one by one."""
     ended_komm_ids: set[int] = set()
     pairs: dict[int, Mapping[str, Any]] = {}
     for move in moves:
@@ -241,7 +241,7 @@ def baseline_move(
     readback: ReadBack,
     rows: Mapping[int, AdvoRow],
 ) -> BaselineMove:
-    """One entry's baseline row becomes what the plan foresaw, where that stands or others edited what we left."""
+    """The move of one entry: to what the plan foresaw, where that was stored or somebody has edited it since."""
     if decision.keeps_baseline:
         return BaselineMove()
     decision_writes = [write for write in writes if write.decision is decision]
@@ -276,24 +276,24 @@ def baseline_move_after_revert(
     decision_writes: Sequence[AcknowledgedWrite],
     readback: ReadBack,
 ) -> BaselineMove:
-    """The move of an entry that was put back, because Advoware could not hold its value."""
+    """The move of an entry whose writes were reverted because Advoware could not hold its value."""
     if any(
         readback.outcomes[write.komm_id] in EDITED_SINCE for write in decision_writes
-    ):  # the row it was is somebody's by now
+    ):  # somebody has edited its row since
         return BaselineMove(decision.ended_komm_ids)
     marker_pair = next_baseline_from_marker(
         decision.entry
-    )  # put back to what the marker said, which no baseline row says yet
+    )  # reverted to what the marker said, which is in no baseline row yet
     if marker_pair is None:
         return BaselineMove()
     return BaselineMove(pair=baseline_record(journal.plan, marker_pair, run.policy.region))
 
 
 def with_espo_spelling(run: RunContext, journal: PlanJournal, decision: Decision, pair: NextBaseline) -> NextBaseline:
-    """The pair with EspoCRM's spelling and type as the read after our PUT showed them, whatever we sent.
+    """The pair with spelling and type as the read after our PUT showed them, whatever we sent.
 
-    Both live on the address row, which other records share and may protect (EspoCRM fact B7). A type that the plan
-    kept back for a retype stays.
+    EspoCRM keeps both on the address row, which other records share and may protect (EspoCRM fact B7). A type that the
+    plan kept for a later retype stays.
     """
     sent_item = next((step.item for step in decision.steps if step.side is Side.ESPO and step.item is not None), None)
     if sent_item is None:
@@ -310,7 +310,7 @@ def with_espo_spelling(run: RunContext, journal: PlanJournal, decision: Decision
 def has_duplicate_row(
     run: RunContext, journal: PlanJournal, write: AcknowledgedWrite, rows: Mapping[int, AdvoRow]
 ) -> bool:
-    """Whether a row we did not know of holds the value we just created."""
+    """Whether a row we did not know of holds the value that we have just created a row for."""
     known_komm_ids = {row.komm_id for row in run.reads[journal.plan.entity_id].rows} | {write.komm_id}
     return is_value_in_new_row(
         rows.values(), known_komm_ids, write.step.channel, write.step.new_value, run.policy.region
@@ -320,7 +320,7 @@ def has_duplicate_row(
 def duplicate_notes(
     run: RunContext, journal: PlanJournal, writes: Sequence[AcknowledgedWrite], rows: Mapping[int, AdvoRow]
 ) -> list[LeftAlone]:
-    """The rows we made of which the value came to light in another one: that one is the pair, ours becomes a slot."""
+    """Notes about rows we created whose value turned up in another row: that one is the pair, ours becomes a slot."""
     return [
         LeftAlone(
             Side.ADVO,
@@ -336,13 +336,13 @@ def duplicate_notes(
 
 
 def is_marker_refused(decision: Decision, decision_writes: Sequence[AcknowledgedWrite], region: str) -> bool:
-    """Whether the marker of this decision was refused: planned, and not written. One that is tried again is none."""
+    """Whether the marker of this decision was refused for good: planned, not written, and not to be tried again."""
     marks = [step for step in decision.steps if step.action == Action.MARK]
     return not decision_writes and bool(marks) and not any(names_another_value(step, region) for step in marks)
 
 
 def truncation_notes(writes: Iterable[AcknowledgedWrite], readback: ReadBack) -> list[LeftAlone]:
-    """The values Advoware stores otherwise than sent: they stay in EspoCRM only."""
+    """Notes about values that Advoware does not store as sent: they stay in EspoCRM only."""
     return [
         LeftAlone(
             Side.ESPO,
@@ -358,7 +358,7 @@ def truncation_notes(writes: Iterable[AcknowledgedWrite], readback: ReadBack) ->
 
 
 def records_left_alone(betnr: int, notes: Iterable[LeftAlone]) -> list[dict[str, Any]]:
-    """What is left alone, as the table keeps it."""
+    """Notes as rows of the table ``left_alone``."""
     return [
         {
             "betnr": betnr,
@@ -375,9 +375,9 @@ def records_left_alone(betnr: int, notes: Iterable[LeftAlone]) -> list[dict[str,
 
 
 def clean_columns(run: RunContext, fingerprint: str | None, empty_side: Side | None = None) -> dict[str, Any]:
-    """The person's own columns after a success; ``fingerprint`` None when not everything read as foreseen.
+    """The person's columns after a success; ``fingerprint`` None when not everything read as foreseen.
 
-    ``empty_side``: the side that shows no known entry and of which nothing was written; nobody waits for it again.
+    ``empty_side``: the side that no longer shows any known entry, without a write of ours; it is not waited for again.
     """
     return {
         "status": PersonStatus.CLEAN,
@@ -389,14 +389,14 @@ def clean_columns(run: RunContext, fingerprint: str | None, empty_side: Side | N
 
 
 def save_agreement(run: RunContext, entity_id: str, *, is_stable: bool) -> None:
-    """With which betnr the person was synced; that nothing is stored in part, when everything read as foreseen."""
+    """Store the betnr the person was synced with; if everything read as foreseen, no PUT is stored in part any more."""
     if is_stable:
         clear_partial_puts(run.store, entity_id)
     save_synced_betnr(run.store, entity_id, run.reads[entity_id].advo.betnr)
 
 
 def commit_without_writes(run: RunContext, journal: PlanJournal | None, reads: PersonReads) -> None:
-    """A person with nothing to write: the baseline follows what both sides show; one PUT if its status is stale."""
+    """Commit a person with nothing to write: the baseline follows both sides; one PUT if the status is old."""
     entity_id = reads.espo.entity_id
     records = row_records(reads.advo, run.policy.region, run.policy.table)
     fingerprint = fingerprint_of_rows(records)
