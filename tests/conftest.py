@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,23 @@ from tests.http_harness import HttpHarness  # noqa: E402 - what it asserts is to
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def restore_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command logs to the standard error of its test, which is closed with it: nothing may log there afterwards.
+
+    What cannot be logged fails the test that logs it, instead of printing a trace between the dots.
+    """
+
+    def raise_error(_handler: logging.Handler, _record: logging.LogRecord) -> None:
+        raise  # noqa: PLE0704 - `logging` calls this where it handles the error
+
+    monkeypatch.setattr(logging.Handler, "handleError", raise_error)
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
 
 
 @pytest.fixture(scope="session")
