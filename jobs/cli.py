@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -572,9 +571,7 @@ def inspect(
     from jobs.inspector.server import serve_inspector
 
     typer.echo("Open this address in a browser on this machine; it works until you press Ctrl-C.", err=True)
-    path = context.obj[0]
-    command = "advosync" if path == Path("config.yaml") else f"advosync --config {shlex.quote(str(path))}"
-    serve_inspector(config, command, port, typer.echo)
+    serve_inspector(config.state.path, port, typer.echo)
     return ExitCode.DONE
 
 

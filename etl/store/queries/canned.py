@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from etl.rules.variants import VARIANT_WORDS
-
 
 @dataclass(frozen=True, slots=True)
 class CannedQuery:
@@ -20,11 +18,7 @@ class CannedQuery:
     sql: str
 
 
-VARIANT_IN_WORDS: Final = " ".join(
-    f"when '{variant}' then '{words}'" for variant, words in VARIANT_WORDS.items()
-)
-
-WHAT_HAPPENED_TO: Final = f"""
+WHAT_HAPPENED_TO: Final = """
 with
 meant as materialized (
     select *
@@ -36,7 +30,7 @@ story (at, run, what, side, action, old_value, new_value, why, state, place) as 
     select
         coalesce(changes.finished_at, changes.started_at, runs.started_at),
         changes.run_id,
-        case changes.variant {VARIANT_IN_WORDS} end,
+        iif(runs.trigger = 'plan', 'planned only: ', '') || changes.variant,
         changes.side,
         changes.action,
         changes.old_value,
@@ -47,12 +41,11 @@ story (at, run, what, side, action, old_value, new_value, why, state, place) as 
     from meant
     join changes using (entity_id)
     join runs on runs.id = changes.run_id
-    where runs.trigger <> 'plan'
     union all
     select
         decisions.created_at,
         decisions.run_id,
-        case decisions.variant {VARIANT_IN_WORDS} end,
+        decisions.variant,
         null,
         null,
         null,
@@ -421,19 +414,6 @@ select
     started_at,
     operator,
     trigger,
-    case
-        when trigger = 'restore' then 'conflict ' || about
-        when about is not null then 'run ' || about
-        when trigger = 'conflicts' then 'conflicts ' || (
-            select group_concat(value, ', ')
-            from json_each(runs.report, '$.seen')
-        )
-        else (
-            select group_concat(ifnull(persons.name || ' ', '') || named.value, ', ')
-            from json_each(runs.report, '$.' || iif(trigger = 'retry', 'retried', 'forgotten')) as named
-            left join persons on persons.entity_id = named.value
-        )
-    end as what,
     reason,
     outcome,
     persons_changed
@@ -524,7 +504,7 @@ CANNED_QUERIES: Final[dict[str, CannedQuery]] = {
     ),
     "what_did_operators_do": CannedQuery(
         "Who approved, undid, restored or retried what?",
-        "Commands that record who gave them, for which run, conflict or person, and why.",
+        "Commands that record who gave them and why.",
         WHAT_DO_OPERATORS_DO,
     ),
     "shared_numbers": CannedQuery(

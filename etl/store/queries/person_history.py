@@ -119,7 +119,6 @@ select
     trigger,
     operator,
     reason,
-    about,
     direction,
     scope,
     started_at,
@@ -133,7 +132,6 @@ PERSON_BASELINE: Final = """
 select
     channel,
     espo_value,
-    espo_canonical,
     advo_value,
     komm_id,
     komm_kz,
