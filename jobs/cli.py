@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -571,7 +572,9 @@ def inspect(
     from jobs.inspector.server import serve_inspector
 
     typer.echo("Open this address in a browser on this machine; it works until you press Ctrl-C.", err=True)
-    serve_inspector(config.state.path, port, typer.echo)
+    path = context.obj[0]
+    command = "advosync" if path == Path("config.yaml") else f"advosync --config {shlex.quote(str(path))}"
+    serve_inspector(config, command, port, typer.echo)
     return ExitCode.DONE
 
 

@@ -61,7 +61,7 @@ MAY_IMPORT = {
     "jobs.pipeline":      BELOW_STAGES | STAGES | SETTINGS | {"jobs.run"},
     # what people see of it: the store is all they ask
     "jobs.html_report":   GROUND | SETTINGS | {"etl.store"},
-    "jobs.inspector":     GROUND | SETTINGS | {"etl.store", "jobs.html_report"},
+    "jobs.inspector":     GROUND | SETTINGS | {"etl.store", "jobs.commands", "jobs.html_report", "jobs.run"},
     "jobs.telemetry":     GROUND | SETTINGS | {"etl.store", "etl.clients", "jobs.run", "jobs.commands"},
     "jobs.sandbox":       set(),  # it stands in for the two systems: nothing of ours may help it
     # how it is started

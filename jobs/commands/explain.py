@@ -115,7 +115,7 @@ def history_document(history: Mapping[str, Any]) -> dict[str, Any]:
 def with_run_fields(event: Event, runs: Mapping[int, Mapping[str, Any]]) -> Event:
     """An event with who started its run, and why."""
     run = runs.get(event["run_id"], {})
-    run_fields = {name: run.get(name) for name in ("trigger", "operator", "direction")}
+    run_fields = {name: run.get(name) for name in ("trigger", "operator", "direction", "about")}
     reason = {"run_reason": run.get("reason")}
     return {name: value for name, value in {**event, **run_fields, **reason}.items() if name != "order"}
 
@@ -257,18 +257,27 @@ def state_lines(history: Mapping[str, Any], zone: tzinfo) -> Iterator[str]:
 
 
 def event_lines(events: Sequence[Event], zone: tzinfo) -> Iterator[str]:
-    """What happened, by run, or by moment where no run did it."""
+    """What happened, line by line, each run's under a line that names it."""
+    for heading, lines in event_blocks(events, zone):
+        yield heading
+        yield from lines
+
+
+def event_blocks(events: Sequence[Event], zone: tzinfo) -> Iterator[tuple[str, list[str]]]:
+    """What happened, by run, or by moment where no run did it: when and by whom, and what, indented by rank."""
     for _, group in groupby(events, key=lambda event: event["run_id"] or event["at"]):
         group_events = list(group)
-        yield f"{format_local(group_events[0]['at'], zone)}  {describe_run(group_events[0])}".rstrip()
-        yield from marker_summary(
-            [event for event in group_events if event["kind"] == "decided" and event["variant"] in MARKER_ONLY]
+        lines = list(
+            marker_summary(
+                [event for event in group_events if event["kind"] == "decided" and event["variant"] in MARKER_ONLY]
+            )
         )
         for event in group_events:
             if event["kind"] != "decided":
-                yield f"  {format_event(event)}"
+                lines.append(f"  {format_event(event)}")
             elif event["variant"] not in MARKER_ONLY:
-                yield from decision_lines(event)
+                lines += decision_lines(event)
+        yield f"{format_local(group_events[0]['at'], zone)}  {describe_run(group_events[0])}".rstrip(), lines
 
 
 def describe_run(event: Event) -> str:
@@ -277,7 +286,12 @@ def describe_run(event: Event) -> str:
         return ""
     operator = f" by {event['operator']}" if event["operator"] else ""
     reason = f' ("{event["run_reason"]}")' if event["run_reason"] else ""
-    return f"run {event['run_id']}, {event['trigger']}{operator}{reason}"
+    about = f" of {ABOUT_WORDS[event['trigger']]} {event['about']}" if event["about"] is not None else ""
+    return f"run {event['run_id']}, {event['trigger']}{about}{operator}{reason}"
+
+
+ABOUT_WORDS: Final = {"approve": "run", "undo": "run", "restore": "conflict"}
+"""What the number is that an operator gave with a command."""
 
 
 EVENT_TEMPLATES: Final = {

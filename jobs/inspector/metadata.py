@@ -8,6 +8,7 @@ from etl.store.queries.canned import CANNED_QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import tzinfo
 
     from jobs.inspector.dictionary import Dictionary, TableDoc
 
@@ -39,7 +40,7 @@ INTERNAL_TABLES: Final = {"settings", "lease"}
 """Tables nobody asks about; they stay reachable."""
 
 
-def datasette_metadata(dictionary: Dictionary) -> dict[str, Any]:
+def datasette_metadata(dictionary: Dictionary, zone: tzinfo) -> dict[str, Any]:
     """Datasette's metadata: who may look, and what each thing is."""
     tables = {**dictionary.tables, **dictionary.views}
     return {
@@ -47,7 +48,7 @@ def datasette_metadata(dictionary: Dictionary) -> dict[str, Any]:
         "allow": {"id": OWNER},
         "databases": {
             DATABASE: {
-                "description": "Read-only. Times are UTC. Every table, view and question can be had as CSV and JSON.",
+                "description": f"Read-only. Times are {zone}. As CSV and JSON every table, view and question has UTC.",
                 "tables": {name: table_metadata(name, doc) for name, doc in tables.items()},
                 "queries": {
                     name: {

@@ -6,6 +6,8 @@ to web pages; so the browser must first come by an address that holds a secret o
 
 from __future__ import annotations
 
+import asyncio
+import re
 import secrets
 import socket
 from datetime import UTC, datetime
@@ -21,17 +23,24 @@ from datasette.utils.asgi import Response
 from markupsafe import Markup
 
 from etl.errors import ConfigError, StoreError
+from etl.rules.values.kommkz import KommKzTable
 from etl.store.database import Store, connect
 from etl.store.queries.charts import CHART_QUERIES
-from etl.times import format_utc
+from etl.times import UTC_TEXT, format_utc
 from jobs.inspector import start_page
+from jobs.inspector.both_sides import PersonView
 from jobs.inspector.dictionary import Dictionary, load_dictionary
 from jobs.inspector.metadata import DATABASE, OWNER, datasette_metadata
+from jobs.inspector.person_page import load_person_pages
+from jobs.times import format_local
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from jobs.config import Config
+
 HOST: Final = "127.0.0.1"
+PERSON_PATH: Final = "-/person"
 
 DATASETTE_SETTINGS: Final = {
     "sql_time_limit_ms": 10_000,
@@ -57,12 +66,13 @@ HEADERS: Final = (
     (b"referrer-policy", b"same-origin"),
 )
 
-#   column       the question it leads to
+#   column       where it leads
 CELL_LINKS: Final = {
-    "entity_id": ("what_happened_to", "person"),
-    "betnr":     ("what_happened_to", "person"),
-    "run_id":    ("what_did_run_write", "run"),
+    "entity_id": (f"/{PERSON_PATH}", "who"),
+    "betnr":     (f"/{PERSON_PATH}", "who"),
+    "run_id":    (f"/{DATABASE}/what_did_run_write", "run"),
 }  # fmt: skip
+TIME_COLUMN: Final = re.compile(r"(.*_)?(at|since|oldest)")
 
 
 class ReadOnly(Database):  # type: ignore[misc]  # Datasette ships no types
@@ -80,15 +90,17 @@ class ReadOnly(Database):  # type: ignore[misc]  # Datasette ships no types
 class Inspector:
     """Our share of Datasette: the way in, the start page, links from a person or a run to its story."""
 
-    def __init__(self, dictionary: Dictionary, token: str) -> None:
+    def __init__(self, path: Path, dictionary: Dictionary, token: str, view: PersonView) -> None:
         self.__name__ = __package__  # what Datasette calls us, and where it finds our templates
+        self.path = path
         self.dictionary = dictionary
+        self.view = view
         self.token = token
 
     @hookimpl  # type: ignore[untyped-decorator]
     def register_routes(self) -> list[tuple[str, Any]]:
-        """The way in."""
-        return [(r"^/-/enter$", self.enter)]
+        """The way in, and the page of a person."""
+        return [(r"^/-/enter$", self.enter), (f"^/{PERSON_PATH}$", self.show_person)]
 
     async def enter(self, request: Any, datasette: Any) -> Any:  # noqa: ANN401  Datasette's own
         """Give whoever knows the secret of this process the cookie that opens all pages."""
@@ -97,6 +109,18 @@ class Inspector:
         response = Response.redirect("/")
         response.set_cookie("ds_actor", datasette.sign({"a": {"id": OWNER}}, "actor"), httponly=True, samesite="strict")
         return response
+
+    async def show_person(self, request: Any, datasette: Any) -> Any:  # noqa: ANN401  Datasette's own
+        """One person on one page."""
+        await datasette.ensure_permissions(request.actor, ["view-instance"])
+        key = (request.args.get("who") or "").strip()
+        now = format_utc(datetime.now(UTC))
+        persons = await asyncio.to_thread(load_person_pages, self.path, key, now, self.view)
+        if not persons:
+            text = f"Nobody is known as {key}: name the ID of an EspoCRM record, or a betnr."
+            return Response.text(text, status=404)
+        context = {"persons": persons, "zone": self.view.zone}
+        return Response.html(await datasette.render_template("person.html", context, request=request))
 
     @hookimpl  # type: ignore[untyped-decorator]
     def forbidden(self) -> Any:  # noqa: ANN401  Datasette's own
@@ -117,17 +141,19 @@ class Inspector:
                 for name, sql in CHART_QUERIES.items()
                 if name in start_page.FIGURE_NAMES
             }
-            return start_page.start_page_context(figures, self.dictionary, since, until)
+            return start_page.start_page_context(figures, self.dictionary, since, until, self.view.zone)
 
         return start_page_vars
 
     @hookimpl  # type: ignore[untyped-decorator]
     def render_cell(self, value: object, column: str, datasette: Any) -> Markup | None:  # noqa: ANN401  Datasette's own
-        """A person or a run as a link to its story."""
+        """A person or a run as a link to its story; a time as the firm's clocks show it."""
+        if TIME_COLUMN.fullmatch(column) and isinstance(value, str) and UTC_TEXT.fullmatch(value):
+            return Markup('<time title="{} UTC">{}</time>').format(value, format_local(value, self.view.zone))
         if column not in CELL_LINKS or not isinstance(value, str | int):
             return None
-        question, parameter = CELL_LINKS[column]
-        place = datasette.urls.path(f"/{DATABASE}/{question}")
+        path, parameter = CELL_LINKS[column]
+        place = datasette.urls.path(path)
         return Markup('<a href="{}?{}={}">{}</a>').format(place, parameter, value, value)
 
     @hookimpl  # type: ignore[untyped-decorator]
@@ -158,23 +184,28 @@ def with_headers(app: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable
     return app_with_headers
 
 
-def make_datasette(path: Path, token: str) -> Datasette:
+def make_datasette(path: Path, token: str, view: PersonView) -> Datasette:
     """Datasette on the state store at ``path``; StoreError when there is none, or it is not ours to read."""
     Store.open(path, now=format_utc(datetime.now(UTC)), read_only=True).close()
     dictionary = load_dictionary()
-    pm.register(Inspector(dictionary, token))
+    pm.register(Inspector(path, dictionary, token, view))
     # Else a refused query prints all local variables, the reader's cookie among them.
     pm.get_plugin("datasette.handle_exception").rich = None
-    datasette = Datasette([], memory=True, metadata=datasette_metadata(dictionary), settings=DATASETTE_SETTINGS)
+    metadata = datasette_metadata(dictionary, view.zone)
+    datasette = Datasette([], memory=True, metadata=metadata, settings=DATASETTE_SETTINGS)
     datasette.remove_database("_memory")
     datasette.add_database(ReadOnly(datasette, path=str(path), is_mutable=True), name=DATABASE)
     return datasette
 
 
-def serve_inspector(path: Path, port: int, print_line: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM; ``print_line`` gets the address, with its secret. Port 0: any free one."""
+def serve_inspector(config: Config, command: str, port: int, print_line: Callable[[str], None]) -> None:
+    """Serve until Ctrl-C or SIGTERM; ``print_line`` gets the address, with its secret. Port 0: any free one.
+
+    ``command`` is how a command line begins that means this configuration.
+    """
     token = secrets.token_urlsafe(24)
-    app = make_datasette(path, token).app()
+    table = KommKzTable.default().with_overrides(config.sync.komm_kz_overrides())
+    app = make_datasette(config.state.path, token, PersonView(config.schedule.zone, table, command)).app()
     try:
         listening_socket = socket.create_server((HOST, port))
     except OSError as error:

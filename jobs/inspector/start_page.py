@@ -8,19 +8,40 @@ from typing import TYPE_CHECKING, Any, Final
 from etl.times import format_utc
 from jobs.html_report import charts
 from jobs.html_report.chart_texts import ENGLISH_CHART_TEXTS
+from jobs.times import format_local
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
     from etl.store.queries.charts import ChartRows
     from jobs.inspector.dictionary import Dictionary
 
 SPAN_DAYS: Final = 30
 
+WIDE_TABLES: Final = {
+    "persons": ("betnr", "name", "status", "due_since", "due_reason", "last_sync_at", "espo_seen_at", "advo_seen_at",
+                "error"),
+    "advo_entries": ("betnr", "value", "remark", "marker_value", "is_slot", "komm_kz", "doubt"),
+    "runs": ("id", "trigger", "operator", "about", "reason", "started_at", "finished_at", "outcome", "persons_seen",
+             "persons_changed", "persons_failed", "error"),
+    "changes": ("id", "run_id", "betnr", "variant", "side", "action", "old_value", "new_value", "state", "error",
+                "finished_at"),
+    "decisions": ("id", "run_id", "betnr", "variant", "reason", "state", "created_at"),
+    "conflicts": ("id", "run_id", "betnr", "advo_value", "espo_value", "reason", "created_at", "seen_at",
+                  "restored_at"),
+}  # fmt: skip
+"""The columns that a screen has room for; all others are a click away in the table's own menu."""
+
+
+def column_choice(table: str) -> str:
+    """The query of a link to a wide table that shows what a screen has room for."""
+    return "&".join(f"_col={column}" for column in WIDE_TABLES[table])
+
+
 #   figure            what it says                       where it leads
 TILES: Final = (
-    ("linked",         "persons linked",                  "persons?betnr__notblank=1"),
+    ("linked",         "persons linked",                  f"persons?betnr__notblank=1&{column_choice('persons')}"),
     ("waiting",        "wait to be synced",               "who_waits"),
     ("failing",        "cannot be synced",                "who_fails_and_why"),
     ("held",           "held back by a guard",            "who_is_held_back"),
@@ -41,13 +62,14 @@ def last_days(now: datetime) -> tuple[str, str]:
 
 
 def start_page_context(
-    figures: Mapping[str, ChartRows], dictionary: Dictionary, since: str, until: str
+    figures: Mapping[str, ChartRows], dictionary: Dictionary, since: str, until: str, zone: tzinfo
 ) -> dict[str, Any]:
     """Everything the template of the start page shows."""
     totals = figures["at_a_glance"][0]
     return {
         "advosync": {
-            "last_success": totals["last_success"],
+            "last_success": format_local(totals["last_success"], zone, "%Y-%m-%d %H:%M"),
+            "zone": zone,
             "tiles": [
                 {
                     "figure": totals[name],
@@ -59,6 +81,7 @@ def start_page_context(
             ],
             "plots": start_page_plots(figures, since, until),
             "tables": {name: doc.about for name, doc in dictionary.tables.items()},
+            "columns": {name: column_choice(name) for name in WIDE_TABLES},
             "views": {name: doc.about for name, doc in dictionary.views.items()},
             "words": dictionary.words,
         }
@@ -73,7 +96,7 @@ def start_page_plots(figures: Mapping[str, ChartRows], since: str, until: str) -
     ages = charts.poll_age_chart(figures["age_of_last_look"], texts)
     runs = charts.run_duration_chart(figures["duration_of_runs"], texts)
     plots = (
-        (texts.persons_by_status, status, "persons?_facet=status"),
+        (texts.persons_by_status, status, f"persons?_facet=status&{column_choice('persons')}"),
         (texts.changes_per_day, changes, "changes_by_day"),
         (texts.poll_age, ages, "how_old_are_the_looks"),
         (texts.run_duration, runs, "last_runs"),

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=SKIP_REASON)
 def chromium(tmp_path: Path) -> Iterator[WebDriver]:
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM or ""
-    for argument in ("--headless=new", "--disable-dev-shm-usage", "--window-size=1200,1250", "--hide-scrollbars"):
+    for argument in ("--headless=new", "--disable-dev-shm-usage", "--window-size=1280,1250", "--hide-scrollbars"):
         options.add_argument(argument)
     if os.getuid() == 0:
         options.add_argument("--no-sandbox")  # Chromium's own sandbox does not start as root, as in a CI container
@@ -40,6 +40,12 @@ def chromium(tmp_path: Path) -> Iterator[WebDriver]:
         yield driver
     finally:
         driver.quit()
+
+
+def is_wider_than_the_window(chromium: WebDriver) -> bool:
+    """Whether anything on the page, a table in its own scroller too, has to be moved sideways to be read."""
+    script = "return [document.documentElement, ...document.querySelectorAll('.table-wrapper')]"
+    return bool(chromium.execute_script(f"{script}.some(box => box.scrollWidth > box.clientWidth)"))
 
 
 def test_the_start_page_a_person_a_csv_and_a_refused_write(
@@ -54,6 +60,11 @@ def test_the_start_page_a_person_a_csv_and_a_refused_write(
 
     chromium.find_element(By.NAME, "name_or_number").send_keys("Mustermann\n")
     chromium.find_element(By.LINK_TEXT, "104711").click()
+    assert chromium.find_element(By.TAG_NAME, "h1").text == "Max Mustermann"
+    assert "lost" in chromium.find_element(By.CSS_SELECTOR, "table.sides").text
+    assert not is_wider_than_the_window(chromium)
+    chromium.find_element(By.CSS_SELECTOR, "button.copy").click()
+    chromium.find_element(By.LINK_TEXT, "The same as a table").click()
     story = chromium.find_element(By.CSS_SELECTOR, "table.rows-and-columns").text
     assert "a value lost" in story
 
@@ -66,7 +77,9 @@ def test_the_start_page_a_person_a_csv_and_a_refused_write(
 
     chromium.get(f"{inspect_server.base_url}/state?sql=with+x+as+(select+1)+delete+from+persons")
     assert "attempt to write a readonly database" in chromium.page_source
-    chromium.get(f"{inspect_server.base_url}/state/persons")
+    chromium.get(f"{inspect_server.base_url}/")
+    chromium.find_element(By.LINK_TEXT, "persons").click()
+    assert not is_wider_than_the_window(chromium)
     assert "7 rows" in chromium.find_element(By.TAG_NAME, "h3").text
 
     log = chromium.get_log("browser")  # type: ignore[no-untyped-call]

@@ -6,17 +6,23 @@ import csv
 import io
 import sqlite3
 from contextlib import closing
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from etl.records import EspoListing
+from etl.store.database import Store
 from etl.store.queries.canned import CANNED_QUERIES
+from etl.store.tables.persons import save_listings
+from etl.store.tables.runs import finish_run, start_run
 from etl.store.views import VIEWS
 from jobs import cli
 from jobs.exit_codes import ExitCode
 from jobs.inspector.dictionary import load_dictionary
 from jobs.inspector.metadata import FACETS, INTERNAL_TABLES, datasette_metadata
+from jobs.times import format_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +49,9 @@ def query_rows(database: Any, sql: str) -> list[tuple[Any, ...]]:
 # Who may look ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", ["/", "/state", "/state/persons.csv", "/state/who_waits.json", "/-/databases"])
+@pytest.mark.parametrize(
+    "place", ["/", "/state", "/state/persons.csv", "/state/who_waits.json", "/-/databases", "/-/person?who=104711"]
+)
 def test_without_the_entrance_nothing_is_shown(inspect_server: InspectServer, place: str) -> None:
     answer = httpx.get(f"{inspect_server.base_url}{place}")
     assert answer.status_code == 403
@@ -132,7 +140,7 @@ def test_what_nobody_can_read_is_listed_with_both_sides_and_how_to_write_it(brow
 def test_the_story_of_a_person_tells_what_was_written_what_lost_and_when(browser: httpx.Client) -> None:
     story = question_rows(browser, "what_happened_to", person="104711")
     assert [event["at"] for event in story] == sorted(event["at"] for event in story)
-    assert ("var5", "0511/1234560", "+495111234599") in {
+    assert ("changed in EspoCRM", "0511/1234560", "+495111234599") in {
         (event["what"], event["old_value"], event["new_value"]) for event in story
     }
     lost_values = [event for event in story if event["action"] == "kept in conflicts"]
@@ -160,7 +168,53 @@ def test_a_person_is_found_by_name_number_and_mail(browser: httpx.Client) -> Non
 
 def test_a_person_and_a_run_lead_to_their_story(browser: httpx.Client) -> None:
     page = browser.get("/state/what_did_run_write?run=2").text
-    assert '<a href="/state/what_happened_to?person=104711">104711</a>' in page
+    assert '<a href="/-/person?who=104711">104711</a>' in page
+
+
+def test_the_page_of_a_person_is_whole_and_in_the_time_of_the_firm(browser: httpx.Client, firm: SampleFirm) -> None:
+    page = browser.get("/-/person?who=104711").text
+    assert "<h1>Max Mustermann</h1>" in page
+    assert "0511 1234577, typed in Advoware, lost" in page
+    assert f"advosync --config {firm.config_file} restore 1</code>" in page
+    ((seen_at,),) = query_rows(firm.config.state.path, "select advo_seen_at from persons where betnr = 104711")
+    assert f"Advoware {format_local(seen_at, firm.config.schedule.zone)[:-3]};" in page
+
+
+def test_the_page_of_nobody_says_what_to_enter(browser: httpx.Client) -> None:
+    answer = browser.get("/-/person?who=4711")
+    assert (answer.status_code, answer.text.partition(":")[0]) == (404, "Nobody is known as 4711")
+
+
+def test_times_in_tables_are_those_of_the_firm_and_utc_in_csv(browser: httpx.Client, firm: SampleFirm) -> None:
+    ((seen_at,),) = query_rows(firm.config.state.path, "select advo_seen_at from persons where betnr = 104711")
+    local = format_local(seen_at, firm.config.schedule.zone)
+    assert local != seen_at
+    page = browser.get("/state/persons?betnr=104711").text
+    assert f'<time title="{seen_at} UTC">{local}</time>' in page
+    assert seen_at in browser.get("/state/persons.csv?betnr=104711").text
+
+
+def test_what_operators_did_names_the_run_the_conflict_and_the_person(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path / "state.db", now="2026-08-30 08:00:00", durable=False)) as store:
+        listing = EspoListing("e1", 1, "Erika Weiß", status=None, fingerprint=None, modified_at=None, modified_by=None)
+        save_listings(store, [listing], "2026-08-30 08:00:00")
+        for trigger, about, report in (
+            ("approve", 3, None),
+            ("undo", 4, None),
+            ("restore", 5, None),
+            ("conflicts", None, {"seen": [6, 7]}),
+            ("retry", None, {"retried": ["e1"]}),
+            ("forget", None, {}),
+        ):
+            run = start_run(
+                store, now="2026-08-30 09:00:00", version="1", trigger=trigger, operator="olga", about=about
+            )
+            finish_run(store, run, now="2026-08-30 09:00:00", outcome="done", report=report)
+        rows = store.rows(CANNED_QUERIES["what_did_operators_do"].sql)
+    assert {row["trigger"]: row["what"] for row in rows} == {
+        "approve": "run 3", "undo": "run 4", "restore": "conflict 5", "conflicts": "conflicts 6, 7",
+        "retry": "Erika Weiß e1", "forget": None,
+    }  # fmt: skip
 
 
 # What is said of it ----------------------------------------------------------------------------------------------
@@ -168,7 +222,7 @@ def test_a_person_and_a_run_lead_to_their_story(browser: httpx.Client) -> None:
 
 def test_everything_is_explained_by_the_dictionary() -> None:
     dictionary = load_dictionary()
-    tables = datasette_metadata(dictionary)["databases"]["state"]["tables"]
+    tables = datasette_metadata(dictionary, UTC)["databases"]["state"]["tables"]
     assert set(VIEWS) <= set(tables)
     assert set(FACETS) | INTERNAL_TABLES <= set(tables)
     assert all(table["description"] and all(table["columns"].values()) for table in tables.values())
@@ -177,7 +231,7 @@ def test_everything_is_explained_by_the_dictionary() -> None:
 
 
 def test_facets_are_columns() -> None:
-    tables = datasette_metadata(load_dictionary())["databases"]["state"]["tables"]
+    tables = datasette_metadata(load_dictionary(), UTC)["databases"]["state"]["tables"]
     assert {name: set(columns) - set(tables[name]["columns"]) for name, columns in FACETS.items()} == {
         name: set() for name in FACETS
     }

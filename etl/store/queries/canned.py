@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from etl.rules.variants import VARIANT_WORDS
+
 
 @dataclass(frozen=True, slots=True)
 class CannedQuery:
@@ -18,7 +20,11 @@ class CannedQuery:
     sql: str
 
 
-WHAT_HAPPENED_TO: Final = """
+VARIANT_IN_WORDS: Final = " ".join(
+    f"when '{variant}' then '{words}'" for variant, words in VARIANT_WORDS.items()
+)
+
+WHAT_HAPPENED_TO: Final = f"""
 with
 meant as materialized (
     select *
@@ -30,7 +36,7 @@ story (at, run, what, side, action, old_value, new_value, why, state, place) as 
     select
         coalesce(changes.finished_at, changes.started_at, runs.started_at),
         changes.run_id,
-        iif(runs.trigger = 'plan', 'planned only: ', '') || changes.variant,
+        case changes.variant {VARIANT_IN_WORDS} end,
         changes.side,
         changes.action,
         changes.old_value,
@@ -41,11 +47,12 @@ story (at, run, what, side, action, old_value, new_value, why, state, place) as 
     from meant
     join changes using (entity_id)
     join runs on runs.id = changes.run_id
+    where runs.trigger <> 'plan'
     union all
     select
         decisions.created_at,
         decisions.run_id,
-        decisions.variant,
+        case decisions.variant {VARIANT_IN_WORDS} end,
         null,
         null,
         null,
@@ -414,6 +421,19 @@ select
     started_at,
     operator,
     trigger,
+    case
+        when trigger = 'restore' then 'conflict ' || about
+        when about is not null then 'run ' || about
+        when trigger = 'conflicts' then 'conflicts ' || (
+            select group_concat(value, ', ')
+            from json_each(runs.report, '$.seen')
+        )
+        else (
+            select group_concat(ifnull(persons.name || ' ', '') || named.value, ', ')
+            from json_each(runs.report, '$.' || iif(trigger = 'retry', 'retried', 'forgotten')) as named
+            left join persons on persons.entity_id = named.value
+        )
+    end as what,
     reason,
     outcome,
     persons_changed
@@ -504,7 +524,7 @@ CANNED_QUERIES: Final[dict[str, CannedQuery]] = {
     ),
     "what_did_operators_do": CannedQuery(
         "Who approved, undid, restored or retried what?",
-        "Commands that record who gave them and why.",
+        "Commands that record who gave them, for which run, conflict or person, and why.",
         WHAT_DO_OPERATORS_DO,
     ),
     "shared_numbers": CannedQuery(

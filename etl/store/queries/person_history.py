@@ -119,6 +119,7 @@ select
     trigger,
     operator,
     reason,
+    about,
     direction,
     scope,
     started_at,
@@ -132,6 +133,7 @@ PERSON_BASELINE: Final = """
 select
     channel,
     espo_value,
+    espo_canonical,
     advo_value,
     komm_id,
     komm_kz,
