@@ -1,1 +1,1 @@
-"""What the stages read with: lists, single records in parallel, and what a read may be believed to say."""
+"""Reading for all stages: lists, single records in parallel, and how far a read may be believed."""

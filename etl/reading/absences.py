@@ -1,10 +1,9 @@
-"""What a look notes of a person that is not there as it was agreed with (rules §1, Endings).
+"""Note that a person is gone or no longer linked as before, and say whether a 404 is believed (rules §1, Endings).
 
-Nothing is concluded from it here: the run judges it when all its looks are done (``etl.endings``).
+Nothing is concluded from an absence here: the run judges it when all its reads are done (``etl.endings``).
 
-Whether a 404 speaks of the person, or of an address at which nobody is found (rules §1, Endings).
-
-The first 404 of a run lets those be asked who were read last. It costs up to three requests, and none without a 404.
+A 404 may mean that the person is gone, or that the address is wrong and nobody is found there. So at the first 404 of
+a run those that were read last are asked for again. That costs up to three requests, and none in a run without a 404.
 """
 
 from __future__ import annotations
@@ -27,12 +26,11 @@ if TYPE_CHECKING:
 ABSENCE_BY_SYSTEM: Final = {"Advoware": Absence.GONE_IN_ADVOWARE, "EspoCRM": Absence.GONE_IN_ESPOCRM}
 """By the system that answered 404."""
 
-
 RELEASED_BY_RETURN = "it is there again"
 
 
 def record_absence(run: RunContext, entity_id: str, kind: Absence, seen_betnr: int | None = None) -> None:
-    """Note it; whoever is noted is not planned in this run."""
+    """Note that a person is absent; it is not planned in this run."""
     run.absences[entity_id] = ObservedAbsence(kind, seen_betnr)
     run.judged_absences.discard(entity_id)
     run.counters.deferred.add(entity_id)
@@ -40,9 +38,9 @@ def record_absence(run: RunContext, entity_id: str, kind: Absence, seen_betnr: i
 
 
 def link_mismatch(run: RunContext, person: Mapping[str, Any], betnr: int | None) -> ObservedAbsence | None:
-    """How a record as just read is not linked as it was agreed; None where it is, or where nothing was agreed.
+    """How the link of a record just read differs from the baseline's; None if it does not, or if there is no baseline.
 
-    A record that never had a betnr is due for nothing, so one that is due was seen with one.
+    A record that never had a betnr is never due, so one that is due must have had one.
     """
     baseline_betnr = last_synced_betnr(run.store, person["entity_id"])
     if betnr is None:
@@ -52,10 +50,10 @@ def link_mismatch(run: RunContext, person: Mapping[str, Any], betnr: int | None)
 
 
 MAX_PERSONS_READ: Final = 3
-"""Most persons that are asked; one that answers is enough."""
+"""At most this many persons are asked for; one that is found is enough."""
 
 SIDE_OF_ABSENCE: Final = {Absence.GONE_IN_ADVOWARE: Side.ADVO, Absence.GONE_IN_ESPOCRM: Side.ESPO}
-"""Where somebody was not found."""
+"""The system in which somebody was not found."""
 
 DISTRUST_MESSAGES: Final = {
     Absence.GONE_IN_ADVOWARE: "Advoware knows {who}, so this says nothing of the person: check advoware.path_prefix, "
@@ -63,13 +61,13 @@ DISTRUST_MESSAGES: Final = {
     Absence.GONE_IN_ESPOCRM: "EspoCRM knows {who}, so this says nothing of the person: check espocrm.url and entity, "
     "and what the role of the API user may read",
 }
-"""Why a 404 is not believed, and what to look at."""
+"""Why a 404 is not believed, and what to check."""
 
 NONE_OF_LAST_PERSONS, NO_PERSON_TO_READ = "none of those it showed last either", "nobody whom it ever showed"
 
 
 def distrust_reason(run: RunContext, kind: Absence) -> str | None:
-    """Why no 404 of this kind is believed in this run, in a sentence; None when they are. Asked once a run."""
+    """Why this run believes no 404 of this kind, in a sentence; None if it does. Found out once per run."""
     if kind not in run.distrust_reasons:
         last_persons = recently_read_persons(run.store, SIDE_OF_ABSENCE[kind], run.absences, MAX_PERSONS_READ)
         who = NONE_OF_LAST_PERSONS if last_persons else NO_PERSON_TO_READ
@@ -79,7 +77,7 @@ def distrust_reason(run: RunContext, kind: Absence) -> str | None:
 
 
 def is_person_found(run: RunContext, kind: Absence, entity_id: str, betnr: int) -> bool:
-    """Whether a system shows a person now."""
+    """Whether the system now shows this person."""
     try:
         if kind is Absence.GONE_IN_ADVOWARE:
             run.advo.fetch(betnr)
@@ -91,7 +89,7 @@ def is_person_found(run: RunContext, kind: Absence, entity_id: str, betnr: int) 
 
 
 def readmit_persons(run: RunContext, present: Sequence[str]) -> None:
-    """Who is there again, with its own betnr and alone on it, waits no more and is held no more for that."""
+    """End the wait, and the hold for it, of persons that are back with their own betnr and share it with nobody."""
     close_waits_on_return(run.store, present, run.utcnow())
     absence_holds = [hold for hold in open_holds(run.store) if hold["kind"] == HoldKind.ENDINGS]
     hold_ids = [hold["id"] for hold in absence_holds if hold["entity_id"] in present]

@@ -1,4 +1,4 @@
-"""A person as it stands, outside the joins: what a planner needs that is not the diff (undo, restore, mending)."""
+"""A person as it stands now, outside the joins, for the planners other than the diff: undo, restore, repair."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_current_state(run: RunContext, reads: PersonReads) -> CurrentState:
-    """Both sides as just read, and what the store has agreed and noted."""
+    """Both sides as just read, with the baseline and the notes of the store."""
     rows = row_records(reads.advo, run.policy.region, run.policy.table)
     return CurrentState(
         reads.items,
@@ -33,17 +33,17 @@ def load_current_state(run: RunContext, reads: PersonReads) -> CurrentState:
 
 
 def row_from_record(record: Mapping[str, Any]) -> AdvoEntry:
-    """A row without the keys that only the joins need."""
+    """A row, without the keys that only the joins need."""
     return advo_entry_from_record({**record, "key": None, "marker_key": None})
 
 
 def pair_from_record(record: Mapping[str, Any]) -> BaselinePair:
-    """A baseline row without them."""
+    """A baseline row, without these keys."""
     return baseline_pair_from_record({**record, "espo_key": None, "advo_key": None, "pseudo": False})
 
 
 def plan_of_decisions(reads: PersonReads, decisions: Sequence[Decision], left_alone: Sequence[LeftAlone]) -> PersonPlan:
-    """A plan of the run; the person stays due, for nothing else of it was decided here."""
+    """These decisions as a plan; the person stays due, because nothing else about it was decided here."""
     plan_decisions = keep_reassigned_pairs(decisions)
     return PersonPlan(
         reads.espo.entity_id, reads.advo.betnr, plan_decisions, tuple(left_alone), reads.items, replan=True

@@ -1,6 +1,6 @@
-"""What became of an array PUT, read off the record (rules §5, *Seen before gone*): the journal, then the baseline.
+"""Judge an array PUT by reading the record: first the journal, then the baseline (rules §5, *Seen before gone*).
 
-The same judgement serves the read right after the PUT and the first read of a run that finds a PUT nobody judged.
+The read right after the PUT, and the first read of a run that finds a PUT not yet judged, use the same judgement.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NOT_ARRIVED_ERROR = "did not arrive"
 
 @dataclass(frozen=True)
 class PutJudgement:
-    """What a read shows of the open array PUTs of a person.
+    """What a read shows about the open array PUTs of a person.
 
     ``outcome_by_change``: what became of each change, by its id. ``is_own_save``: the record shows our own save and
     nobody's since.
@@ -45,14 +45,14 @@ class PutJudgement:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was to come is there, what was to go is not, and nothing else lacks."""
+        """Whether all that was to come is there, all that was to go is gone, and nothing else is missing."""
         return not self.read.missing_values() and all(
             outcome is ChangeOutcome.COMPLETE for outcome in self.outcome_by_change.values()
         )
 
 
 def judge_open_puts(run: RunContext, changes: Sequence[ChangeRow], espo: EspoRecord) -> PutJudgement:
-    """Compare the open array PUTs with the record. ``changes``: their journal rows, EspoCRM's side only."""
+    """Compare the open array PUTs with the record. ``changes``: their journal rows for EspoCRM."""
     read = ArrayRead.from_puts(puts_to_verify(run.store, espo.entity_id), espo.items, run.policy.region)
     outcome_by_change = {
         change["id"]: read.change_outcome(Channel(change["channel"]), change["old_value"], change["new_value"])
@@ -63,7 +63,7 @@ def judge_open_puts(run: RunContext, changes: Sequence[ChangeRow], espo: EspoRec
 
 
 def has_unreadable_put(run: RunContext, entity_id: str) -> bool:
-    """Whether an array PUT is open that carried a channel which may not be read now: absent is not gone."""
+    """Whether an open array PUT carried a channel that may not be read now: absent does not mean gone."""
     return bool(run.policy.unreadable_channels) and any(
         Channel(name) in run.policy.unreadable_channels
         for put in puts_to_verify(run.store, entity_id)
@@ -72,7 +72,7 @@ def has_unreadable_put(run: RunContext, entity_id: str) -> bool:
 
 
 def is_judged(run: RunContext, change: ChangeRow) -> bool:
-    """Whether a read has shown what became of this change; a PUT of the first edition left no row to say so."""
+    """Whether a read has shown what became of this change; never for PUTs of the first edition, which left no row."""
     if change["state"] != ChangeState.DONE:
         return False
     puts = puts_of_run(run.store, change["entity_id"], change["run_id"])
@@ -82,10 +82,11 @@ def is_judged(run: RunContext, change: ChangeRow) -> bool:
 def journal_judgement(
     run: RunContext, changes: Sequence[ChangeRow], espo: EspoRecord, judgement: PutJudgement
 ) -> list[ChangeRow]:
-    """Write down what became of each change and end the baseline rows it speaks of; the changes as they stand now.
+    """Journal what became of each change and end the baseline rows of what is missing; the changes as they now stand.
 
-    Call inside a transaction. A value taken without its successor, and one that was carried along and lacks, was taken
-    by our own half-done write or in the moment of somebody's edit: its row is new to EspoCRM, and what it was is kept.
+    Call inside a transaction. A value that was removed without its successor, or was sent unchanged and is missing, was
+    lost to our own half-done write or to an edit at that moment: its row counts as new to EspoCRM, and the item that it
+    had is kept.
     """
     final_changes: list[ChangeRow] = []
     removed_items: list[dict[str, Any]] = []
@@ -119,7 +120,7 @@ def journal_judgement(
 
 
 def failure_reason(outcome: ChangeOutcome, judgement: PutJudgement, was_confirmed: bool) -> str:  # noqa: FBT001 - two facts of one change
-    """The journal's sentence about a change that did not come to pass."""
+    """The sentence in the journal about a change that did not take effect."""
     if outcome is ChangeOutcome.REMOVED_ONLY:
         return IN_PART_ERROR
     if not was_confirmed:
@@ -128,7 +129,7 @@ def failure_reason(outcome: ChangeOutcome, judgement: PutJudgement, was_confirme
 
 
 def put_outcome(judgement: PutJudgement, changes: Sequence[ChangeRow]) -> PutOutcome:
-    """The PUT as a whole."""
+    """What became of the PUT as a whole."""
     outcomes = set(judgement.outcome_by_change.values())
     if judgement.is_complete:
         return PutOutcome.SEEN
@@ -139,7 +140,7 @@ def put_outcome(judgement: PutJudgement, changes: Sequence[ChangeRow]) -> PutOut
 
 
 def drop_lost_pairs(run: RunContext, changes: Sequence[ChangeRow], judgement: PutJudgement) -> list[dict[str, Any]]:
-    """End the pairs whose items the PUT carried unchanged and that are not there any more; each item with its row."""
+    """End the pairs whose items the PUT sent unchanged and that are gone; return each item with its row."""
     missing_values = judgement.read.missing_values()
     if not missing_values or not changes:
         return []
@@ -161,11 +162,11 @@ def drop_lost_pairs(run: RunContext, changes: Sequence[ChangeRow], judgement: Pu
 
 
 def item_with_value(items: Sequence[EspoItem], channel: Channel, value: str, region: str) -> EspoItem | None:
-    """The item that holds a value, as the read showed it: EspoCRM's own spelling, type and flags."""
+    """The item that holds a value, with EspoCRM's own spelling, type and flags as read."""
     value_key = item_value_key(EspoItem(channel, value), region)
     return next((item for item in items if item_value_key(item, region) == value_key), None)
 
 
 def espo_changes(changes: Sequence[ChangeRow]) -> list[ChangeRow]:
-    """The journal rows that array PUTs carried."""
+    """The journal rows for EspoCRM, which array PUTs carried."""
     return [change for change in changes if change["side"] == Side.ESPO]

@@ -1,4 +1,4 @@
-"""Reads that overlap: a bounded number of requests under way, answers in order, one thread that uses them."""
+"""Read in parallel: a bounded number of requests under way, answers in order, and one thread that uses them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from etl.context import RunContext
 
 PREFETCH_LIMIT = 100
-"""Answers that wait at most, so that readers go on while a batch is stored."""
+"""At most this many answers wait, so that readers can go on while a batch is stored."""
 
 Key = TypeVar("Key")
 Answer = TypeVar("Answer")
 
 
 class Read(NamedTuple, Generic[Key, Answer]):
-    """One answer, or the person's error, and when it was asked for (monotonic seconds): that is its true age."""
+    """One answer, or the person's error, and when it was asked for (monotonic seconds), which tells its true age."""
 
     key: Key
     answer: Answer | PersonError
@@ -31,14 +31,14 @@ class Read(NamedTuple, Generic[Key, Answer]):
 
 
 def is_stale(run: RunContext, read_at: float) -> bool:
-    """Whether a read is too old to write upon (rules §5, Compare before write)."""
+    """Whether a read is too old to base a write on (rules §5, Compare before write)."""
     return run.monotonic() - read_at > run.limits.max_staleness_seconds
 
 
 def fetch_in_parallel(
     run: RunContext, what: str, keys: Sequence[Key], fetch: Callable[[Key], Answer], readers: int
 ) -> Iterator[Read[Key, Answer]]:
-    """Fetch with up to ``readers`` requests under way, in the order of ``keys``; ends early once all are refused."""
+    """Fetch with up to ``readers`` requests under way; answers in the order of ``keys``; ends once all are refused."""
 
     def read_key(key: Key) -> Read[Key, Answer]:
         started_at = run.monotonic()
@@ -58,10 +58,10 @@ def fetch_in_parallel(
 
 
 class PrefetchPool:
-    """A bounded pool of readers: never more than a window of answers is held, and what is not needed is cancelled.
+    """A bounded pool of readers: it holds a limited number of answers, and cancels what is no longer needed.
 
     After the first error no further request begins: an outage is not hammered, a refused login not repeated. What a
-    reader logs names the run and the firm, as its caller's lines do.
+    reader logs names the run and the firm, like the lines of its caller.
     """
 
     def __init__(self, fetch: Callable[[Any], Any], keys: Sequence[Any], readers: int) -> None:
@@ -93,12 +93,12 @@ class PrefetchPool:
         return self._pool.submit(copy_context().run, self._fetch, key)
 
     def close(self) -> None:
-        """Cancel what was not begun and wait for what was."""
+        """Cancel requests that have not begun and wait for those that have."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def chunks(items: Iterable[Key], size: int) -> Iterator[list[Key]]:
-    """Chunks of up to ``size``."""
+    """Yield the items in lists of up to ``size``."""
     chunk: list[Key] = []
     for item in items:
         chunk.append(item)

@@ -1,6 +1,6 @@
-"""Who may have changed, as EspoCRM's lists tell (rules §1, Candidates): they make persons due.
+"""Make due the persons that may have changed according to EspoCRM's lists (rules §1, Candidates).
 
-Nothing is concluded from what a list lacks.
+Nothing is concluded from a record that is missing in a list.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from etl.records import EspoListing
 
 RELINKED = "linked to this betnr"
-MAX_CLOCK_SETBACK_SECONDS = 86_400  # no clock is set back further than this without anybody looking
+MAX_CLOCK_SETBACK_SECONDS = 86_400  # a clock set back further than this will be noticed by somebody
 
 
 def mark_candidates_due(run: RunContext) -> None:
-    """Walk EspoCRM's lists: what was modified since the cursor, whose status asks for a look; then move the cursor.
+    """List EspoCRM's records modified since the cursor, and those whose status asks for a sync; move the cursor.
 
-    The cursor never passes the server's own time: neither a record dated into the future nor a clock set back may hide
-    what is saved from now on.
+    The cursor never passes the server's own time: neither a record with a date in the future nor a clock that was set
+    back may hide what is saved from now on.
     """
     cursor = run.store.setting("cursor")
     since = add_seconds(cursor, -run.limits.overlap_seconds) if cursor else None
@@ -45,7 +45,7 @@ def mark_candidates_due(run: RunContext) -> None:
 
 
 def record_modified_since(run: RunContext, since: str | None) -> tuple[str | None, str]:
-    """Note the records modified since then; the latest ``modifiedAt`` among them, and the server's time at the end."""
+    """Store the records modified since then; return the latest ``modifiedAt`` and the server's time at the end."""
     latest, answered_at = None, run.utcnow()
     for page in run.espo.iter_modified_since(since):
         record_listings(run, page.listings)
@@ -55,10 +55,10 @@ def record_modified_since(run: RunContext, since: str | None) -> tuple[str | Non
 
 
 def record_listings(run: RunContext, listings: Sequence[EspoListing]) -> None:
-    """Store a page; records saved since we last saw them, and not by our own last write, become due.
+    """Store a page of a list; records saved since we last saw them, and not by our own last write, become due.
 
-    One that never had a betnr is none of ours; one whose betnr is gone is looked at. Whom somebody edited is tried
-    before its retry time (rules §6, Failing person).
+    One that never had a betnr is not ours to sync; one whose betnr is gone is read. A person that somebody edited is
+    tried before its retry time (rules §6, Failing person).
     """
     persons = {
         person["entity_id"]: person for person in load_persons(run.store, [listing.entity_id for listing in listings])
@@ -87,5 +87,5 @@ def record_listings(run: RunContext, listings: Sequence[EspoListing]) -> None:
 
 
 def was_linked(person: Mapping[str, Any] | None) -> bool:
-    """Whether a record was linked when it was last heard of, or is one whose baseline is still to end."""
+    """Whether a record was linked when we last saw it, or has a baseline that has not ended yet."""
     return person is not None and (person["betnr"] is not None or person["synced_betnr"] is not None)

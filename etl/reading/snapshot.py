@@ -1,6 +1,6 @@
-"""Whose save a record of EspoCRM shows, and whether it is through (rules §1: Candidates, Our own writes).
+"""Store what both systems show now, and tell our own writes from others (rules §1: Candidates, Our own writes).
 
-What both systems show now, into the state store; and how our own writes show, so that they do not come back.
+Our own write must not come back as somebody's edit, and a record that is just being saved is not believed yet.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from etl.context import RunContext
     from etl.records import AdvoRecord, EspoListing, EspoRecord
 
-SYNCING_TIMEOUT_SECONDS = 300  # seconds a record may stand on `syncing` by somebody else's hand (rules §1)
+SYNCING_TIMEOUT_SECONDS = 300  # how long a status `syncing` of somebody else is respected (rules §1)
 
 Person = Mapping[str, Any]
 
@@ -43,7 +43,7 @@ def is_own_write(run: RunContext, person: Person | None, record: EspoListing | E
 
 
 def may_be_half_written(run: RunContext, record: EspoRecord) -> bool:
-    """A record saved a moment ago may be half written (EspoCRM fact A4): by others, and by us if it looks so."""
+    """Whether a record may be half written, as one saved a moment ago (EspoCRM fact A4); by us only if it looks so."""
     if record.modified_at is None or run.limits.settle_seconds <= 0:
         return False
     put_at = last_unconfirmed_put(run.store, record.entity_id)
@@ -56,13 +56,13 @@ def may_be_half_written(run: RunContext, record: EspoRecord) -> bool:
 
 
 def has_lost_channel(run: RunContext, record: EspoRecord) -> bool:
-    """Whether all phones, or all mails, that this run saw are gone."""
+    """Whether all phones, or all mails, that this run saw before are gone."""
     reads = run.reads.get(record.entity_id)
     return reads is not None and bool({item.channel for item in reads.items} - {item.channel for item in record.items})
 
 
 def is_synced_by_others(run: RunContext, record: EspoRecord) -> bool:
-    """``syncing``, fresh, and not by our own journal: another sync is at it; left for the next run (rules §6)."""
+    """Whether a fresh ``syncing`` that is not ours shows another sync at work; left for the next run (rules §6)."""
     if (
         record.status != PersonStatus.SYNCING
         or record.modified_at is None
@@ -76,13 +76,12 @@ def is_synced_by_others(run: RunContext, record: EspoRecord) -> bool:
 
 
 def is_own_syncing_status(run: RunContext, person: Person | None, record: EspoRecord) -> bool:
-    """Whether ``syncing`` is what our own array PUT left that was not confirmed, perhaps stored in part."""
+    """Whether ``syncing`` comes from our own array PUT that was not confirmed and perhaps stored in part."""
     return record.modified_by == run.user_id and person is not None and person["status_sent"] == PersonStatus.SYNCING
 
 
-
 def save_both_sides(run: RunContext, espo: EspoRecord, advo: AdvoRecord, columns: Mapping[str, Any]) -> None:
-    """Store what both systems show now, and these columns of the person with it."""
+    """Store what both systems show now, together with these columns of the person."""
     save_espo_items(run, espo)
     rows = row_records(advo, run.policy.region, run.policy.table)
     save_advo_rows(run, advo.betnr, rows)
@@ -93,18 +92,18 @@ def save_both_sides(run: RunContext, espo: EspoRecord, advo: AdvoRecord, columns
 
 
 def save_espo_snapshot(run: RunContext, record: EspoRecord) -> bool:
-    """Store EspoCRM's half of a snapshot; True when its items are not those of the look before."""
+    """Store what EspoCRM shows; True when its items differ from the last read."""
     changed = save_espo_items(run, record)
     update_person(run.store, record.entity_id, **espo_look_columns(run, record))
     return changed
 
 
 def save_espo_items(run: RunContext, record: EspoRecord) -> bool:
-    """Store EspoCRM's items; True when they are not those of the look before."""
+    """Store EspoCRM's items; True when they differ from the last read."""
     stored = load_items(run.store, record.entity_id)
     unreadable_items = [
         item for item in stored if item["channel"] in run.policy.unreadable_channels
-    ]  # as last seen: absent is not empty
+    ]  # kept as last seen: absent does not mean empty
     items_read = [item_record(item, run.policy.region) for item in record.items]
     records = (
         sorted([*items_read, *unreadable_items], key=lambda item: item["channel"] == Channel.MAIL)
@@ -119,7 +118,7 @@ def save_espo_items(run: RunContext, record: EspoRecord) -> bool:
 
 
 def espo_look_columns(run: RunContext, record: EspoRecord) -> dict[str, Any]:
-    """What a look at EspoCRM's record says of the person, as columns of ``persons``."""
+    """What EspoCRM's record says about the person, as columns of ``persons``."""
     return {
         **metadata_columns(record),
         "betnr": record.betnr,
@@ -130,7 +129,7 @@ def espo_look_columns(run: RunContext, record: EspoRecord) -> dict[str, Any]:
 
 
 def metadata_columns(record: EspoRecord) -> dict[str, Any]:
-    """Whose save a record shows, as columns of ``persons``."""
+    """By whom and when a record was saved, with its status, as columns of ``persons``."""
     return {
         "espo_modified_at": record.modified_at,
         "espo_modified_by": record.modified_by,
@@ -142,12 +141,12 @@ def metadata_columns(record: EspoRecord) -> dict[str, Any]:
 
 
 def save_own_write(run: RunContext, answer: EspoRecord, columns: Mapping[str, Any]) -> None:
-    """Remember how our own write shows, and these columns of the person with it."""
+    """Remember what our own write looks like, together with these columns of the person."""
     update_person(run.store, answer.entity_id, **own_write_columns(run, answer), **columns)
 
 
 def own_write_columns(run: RunContext, answer: EspoRecord) -> dict[str, Any]:
-    """How our own write shows, as columns of ``persons``, so that it does not come back as somebody's edit."""
+    """What our own write looks like, as columns of ``persons``, so that it does not come back as somebody's edit."""
     reads = run.reads.get(answer.entity_id)
     if reads is not None:
         reads.espo = with_write_metadata(reads.espo, answer)
@@ -155,7 +154,7 @@ def own_write_columns(run: RunContext, answer: EspoRecord) -> dict[str, Any]:
 
 
 def with_write_metadata(record: EspoRecord, answer: EspoRecord) -> EspoRecord:
-    """The record as planned, with version, time and status as our write left them."""
+    """The record as it was planned with, with version, time and status as our write left them."""
     return replace(
         record,
         version=answer.version,
@@ -168,7 +167,7 @@ def with_write_metadata(record: EspoRecord, answer: EspoRecord) -> EspoRecord:
 
 
 def save_advo_snapshot(run: RunContext, entity_id: str, person: AdvoRecord) -> bool:
-    """Store Advoware's half of a snapshot; True when its rows are not those of the look before."""
+    """Store what Advoware shows; True when its rows differ from the last read."""
     records = row_records(person, run.policy.region, run.policy.table)
     changed = save_advo_rows(run, person.betnr, records)
     update_person(run.store, entity_id, **advo_look_columns(run, person, records))
@@ -176,7 +175,7 @@ def save_advo_snapshot(run: RunContext, entity_id: str, person: AdvoRecord) -> b
 
 
 def save_advo_rows(run: RunContext, betnr: int, records: Sequence[Mapping[str, Any]]) -> bool:
-    """Store Advoware's rows; True when they are not those of the look before."""
+    """Store Advoware's rows; True when they differ from the last read."""
     stored = load_rows(run.store, betnr)
     changed = records != stored
     if changed:
@@ -186,7 +185,7 @@ def save_advo_rows(run: RunContext, betnr: int, records: Sequence[Mapping[str, A
 
 
 def advo_look_columns(run: RunContext, person: AdvoRecord, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a look at a Beteiligter says of the person, as columns of ``persons``."""
+    """What Advoware's Beteiligter says about the person, as columns of ``persons``."""
     return {
         "advo_fields": person.fields,
         "advo_fingerprint": fingerprint_of_rows(records),
@@ -195,6 +194,6 @@ def advo_look_columns(run: RunContext, person: AdvoRecord, records: Sequence[Map
 
 
 def shows_status(run: RunContext, record: EspoRecord, status: PersonStatus, fingerprint: str | None = None) -> bool:
-    """Whether the record shows this status, and this fingerprint (None: any), as far as we may write them there."""
+    """Whether the record shows this status and fingerprint (None: any); fields we may not write count as right."""
     status_matches = record.status == status or "sync_status" in run.no_edit
     return status_matches and (fingerprint in {None, record.fingerprint or ""} or "fingerprint" in run.no_edit)
