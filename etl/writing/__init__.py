@@ -1,1 +1,1 @@
-"""What the stages write with: the journal, both systems' entries, the reading back, the status people see."""
+"""Writing for all stages: the journal, the entries of both systems, reading back, and the status people see."""

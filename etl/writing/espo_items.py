@@ -1,6 +1,6 @@
-"""EspoCRM's half of a person's plan: one array PUT, and one read right after it (rules §5, *Seen before gone*).
+"""Write EspoCRM's side of a person's plan: one array PUT, and a read right after it (rules §5, *Seen before gone*).
 
-The answer to an array PUT is an echo. What a read does not show is not believed: nothing of it is written to Advoware.
+The answer to an array PUT is only an echo. What the read does not show is not believed, and not written to Advoware.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SHOWN_IN_PLACE = "EspoCRM shows it in place of what was sent; nobody entered it"
 
 
 def write_espo_items(run: RunContext, journal: PlanJournal, reads: PersonReads) -> None:
-    """All item changes of the person in one PUT, ``syncing`` riding on it; a refusal is traced to its item."""
+    """Send all item changes of the person, with status ``syncing``, in one PUT; a refusal is traced to its item."""
     plan = journal.plan
     steps = [step for step in plan.steps if step.side is Side.ESPO]
     try:
@@ -67,7 +67,7 @@ def put_espo_items(
     reads: PersonReads,
     payload: dict[Channel, list[dict[str, Any]]],
 ) -> None:
-    """One array PUT, journalled for all of ``steps``."""
+    """Send one array PUT, journalled for all of ``steps``."""
     change_ids, entity_id = [journal.change_id(step) for step in steps], reads.espo.entity_id
     with run.store.transaction():
         start_write(run, change_ids)
@@ -93,7 +93,7 @@ def put_espo_items(
 def array_put_record(
     run: RunContext, journal: PlanJournal, reads: PersonReads, payload: Mapping[Channel, Sequence[Mapping[str, Any]]]
 ) -> dict[str, Any]:
-    """What the journal keeps of an array PUT: the items of its channels as they stand, and those it is to leave."""
+    """What the journal keeps of an array PUT: the items of its channels before it, and those it sends."""
     return {
         "run_id": run.id,
         "entity_id": reads.espo.entity_id,
@@ -105,24 +105,24 @@ def array_put_record(
 
 
 def read_back_espo(run: RunContext, journal: PlanJournal, reads: PersonReads) -> PlanJournal:
-    """Read the record once and journal what became of the array PUT; the plan knows then what was not stored.
+    """Read the record and journal what became of the array PUT; the returned plan names what was not stored.
 
-    ``ConcurrentEdit`` when somebody edited in that moment and it shows in our values: the record may be half written,
-    so the next look judges it, once it has settled. ``RecordLocked`` when staff locked it after our PUT: what became of
-    that is journalled, and Advoware's half waits.
+    Raises ``ConcurrentEdit`` when somebody edited at that moment and our values show it: the record may be half
+    written, so the next read judges it once it has settled. Raises ``RecordLocked`` when staff locked it after our PUT:
+    what became of that is journalled, and the writes to Advoware wait.
     """
     entity_id = reads.espo.entity_id
     changes = espo_changes(open_changes(run.store, [entity_id]))
     record = run.espo.fetch(entity_id)
     judgement = judge_open_puts(run, changes, record)
     if judgement.is_own_save and not (judgement.is_complete and has_other_channels_as_planned(journal.plan, record)):
-        # a save may show its arrays late: only what two reads lack was not stored
+        # a save may show its arrays late: only what is missing in two reads was not stored
         run.sleep(run.limits.settle_seconds)
         record = run.espo.fetch(entity_id)
         judgement = judge_open_puts(run, changes, record)
     edited_meanwhile = not judgement.is_own_save and not has_same_items(journal.plan.expected_items, record.items)
     if not has_other_channels_as_planned(journal.plan, record):
-        # our PUT's time hides that somebody saved just before it
+        # the time of our PUT hides that somebody saved just before it
         with run.store.transaction():
             mark_due(run.store, [entity_id], EDITED_MEANWHILE, run.utcnow(), edited_by_other=True)
         raise ConcurrentEdit(f"EspoCRM's record {entity_id} was edited just before it was written.")
@@ -144,7 +144,7 @@ def read_back_espo(run: RunContext, journal: PlanJournal, reads: PersonReads) ->
 
 
 def has_other_channels_as_planned(plan: PersonPlan, record: EspoRecord) -> bool:
-    """Whether the channels that an array PUT did not carry, and so cannot have changed, are as planned with."""
+    """Whether the channels that the PUT did not carry, and so did not change, are as they were planned with."""
     planned_items, items_read = (
         [item for item in items if item.channel not in plan.espo_payload]
         for items in (plan.expected_items, record.items)
@@ -153,14 +153,14 @@ def has_other_channels_as_planned(plan: PersonPlan, record: EspoRecord) -> bool:
 
 
 def is_failed_change(change: Mapping[str, Any]) -> bool:
-    """Whether a change did not come to pass."""
+    """Whether a change did not take effect."""
     return bool(change["state"] == ChangeState.FAILED)
 
 
 def with_unstored_decisions(
     run: RunContext, journal: PlanJournal, judgement: PutJudgement, record: EspoRecord, failed_ids: set[int]
 ) -> PlanJournal:
-    """The plan with what EspoCRM did not store named: those decisions, and the sentence the person fails with."""
+    """Add to the plan what EspoCRM did not store: those decisions, and the error the person fails with."""
     if judgement.is_complete:
         return journal
     unstored_decisions = [
@@ -195,13 +195,13 @@ def with_unstored_decisions(
 
 
 def speaks_of(decision: Decision, lacking: Collection[ValueKey], region: str) -> bool:
-    """Whether it is about an item that the PUT carried and that lacks: a marker would name what nobody has there."""
+    """Whether the item of this decision is ``lacking``: a marker would name a value that EspoCRM does not have."""
     item = decision.entry.item
     return item is not None and item_value_key(item.item, region) in lacking
 
 
 def leaves_unremoved_item(decision: Decision, unstored_decisions: Sequence[Decision]) -> bool:
-    """Whether a pair moves on from an item that EspoCRM kept: moved, its baseline would make what was kept look new."""
+    """Whether a pair leaves an item that EspoCRM did not remove: if its baseline moved, that item would look new."""
     base = decision.entry.base
     items_to_remove = {
         (step.channel, step.old_value)
@@ -213,7 +213,7 @@ def leaves_unremoved_item(decision: Decision, unstored_decisions: Sequence[Decis
 
 
 def notes_of_shown_in_place(run: RunContext, judgement: PutJudgement, record: EspoRecord) -> tuple[LeftAlone, ...]:
-    """What the record shows in place of what was sent: nobody entered it, so it is carried nowhere."""
+    """Notes about what the record shows in place of what was sent: nobody entered it, so it is not synced."""
     values = judgement.read.unexpected_values()
     return tuple(
         LeftAlone(Side.ESPO, LeftAloneReason.UNSYNCABLE, SHOWN_IN_PLACE, item.value, channel=item.channel)
@@ -225,10 +225,10 @@ def notes_of_shown_in_place(run: RunContext, judgement: PutJudgement, record: Es
 def retry_without_refused_values(
     run: RunContext, journal: PlanJournal, steps: Sequence[Step], reads: PersonReads, refusal: Refused
 ) -> None:
-    """EspoCRM names the field, never the item: once more with E.164, then item by item; what is refused is unsyncable.
+    """Find the refused values: EspoCRM names the field, never the item.
 
-    Always ends in ``ConcurrentEdit``, unless the second try was taken: the person is planned again without the refused
-    values.
+    Tries once more with E.164, then item by item; what is refused becomes unsyncable. Unless E.164 is taken, raises
+    ``ConcurrentEdit``, to plan again without the refused values, or the refusal if no new value is to blame.
     """
     plan = journal.plan
     items = respell_items(
@@ -244,7 +244,7 @@ def retry_without_refused_values(
         except Forbidden:
             raise  # it says nothing about a value
         except Refused:
-            pass  # the spelling was not it: one of the new items is
+            pass  # it was not the spelling but one of the new items
     refused_channel = CHANNEL_OF_FIELD.get(refusal.field or "")
     item_steps = [step for step in steps if step.item is not None and refused_channel in (None, step.channel)]
     if not item_steps or refuses_existing_items(run, reads, plan.espo_payload):
@@ -267,7 +267,7 @@ def retry_without_refused_values(
 
 
 def refuses_existing_items(run: RunContext, reads: PersonReads, payload: Mapping[Channel, object]) -> bool:
-    """Whether EspoCRM refuses what it holds itself, merely echoed: then no new value is to blame (fact A8)."""
+    """Whether EspoCRM refuses its own items when they are sent back: then no new value is to blame (fact A8)."""
     require_unchanged_items(run, reads, reads.items)
     echo = {channel: [item_payload(item) for item in reads.items if item.channel is channel] for channel in payload}
     run.store.check_lease()
@@ -282,9 +282,9 @@ def refuses_existing_items(run: RunContext, reads: PersonReads, payload: Mapping
 
 
 def require_unchanged_items(run: RunContext, reads: PersonReads, items: Sequence[EspoItem]) -> None:
-    """Read the record again where its last read is too old to be echoed.
+    """Read the record again if its last read is too old to be sent back.
 
-    ``ConcurrentEdit`` where it does not show ``items``. An echo stamps what it says on rows that other records share
+    Raises ``ConcurrentEdit`` if it does not show ``items``. What is sent back overwrites rows that other records share
     (EspoCRM fact B9).
     """
     if not is_stale(run, reads.espo_at):
@@ -295,13 +295,13 @@ def require_unchanged_items(run: RunContext, reads: PersonReads, items: Sequence
 
 
 def with_e164_value(item: EspoItem, region: str) -> EspoItem:
-    """The item with a number that parses spelled internationally; one with an extension would lose that, and stays."""
+    """The item with its number as E.164; unchanged if it is no number, or has an extension, which would be lost."""
     number = e164(item.value, region) if item.channel is Channel.PHONE else None
     return replace(item, value=number) if number and not has_extension(item.value, region) else item
 
 
 def items_after_step(items: Sequence[EspoItem], step: Step) -> list[EspoItem]:
-    """EspoCRM's items after this step alone."""
+    """The items with this one step applied."""
     if step.item is None:
         return list(items)
     if step.old_item is None:
@@ -310,7 +310,7 @@ def items_after_step(items: Sequence[EspoItem], step: Step) -> list[EspoItem]:
 
 
 def mark_unsyncable(run: RunContext, journal: PlanJournal, step: Step, detail: str, side: Side) -> None:
-    """Name a value that one side cannot hold; it stays on the other side and is not tried again until edited."""
+    """Note a value that one side cannot hold; it stays on the other side and is not tried again until edited."""
     decision = next(
         candidate for candidate in journal.plan.decisions if any(other is step for other in candidate.steps)
     )

@@ -1,4 +1,4 @@
-"""Intent before effect: a plan and each of its writes as the journal keeps them, whoever sends them (rules §5)."""
+"""Journal a plan, and each of its writes before and after it is sent (rules §5)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlanJournal:
-    """A person's plan with the ids of its journal rows.
+    """A plan with the ids of its journal rows, in the order of ``PersonPlan.steps`` and ``decisions_to_journal``.
 
-    They stand in the order of ``PersonPlan.steps`` and of ``decisions_to_journal``.
-
-    ``unstored_decisions``: the decisions whose values EspoCRM did not store; ``failure``: what the person fails with in
-    the end; ``shown_in_place``: what the record shows in their place. ``edited_by_others``: it shows what the plan did
-    not foresee.
+    ``unstored_decisions``: the decisions whose values EspoCRM did not store; ``shown_in_place``: what the record shows
+    instead; ``failure``: the error with which the person fails in the end. ``edited_by_others``: the record shows
+    something that the plan did not foresee.
     """
 
     plan: PersonPlan
@@ -43,28 +41,28 @@ class PlanJournal:
     edited_by_others: bool = False
 
     def is_unstored(self, decision: Decision) -> bool:
-        """Whether EspoCRM did not store what this decision was to bring or take."""
+        """Whether EspoCRM did not store what this decision was to add or remove."""
         return any(other is decision for other in self.unstored_decisions)
 
     def change_id(self, step: Step) -> int:
-        """The journal row of a step."""
+        """The id of a step's journal row."""
         return next(number for number, other in zip(self.change_ids, self.plan.steps, strict=True) if other is step)
 
     def decision_id(self, decision: Decision) -> int:
-        """The journal row of a decision."""
+        """The id of a decision's journal row."""
         pairs = zip(self.decision_ids, decisions_to_journal(self.plan), strict=True)
         return next(number for number, other in pairs if other is decision)
 
 
 def decisions_to_journal(plan: PersonPlan) -> list[Decision]:
-    """The decisions a journal needs: where both sides agree no recovery asks for one, and no reader."""
+    """The decisions worth a journal row: where both sides agree, neither a recovery nor a reader needs one."""
     return [decision for decision in plan.decisions if decision.variant is not Variant.SAME]
 
 
 def journal_plan(run: RunContext, plan: PersonPlan, *, komm_ids_before: tuple[int, ...] = ()) -> PlanJournal:
     """Journal a person's decisions and steps before anything is written.
 
-    ``komm_ids_before``: komm_ids Advoware showed.
+    ``komm_ids_before``: the komm_ids of the rows that Advoware showed.
     """
     decision_ids = save_decisions(
         run.store, [decision_record(run, plan, decision) for decision in decisions_to_journal(plan)]
@@ -89,7 +87,7 @@ def journal_plan(run: RunContext, plan: PersonPlan, *, komm_ids_before: tuple[in
 
 
 def save_steps(run: RunContext, plans: Iterable[PersonPlan], state: ChangeState) -> None:
-    """The steps of plans that this run does not carry out, as rows that no recovery asks for."""
+    """Journal the steps of plans that this run does not carry out, in a state that no recovery takes up."""
     save_changes(
         run.store,
         [
@@ -103,7 +101,7 @@ def save_steps(run: RunContext, plans: Iterable[PersonPlan], state: ChangeState)
 
 
 def decision_record(run: RunContext, plan: PersonPlan, decision: Decision) -> dict[str, Any]:
-    """A decision as the journal keeps it; ``facts`` is what settling a broken run needs."""
+    """A decision as the journal keeps it; ``facts`` is what is needed to recover a broken-off run."""
     entry = decision.entry
     return {
         "run_id": run.id,
@@ -132,7 +130,7 @@ def decision_record(run: RunContext, plan: PersonPlan, decision: Decision) -> di
 def change_record(
     run: RunContext, plan: PersonPlan, step: Step, decision: Decision, komm_ids_before: tuple[int, ...] = ()
 ) -> dict[str, Any]:
-    """A step as the journal keeps it, with its before-image; ``decision_id`` and ``seq`` are the caller's."""
+    """A step as the journal keeps it, with its before-image; the caller adds ``decision_id`` and ``seq``."""
     return {
         "run_id": run.id,
         "entity_id": plan.entity_id,
@@ -156,7 +154,7 @@ def change_record(
 
 
 def before_image(step: Step, komm_ids_before: tuple[int, ...]) -> dict[str, Any] | None:
-    """What the write overwrites; of a creation the rows that were there before, to find the new one again."""
+    """What the write overwrites; for a creation, the rows that were there before, so that the new one can be found."""
     if step.action == Action.CREATE:
         return {"komm_ids": list(komm_ids_before)}
     if step.side == "espo":
@@ -167,7 +165,7 @@ def before_image(step: Step, komm_ids_before: tuple[int, ...]) -> dict[str, Any]
 def baseline_record(
     plan: PersonPlan, pair: NextBaseline, region: str, *, komm_id: int | None = None, row_id: str | None = None
 ) -> dict[str, Any]:
-    """A pair as the table ``baseline`` keeps it; its remark only where it has no marker on purpose."""
+    """A pair as the table ``baseline`` keeps it; with its remark only if that has no marker on purpose."""
     return {
         "entity_id": plan.entity_id,
         "betnr": plan.betnr,
@@ -193,7 +191,7 @@ def put_row(
     draft: RowDraft,
     conflicts: Sequence[Mapping[str, Any]] = (),
 ) -> AdvoRow:
-    """Create or update one Kommunikation; the row as answered, its ``row_id`` empty where the answer did not say.
+    """Create or update one Kommunikation; return the row as answered, ``row_id`` empty if the answer has none.
 
     Call inside ``store_answers``: the answer is committed with the next *started*, which follows at once, or at the
     end of that block.
@@ -211,10 +209,10 @@ def put_row(
 
 
 def start_write(run: RunContext, change_ids: Sequence[int], conflicts: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Commit *started*, and what the write will make lose, before the request leaves; the lease must still be ours.
+    """Commit *started*, and the values that will lose, before the request is sent; the lease must still be ours.
 
-    The transaction asks for it itself: nobody can take it between that question and the commit. What the write before
-    was answered goes with it.
+    The transaction itself checks the lease, so nobody can take it between the check and the commit. Answers to earlier
+    writes are committed with it.
     """
     with run.store.transaction():
         save_answers(run)
@@ -225,7 +223,7 @@ def start_write(run: RunContext, change_ids: Sequence[int], conflicts: Sequence[
 
 @contextmanager
 def store_answers(run: RunContext) -> Iterator[None]:
-    """Have all answers of a block committed at its end, however it ends: before anybody is asked for anything else."""
+    """Commit all answers of a block at its end, however it ends, before any other request is sent."""
     try:
         yield
     finally:
@@ -236,7 +234,7 @@ def store_answers(run: RunContext) -> Iterator[None]:
 
 
 def save_answers(run: RunContext) -> None:
-    """Record as *done* what was answered since the last commit. Call inside a transaction."""
+    """Mark as *done* what was answered since the last commit. Call inside a transaction."""
     for answer in run.unstored_answers:
         set_change_state(
             run.store,
@@ -256,14 +254,14 @@ def confirm_write(run: RunContext, change_ids: Sequence[int], system: str) -> No
 
 
 def count_write(run: RunContext, system: str) -> None:
-    """A write was confirmed: so the system is not out, and refuses not everybody."""
+    """Count a confirmed write: it shows that the system is not out and does not refuse everybody."""
     run.unconfirmed_in_a_row.clear()
     run.refusals.has_written = True
     run.counters.writes[system] += 1
 
 
 def fail_write(run: RunContext, change_ids: Sequence[int], error: Exception) -> None:
-    """Record how a write ended that was not confirmed: *unknown*, or certainly not written."""
+    """Record a write that was not confirmed: as *unknown*, or as certainly not written."""
     failed_state = ChangeState.DROPPED if isinstance(error, RunAborted) else ChangeState.FAILED
     state = ChangeState.UNKNOWN if isinstance(error, UnknownOutcome) else failed_state
     with run.store.transaction():

@@ -1,4 +1,4 @@
-"""The verifying GET against what was written, and mending what Advoware did not store as sent (rules §5, §3)."""
+"""Compare the verifying GET with what was written; repair what Advoware did not store as sent (rules §5, §3)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgedWrite:
-    """A write Advoware acknowledged; ``row_id`` is the one it answered with, None where it did not say.
+    """A write that Advoware acknowledged; ``row_id`` is the one it answered with, None if it named none.
 
-    ``change_id`` is its journal row. ``unmarked``: it was refused with the marker the plan gave it, and went without.
+    ``change_id`` is its journal row. ``unmarked``: it was refused with the marker of the plan, and sent without it.
     """
 
     decision: Decision
@@ -49,7 +49,7 @@ class AcknowledgedWrite:
 
 @dataclass(frozen=True)
 class ReadBack:
-    """The verifying GET against what was written. ``edited_by_others``: somebody edited rows we did not write."""
+    """What the verifying GET shows of the writes. ``edited_by_others``: somebody edited rows we did not write."""
 
     advo: AdvoRecord
     outcomes: Mapping[int, WriteOutcome]
@@ -62,10 +62,10 @@ class ReadBack:
 
 
 def read_back(run: RunContext, reads: PersonReads, writes: Sequence[AcknowledgedWrite]) -> ReadBack:
-    """One GET of the person in Advoware, compared with the rows written and the rows seen before.
+    """GET the person in Advoware and compare it with the rows written and the rows seen before.
 
-    Where it lacks a row just written it is asked once more: taken for deleted, what was stored shortened would never be
-    mended, and a person's text be lost (rules §1, Completeness: what vanished needs two looks).
+    If a row just written is missing, it is read once more: taken for deleted, a row that was stored shortened would
+    never be repaired, and its own text would be lost (rules §1, Completeness: what vanished needs two reads).
     """
     advo = run.advo.fetch(reads.advo.betnr)
     if {write.komm_id for write in writes} - {row.komm_id for row in advo.rows}:
@@ -83,7 +83,7 @@ def read_back(run: RunContext, reads: PersonReads, writes: Sequence[Acknowledged
 
 
 def verify_write(write: AcknowledgedWrite, row: AdvoRow | None, row_before: AdvoRow | None) -> WriteOutcome:
-    """What became of one written row; ``VerificationFailed`` when Advoware acknowledged a write and did nothing."""
+    """What became of one written row; ``VerificationFailed`` if Advoware acknowledged the write and did nothing."""
     outcome = classify_row(write.step.new_value, write.step.new_remark, write.row_id, row)
     if (
         outcome is not WriteOutcome.AS_SENT
@@ -98,9 +98,9 @@ def verify_write(write: AcknowledgedWrite, row: AdvoRow | None, row_before: Advo
 
 
 def merge_readbacks(second: ReadBack, first: ReadBack, repairs: Sequence[AcknowledgedWrite]) -> ReadBack:
-    """Both readings as one: what was mended keeps its verdict when the mending reads as sent, else the person fails.
+    """Both readings as one: a repaired row keeps its first outcome if the repair reads as sent, else the person fails.
 
-    What was put back keeps it also when somebody edited it since: it is the pair it was, or none.
+    A reverted row keeps it even if somebody has edited it since: its pair is the one it was, or none.
     """
     for komm_id, outcome in second.outcomes.items():
         if outcome in TRUNCATED:
@@ -125,11 +125,10 @@ def merge_readbacks(second: ReadBack, first: ReadBack, repairs: Sequence[Acknowl
 def revert_write(
     run: RunContext, journal: PlanJournal, write: AcknowledgedWrite, row: AdvoRow, other_texts: Collection[str]
 ) -> AcknowledgedWrite:
-    """A value Advoware cannot hold: a new row becomes a slot (but see there), any other what it was.
+    """Revert a value that Advoware cannot hold; it stays in EspoCRM.
 
-    The value stays in EspoCRM.
-
-    ``other_texts``: the own texts on the entry's other rows.
+    A new row becomes a slot (see ``slot_after_revert``), any other row what it was. ``other_texts``: the own texts on
+    the other rows of the entry.
     """
     step = write.step
     if step.action in CREATING_ACTIONS:
@@ -143,9 +142,9 @@ def revert_write(
 def rewrite_without_marker(
     run: RunContext, journal: PlanJournal, write: AcknowledgedWrite, row: AdvoRow
 ) -> AcknowledgedWrite:
-    """A remark that was cut with its marker: written without it, so that the person's own text is whole.
+    """Write a remark that was cut off again without its marker, so that the own text is whole.
 
-    The value goes back as it was found: somebody may have retyped it since.
+    The value is sent as it was read: somebody may have retyped it since.
     """
     draft = RowDraft(row.value or "", decode(write.step.new_remark).own_text, row.online)
     return repair_write(run, journal, write, UNMARK_ROW, (row.value, row.remark), draft)
@@ -159,7 +158,7 @@ def repair_write(
     previous: tuple[str | None, str | None],
     draft: RowDraft,
 ) -> AcknowledgedWrite:
-    """One mending write over the value and remark that ``previous`` there, journalled like every other."""
+    """Send one repairing write, journalled like every other; ``previous``: the value and remark it overwrites."""
     old_value, old_remark = previous
     step = Step(
         Side.ADVO,

@@ -1,7 +1,8 @@
-"""Before an array PUT that brings values: what EspoCRM has of them already (rules §3, Shared address rows).
+"""Before an array PUT adds values, find out what EspoCRM already stores for them (rules §3, Shared address rows).
 
-EspoCRM is asked once for the person which records hold the new values, and one of them for each value found is read.
-Records the key may not read cannot be asked for: of these the state store tells what it saw last, if anything.
+EspoCRM is asked once per person which records hold the new values, and one of these records is read for each value.
+Records that the API user may not read cannot be asked for: for these the state store knows what it saw last, if
+anything.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ LONG_AGO = float("-inf")
 
 
 def adopt_shared_rows(run: RunContext, journal: PlanJournal) -> PlanJournal:
-    """Return the plan with its new items as EspoCRM has them stored, in the journal too."""
+    """Return the plan with its new items as EspoCRM stores them already; the journal is changed likewise."""
     reads, plan = run.reads[journal.plan.entity_id], journal.plan
     items = [item for _, item in items_to_add(plan)]
     if not items:
@@ -49,9 +50,9 @@ def adopt_shared_rows(run: RunContext, journal: PlanJournal) -> PlanJournal:
 
 
 def respell_items(run: RunContext, reads: PersonReads, pairs: Iterable[tuple[EspoItem, EspoItem]]) -> list[EspoItem]:
-    """Return items in another spelling, each in the place of the first of its pair, as EspoCRM has them stored.
+    """Return the second item of each pair, which is the first in another spelling, as EspoCRM stores it already.
 
-    Another spelling of a number is another row there.
+    Another spelling of a number is another row in EspoCRM.
     """
     pairs = list(pairs)
     new_items = items_not_in([item for old_item, item in pairs if item != old_item], reads.items)
@@ -68,7 +69,7 @@ def respell_items(run: RunContext, reads: PersonReads, pairs: Iterable[tuple[Esp
 
 
 def revise_plan(run: RunContext, journal: PlanJournal, plan: PersonPlan) -> PlanJournal:
-    """Return the person's plan as it is now; the journal says the same."""
+    """Replace the plan, also in the journal, and return it."""
     if plan is journal.plan:
         return journal
     new_journal = replace(journal, plan=plan)
@@ -92,7 +93,7 @@ def revise_plan(run: RunContext, journal: PlanJournal, plan: PersonPlan) -> Plan
 
 
 def last_seen_by_key(run: RunContext, items: Iterable[EspoItem]) -> dict[EspoRowKey, LastSeen]:
-    """Return what the state store last saw of these values, on whatever record."""
+    """Return what the state store last saw of these values on any record."""
     values = {
         espo_row_key(item): (item.channel, canonical(item.channel, item.value, run.policy.region)) for item in items
     }
@@ -104,11 +105,11 @@ def last_seen_by_key(run: RunContext, items: Iterable[EspoItem]) -> dict[EspoRow
 
 
 def find_items_elsewhere(run: RunContext, reads: PersonReads, items: Sequence[EspoItem]) -> dict[EspoRowKey, EspoItem]:
-    """Return the items of other records that stand in the rows of these; what cannot be asked for is not found.
+    """Return the items of other records that share EspoCRM's rows with these; what may not be read is not found.
 
-    One request, and one read for each value found. Only where more records hold some of several values than values are
-    missing still, they are asked for once more: which record holds which, a list does not say. ``ConcurrentEdit`` where
-    somebody is just saving one of them: half saved, it may show nothing (EspoCRM fact A4).
+    This takes one request, and one read for each value found. The list does not say which record holds which value:
+    only where more records are left than values are missing, it is asked for once more. Raises ``ConcurrentEdit`` where
+    somebody is just saving one of the records: half saved, it may show nothing (EspoCRM fact A4).
     """
     missing = {row: espo_row_key(item) for item in items for row in keys_of_spellings(item, run.policy.region)}
     found_items: dict[EspoRowKey, EspoItem] = {}
@@ -137,9 +138,9 @@ def find_items_elsewhere(run: RunContext, reads: PersonReads, items: Sequence[Es
 
 
 def mark_outdated(run: RunContext, record: EspoRecord) -> None:
-    """Let a person of this run be read again before its own write where this read shows an edit since it was planned.
+    """Have a person of this run read again before its write if this read shows an edit since it was planned.
 
-    Its array would be written as it was planned, and lift an opt-out that this run has seen.
+    Otherwise its array would be written as planned, and lift an opt-out that this run has seen.
     """
     reads = run.reads.get(record.entity_id)
     if reads is not None and (record.modified_at, record.items) != (reads.espo.modified_at, reads.espo.items):
@@ -147,7 +148,7 @@ def mark_outdated(run: RunContext, record: EspoRecord) -> None:
 
 
 def find_holders(run: RunContext, reads: PersonReads, rows: Iterable[EspoRowKey]) -> list[str]:
-    """Return the records that hold any of these rows, as far as the key may ask; a firewall's 403 is no such answer."""
+    """Return the records that hold any of these rows, none if the API user may not ask; a firewall's 403 is raised."""
     try:
         entity_ids = run.espo.list_holders(sorted(rows))
     except Refused as refusal:
@@ -155,13 +156,13 @@ def find_holders(run: RunContext, reads: PersonReads, rows: Iterable[EspoRowKey]
             raise
         run.log.warning("shared_values_not_asked_for", error=refusal.kind)
         return []
-    if reads.espo.entity_id in entity_ids:  # somebody typed it in since the record was read
+    if reads.espo.entity_id in entity_ids:  # somebody has typed it in since the record was read
         reads.espo_at = LONG_AGO
     return entity_ids
 
 
 def fetch_if_readable(run: RunContext, entity_id: str) -> EspoRecord | None:
-    """Return a record; None where it is gone by now, or the key may not read it."""
+    """Return a record; None if it is gone by now, or the API user may not read it."""
     try:
         return run.espo.fetch(entity_id)
     except PersonError as error:
@@ -172,7 +173,7 @@ def fetch_if_readable(run: RunContext, entity_id: str) -> EspoRecord | None:
 
 
 def contradicts_own_rows(items: Iterable[EspoItem], own_items: Iterable[EspoItem]) -> bool:
-    """Return whether another record shows a row of ours otherwise than we read it: the PUT would undo that."""
+    """Return whether another record shows one of our rows differently from what we read: the PUT would undo that."""
     stored_by_key = {espo_row_key(item): value_attributes(item) for item in own_items}
     return any(
         value_attributes(item) != stored_by_key.get(espo_row_key(item), value_attributes(item)) for item in items

@@ -1,6 +1,6 @@
-"""A person's status, in the store and in EspoCRM's fields (rules §6): the store decides, the fields show it.
+"""A person's status: the store decides, EspoCRM's fields show it (rules §6). And the notes about values that lost.
 
-Telling people in EspoCRM's stream which value lost (rules §4); never a reason to fail.
+A note in EspoCRM's stream tells people which value lost (rules §4); failing to post it never fails the person.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from etl.context import RunContext
     from etl.records import EspoRecord
 
-MAX_MESSAGE_LENGTH = 2000  # characters EspoCRM's text field is given (rules §6)
+MAX_MESSAGE_LENGTH = 2000  # characters; what EspoCRM's text field is given (rules §6)
 
 FAILURE_FIELDS_CLEARED: Mapping[str, Any] = {"error": None, "retry_count": 0, "next_retry": None, "auto_reset": None}
 
 
 class StatusAnswer(NamedTuple):
-    """The record as it stands after a status PUT, and what is to be remembered of that: columns of ``persons``."""
+    """The record after a status PUT, and what is to be remembered of that PUT, as columns of ``persons``."""
 
     record: EspoRecord
     columns: Mapping[str, Any]
 
 
 def send_clean_status(run: RunContext, espo: EspoRecord, fingerprint: str | None) -> StatusAnswer:
-    """The status PUT without arrays, whose answer is EspoCRM's read-back; ``fingerprint`` None leaves that field.
+    """PUT the status without arrays, so that the answer shows what EspoCRM stores; ``fingerprint`` None is not written.
 
-    The caller stores the answer's columns together with the agreement.
+    The caller stores the columns of the answer together with the baseline.
     """
     values = {"sync_status": PersonStatus.CLEAN, "last_sync": run.utcnow(), **FAILURE_FIELDS_CLEARED}
     if fingerprint is not None and fingerprint != espo.fingerprint:
@@ -56,10 +56,10 @@ def write_status(run: RunContext, entity_id: str, values: Mapping[str, Any]) -> 
 
 
 def send_status(run: RunContext, entity_id: str, values: Mapping[str, Any]) -> StatusAnswer:
-    """Write status fields; the record as it stands is the answer, or a GET where the PUT was refused or not confirmed.
+    """Write status fields; return the record as answered, or from a GET if the PUT was refused or not confirmed.
 
     A status that cannot be written is reported and blocks nothing. What the API user may not edit is not sent: EspoCRM
-    would drop it, and what stands there instead be taken for a second writer's (EspoCRM fact B13).
+    would drop it, and the old value would be taken for that of a second writer (EspoCRM fact B13).
     """
     values = {name: value for name, value in values.items() if name not in run.no_edit}
     if not values:
@@ -78,19 +78,19 @@ def send_status(run: RunContext, entity_id: str, values: Mapping[str, Any]) -> S
 
 
 def log_status_failure(run: RunContext, entity_id: str, error: PersonError | UnknownOutcome) -> None:
-    """Report a status that could not be written; what it says in full may quote a value."""
+    """Log a status that could not be written; the full message may quote a value, so it goes to the debug log."""
     run.log.warning("status_not_written", entity_id=entity_id, error=error.kind)
     run.log.debug("status_not_written", entity_id=entity_id, error=str(error))
 
 
 def second_writer_columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a write leaves in the fields by which a second writer shows; noted before it is sent (rules §6)."""
+    """What a write leaves in the fields that would reveal a second writer; noted before it is sent (rules §6)."""
     names = {"sync_status": "status", "fingerprint": "fingerprint"}
     return {name: values[field] for field, name in names.items() if field in values}
 
 
 def record_person_failure(run: RunContext, entity_id: str, error: PersonError) -> None:
-    """One more failure: message, count, and when it is tried again, in the store and in EspoCRM."""
+    """Record one more failure, in the store and in EspoCRM: message, count, and when the person is tried again."""
     person = load_person(run.store, entity_id) or {}
     limits = run.limits
     failure = next_retry(
@@ -131,9 +131,9 @@ def record_person_failure(run: RunContext, entity_id: str, error: PersonError) -
 
 
 def try_write_status(run: RunContext, entity_id: str, values: Mapping[str, Any]) -> EspoRecord | None:
-    """Write status fields where the record still is; not being able to is reported and blocks nothing.
+    """Write status fields if the record is still there; a failure is reported and blocks nothing.
 
-    Returns the record as it stands then, None when it cannot be read.
+    Returns the record as it then is, None if it cannot be read.
     """
     try:
         return write_status(run, entity_id, values)
@@ -149,9 +149,9 @@ def is_closed_by_lock(run: RunContext, entity_id: str) -> bool:
 
 
 def write_deleted_status(run: RunContext, entity_id: str) -> None:
-    """Say in EspoCRM that the person is deleted in Advoware; once it stands there, nothing is left to be done.
+    """Say in EspoCRM that the person is deleted in Advoware; once it says so, the person is no longer due.
 
-    Unless the record was linked elsewhere meanwhile, or staff locked it: then it stays due.
+    It stays due if the record was linked elsewhere meanwhile, or if staff locked it.
     """
     if is_closed_by_lock(run, entity_id):
         return
@@ -170,7 +170,7 @@ def write_deleted_status(run: RunContext, entity_id: str) -> None:
 
 
 def write_conflict_status(run: RunContext, entity_id: str, message: str) -> None:
-    """Say in EspoCRM that a human must decide, once."""
+    """Say once in EspoCRM that a human must decide."""
     person = load_person(run.store, entity_id)
     may_write = (
         person is not None and run.limits.allows(entity_id, person["betnr"]) and "sync_status" not in run.no_edit
@@ -184,7 +184,7 @@ def write_conflict_status(run: RunContext, entity_id: str, message: str) -> None
 
 
 def defer_edited_person(run: RunContext, entity_id: str) -> None:
-    """A person that kept moving: nothing of it is wrong, it stays due; what is to be mended stays open."""
+    """Put off a person that was edited again and again: it stays due, and what is to be repaired stays open."""
     repair = run.pending_repairs.get(entity_id)
     with run.store.transaction():
         close_plans(run.store, entity_id, keep_change_ids=repair.change_ids if repair else ())
@@ -193,9 +193,9 @@ def defer_edited_person(run: RunContext, entity_id: str) -> None:
 
 
 def defer_locked_person(run: RunContext, entity_id: str) -> None:
-    """A person whom staff locked after our look: it stays due, and is not read again until it is seen unlocked.
+    """Put off a person whom staff locked after our read: it stays due, and is not read again until it is unlocked.
 
-    Its plan stays open, for the look that will settle what was done of it already, as after a run that died.
+    Its plan stays open: the next read settles what was done of it already, as after a run that died.
     """
     with run.store.transaction():
         update_person(run.store, entity_id, espo_locked=True)
@@ -204,7 +204,7 @@ def defer_locked_person(run: RunContext, entity_id: str) -> None:
 
 
 def show_waits_for_unlock(run: RunContext) -> None:
-    """Say in EspoCRM, once, that a locked record's changes wait; only where a lock leaves our own fields writable."""
+    """Say once in EspoCRM that the changes of a locked record wait, if a lock leaves our own fields writable."""
     persons = load_persons(run.store, sorted(run.counters.locked))
     waiting = [
         person for person in persons if person["due_since"] and person["espo_status"] != PersonStatus.PENDING_SYNC
@@ -217,7 +217,7 @@ def show_waits_for_unlock(run: RunContext) -> None:
 
 
 def post_conflict_notes(run: RunContext, entity_id: str) -> None:
-    """Tell people in the record's stream what lost; never a reason to fail (rules §4)."""
+    """Tell people in the record's stream which values lost; never a reason to fail (rules §4)."""
     if not run.limits.note_conflicts:
         return
     for conflict in conflicts_to_note(run.store, entity_id):

@@ -1,7 +1,7 @@
-"""What was agreed with a person ends: nothing changes in the other system, and EspoCRM's fingerprint stays.
+"""End the sync of a person: nothing changes in the other system, and EspoCRM's fingerprint stays.
 
-So whoever returns with the betnr it had is recovered by its markers (rules §1, Endings; §3, Recovery). Who is to end
-says ``etl.endings``.
+So a person that returns with its old betnr is recovered from its markers (rules §1, Endings; §3, Recovery).
+``etl.endings`` says whose sync ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def end_person_sync(run: RunContext, entity_id: str, absent: ObservedAbsence, *, by: str | None = None) -> None:
-    """What was agreed with the person ends, and EspoCRM is told where the record is there to be told.
+    """End the baseline of a person, and say so in EspoCRM if the record is still there.
 
     ``by``: the operator who approved it.
     """
@@ -53,10 +53,10 @@ def end_person_sync(run: RunContext, entity_id: str, absent: ObservedAbsence, *,
 
 
 def close_person_journal(run: RunContext, entity_id: str) -> None:
-    """What an unfinished run did says nothing any more of what is agreed; who returns is recovered by the markers.
+    """Close a person's journal: what an unfinished run did no longer matters, as a return is recovered from markers.
 
-    Only a write that brought somebody's own text stays open: Advoware may have shortened it, and once the person is
-    there again the text is to be whole.
+    Only a write that contained an own text stays open: Advoware may have shortened it, and once the person is back the
+    text is to be made whole.
     """
     changes = open_changes(run.store, [entity_id])
     text_changes = [
@@ -68,13 +68,13 @@ def close_person_journal(run: RunContext, entity_id: str) -> None:
 
 
 def is_deletion_shown(run: RunContext, entity_id: str, status: object) -> bool:
-    """Whether EspoCRM says already that the person is deleted in Advoware; who shares its betnr is told at each run."""
+    """Whether nothing is left to say in EspoCRM; a deletion in Advoware has to be shown there, if it is not yet."""
     person = load_person(run.store, entity_id) or {}
     return status != PersonStatus.DELETED_IN_ADVOWARE or person["espo_status"] == status
 
 
 def write_ending_status(run: RunContext, entity_id: str) -> None:
-    """Say in EspoCRM how the person stands, where it does not say so yet."""
+    """Write the person's status to EspoCRM if it does not show it yet."""
     person = load_person(run.store, entity_id) or {}
     if person["status"] == person["espo_status"] or not run.write:
         return
@@ -85,12 +85,12 @@ def write_ending_status(run: RunContext, entity_id: str) -> None:
 
 
 def release_person_holds(run: RunContext, entity_id: str, reason: str) -> None:
-    """Nobody can approve any more what was held: it was planned from what was agreed, and that ended."""
+    """Release the holds of a person: they cannot be approved any more, as the baseline they were planned from ended."""
     holds = [hold["id"] for hold in open_holds(run.store, entity_id=entity_id)]
     release_holds(run.store, holds, now=run.utcnow(), released_by=reason)
 
 
 def betnr_conflict_message(run: RunContext, betnr: int) -> str:
-    """What people are told; ``etl.rules.espo.german_errors`` knows it in German."""
+    """The message to people; ``etl.rules.espo.german_errors`` has it in German."""
     entity_ids = [person["entity_id"] for person in find_persons(run.store, str(betnr)) if person["gone_at"] is None]
     return f"Several records carry betnr {betnr}: {', '.join(entity_ids)}. Keep it in one of them."
