@@ -589,12 +589,12 @@ def report(
 ) -> int:
     """Write a span of days as one HTML page with plots."""
     config = load_config(context, with_credentials=False)
-    from datetime import UTC, datetime
+    from datetime import datetime
 
     from jobs.html_report import page as report_page
     from jobs.private_file import write_private
 
-    days_covered = report_page.parse_date_range(since, until, days, datetime.now(UTC).date())
+    days_covered = report_page.parse_date_range(since, until, days, datetime.now(config.schedule.zone).date())
     path = output or Path(f"advosync-{days_covered.first}-{days_covered.last}.html")
     write_private(path, report_page.render_report_page(config, days_covered, names=names))
     typer.echo(path)

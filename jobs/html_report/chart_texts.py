@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+REVERTED: Final = "reverted"
+"""A change of Advoware that was put back there, because EspoCRM stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChartTexts:
     """One language. Mappings go by the words of the state store."""
@@ -27,6 +31,15 @@ class ChartTexts:
     run: str
     seconds: str
     persons: str
+    status_legend: tuple[str, str, str, str]
+    outcome_legend: tuple[str, str, str]
+    day: str
+    axis_day: str
+
+    @property
+    def moment(self) -> str:
+        """How a moment is written, for ``strftime``."""
+        return f"{self.day}, %H:%M"
 
 
 GERMAN_CHART_TEXTS: Final = ChartTexts(
@@ -41,6 +54,7 @@ GERMAN_CHART_TEXTS: Final = ChartTexts(
         Variant.CLASH: "auf beiden Seiten geändert",
         Variant.RESTORE: "zurückgeholt",
         Variant.UNDO: "zurückgenommen",
+        REVERTED: "zurückgesetzt: EspoCRM gilt",
     },
     statuses={
         PersonStatus.CLEAN: "abgeglichen",
@@ -63,11 +77,15 @@ GERMAN_CHART_TEXTS: Final = ChartTexts(
     run="Lauf",
     seconds="s",
     persons="Personen",
+    status_legend=("abgeglichen", "braucht jemanden", "wird gerade abgeglichen", "wird nicht abgeglichen"),
+    outcome_legend=("gut beendet", "jemand zurückgehalten oder fehlgeschlagen", "nicht zu Ende gekommen"),
+    day="%d.%m.%Y",
+    axis_day="%d.%m.",
 )
 
 ENGLISH_CHART_TEXTS: Final = ChartTexts(
-    variants={variant: VARIANT_WORDS[variant] for variant in GERMAN_CHART_TEXTS.variants}
-    | {Variant.RESTORE: "put back", Variant.UNDO: "undone"},
+    variants={variant: VARIANT_WORDS.get(variant, "") for variant in GERMAN_CHART_TEXTS.variants}
+    | {Variant.RESTORE: "put back", Variant.UNDO: "undone", REVERTED: "reverted: EspoCRM stands"},
     statuses={
         PersonStatus.CLEAN: "in sync",
         PersonStatus.PENDING_SYNC: "asked for",
@@ -89,6 +107,10 @@ ENGLISH_CHART_TEXTS: Final = ChartTexts(
     run="run",
     seconds="s",
     persons="persons",
+    status_legend=("in sync", "needs somebody", "under way", "not synced"),
+    outcome_legend=("ended well", "somebody held or failed", "did not come to its end"),
+    day="%-d %b %Y",
+    axis_day="%-d %b",
 )
 
 CHART_TEXTS: Final[Mapping[Language, ChartTexts]] = {Language.DE: GERMAN_CHART_TEXTS, Language.EN: ENGLISH_CHART_TEXTS}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -20,19 +20,26 @@ from etl.store.database import Store
 from etl.store.queries.charts import load_chart_data
 from etl.times import format_utc
 from jobs.html_report import charts
-from jobs.html_report.chart_texts import CHART_TEXTS
+from jobs.html_report.chart_texts import CHART_TEXTS, REVERTED
 from jobs.html_report.svg import Bar, bar_chart, format_number
 from jobs.html_report.texts import REPORT_TEXTS
+from jobs.times import format_local
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import tzinfo
 
     from etl.store.queries.charts import ChartRows
     from jobs.config import Config, Language
-    from jobs.html_report.texts import ReportTexts
+    from jobs.html_report.chart_texts import ChartTexts
+    from jobs.html_report.texts import Plural, ReportTexts
 
 FROM_ADVOWARE: Final = ADVO_CHANGES - {Variant.CLASH}
 FROM_ESPOCRM: Final = ESPO_CHANGES
+ALWAYS_SHOWN: Final = frozenset({"linked", "to_espo", "to_advo"})
+"""Figures that are told also when they are zero."""
+MOST_LOST_VALUES: Final = 30
+"""So many fit beside everything else on two printed pages."""
 
 TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -53,20 +60,23 @@ class ReportTable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """Days of UTC, the last one included."""
+    """Days by the firm's calendar, the last one included."""
 
     first: date
     last: date
 
-    @property
-    def since(self) -> str:
-        """Its first moment."""
-        return f"{self.first} 00:00:00"
+    def since(self, zone: tzinfo) -> str:
+        """Its first moment, as UTC text."""
+        return format_utc(datetime.combine(self.first, time(), zone))
+
+    def until(self, zone: tzinfo) -> str:
+        """The first moment after it, as UTC text."""
+        return format_utc(datetime.combine(self.last + timedelta(days=1), time(), zone))
 
     @property
-    def until(self) -> str:
-        """The first moment after it."""
-        return f"{self.last + timedelta(days=1)} 00:00:00"
+    def days(self) -> list[date]:
+        """Each of them."""
+        return charts.days_between(self.first, self.last)
 
 
 def parse_date_range(since: str | None, until: str | None, days: int, today: date) -> DateRange:
@@ -89,55 +99,94 @@ def parse_report_day(text: str, option: str) -> date:
 def render_report_page(config: Config, days: DateRange, *, names: bool, now: datetime | None = None) -> str:
     """The page for the span; StoreError when there is no state store yet."""
     now = now or datetime.now(UTC)
-    now_text = format_utc(now)
+    now_text, zone = format_utc(now), config.schedule.zone
+    since, until = days.since(zone), days.until(zone)
     with Store.open(config.state.path, now=now_text, read_only=True) as store:
-        figures = load_chart_data(store, days.since, min(days.until, max(now_text, days.since)))
-    return page_html(figures, days, config.report.language, now_text, names=names)
+        figures = load_chart_data(store, since, min(until, max(now_text, since)))
+    return page_html(figures, days, ReportView(config.report.language, zone), now_text, names=names)
 
 
-def page_html(figures: Mapping[str, ChartRows], days: DateRange, language: Language, now: str, *, names: bool) -> str:
+@dataclass(frozen=True)
+class ReportView:
+    """For whom it is written: the language, and the clock."""
+
+    language: Language
+    zone: tzinfo
+
+    @property
+    def texts(self) -> ReportTexts:
+        """What the page says."""
+        return REPORT_TEXTS[self.language]
+
+    @property
+    def chart_texts(self) -> ChartTexts:
+        """What the plots say."""
+        return CHART_TEXTS[self.language]
+
+    def day(self, day: date) -> str:
+        """A day as the language writes it, everywhere the same."""
+        return day.strftime(self.chart_texts.day)
+
+    def time(self, text: str | None) -> str:
+        """A moment by the firm's clock, to the minute."""
+        return format_local(text, self.zone, self.chart_texts.moment) if text else "–"
+
+
+def page_html(figures: Mapping[str, ChartRows], days: DateRange, view: ReportView, now: str, *, names: bool) -> str:
     """The page of these figures, by the template ``report.html``."""
-    texts = REPORT_TEXTS[language]
-    totals, run_totals = figures["at_a_glance"][0], figures["what_was_done"][0]
-    open_counts = {
+    texts, totals = view.texts, figures["at_a_glance"][0]
+    counts = {
         "persons": totals["to_see_to"],
-        "lost": totals["open_conflicts"],
         "held": totals["held"],
+        "lost": totals["open_conflicts"],
         "locked": totals["locked"],
     }
-    is_work_left = any(open_counts.values())
+    open_parts = [plural_text(count, texts.open_parts[name]) for name, count in counts.items() if count]
     return TEMPLATES.get_template("report.html").render(
-        language=language,
+        language=view.language,
         texts=texts,
-        date_range=texts.date_range.format(
-            since=format_day(days.first, language), until=format_day(days.last, language)
-        ),
-        is_work_left=is_work_left,
-        message=texts.not_all_well.format(**open_counts) if is_work_left else texts.all_well,
-        runs=texts.runs.format(
-            runs=run_totals["runs"],
-            outages=run_totals["outages"],
-            own=run_totals["failures_of_ours"],
-            last=totals["last_success"] or "–",
-        ),
+        date_range=texts.date_range.format(since=view.day(days.first), until=view.day(days.last)),
+        is_work_left=bool(open_parts),
+        message=texts.not_all_well.format(parts="; ".join(open_parts)) if open_parts else texts.all_well,
+        runs=runs_sentence(figures, view),
         tiles=number_tiles(figures, texts),
-        plots=report_plots(figures, days, language),
-        tables=value_tables(figures, language) if names else (),
-        footer=texts.footer.format(now=now, version=version("advosync")),
+        plots=report_plots(figures, days, view),
+        tables=value_tables(figures, view) if names else (),
+        footer=texts.footer.format(now=view.time(now), version=version("advosync"), zone=view.zone),
     )
 
 
 # Parts ------------------------------------------------------------------------------------------------------------
 
 
+def plural_text(count: int, forms: Plural) -> str:
+    """A count in its sentence, in the right number."""
+    return forms[count != 1].format(n=format_number(count))
+
+
+def runs_sentence(figures: Mapping[str, ChartRows], view: ReportView) -> str:
+    """How many runs there were, how many of them broke off and why, and which was the last good one."""
+    totals, texts = figures["what_was_done"][0], view.texts
+    troubles = {"outages": texts.outages, "failures_of_ours": texts.failures_of_ours}
+    trouble = ", ".join(plural_text(totals[name], forms) for name, forms in troubles.items() if totals[name])
+    sentence = "; ".join(filter(None, [plural_text(totals["runs"], texts.runs), trouble]))
+    return f"{sentence}. {texts.last_success.format(last=view.time(figures['at_a_glance'][0]['last_success']))}"
+
+
 def number_tiles(figures: Mapping[str, ChartRows], texts: ReportTexts) -> Iterator[tuple[str, str]]:
-    """The figures worth a large number, each with its words."""
-    counts = changes_by_variant(figures)
-    yield format_number(figures["at_a_glance"][0]["linked"]), texts.linked
-    yield format_number(sum(counts[variant] for variant in FROM_ADVOWARE)), texts.to_espo
-    yield format_number(sum(counts[variant] for variant in FROM_ESPOCRM)), texts.to_advo
-    yield format_number(figures["what_was_done"][0]["lost"]), texts.lost
-    yield format_number(figures["at_a_glance"][0]["to_see_to"]), texts.needs_attention
+    """The figures worth a large number, each with its words; what is rare is shown where there is any."""
+    counts, totals = changes_by_variant(figures), figures["what_was_done"][0]
+    tiles = {
+        "linked": figures["at_a_glance"][0]["linked"],
+        "to_espo": sum(counts[variant] for variant in FROM_ADVOWARE),
+        "to_advo": sum(counts[variant] for variant in FROM_ESPOCRM),
+        "reverted": counts[REVERTED],
+        "lost": totals["lost"],
+        "restored": totals["restored"],
+    }
+    for name, count in tiles.items():
+        if count or name in ALWAYS_SHOWN:
+            yield format_number(count), plural_text(count, texts.tiles[name])
 
 
 def changes_by_variant(figures: Mapping[str, ChartRows]) -> Counter[str]:
@@ -148,42 +197,52 @@ def changes_by_variant(figures: Mapping[str, ChartRows]) -> Counter[str]:
     return counts
 
 
-def report_plots(figures: Mapping[str, ChartRows], days: DateRange, language: Language) -> Iterator[tuple[str, str]]:
+def report_plots(figures: Mapping[str, ChartRows], days: DateRange, view: ReportView) -> Iterator[tuple[str, str]]:
     """The plots as SVG, each under its question."""
-    texts, counts = CHART_TEXTS[language], changes_by_variant(figures)
+    texts, counts = view.chart_texts, changes_by_variant(figures)
     variant_bars = [
         Bar(texts.variants[name], counts[name], colour)
         for name, colour in charts.VARIANT_COLOURS.items()
         if counts[name]
     ]
-    changes = charts.changes_per_day_chart(figures["changes_a_day"], texts, days.since, days.until)
-    variants_heading = REPORT_TEXTS[language].variants_heading
+    heading = view.texts.variants_heading
+    changes = charts.changes_per_day_chart(figures["changes_a_day"], texts, days.days, view.zone)
     yield texts.changes_per_day, changes
-    yield variants_heading, bar_chart(variants_heading, variant_bars)
+    yield heading, bar_chart(heading, variant_bars)
     yield texts.persons_by_status, charts.persons_by_status_chart(figures["persons_by_status"], texts)
     yield texts.poll_age, charts.poll_age_chart(figures["age_of_last_look"], texts)
 
 
-def value_tables(figures: Mapping[str, ChartRows], language: Language) -> Iterator[ReportTable]:
-    """Who needs somebody and which values lost, by name and value."""
-    texts, chart_texts = REPORT_TEXTS[language], CHART_TEXTS[language]
-    waiting = [
-        (person_cell(row), f"{chart_texts.statuses.get(row['status'], row['status'])}. {row['error'] or ''}")
-        for row in figures["persons_to_see_to"]
-    ]
+def value_tables(figures: Mapping[str, ChartRows], view: ReportView) -> Iterator[ReportTable]:
+    """Who needs somebody, by reason, and which values lost: by name and value."""
+    texts = view.texts
+    persons_by_reason: dict[str, list[str]] = {}
+    for row in figures["persons_to_see_to"]:
+        reason = f"{view.chart_texts.statuses.get(row['status'], row['status'])}. {row['error'] or ''}"
+        persons_by_reason.setdefault(reason, []).append(person_cell(row))
+    waiting = [(", ".join(persons), reason) for reason, persons in persons_by_reason.items()]
+    rows = figures["values_that_lost"]
     lost = [
-        (row["created_at"], person_cell(row), row["lost_value"] or "–", row["kept_value"] or "–")
-        for row in figures["values_that_lost"]
-    ]
+        (
+            view.time(row["created_at"]), person_cell(row), row["lost_value"] or "–", row["kept_value"] or "–",
+            lost_value_state(row, view),
+        )
+        for row in rows[:MOST_LOST_VALUES]
+    ]  # fmt: skip
+    if len(rows) > MOST_LOST_VALUES:
+        lost.append((plural_text(len(rows) - MOST_LOST_VALUES, texts.more), "", "", "", ""))
     yield ReportTable(texts.attention_heading, (texts.person, texts.reason), waiting)
-    yield ReportTable(texts.lost_heading, (texts.time, texts.person, texts.value_lost, texts.value_kept), lost)
+    head = (texts.time, texts.person, texts.value_lost, texts.value_kept, texts.state)
+    yield ReportTable(texts.lost_heading, head, lost)
+
+
+def lost_value_state(row: Mapping[str, Any], view: ReportView) -> str:
+    """What became of a value that lost."""
+    if row["restored_at"]:
+        return view.texts.restored.format(at=view.time(row["restored_at"]))
+    return view.texts.seen.format(at=view.time(row["seen_at"])) if row["seen_at"] else view.texts.not_seen
 
 
 def person_cell(row: Mapping[str, Any]) -> str:
     """A person for the eye."""
     return " · ".join(str(part) for part in (row["name"], row["betnr"]) if part)
-
-
-def format_day(day: date, language: Language) -> str:
-    """A day as it is written in the language."""
-    return f"{day:%d.%m.%Y}" if language == "de" else f"{day:%-d %B %Y}"

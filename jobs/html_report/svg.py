@@ -9,21 +9,22 @@ and 21,189 bytes for the eight bars that take 2,133 here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, log10
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-# The palette of Okabe and Ito, which colour-blind people can tell apart.
-BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
+# The palette of Okabe and Ito, which colour-blind people can tell apart; without its red, which reads as an alarm.
+BLUE, ORANGE, GREEN, OCHRE = "#0072b2", "#e69f00", "#009e73", "#a6761d"
 SKY, PINK, YELLOW, GREY = "#56b4e9", "#cc79a7", "#d8c92c", "#8a8f98"
 
 PLOT_WIDTH: Final = 520
 BAR_SPACING: Final = 26  # one bar with its space
-LABEL_WIDTH: Final = 185  # room for the words left of bars
+LABEL_WIDTH: Final = 215  # room for the words left of bars
 PLOT_HEIGHT: Final = 190
 AXIS_WIDTH: Final = 44  # room for the numbers left of columns
 LEGEND_COLUMN_WIDTH: Final = 238
@@ -46,11 +47,16 @@ class Dot:
     value: float
     tooltip: str
     colour: str = BLUE
+
+
+Legend = Sequence[tuple[str, str]]
+"""What a colour means: words and colour."""
+
 GRID_STROKE = 'stroke="currentColor" stroke-opacity=".15"'
 
 
-def bar_chart(title: str, bars: Sequence[Bar]) -> str:
-    """Horizontal bars, each with its figure; the longest fills the width."""
+def bar_chart(title: str, bars: Sequence[Bar], legend: Legend = ()) -> str:
+    """Horizontal bars, each with its figure; the longest fills the width. ``legend``: where colours mean something."""
     largest = max((bar.value for bar in bars), default=0) or 1
     bar_room = PLOT_WIDTH - LABEL_WIDTH - 70
     parts = []
@@ -63,25 +69,33 @@ def bar_chart(title: str, bars: Sequence[Bar]) -> str:
             ),
             svg_text(LABEL_WIDTH + length + 8, y + 17, format_number(bar.value), weight=600),
         ]
-    return svg(title, max(len(bars), 1) * BAR_SPACING, parts or [empty_plot()])
+    marks, height = plot_legend(legend, max(len(bars), 1) * BAR_SPACING + 12)
+    return svg(title, height, [*(parts or [empty_plot()]), *marks])
 
 
 def column_chart(
-    title: str, days: Sequence[str], series: Mapping[str, Mapping[str, float]], colours: Mapping[str, str]
+    title: str,
+    days: Sequence[str],
+    series: Mapping[str, Mapping[str, float]],
+    colours: Mapping[str, str],
+    axis: Sequence[str] = (),
 ) -> str:
-    """Stacked columns, one a day: ``series`` is name to day to figure, stacked in its order, with a legend."""
+    """Stacked columns, one a day: ``series`` is name to day to figure, stacked in its order, with a legend.
+
+    ``axis``: what stands under the columns, where it is shorter than the days.
+    """
     totals = [sum(by_day.get(day, 0) for by_day in series.values()) for day in days]
     top = round_up(max(totals, default=0))
     column_width = (PLOT_WIDTH - AXIS_WIDTH) / max(len(days), 1)
     parts = grid_lines(top)
     for number, day in enumerate(days):
         parts += column_boxes(AXIS_WIDTH + number * column_width, column_width, day, series, colours, top)
-    parts += day_axis(days, column_width)
+    parts += day_axis(axis or days, column_width)
     legend, height = plot_legend([(name, colours.get(name, GREY)) for name in series], PLOT_HEIGHT + 34)
     return svg(title, height, parts + legend)
 
 
-def dot_chart(title: str, dots: Sequence[Dot], ends: tuple[str, str], unit: str) -> str:
+def dot_chart(title: str, dots: Sequence[Dot], ends: tuple[str, str], unit: str, legend: Legend = ()) -> str:
     """Events over time; the highest reaches the top, the ends of the span stand below."""
     top = round_up(max((dot.value for dot in dots), default=0))
     dot_room = PLOT_WIDTH - AXIS_WIDTH - 12
@@ -94,7 +108,8 @@ def dot_chart(title: str, dots: Sequence[Dot], ends: tuple[str, str], unit: str)
         svg_text(AXIS_WIDTH, PLOT_HEIGHT + 20, ends[0]),
         svg_text(PLOT_WIDTH, PLOT_HEIGHT + 20, ends[1], anchor="end"),
     ]
-    return svg(title, PLOT_HEIGHT + 28, [*grid_lines(top, unit), *(marks or [empty_plot()]), *end_labels])
+    words, height = plot_legend(legend, PLOT_HEIGHT + 34)
+    return svg(title, height, [*grid_lines(top, unit), *(marks or [empty_plot()]), *end_labels, *words])
 
 
 # Parts ------------------------------------------------------------------------------------------------------------
@@ -152,16 +167,16 @@ def grid_lines(top: float, unit: str = "") -> list[str]:
 
 
 def day_axis(days: Sequence[str], width: float) -> list[str]:
-    """The days under the columns, as many as there is room for: month and day of an ISO date."""
+    """The days under the columns, as many as there is room for."""
     step = max(ceil(len(days) * 46 / (PLOT_WIDTH - AXIS_WIDTH)), 1)
     return [
-        svg_text(AXIS_WIDTH + (number + 0.5) * width, PLOT_HEIGHT + 20, day[5:], anchor="middle")
+        svg_text(AXIS_WIDTH + (number + 0.5) * width, PLOT_HEIGHT + 20, day, anchor="middle")
         for number, day in enumerate(days)
         if number % step == 0
     ]
 
 
-def plot_legend(entries: Sequence[tuple[str, str]], y: float) -> tuple[list[str], float]:
+def plot_legend(entries: Legend, y: float) -> tuple[list[str], float]:
     """What the colours mean, two a line, and the height of the picture with it."""
     parts = []
     for number, (name, colour) in enumerate(entries):

@@ -10,6 +10,9 @@ from jobs.config import Language
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+Plural = tuple[str, str]
+"""What is said of one, and of any other number."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReportTexts:
@@ -17,14 +20,14 @@ class ReportTexts:
 
     title: str
     date_range: str
-    linked: str
-    to_espo: str
-    to_advo: str
-    lost: str
-    needs_attention: str
+    tiles: Mapping[str, Plural]
+    open_parts: Mapping[str, Plural]
     all_well: str
     not_all_well: str
-    runs: str
+    runs: Plural
+    outages: Plural
+    failures_of_ours: Plural
+    last_success: str
     variants_heading: str
     lost_heading: str
     attention_heading: str
@@ -33,6 +36,11 @@ class ReportTexts:
     value_kept: str
     time: str
     reason: str
+    state: str
+    restored: str
+    seen: str
+    not_seen: str
+    more: Plural
     nobody: str
     names_omitted: str
     conflict_explanation: str
@@ -42,57 +50,102 @@ class ReportTexts:
 GERMAN_REPORT_TEXTS: Final = ReportTexts(
     title="Abgleich von EspoCRM und Advoware",
     date_range="{since} bis {until}",
-    linked="Personen werden abgeglichen",
-    to_espo="Änderungen aus Advoware nach EspoCRM übernommen",
-    to_advo="Änderungen aus EspoCRM nach Advoware übernommen",
-    lost="Werte haben einen Konflikt verloren und sind aufbewahrt",
-    needs_attention="Personen brauchen jemanden",
+    tiles={
+        "linked": ("Person wird abgeglichen", "Personen werden abgeglichen"),
+        "to_espo": ("Änderung aus Advoware nach EspoCRM übernommen", "Änderungen aus Advoware nach EspoCRM übernommen"),
+        "to_advo": ("Änderung aus EspoCRM nach Advoware übernommen", "Änderungen aus EspoCRM nach Advoware übernommen"),
+        "reverted": (
+            "Änderung in Advoware zurückgesetzt, weil EspoCRM gilt",
+            "Änderungen in Advoware zurückgesetzt, weil EspoCRM gilt",
+        ),
+        "lost": (
+            "Wert hat einen Konflikt verloren und ist aufbewahrt",
+            "Werte haben einen Konflikt verloren und sind aufbewahrt",
+        ),
+        "restored": ("verlorener Wert zurückgeholt", "verlorene Werte zurückgeholt"),
+    },
+    open_parts={
+        "persons": ("{n} Person braucht jemanden", "{n} Personen brauchen jemanden"),
+        "held": (
+            "{n} Person wird zurückgehalten und wartet auf eine Freigabe",
+            "{n} Personen werden zurückgehalten und warten auf eine Freigabe",
+        ),
+        "lost": ("{n} verlorenen Wert hat noch niemand angesehen", "{n} verlorene Werte hat noch niemand angesehen"),
+        "locked": ("{n} Datensatz ist in EspoCRM gesperrt", "{n} Datensätze sind in EspoCRM gesperrt"),
+    },
     all_well="Alles abgeglichen: Niemand muss etwas tun.",
-    not_all_well="Offen sind: Personen, die jemanden brauchen: {persons}; verlorene Werte, die noch niemand angesehen "
-    "hat: {lost}; Personen, die auf eine Freigabe warten: {held}; in EspoCRM gesperrte Datensätze: {locked}.",
-    runs="{runs} Läufe im Zeitraum; bei {outages} war ein System nicht erreichbar oder lehnte die Anmeldung ab, {own} "
-    "brachen aus anderem Grund ab (Programm, Rechner oder Einstellungen). Letzter guter Lauf: {last} UTC.",
+    not_all_well="Offen: {parts}.",
+    runs=("{n} Lauf im Zeitraum", "{n} Läufe im Zeitraum"),
+    outages=("bei {n} war ein System nicht erreichbar oder lehnte die Anmeldung ab",) * 2,
+    failures_of_ours=(
+        "{n} brach aus anderem Grund ab (Programm, Rechner oder Einstellungen)",
+        "{n} brachen aus anderem Grund ab (Programm, Rechner oder Einstellungen)",
+    ),
+    last_success="Letzter guter Lauf: {last}.",
     variants_heading="Was war geschehen?",
     lost_heading="Werte, die einen Konflikt verloren haben",
     attention_heading="Personen, die jemanden brauchen",
     person="Person",
     value_lost="verlorener Wert",
-    value_kept="geltender Wert",
-    time="wann (UTC)",
+    value_kept="unterlag gegen",
+    time="wann",
     reason="warum",
+    state="seitdem",
+    restored="zurückgeholt {at}",
+    seen="angesehen {at}",
+    not_seen="noch nicht angesehen",
+    more=("und {n} weiterer: `advosync conflicts --all`", "und {n} weitere: `advosync conflicts --all`"),
     nobody="Keine.",
     names_omitted="Namen und Werte sind weggelassen; mit `--names` stehen sie hier.",
     conflict_explanation="Haben beide Seiten seit dem letzten Abgleich geändert, gilt EspoCRM. Der unterlegene Wert "
     "geht nicht verloren: Er bleibt in der Datenbank des Abgleichs, bis ihn jemand angesehen oder zurückgeholt hat.",
-    footer="Erstellt {now} UTC von advosync {version}. Tage und Zeiten in UTC.",
+    footer="Erstellt {now} von advosync {version}. Tage und Zeiten: {zone}.",
 )
 
 ENGLISH_REPORT_TEXTS: Final = ReportTexts(
     title="EspoCRM and Advoware, kept the same",
     date_range="{since} to {until}",
-    linked="persons are kept in sync",
-    to_espo="changes taken from Advoware to EspoCRM",
-    to_advo="changes taken from EspoCRM to Advoware",
-    lost="values lost a conflict and are kept",
-    needs_attention="persons need somebody",
+    tiles={
+        "linked": ("person is kept in sync", "persons are kept in sync"),
+        "to_espo": ("change taken from Advoware to EspoCRM", "changes taken from Advoware to EspoCRM"),
+        "to_advo": ("change taken from EspoCRM to Advoware", "changes taken from EspoCRM to Advoware"),
+        "reverted": (
+            "change in Advoware reverted, because EspoCRM stands",
+            "changes in Advoware reverted, because EspoCRM stands",
+        ),
+        "lost": ("value lost a conflict and is kept", "values lost a conflict and are kept"),
+        "restored": ("lost value put back", "lost values put back"),
+    },
+    open_parts={
+        "persons": ("{n} person needs somebody", "{n} persons need somebody"),
+        "held": ("{n} person is held and waits for an approval", "{n} persons are held and wait for an approval"),
+        "lost": ("nobody looked at {n} lost value yet", "nobody looked at {n} lost values yet"),
+        "locked": ("{n} record is locked in EspoCRM", "{n} records are locked in EspoCRM"),
+    },
     all_well="All in sync: nobody has to do anything.",
-    not_all_well="Open: persons that need somebody: {persons}; lost values that nobody looked at yet: {lost}; "
-    "persons that wait for an approval: {held}; records locked in EspoCRM: {locked}.",
-    runs="{runs} runs in this span; in {outages} a system was out or refused the login, {own} broke off for another "
-    "reason (program, machine or settings). Last good run: {last} UTC.",
+    not_all_well="Open: {parts}.",
+    runs=("{n} run in this span", "{n} runs in this span"),
+    outages=("in {n} a system was out or refused the login",) * 2,
+    failures_of_ours=("{n} broke off for another reason (program, machine or settings)",) * 2,
+    last_success="Last good run: {last}.",
     variants_heading="What had happened?",
     lost_heading="Values that lost a conflict",
     attention_heading="Persons that need somebody",
     person="Person",
     value_lost="value that lost",
-    value_kept="value that stands",
-    time="when (UTC)",
+    value_kept="lost against",
+    time="when",
     reason="why",
+    state="since then",
+    restored="put back {at}",
+    seen="seen {at}",
+    not_seen="not looked at yet",
+    more=("and {n} more: `advosync conflicts --all`",) * 2,
     nobody="None.",
     names_omitted="Names and values are left out; `--names` puts them here.",
     conflict_explanation="Where both sides changed since they last agreed, EspoCRM's value stands. The other one is "
     "not lost: it stays in the sync's database until somebody has seen it or put it back.",
-    footer="Made {now} UTC by advosync {version}. Days and times are UTC.",
+    footer="Made {now} by advosync {version}. Days and times: {zone}.",
 )
 
 REPORT_TEXTS: Final[Mapping[Language, ReportTexts]] = {

@@ -10,7 +10,7 @@ import asyncio
 import re
 import secrets
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -134,14 +134,16 @@ class Inspector:
         async def start_page_vars() -> dict[str, Any]:
             if view_name != "index":
                 return {}
-            since, until = start_page.last_days(datetime.now(UTC))
+            now = datetime.now(UTC)
+            days = start_page.last_days(now, self.view.zone)
+            span = {"since": days.since(self.view.zone), "until": format_utc(now + timedelta(seconds=1))}
             database = datasette.get_database(DATABASE)
             figures = {
-                name: [dict(row) for row in (await database.execute(sql, {"since": since, "until": until})).rows]
+                name: [dict(row) for row in (await database.execute(sql, span)).rows]
                 for name, sql in CHART_QUERIES.items()
                 if name in start_page.FIGURE_NAMES
             }
-            return start_page.start_page_context(figures, self.dictionary, since, until, self.view.zone)
+            return start_page.start_page_context(figures, self.dictionary, days, self.view.zone)
 
         return start_page_vars
 

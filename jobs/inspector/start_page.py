@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.times import format_utc
 from jobs.html_report import charts
 from jobs.html_report.chart_texts import ENGLISH_CHART_TEXTS
+from jobs.html_report.page import DateRange
 from jobs.times import format_local
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ FIGURE_NAMES: Final = {"at_a_glance", "persons_by_status", "changes_a_day", "age
 ALARMING_TILES: Final = {"failing", "held", "open_conflicts"}
 
 
-def last_days(now: datetime) -> tuple[str, str]:
-    """The last days as the figures take them."""
-    until = now + timedelta(seconds=1)
-    return f"{now - timedelta(days=SPAN_DAYS - 1):%Y-%m-%d} 00:00:00", f"{format_utc(until)}"
+def last_days(now: datetime, zone: tzinfo) -> DateRange:
+    """The last days by the firm's calendar."""
+    today = now.astimezone(zone).date()
+    return DateRange(today - timedelta(days=SPAN_DAYS - 1), today)
 
 
 def start_page_context(
-    figures: Mapping[str, ChartRows], dictionary: Dictionary, since: str, until: str, zone: tzinfo
+    figures: Mapping[str, ChartRows], dictionary: Dictionary, days: DateRange, zone: tzinfo
 ) -> dict[str, Any]:
     """Everything the template of the start page shows."""
     totals = figures["at_a_glance"][0]
@@ -79,7 +79,7 @@ def start_page_context(
                 }
                 for name, words, link in TILES
             ],
-            "plots": start_page_plots(figures, since, until),
+            "plots": start_page_plots(figures, days, zone),
             "tables": {name: doc.about for name, doc in dictionary.tables.items()},
             "columns": {name: column_choice(name) for name in WIDE_TABLES},
             "views": {name: doc.about for name, doc in dictionary.views.items()},
@@ -88,13 +88,13 @@ def start_page_context(
     }
 
 
-def start_page_plots(figures: Mapping[str, ChartRows], since: str, until: str) -> list[dict[str, str]]:
+def start_page_plots(figures: Mapping[str, ChartRows], days: DateRange, zone: tzinfo) -> list[dict[str, str]]:
     """The four plots, each under its question and with the place of its figures."""
     texts = ENGLISH_CHART_TEXTS
     status = charts.persons_by_status_chart(figures["persons_by_status"], texts)
-    changes = charts.changes_per_day_chart(figures["changes_a_day"], texts, since, until)
+    changes = charts.changes_per_day_chart(figures["changes_a_day"], texts, days.days, zone)
     ages = charts.poll_age_chart(figures["age_of_last_look"], texts)
-    runs = charts.run_duration_chart(figures["duration_of_runs"], texts)
+    runs = charts.run_duration_chart(figures["duration_of_runs"], texts, zone)
     plots = (
         (texts.persons_by_status, status, f"persons?_facet=status&{column_choice('persons')}"),
         (texts.changes_per_day, changes, "changes_by_day"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from typing import TYPE_CHECKING
+from datetime import UTC, date
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from etl.enums import PersonStatus
+from etl.enums import PersonStatus, RunOutcome
 from etl.rules.variants import Variant
+from jobs.config import Language
 from jobs.html_report import charts
-from jobs.html_report.chart_texts import CHART_TEXTS
+from jobs.html_report.chart_texts import CHART_TEXTS, REVERTED
 from jobs.html_report.svg import LABEL_WIDTH, Bar, Dot, bar_chart, column_chart, dot_chart, format_number, round_up
 
 if TYPE_CHECKING:
@@ -63,24 +66,57 @@ def test_the_scale_ends_above_the_highest_figure() -> None:
 def test_every_status_has_words_and_every_change_of_a_value_has_words_and_a_colour(words: ChartTexts) -> None:
     assert {str(status) for status in PersonStatus} <= set(words.statuses)
     changes = {"link", "repair", "forget", "leftover", "leave", "same"}
-    assert set(words.variants) == set(charts.VARIANT_COLOURS) == {str(variant) for variant in Variant} - changes
+    drawn = {str(variant) for variant in Variant} - changes | {REVERTED}
+    assert set(words.variants) == set(charts.VARIANT_COLOURS) == drawn
+    assert all(words.variants.values())
 
 
 @pytest.mark.parametrize("words", CHART_TEXTS.values(), ids=list(CHART_TEXTS))
-def test_every_status_fits_into_the_room_left_of_its_bar(words: ChartTexts) -> None:
-    assert [text for text in words.statuses.values() if len(text) > LABEL_WIDTH * 0.15] == []
+def test_every_label_fits_into_the_room_left_of_its_bar(words: ChartTexts) -> None:
+    labels = [*words.statuses.values(), *words.variants.values(), *words.ages]
+    assert [text for text in labels if len(text) > LABEL_WIDTH * 0.13] == []
 
 
 def test_a_span_has_every_day_once() -> None:
-    assert charts.days_between("2026-08-30 00:00:00", "2026-09-01 00:00:00") == ["2026-08-30", "2026-08-31"]
-    assert charts.days_between("2026-08-30 00:00:00", "2026-08-30 12:00:00") == ["2026-08-30"]
+    assert charts.days_between(date(2026, 8, 31), date(2026, 9, 1)) == [date(2026, 8, 31), date(2026, 9, 1)]
+    assert charts.days_between(date(2026, 8, 30), date(2026, 8, 30)) == [date(2026, 8, 30)]
+
+
+@pytest.mark.parametrize(("zone", "day"), [("Europe/Berlin", "31.08.2026"), ("UTC", "30.08.2026")])
+def test_a_change_late_at_night_counts_on_the_day_of_the_firm(zone: str, day: str) -> None:
+    days = [date(2026, 8, 30), date(2026, 8, 31)]
+    rows = [{"at": "2026-08-30 22:30:00", "variant": "var5", "entries": 2}]
+    svg = charts.changes_per_day_chart(rows, CHART_TEXTS[Language.DE], days, ZoneInfo(zone))
+    assert tooltips(svg)[0] == f"{day}: 2 × geändert in EspoCRM"
+
+
+@pytest.mark.parametrize("words", CHART_TEXTS.values(), ids=list(CHART_TEXTS))
+def test_colours_that_mean_something_are_explained_and_none_is_red(words: ChartTexts) -> None:
+    statuses = [{"status": status, "persons": 1} for status in ("clean", "failed", "syncing", "not_linked")]
+    runs = [run_row(number, "2026-08-01 00:00:00", outcome) for number, outcome in enumerate(RunOutcome)]
+    pictures = {
+        charts.persons_by_status_chart(statuses, words): words.status_legend,
+        charts.run_duration_chart(runs, words, UTC): words.outcome_legend,
+        charts.poll_age_chart([], words): (words.persons,),
+    }
+    for svg, legend in pictures.items():
+        texts = [text.text for text in svg_tree(svg).iter(f"{SVG}text")]
+        assert texts[-len(legend) :] == list(legend)
+        assert "#d55e00" not in svg
+    assert "#d55e00" not in charts.VARIANT_COLOURS.values()
+
+
+def run_row(number: int, at: str, outcome: str = "done") -> dict[str, Any]:
+    return {
+        "id": number, "trigger": "sync", "started_at": at, "seconds": 3, "persons_seen": 1, "outcome": outcome,
+    }  # fmt: skip
 
 
 def test_runs_are_placed_by_their_start() -> None:
     rows = [
-        {"id": number, "trigger": "sync", "started_at": at, "seconds": 3, "persons_seen": 1, "outcome": "done"}
+        run_row(number, at)
         for number, at in ((1, "2026-08-01 00:00:00"), (2, "2026-08-03 00:00:00"), (3, "2026-08-02 00:00:00"))
     ]
-    svg = svg_tree(charts.run_duration_chart(rows, next(iter(CHART_TEXTS.values()))))
+    svg = svg_tree(charts.run_duration_chart(rows, next(iter(CHART_TEXTS.values())), UTC))
     first, last, middle = (float(dot.get("cx", "0")) for dot in svg.iter(f"{SVG}circle"))
     assert middle == pytest.approx((first + last) / 2)

@@ -12,8 +12,9 @@ import pytest
 from etl.errors import ConfigError
 from etl.records import EspoListing
 from etl.store.database import Store
-from etl.store.tables.conflicts import save_conflicts
-from etl.store.tables.journal import save_changes, set_change_state
+from etl.store.tables.conflicts import save_conflicts, set_restored_at
+from etl.store.tables.holds import insert_holds
+from etl.store.tables.journal import save_changes, save_decisions, set_change_state
 from etl.store.tables.persons import save_listings, update_person
 from etl.store.tables.runs import finish_run, start_run
 from jobs.config import Config, Language
@@ -84,9 +85,12 @@ def test_the_page_speaks_the_language_of_the_configuration(config: Config) -> No
     german = render_report_page(config, DAYS, names=False, now=NOW)
     assert '<html lang="de">' in german
     assert "28.08.2026 bis 30.08.2026" in german
-    assert "brauchen: 1; verlorene Werte, die noch niemand angesehen hat: 1;" in german
+    assert "Offen: 1 Person braucht jemanden; 1 verlorenen Wert hat noch niemand angesehen.<" in german
+    assert "1 Lauf im Zeitraum. Letzter guter Lauf: 29.08.2026, 12:00." in german
+    assert "Erstellt 30.08.2026, 14:00 von advosync" in german
+    assert not re.search(r">0 |UTC|\d{4}-\d\d-\d\d", german)
     english = config.model_copy(update={"report": config.report.model_copy(update={"language": Language.EN})})
-    assert "28 August 2026 to 30 August 2026" in render_report_page(english, DAYS, names=False, now=NOW)
+    assert "28 Aug 2026 to 30 Aug 2026" in render_report_page(english, DAYS, names=False, now=NOW)
 
 
 def test_names_and_values_stand_there_only_when_asked_for_and_as_text(config: Config) -> None:
@@ -96,6 +100,39 @@ def test_names_and_values_stand_there_only_when_asked_for_and_as_text(config: Co
     assert "Max &lt;b&gt;Mustermann&lt;/b&gt; · 104711" in with_names
     assert LOST in with_names
     assert "<b>Mustermann" not in with_names
+
+
+def test_what_lost_tells_whether_it_was_put_back_and_the_held_stand_there_by_name(config: Config) -> None:
+    with Store.open(config.state.path, now="2026-08-29 11:00:00", durable=False) as store:
+        set_restored_at(store, [1], "2026-08-29 11:30:00")
+        for number, name in enumerate(("Erika Weiß", "Ilse Brandt"), 2):
+            listing = EspoListing(
+                f"e{number}", number, name, status=None, fingerprint=None, modified_at=None, modified_by=None
+            )
+            save_listings(store, [listing], "2026-08-29 11:00:00")
+            hold = {"run_id": 1, "entity_id": f"e{number}", "betnr": number, "kind": "removals", "reason": "too much"}
+            insert_holds(store, [{**hold, "held_at": "2026-08-29 11:00:00"}])
+    without = render_report_page(config, DAYS, names=False, now=NOW)
+    assert "2 Personen werden zurückgehalten und warten auf eine Freigabe" in without
+    assert "<b>1</b>verlorener Wert zurückgeholt" in without
+    cells = table_cells(render_report_page(config, DAYS, names=True, now=NOW))
+    assert cells[cells.index("zurückgehalten. too much") - 1] == "Erika Weiß · 2, Ilse Brandt · 3"
+    assert cells[-1] == "zurückgeholt 29.08.2026, 13:30"
+
+
+def test_a_change_that_was_reverted_is_not_told_as_taken_over(config: Config) -> None:
+    def tiles() -> dict[str, str]:
+        page = render_report_page(config, DAYS, names=False, now=NOW)
+        return {words: figure for figure, words in re.findall(r"<b>(\d+)</b>([^<]+)", page)}
+
+    assert tiles()["Änderung aus Advoware nach EspoCRM übernommen"] == "1"
+    with Store.open(config.state.path, now="2026-08-29 11:00:00", durable=False) as store:
+        decision = {"run_id": 1, "entity_id": "e1", "betnr": 104711, "variant": "var6", "reason": ""}
+        facts = {"facts": {"verdict": "revert"}, "created_at": "2026-08-29 10:00:00"}
+        (number,) = save_decisions(store, [{**decision, **facts}])
+        store.execute("update changes set decision_id = :number where variant = 'var6'", {"number": number})
+    assert tiles()["Änderungen aus Advoware nach EspoCRM übernommen"] == "0"
+    assert tiles()["Änderung in Advoware zurückgesetzt, weil EspoCRM gilt"] == "1"
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_status_and_explain_name_the_lock(harness: SyncHarness) -> None:
     assert document["person"]["espo_locked"] == 1
     today = harness.clock().date()
     page = render_report_page(harness.config, DateRange(today, today), names=False, now=harness.clock())
-    assert "in EspoCRM gesperrte Datensätze: 1" in page
+    assert "1 Datensatz ist in EspoCRM gesperrt" in page
 
 
 def test_check_says_what_a_lock_covers_and_how_a_save_is_stored(harness: SyncHarness) -> None:

@@ -72,7 +72,7 @@ def test_held_persons_are_held_everywhere_and_in_sync_nowhere(harness: SyncHarne
     assert sum(row["status"] == "held" for row in figures["persons_to_see_to"]) == held
     today = harness.clock().date()
     page = render_report_page(harness.config, DateRange(today, today), names=True, now=harness.clock())
-    assert f"persons that wait for an approval: {held};" in page
+    assert f"{held} persons are held and wait for an approval" in page
 
 
 def test_failing_and_locked_persons_are_counted_alike(harness: SyncHarness) -> None:
