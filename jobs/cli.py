@@ -133,6 +133,9 @@ def check(
     context: typer.Context,
     schema: Annotated[bool, typer.Option("--schema", help="Only print the JSON schema of config.yaml.")] = False,
     data: Annotated[bool, typer.Option("--data", help="Read everybody, and say what a first sync will meet.")] = False,
+    test_message: Annotated[
+        bool, typer.Option("--test-message", help="Send people a test message, by report.notify.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Say of every precondition whether it holds, or what to do."""
@@ -145,7 +148,7 @@ def check(
         return check_data(load_config(context), as_json=as_json)
     from jobs.commands import check as check_command
 
-    results = check_command.run_checks(load_config(context))
+    results = check_command.run_checks(load_config(context), test_message=test_message)
     if as_json:
         typer.echo(check_command.checks_to_json(results))
     else:

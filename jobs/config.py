@@ -392,7 +392,7 @@ class ReportSection(Section):
     ping_url: Secret | None = None
     """Called after each good run (a dead man's switch)."""
     notify: tuple[Secret, ...] = ()
-    """Apprise addresses that holds and permanent failures go to."""
+    """Apprise addresses that holds, permanent failures and outages go to."""
 
     @field_validator("ping_url")
     @classmethod

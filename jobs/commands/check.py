@@ -27,7 +27,7 @@ from jobs.commands.espocrm_fields import check_fields
 from jobs.commands.findings import CheckResult, CheckState, check_error, check_failure, check_note, check_ok
 from jobs.config import LOOPBACK
 from jobs.exit_codes import ExitCode
-from jobs.telemetry.notify import invalid_addresses
+from jobs.telemetry.notify import invalid_addresses, require_apprise, send_test_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from etl.clients.espocrm_payload import EspoServer
-    from jobs.config import Config
+    from jobs.config import Config, Language
 
 CLOCK_TOLERANCE_SECONDS = 30
 """Retry times are ours, `modifiedAt` is EspoCRM's, and Advoware may refuse tokens asked for at a wrong time."""
@@ -48,8 +48,13 @@ MIN_ESPOCRM_VERSION: Final = 8
 # Asking ----------------------------------------------------------------------------------------------------------
 
 
-def run_checks(config: Config, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> list[CheckResult]:
-    """Every precondition in the order a run needs them. What cannot be asked because of an earlier one is left out."""
+def run_checks(
+    config: Config, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), test_message: bool = False
+) -> list[CheckResult]:
+    """Every precondition in the order a run needs them. What cannot be asked because of an earlier one is left out.
+
+    With ``test_message`` people get one, by ``report.notify``.
+    """
     results = [check_ok("configuration", "complete; nothing unknown in it"), *check_address(config)]
     environment_results = list(check_environment(os.environ))
     results += environment_results
@@ -57,7 +62,10 @@ def run_checks(config: Config, *, now: Callable[[], datetime] = lambda: datetime
         results += list(check_espocrm(config, now))
         results += list(check_advoware(config, now))
     results.append(check_state_store(config.state.path, now()))
-    results += list(check_notify_addresses([address.get_secret_value() for address in config.report.notify]))
+    addresses = [address.get_secret_value() for address in config.report.notify]
+    results += list(check_notify_addresses(addresses))
+    if test_message:
+        results.append(check_test_message(addresses, config.report.language))
     return results
 
 
@@ -152,6 +160,20 @@ def check_notify_addresses(addresses: Sequence[str]) -> Iterator[CheckResult]:
         yield check_failure(topic, f"address {number} is none that Apprise can send to; see its list of addresses")
     if addresses and not invalid_numbers:
         yield check_ok(topic, f"{len(addresses)} addresses Apprise can send to")
+
+
+def check_test_message(addresses: Sequence[str], language: Language) -> CheckResult:
+    """Whether a test message to people was taken by every address of ``report.notify``."""
+    topic = "test message"
+    if not addresses:
+        return check_failure(topic, "report.notify names no address to send it to")
+    try:
+        require_apprise(addresses)
+    except ConfigError as error:
+        return check_failure(topic, str(error))
+    if send_test_message(addresses, language):
+        return check_ok(topic, f"taken by {len(addresses)} addresses; look whether it arrived")
+    return check_failure(topic, "an address of report.notify did not take it; try each alone")
 
 
 def check_state_store(path: Path, now: datetime) -> CheckResult:

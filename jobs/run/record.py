@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from etl.context import RunContext, RunCounters
-from etl.errors import AdvosyncError
+from etl.errors import AdvosyncError, CredentialsRefused
 from etl.store.tables.baseline import count_left_alone
 from etl.store.tables.holds import open_holds
 from etl.store.tables.persons import ids_of_locked, load_persons
@@ -139,6 +139,7 @@ def build_report(request: RunRequest, result: RunResult) -> RunReport:
             for entity_id, message in sorted(tally.failed.items())
         ],
         error=str(result.error) if result.error is not None else None,
+        login_refused=isinstance(result.error, CredentialsRefused),
         notices=list(tally.notices),
         changes=[] if request.options.write else plan_changes(
             result.plans, load_person_names(request, result.plans), tally.hold_kinds

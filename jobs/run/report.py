@@ -126,7 +126,7 @@ class RunReport:
     """What one run did. Times are UTC text; ``variants`` counts steps; ``error`` says why a run ended early.
 
     ``sweep_after`` is the record a sweep has come to, None when it is through. ``chunks``: the numbers of all runs,
-    where longer work took several; ``run_id`` is then the first.
+    where longer work took several; ``run_id`` is then the first. ``login_refused`` is for the message to people alone.
     """
 
     run_id: int | None = None
@@ -147,6 +147,7 @@ class RunReport:
     changes: list[PlannedChange] = field(default_factory=list)
     sweep_after: str | None = None
     chunks: list[int] = field(default_factory=list)
+    login_refused: bool = False
 
     @property
     def has_next_chunk(self) -> bool:
@@ -191,6 +192,7 @@ class RunReport:
     def to_dict(self) -> dict[str, Any]:
         """The JSON document of jobs/README.md; only a plan lists its changes."""
         document = asdict(self)
+        del document["login_refused"]
         if self.trigger != PLAN_TRIGGER:
             del document["changes"]
         if self.sweep_after is None:

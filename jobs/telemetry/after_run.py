@@ -44,7 +44,7 @@ def run_with_notifications(
         reason = str(error) if isinstance(error, AdvosyncError) else type(error).__name__
         ping_healthcheck(config, environment, PingEvent.FAILURE, reason, alarm=alarm)
         raise
-    publish_report(config, report, environment=environment)
+    publish_report(config, options, report, environment=environment)
     if report.outcome.is_completed:
         ping_healthcheck(config, environment, PingEvent.SUCCESS, alarm=alarm)
     elif report.outcome is CommandOutcome.OUTAGE:
@@ -64,18 +64,20 @@ def ping_healthcheck(
         structlog.get_logger().warning("ping_failed", event_told=event.name.lower(), reason=problem)
 
 
-def publish_report(config: Config, report: RunReport, *, environment: Environment = PRODUCTION) -> None:
+def publish_report(
+    config: Config, options: RunOptions, report: RunReport, *, environment: Environment = PRODUCTION
+) -> None:
     """Write the metrics and tell people what is new; what goes wrong with that is logged."""
     for channel, publish in (("metrics", write_metrics), ("message", notify_people)):
         try:
-            publish(config, report, environment)
+            publish(config, options, report, environment)
         except (AdvosyncError, OSError) as error:
             structlog.get_logger().warning("not_told", about=channel, reason=str(error))
         except Exception:  # noqa: BLE001 - a library's own trouble, or a mistake of ours: the run is done all the same
             structlog.get_logger().exception("not_told", about=channel)
 
 
-def write_metrics(config: Config, report: RunReport, environment: Environment) -> None:
+def write_metrics(config: Config, _options: RunOptions, report: RunReport, environment: Environment) -> None:
     """Replace the metrics file, where one is wanted."""
     if config.report.metrics_file is not None:
         from jobs.telemetry import metrics  # noqa: PLC0415 - only where it is wanted
@@ -83,12 +85,14 @@ def write_metrics(config: Config, report: RunReport, environment: Environment) -
         metrics.write_metrics_file(config.report.metrics_file, collect_status(config, environment.utcnow()), report)
 
 
-def notify_people(config: Config, _report: RunReport, environment: Environment) -> None:
-    """Send what is held or failed for good, where anybody is to be told."""
+def notify_people(config: Config, options: RunOptions, report: RunReport, environment: Environment) -> None:
+    """Send what people do not know yet, where anybody is to be told."""
     addresses = [address.get_secret_value() for address in config.report.notify]
     if not addresses:
         return
     with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
-        sent = notify.notify_once(store, config.report.language, notify.apprise_sender(addresses))
+        wording = notify.Wording(config.report.language, config.schedule.zone)
+        full_run = report if options.kind in FULL_RUN_TRIGGERS else None
+        sent = notify.notify_once(store, wording, full_run, notify.apprise_sender(addresses), environment.utcnow())
     if sent is False:
         structlog.get_logger().warning("not_told", about="message", reason="an address of report.notify refused it")

@@ -1,7 +1,8 @@
-"""One message to people when a person is newly held or failed for good, through Apprise (``report.notify``).
+"""One message to people when a person is newly held or failed for good, and when no run gets through any more.
 
-What was told is remembered in the state store: a hold by its number, a failed person until it is in sync again. A
-message names no phone and no mail; it may go to a chat of another company.
+Apprise sends it (``report.notify``). What was told is remembered in the state store: a hold by its number, a failed
+person until it is in sync again, an outage until it is over. A message names no phone and no mail; it may go to a chat
+of another company.
 """
 
 from __future__ import annotations
@@ -9,20 +10,26 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etl.enums import HoldKind, PersonStatus
 from etl.errors import ConfigError
-from etl.store.queries.status import failing_persons
+from etl.store.queries.status import failing_persons, outage_since
 from etl.store.tables.holds import open_holds
+from etl.times import parse_utc
 from jobs.config import Language
+from jobs.exit_codes import CommandOutcome
+from jobs.times import format_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from datetime import datetime, tzinfo
     from typing import Any
 
     from etl.store.database import Store
+    from jobs.run.report import RunReport
 
 NOTIFIED_HOLD_KEY: Final = "told_hold"
 """Setting: the highest number of a hold people were told of."""
@@ -30,8 +37,22 @@ NOTIFIED_HOLD_KEY: Final = "told_hold"
 NOTIFIED_FAILURES_KEY: Final = "told_failed"
 """Setting: JSON, the persons whose failure people were told of."""
 
+NOTIFIED_OUTAGE_KEY: Final = "notified_outage"
+"""Setting: since when the outage lasts that people were told of; empty when it is over."""
+
+OUTAGE_PATIENCE = timedelta(days=1)
+"""An outage is told once it lasts so long, a refused login at once: it does not end by itself."""
+
 MAX_NAMED_PERSONS = 20
 """More persons than this are counted, not named."""
+
+
+class OutageNotice(NamedTuple):
+    """No run gets through since then, or runs do again (``error`` is None)."""
+
+    since: str
+    error: str | None
+    login_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,15 +62,32 @@ class PendingNotices:
     holds: list[dict[str, Any]]
     failed: list[dict[str, Any]]
     still_failing: list[str]
+    outage: OutageNotice | None
 
     @property
     def is_any(self) -> bool:
         """Whether there is something to tell."""
-        return bool(self.holds or self.failed)
+        return bool(self.holds or self.failed or self.outage)
 
 
-def pending_notices(store: Store) -> PendingNotices:
-    """What is held or failed for good, and was not told."""
+def pending_outage(store: Store, report: RunReport, now: datetime) -> OutageNotice | None:
+    """An outage to tell of, or its end; once each, by what runs over everybody meet."""
+    notified_since = store.setting(NOTIFIED_OUTAGE_KEY)
+    if report.outcome.is_completed:
+        return OutageNotice(notified_since, None) if notified_since else None
+    since = outage_since(store) if report.outcome is CommandOutcome.OUTAGE else None
+    if since is None or notified_since:
+        return None
+    if not report.login_refused and now - parse_utc(since) < OUTAGE_PATIENCE:
+        return None
+    return OutageNotice(since, report.error or "", report.login_refused)
+
+
+def pending_notices(store: Store, full_run: RunReport | None, now: datetime) -> PendingNotices:
+    """What people were not told yet: who is held or failed for good, and that no run gets through, or runs do again.
+
+    ``full_run`` is the run that just ended, where it was one over everybody.
+    """
     last_hold = int(store.setting(NOTIFIED_HOLD_KEY) or 0)
     notified = set(json.loads(store.setting(NOTIFIED_FAILURES_KEY) or "[]"))
     failing = failing_persons(store)
@@ -60,6 +98,7 @@ def pending_notices(store: Store) -> PendingNotices:
         still_failing=[
             person["entity_id"] for person in failing if person["entity_id"] in notified or person in permanent
         ],
+        outage=pending_outage(store, full_run, now) if full_run is not None else None,
     )
 
 
@@ -71,12 +110,16 @@ def save_notified_state(store: Store, notices: PendingNotices) -> None:
         failing = json.dumps(sorted(notices.still_failing))
         if failing != (store.setting(NOTIFIED_FAILURES_KEY) or "[]"):
             store.set_setting(NOTIFIED_FAILURES_KEY, failing)
+        if notices.outage is not None:
+            store.set_setting(NOTIFIED_OUTAGE_KEY, notices.outage.since if notices.outage.error is not None else "")
 
 
-def notify_once(store: Store, language: Language, send: Callable[[str, str], bool]) -> bool | None:
+def notify_once(
+    store: Store, wording: Wording, full_run: RunReport | None, send: Callable[[str, str], bool], now: datetime
+) -> bool | None:
     """Tell people once; whether it went out, None when there was nothing to tell. Not sent is told next time."""
-    notices = pending_notices(store)
-    if notices.is_any and not send(*notice_message(notices, language)):
+    notices = pending_notices(store, full_run, now)
+    if notices.is_any and not send(*notice_message(notices, wording)):
         return False
     save_notified_state(store, notices)
     return True if notices.is_any else None
@@ -117,13 +160,26 @@ def invalid_addresses(addresses: Sequence[str]) -> list[int]:
 # What is said ------------------------------------------------------------------------------------------------------
 
 
+class Wording(NamedTuple):
+    """In which language people are told, and by which clocks."""
+
+    language: Language
+    zone: tzinfo
+
+
 @dataclass(frozen=True)
 class NoticeTexts:
     """The sentences of one language."""
 
     title: str
+    title_of_outage: str
+    title_of_its_end: str
+    test: str
     held: str
     failed: str
+    outage: str
+    login_refused: str
+    outage_over: str
     kinds: dict[str, str]
     more: str
 
@@ -131,10 +187,18 @@ class NoticeTexts:
 NOTICE_TEXTS: Final = {
     Language.DE: NoticeTexts(
         title="advosync braucht eine Entscheidung",
+        title_of_outage="advosync kann nicht abgleichen",
+        title_of_its_end="advosync gleicht wieder ab",
+        test="Probe: So erreichen Sie die Nachrichten von advosync.",
         held="Lauf {run} hält {count} zurück ({kind}): {who}.\n"
         "Ansehen: advosync held – freigeben: advosync approve {run}",
         failed="Mehrmals fehlgeschlagen, nächster Versuch in einem Tag: {who}.\n"
         "Der Grund steht in EspoCRM am Datensatz. Sofort noch einmal: advosync retry",
+        outage="Seit {since} kommt kein Lauf mehr durch: {error}\n"
+        "Nichts geht verloren; was inzwischen geändert wird, folgt danach. Ansehen: advosync status, advosync check",
+        login_refused="Seit {since} wird die Anmeldung abgelehnt: {error}\n"
+        "Das endet nicht von selbst: Zugangsdaten berichtigen, dann advosync check. Nichts geht verloren.",
+        outage_over="Die Störung seit {since} ist vorbei; ein Lauf ist wieder durchgekommen.",
         kinds={
             HoldKind.REMOVALS: "es würde ungewöhnlich viel entfernt oder überschrieben",
             HoldKind.CONFIGURATION: "die Einstellungen haben sich geändert",
@@ -147,10 +211,18 @@ NOTICE_TEXTS: Final = {
     ),
     Language.EN: NoticeTexts(
         title="advosync needs a decision",
+        title_of_outage="advosync cannot sync",
+        title_of_its_end="advosync syncs again",
+        test="A test: this is how messages of advosync reach you.",
         held="Run {run} holds {count} back ({kind}): {who}.\n"
         "Look: advosync held – release: advosync approve {run}",
         failed="Failed repeatedly, tried again in a day: {who}.\n"
         "The reason stands in the record in EspoCRM. To try at once: advosync retry",
+        outage="No run gets through since {since}: {error}\n"
+        "Nothing is lost; what is edited meanwhile follows. Look: advosync status, advosync check",
+        login_refused="The login is refused since {since}: {error}\n"
+        "That does not end by itself: correct the login, then advosync check. Nothing is lost.",
+        outage_over="The trouble since {since} is over; a run got through again.",
         kinds={
             HoldKind.REMOVALS: "unusually much would be removed or overwritten",
             HoldKind.CONFIGURATION: "the configuration changed",
@@ -163,9 +235,9 @@ NOTICE_TEXTS: Final = {
 }  # fmt: skip
 
 
-def notice_message(notices: PendingNotices, language: Language) -> tuple[str, str]:
+def notice_message(notices: PendingNotices, wording: Wording) -> tuple[str, str]:
     """Title and text of one message about everything that is new."""
-    texts = NOTICE_TEXTS[language]
+    texts = NOTICE_TEXTS[wording.language]
     groups: dict[tuple[int, str], list[dict[str, Any]]] = {}
     for hold in notices.holds:
         groups.setdefault((hold["run_id"], hold["kind"]), []).append(hold)
@@ -175,7 +247,25 @@ def notice_message(notices: PendingNotices, language: Language) -> tuple[str, st
     ]
     if notices.failed:
         parts.append(texts.failed.format(who=betnr_list(notices.failed, texts)))
-    return texts.title, "\n\n".join(parts)
+    if notices.outage is None:
+        return texts.title, "\n\n".join(parts)
+    title = texts.title_of_outage if notices.outage.error is not None else texts.title_of_its_end
+    return texts.title if parts else title, "\n\n".join([outage_text(notices.outage, texts, wording.zone), *parts])
+
+
+def outage_text(outage: OutageNotice, texts: NoticeTexts, zone: tzinfo) -> str:
+    """Since when no run gets through and why, or that it is over."""
+    since = format_local(outage.since, zone)
+    if outage.error is None:
+        return texts.outage_over.format(since=since)
+    sentence = texts.login_refused if outage.login_refused else texts.outage
+    return sentence.format(since=since, error=outage.error)
+
+
+def send_test_message(addresses: Sequence[str], language: Language) -> bool:
+    """Send a message that says it is a test; whether all addresses took it."""
+    texts = NOTICE_TEXTS[language]
+    return apprise_sender(addresses)("advosync", texts.test)
 
 
 def betnr_list(persons: Sequence[dict[str, Any]], texts: NoticeTexts) -> str:

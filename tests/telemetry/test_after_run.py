@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -15,23 +16,25 @@ from etl.enums import HoldKind
 from etl.errors import ConfigError, LockHeld
 from etl.store.tables.holds import insert_holds
 from etl.store.tables.persons import update_person
-from jobs.commands.check import check_notify_addresses
+from etl.times import parse_utc
+from jobs.commands.check import check_notify_addresses, check_test_message
 from jobs.commands.findings import CheckState
 from jobs.config import Language
 from jobs.exit_codes import CommandOutcome
 from jobs.lock import Lease
 from jobs.pipeline import run_to_completion
 from jobs.run.options import RunOptions
+from jobs.run.report import RunReport
 from jobs.sandbox.simulator import Unreachable
 from jobs.telemetry import notify
 from jobs.telemetry.after_run import run_with_notifications
 from tests.harness import CommandHarness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from jobs.run.report import RunReport
+    from etl.store.database import Store
 
 SECRET = "https://ping.test/4711-secret"
 
@@ -223,15 +226,21 @@ def test_without_the_extra_nothing_is_started_where_people_are_to_be_told(
     assert (point.state, "advosync[notify]" in point.message) == (CheckState.BAD, True)
 
 
+def tell(store: Store, send: Callable[[str, str], bool]) -> bool | None:
+    """What people are told after a run that went to its end."""
+    wording = notify.Wording(Language.DE, UTC)
+    return notify.notify_once(store, wording, RunReport(), send, datetime(2026, 9, 1, tzinfo=UTC))
+
+
 def test_what_could_not_be_sent_is_told_next_time(harness: CommandHarness) -> None:
     run_with_telemetry(harness)
     sent: list[str] = []
     with harness.open_store() as store:
         run_id = store.scalar("select max(id) from runs")
         insert_holds(store, [{"run_id": run_id, "entity_id": "a", "betnr": 1, "kind": "recovery", "held_at": "x"}])
-        assert notify.notify_once(store, Language.EN, lambda _title, _text: False) is False
-        assert notify.notify_once(store, Language.EN, lambda _title, text: not sent.append(text)) is True  # type: ignore[func-returns-value]
-        assert notify.notify_once(store, Language.EN, lambda _title, _text: False) is None
+        assert tell(store, lambda _title, _text: False) is False
+        assert tell(store, lambda _title, text: not sent.append(text)) is True  # type: ignore[func-returns-value]
+        assert tell(store, lambda _title, _text: False) is None
     assert len(sent) == 1
 
 
@@ -247,8 +256,8 @@ def test_a_person_that_fails_for_good_is_told_once_until_it_was_in_sync_again(ha
         person = store.scalar("select entity_id from persons where betnr is not null limit 1")
         for status in ("permanently_failed", "failed", "permanently_failed", "clean", "failed", "permanently_failed"):
             update_person(store, person, status=status)
-            notify.notify_once(store, Language.DE, keep_text)
-            notify.notify_once(store, Language.DE, keep_text)
+            tell(store, keep_text)
+            tell(store, keep_text)
     assert len(sent) == 2
     assert all("Mehrmals fehlgeschlagen" in text for text in sent)
 
@@ -260,6 +269,83 @@ def test_every_kind_of_hold_has_words_in_every_language(language: Language) -> N
 
 def test_many_persons_are_counted_not_named() -> None:
     holds = [{"id": n, "run_id": 7, "kind": "removals", "betnr": n, "entity_id": "x"} for n in range(100, 150)]
-    _, text = notify.notice_message(notify.PendingNotices(holds, [], []), Language.EN)
+    _, text = notify.notice_message(notify.PendingNotices(holds, [], [], None), notify.Wording(Language.EN, UTC))
     assert "holds 50 back" in text
     assert "119 and 30 more" in text
+
+
+# Outages ---------------------------------------------------------------------------------------------------------
+
+DAY = 86_400
+
+
+@pytest.fixture
+def messages(harness: CommandHarness, inbox: tuple[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What people of this firm are sent."""
+    address, sent = inbox
+    harness.configure(report={"notify": [address]})
+    return sent
+
+
+def be_unreachable(_call: Any) -> None:
+    raise Unreachable
+
+
+def test_an_outage_is_told_once_it_lasts_a_day_and_again_when_it_is_over(
+    harness: CommandHarness, messages: list[dict[str, Any]]
+) -> None:
+    run_with_telemetry(harness)
+    harness.advo.before = be_unreachable
+    run_with_telemetry(harness)
+    with harness.open_store() as store:
+        began = parse_utc(store.scalar("select started_at from runs where outcome = 'outage'"))
+    harness.clock.advance(DAY - 120)
+    run_with_telemetry(harness)
+    assert messages == []
+    harness.clock.advance(DAY)
+    run_with_telemetry(harness)
+    run_with_telemetry(harness, persons=("200001",))
+    run_with_telemetry(harness)
+    [outage] = messages
+    assert outage["title"] == "advosync kann nicht abgleichen"
+    assert f"Seit {began.astimezone(harness.config.schedule.zone):%Y-%m-%d %H:%M:%S} kommt" in outage["message"]
+    assert "Advoware is out" in outage["message"]
+    harness.advo.before = None
+    run_with_telemetry(harness)
+    run_with_telemetry(harness)
+    assert [message["title"] for message in messages[1:]] == ["advosync gleicht wieder ab"]
+
+
+def test_an_outage_that_ends_within_a_day_is_told_to_nobody(
+    harness: CommandHarness, messages: list[dict[str, Any]]
+) -> None:
+    for _ in range(3):
+        harness.advo.before = be_unreachable
+        run_with_telemetry(harness)
+        harness.advo.before = None
+        harness.clock.advance(DAY)
+        run_with_telemetry(harness)
+    assert messages == []
+
+
+def test_a_refused_login_is_told_at_once_and_once(harness: CommandHarness, messages: list[dict[str, Any]]) -> None:
+    run_with_telemetry(harness)
+    api_key = harness.config.espocrm.api_key.get_secret_value()
+    harness.configure(espocrm={"api_key": "outdated"})
+    for _ in range(3):
+        run_with_telemetry(harness)
+    [message] = messages
+    assert "wird die Anmeldung abgelehnt: EspoCRM refuses the login" in message["message"]
+    assert "outdated" not in message["message"]
+    harness.configure(espocrm={"api_key": api_key})
+    harness.clock.advance(3600)
+    run_with_telemetry(harness)
+    assert messages[-1]["title"] == "advosync gleicht wieder ab"
+
+
+def test_check_sends_a_test_message_on_request(harness: CommandHarness, messages: list[dict[str, Any]]) -> None:
+    addresses = [address.get_secret_value() for address in harness.config.report.notify]
+    assert check_test_message(addresses, Language.EN).state is CheckState.OK
+    assert messages[-1]["message"] == "A test: this is how messages of advosync reach you."
+    assert check_test_message([], Language.EN).state is CheckState.BAD
+    assert check_test_message(["json://127.0.0.1:9"], Language.EN).state is CheckState.BAD

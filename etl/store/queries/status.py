@@ -66,6 +66,14 @@ COMPLETED_RUN: Final = f"""
 """
 """The one definition of a good run: a sync or sweep that went to its end, whoever it had to hold or saw fail."""
 
+OUTAGE_SINCE: Final = f"""
+select min(started_at)
+from runs
+where outcome = 'outage'
+    and trigger in (select value from json_each(:triggers))
+    and id > ifnull((select max(id) from runs where {COMPLETED_RUN}), 0)
+"""
+
 LAST_RUN: Final = f"""
 select
     id,
@@ -197,6 +205,13 @@ def load_last_run(store: Store, *, completed: bool = False) -> dict[str, Any] | 
     """Return the latest run over everybody, or the latest that went to its end."""
     params = {"triggers": FULL_RUN_TRIGGERS, "completed": completed}
     return next(iter(store.rows(LAST_RUN, params)), None)
+
+
+def outage_since(store: Store) -> str | None:
+    """Return when the first run over everybody began that met an outage after the last good one; None without any."""
+    params = {"triggers": FULL_RUN_TRIGGERS}
+    since: str | None = store.scalar(OUTAGE_SINCE, params)
+    return since
 
 
 def load_lease_holder(store: Store) -> dict[str, Any] | None:
