@@ -1,1 +1,1 @@
-"""What must happen, pure: no I/O, no clock, no logging (README.md beside this file)."""
+"""The rules, as pure code: no I/O, no clock, no logging (README.md beside this file)."""

@@ -1,7 +1,7 @@
-"""From a decided entry to its writes and to the baseline row it is to end with (rules §3 and §5).
+"""Turn a decided entry into its writes, and into the baseline row it is to end with (rules §3 and §5).
 
-Steps of one entry stand in the order they are written: EspoCRM first, then Advoware, a new row before the old one is
-emptied. Every writer has the same signature, because a table picks it.
+The steps of an entry are in the order in which they are written: EspoCRM first, then Advoware, and a new row before the
+old one is emptied. All writers have the same signature, because a table picks one.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from etl.rules.slots import Slots
 
 REMARK_HINT: Final = "; the remark "
-"""Begins what a reason says of a remark that stays; `explain` repeats it from there."""
+"""Begins the part of a reason about a remark that stays; `explain` repeats it from there."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteContext:
-    """What the writers draw on: the person's slots, the policy, and by komm_id the items a half-stored PUT took."""
+    """What the writers need: the person's slots, the policy, and by komm_id the items lost in a half-stored PUT."""
 
     slots: Slots
     policy: Policy
@@ -39,7 +39,7 @@ class WriteContext:
 
 
 def build_decision(resolved: ResolvedEntry, context: WriteContext) -> Decision:
-    """Turn one decided entry into its decision, steps included."""
+    """Turn one decided entry into a decision with its steps."""
     entry = resolved.entry
     if resolved.left_alone is not None or resolved.resolution is Resolution.LEAVE:
         return leave_decision(resolved, context.policy)
@@ -52,7 +52,7 @@ def build_decision(resolved: ResolvedEntry, context: WriteContext) -> Decision:
 
 
 def var1(entry: Entry, context: WriteContext) -> Decision:
-    """Reuse a slot of the same kommKz without own text, else create."""
+    """Reuse a slot of the same kommKz without own text, else create a row."""
     item = require(entry.item)
     step = create_or_fill(entry, item.item.value, item.komm_kz, "", context)
     return Decision(
@@ -67,14 +67,14 @@ def var1(entry: Entry, context: WriteContext) -> Decision:
 
 
 def var2(entry: Entry, context: WriteContext) -> Decision:
-    """Empty the row to a slot; the own text stays."""
+    """Empty the row, which becomes a slot; the own text stays."""
     return Decision(
         entry, entry.variant, Resolution.APPLY, "", (empty_step(entry),), ended_komm_ids=komm_ids_to_end(entry)
     )
 
 
 def var3(entry: Entry, context: WriteContext) -> Decision:
-    """Remove the item; a row that still stands empty becomes a slot."""
+    """Remove the item; a row that still exists, empty, becomes a slot."""
     item = require(entry.item).item
     remove = Step(
         Side.ESPO,
@@ -96,7 +96,7 @@ def var3(entry: Entry, context: WriteContext) -> Decision:
 
 
 def var4(entry: Entry, context: WriteContext) -> Decision:
-    """Add an item, then the marker; one that EspoCRM lost inside a PUT of ours comes back with all it had."""
+    """Add an item, then the marker; an item that EspoCRM lost in a PUT of ours comes back with all its attributes."""
     row = require(entry.row)
     kind = context.policy.table.espo_type(entry.komm_kz) if entry.channel is Channel.PHONE else None
     item = new_item(entry.channel, row.value, kind, row.canonical)
@@ -108,7 +108,7 @@ def var4(entry: Entry, context: WriteContext) -> Decision:
 
 
 def var5(entry: Entry, context: WriteContext) -> Decision:
-    """EspoCRM's value and the marker, on the same row."""
+    """Write EspoCRM's value and the marker to the same row."""
     return overwrite_row(entry, Action.UPDATE)
 
 
@@ -152,7 +152,7 @@ def retype(entry: Entry, context: WriteContext) -> Decision:
 
 
 def retype_onto(entry: Entry, target_row: AdvoEntry) -> Decision:
-    """A row that holds the value already takes the marker; its text stays, and the old row keeps its own beside it."""
+    """A row that already holds the value takes the marker; the old row's text moves there only if it has none."""
     item, row = require(entry.item), require(entry.row)
     remark = encode(item.item.value, item.komm_kz, target_row.own_text or row.own_text)
     is_own_copy = is_retype_copy(target_row, item, row.own_text)
@@ -179,12 +179,12 @@ def retype_onto(entry: Entry, target_row: AdvoEntry) -> Decision:
 
 
 def link(entry: Entry, context: WriteContext) -> Decision:
-    """Marker only; the value goes back byte-identical."""
+    """Write the marker only; the value is sent back byte-identical."""
     return mark_row(entry, require(entry.item).item, ())
 
 
 def keep_pair(entry: Entry, context: WriteContext) -> Decision:
-    """Nothing to write; the baseline follows the spelling, the type, the row id, and the row that took its place."""
+    """Write nothing; the baseline follows spelling, type and rowId, and the row that took the place of the old one."""
     ended_rows = tuple(komm_id for komm_id in komm_ids_to_end(entry) if komm_id != require(entry.row).komm_id)
     return replace(pair_decision(entry, require(entry.item).item, ()), ended_komm_ids=ended_rows)
 
@@ -206,14 +206,14 @@ def clash(entry: Entry, context: WriteContext) -> Decision:
 
 
 def forget_pair(entry: Entry, context: WriteContext) -> Decision:
-    """The baseline row ends; a row that still stands empty becomes a slot."""
+    """End the baseline row; a row that still exists, empty, becomes a slot."""
     return Decision(
         entry, entry.variant, Resolution.APPLY, "", mark_slot_steps(entry), ended_komm_ids=komm_ids_to_end(entry)
     )
 
 
 def empty_leftover(entry: Entry, context: WriteContext) -> Decision:
-    """A row of ours that is nobody's pair becomes a slot; only one that holds a value loses something by it."""
+    """Make a slot of our own row that belongs to no pair; only if it holds a value does this remove something."""
     steps = (
         (replace(empty_step(entry), action=Action.LEFTOVER),) if require(entry.row).value else mark_slot_steps(entry)
     )
@@ -221,7 +221,7 @@ def empty_leftover(entry: Entry, context: WriteContext) -> Decision:
 
 
 def revert_var3(entry: Entry, context: WriteContext) -> Decision:
-    """Create again what vanished from Advoware; an emptied row is filled again."""
+    """Create again what vanished from Advoware; a row that was emptied is filled again."""
     item = require(entry.item).item
     if entry.row is not None:
         return overwrite_row(entry, Action.REVERT)
@@ -251,7 +251,7 @@ def revert_var4(entry: Entry, context: WriteContext) -> Decision:
 
 
 def revert_var6(entry: Entry, context: WriteContext) -> Decision:
-    """EspoCRM's value comes back; what Advoware had is kept in ``conflicts``. A new type waits for the next plan."""
+    """Write EspoCRM's value back; Advoware's is kept in ``conflicts``. A new type waits for the next plan."""
     decision = overwrite_row(entry, Action.REVERT)
     pair = (
         replace(require(decision.next_baseline), espo_type=require(entry.base).espo_type)
@@ -290,7 +290,7 @@ def create_or_fill(entry: Entry, value: str, komm_kz: int, own_text: str, contex
 
 
 def overwrite_row(entry: Entry, action: Action) -> Decision:
-    """EspoCRM's value and marker on the same row, own text kept."""
+    """Write EspoCRM's value and marker to the same row and keep its own text."""
     item, row = require(entry.item).item, require(entry.row)
     remark = encode(item.value, entry.komm_kz, row.own_text)
     step = update_row_step(action, entry.channel, row, entry.komm_kz, item.value, remark)
@@ -306,7 +306,7 @@ def overwrite_row(entry: Entry, action: Action) -> Decision:
 
 
 def mark_row(entry: Entry, item: EspoItem, steps: tuple[Step, ...]) -> Decision:
-    """A decision that ends with the row as the pair of ``item``; its marker is written only where it is not right."""
+    """A decision that makes the row the pair of ``item``; its marker is written only if it is not right already."""
     decision = pair_decision(entry, item, steps)
     if entry.marked and entry.variant is not Variant.VAR6:
         return decision
@@ -319,7 +319,7 @@ def mark_row(entry: Entry, item: EspoItem, steps: tuple[Step, ...]) -> Decision:
 
 
 def pair_decision(entry: Entry, item: EspoItem, steps: tuple[Step, ...]) -> Decision:
-    """A decision that ends with the row as the pair of ``item``, its remark as it stands."""
+    """A decision that makes the row the pair of ``item`` and leaves its remark as it is."""
     row = require(entry.row)
     unmarked = entry.base is not None and entry.base.unmarked
     pair = NextBaseline(
@@ -349,14 +349,14 @@ def komm_ids_to_end(entry: Entry) -> tuple[int, ...]:
 
 
 def komm_id_of_entry(entry: Entry) -> int | None:
-    """The row this entry is about, gone or not."""
+    """The komm_id of the row that this entry is about, even if that row is gone."""
     if entry.row is not None:
         return entry.row.komm_id
     return entry.base.komm_id if entry.base is not None else None
 
 
 def remark_hint(decision: Decision) -> str:
-    """Name a remark that stays with a row whose number changes, so that a person can look (rules §2, step 6)."""
+    """Mention a remark that stays with a row whose number changes, so that a person can check it (rules §2, step 6)."""
     row = decision.entry.row
     changes_value = (
         decision.variant in (Variant.VAR5, Variant.CLASH, Variant.RETYPE) or decision.resolution is Resolution.REVERT

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RetryState:
-    """What a failed person's record is to say: syncStatus, syncRetryCount and the two times."""
+    """What the record of a failed person is to show: syncStatus, syncRetryCount and the two times."""
 
     status: PersonStatus
     retry_count: int
@@ -27,7 +27,8 @@ def next_retry(
 ) -> RetryState:
     """Return the state after one more failure of a person that had failed ``retry_count`` times in a row.
 
-    The last waiting time repeats when ``max_failures`` is raised; the ``max_failures``-th failure waits for its reset.
+    If there are fewer waiting times than failures, the last one repeats; the ``max_failures``-th failure waits for its
+    reset.
     """
     count = retry_count + 1
     if count >= max_failures:

@@ -95,7 +95,7 @@ class BaselinePair:
 class Entry:
     """One phone, fax or mail value of a person, with what each side and the baseline say of it.
 
-    ``facts``: what it was decided by, found once for all; None where an operator, or a mending, asks.
+    ``facts``: what its variant follows from; None for an entry of an operator's request or of a repair.
     ``retype_row``: the row that a retype takes instead of making one (``etl.rules.leftovers``).
     """
 
@@ -138,7 +138,7 @@ class Entry:
 class LeftAlone:
     """Why nothing is done about an entry.
 
-    ``komm_id`` is the row of the entry: of a value that Advoware did not take, or that nobody can read, the row whose
+    ``komm_id`` is the row of the entry; for a value that Advoware did not take, or that nobody can read, the row whose
     value it was to replace.
     """
 
@@ -175,7 +175,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class NextBaseline:
-    """The baseline row a decision ends with; ``komm_id`` is None while Advoware has still to give it."""
+    """The baseline row a decision ends with; ``komm_id`` is None until Advoware assigns it."""
 
     komm_id: int | None
     channel: Channel
@@ -210,8 +210,8 @@ class Decision:
 class PersonState:
     """A person as a whole: what the entries alone cannot tell.
 
-    ``first_sync_interrupted``: its first sync was broken off. ``partial_put``: what array PUTs of
-    ours did to it in part (rules §5). ``unreadable_notes``: the notes of channels that may not be read.
+    ``first_sync_interrupted``: its first sync was broken off. ``partial_put``: what array PUTs of ours did only in part
+    (rules §5). ``unreadable_notes``: the notes about channels that may not be read.
     """
 
     entity_id: str

@@ -1,9 +1,9 @@
-"""Which persons a too destructive plan keeps back, and whether somebody else writes what is ours (rules §6).
+"""Whose plan removes too much, and whether somebody else writes the fields that are ours (rules §6, Guards).
 
-A second writer: only what we left in EspoCRM is compared with what stands there, and no clock. A fingerprint that is
-not ours and equals the rows just read was written by somebody who saw these rows: a later run of ours, of which a store
-that was put back knows nothing, or a tool of the same kind. Which of them it was nobody can tell from it; that the
-baseline is outdated, anybody can.
+To find a second writer, what we left in EspoCRM is compared with what stands there now; no clock is asked. A
+fingerprint that is not ours and equals the rows just read was written by somebody who saw these rows: a later run of
+ours that a restored store knows nothing of, or a tool of the same kind. Nobody can tell which of them it was, but in
+either case the baseline is outdated.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sized
 
 SHARE_APPLIES_ABOVE_PERSONS: Final = 3
-"""Up to here the share does not bite, of persons that vanish."""
+"""Up to this many persons that vanish, the share does not apply."""
 
 REMOVING_ACTIONS: Final = frozenset(
     {Action.REMOVE, Action.REPLACE, Action.EMPTY, Action.UPDATE, Action.REVERT, Action.LEFTOVER}
 )
-"""The actions that take or overwrite a value.
+"""The actions that remove or overwrite a value.
 
 In EspoCRM remove and replace; in Advoware empty, update, revert and leftover (a second row of ours becomes a slot).
 Creating, filling a slot and writing a marker (add, create, fill, mark) destroy nothing and are not counted.
 """
 
-_SHARE_APPLIES_ABOVE = 10  # up to here the share does not bite: a firm of 12 entries may change two
+_SHARE_APPLIES_ABOVE = 10  # up to this many the share does not apply: a firm with 12 entries may change two
 
 
 def persons_over_limit(
@@ -37,9 +37,9 @@ def persons_over_limit(
 ) -> frozenset[str]:
     """Return the entity ids to hold: every person with counted steps when there are too many in all, else nobody.
 
-    ``removals`` gives the number of steps whose action is in ``REMOVING_ACTIONS``, by entity id. Too many are more than
-    ``max_removals``, or more than 10 that are also more than that share of the baseline's rows or the rows seen,
-    whichever is more.
+    ``removals``: by entity id, the number of steps whose action is in ``REMOVING_ACTIONS``. Too many are more than
+    ``max_removals``, or more than 10 that also exceed ``max_removal_share`` of the baseline's rows or of the rows seen,
+    whichever are more.
     """
     allowed = max_allowed_removals(
         baseline_rows=baseline_rows,
@@ -53,18 +53,18 @@ def persons_over_limit(
 
 
 def max_allowed_removals(*, baseline_rows: int, rows_seen: int, max_removals: int, max_removal_share: float) -> int:
-    """Return how many counted steps a run may take without approval (rules §6, Guards)."""
+    """Return how many counted steps a run may carry out without approval (rules §6, Guards)."""
     entries = max(baseline_rows, rows_seen)
     share = floor(max_removal_share * entries)
-    while entries and (share + 1) / entries <= max_removal_share:  # 0.29 of 100 is 28.999…: dividing says it right
+    while entries and (share + 1) / entries <= max_removal_share:  # 0.29 × 100 is 28.999…: only the division is right
         share += 1
     return min(max_removals, max(share, _SHARE_APPLIES_ABOVE))
 
 
 def too_many_endings(endings: int, persons_read: int, *, max_removals: int, max_removal_share: float) -> bool:
-    """Whether more persons wait or ended lately than may without anybody's approval (rules §1, Endings).
+    """Whether so many persons wait, or ended lately, that somebody must approve it (rules §1, Endings).
 
-    More than ``max_removals``, or more than 3 that are also more than that share of the persons looked at.
+    These are more than ``max_removals``, or more than 3 that also exceed ``max_removal_share`` of the persons read.
     """
     over_share = endings > SHARE_APPLIES_ABOVE_PERSONS and (
         persons_read == 0 or endings / persons_read > max_removal_share
@@ -73,11 +73,11 @@ def too_many_endings(endings: int, persons_read: int, *, max_removals: int, max_
 
 
 STRIKES: Final = 2
-"""A status that is not ours is somebody's slip once, and a second writer the second time running."""
+"""A status that is not ours is a slip the first time, and a second writer the second time running."""
 
 
 MAX_SECOND_WRITER_PERSONS: Final = 3
-"""More persons than this in one run are no accident: the run holds everybody."""
+"""More persons than this in one run are no accident: then the run holds everybody."""
 
 
 OTHER_FINGERPRINT: Final = "its fingerprint is not the one we left there"
@@ -100,7 +100,7 @@ OWN_KEY: Final = "it was our own API user who wrote it: does a second advosync u
 
 @dataclass(frozen=True, slots=True)
 class OwnWrites:
-    """What our writes may have left in EspoCRM: as acknowledged, and as sent by a write whose answer is missing."""
+    """What our writes may have left in EspoCRM: acknowledged ones, and those whose answer is missing."""
 
     statuses: frozenset[str]
     fingerprints: frozenset[str]
@@ -122,8 +122,8 @@ class OwnWrites:
     def is_outdated(self, fingerprint: str | None, rows_fingerprint: str | None, *, saved_since_restore: bool) -> bool:
         """Whether somebody synced the person after the last run this store knows of.
 
-        ``rows_fingerprint``: the fingerprint of the rows just read. ``saved_since_restore``: the store was put back
-        from a copy, it did not sync the person since then, and our own user saved the record last.
+        ``rows_fingerprint``: the fingerprint of the rows just read. ``saved_since_restore``: the store was restored
+        from a backup, has not synced the person since then, and our own user saved the record last.
         """
         return self.is_other_fingerprint(fingerprint) and (fingerprint == rows_fingerprint or saved_since_restore)
 
@@ -132,13 +132,13 @@ class OwnWrites:
         return bool(self.statuses) and status not in self.statuses | SYNC_REQUESTED
 
     def is_own_reset(self, status: str | None, *, saved_by_us: bool) -> bool:
-        """Whether the record asks for a sync though nobody saved it after our own write, which never asks."""
+        """Whether the record asks for a sync although our own user, who never asks, saved it last."""
         return bool(self.statuses) and saved_by_us and status in SYNC_REQUESTED
 
 
 @dataclass(frozen=True, slots=True)
 class SecondWriterCheck:
-    """``reason`` names the second writer, None while there is none; ``foreign_writes`` is what to remember."""
+    """``reason``: what shows a second writer, None if nothing does; ``foreign_writes``: the count to remember."""
 
     reason: str | None
     foreign_writes: int
@@ -147,7 +147,7 @@ class SecondWriterCheck:
 def find_second_writer(
     own: OwnWrites, status: str | None, fingerprint: str | None, *, saved_by_us: bool, is_entry_changed: bool
 ) -> SecondWriterCheck:
-    """Say whether a second writer shows in a record as it was just read."""
+    """Say whether a record as just read shows a second writer."""
     if own.is_other_fingerprint(fingerprint):
         return SecondWriterCheck(OTHER_FINGERPRINT, STRIKES)
     if own.is_own_reset(status, saved_by_us=saved_by_us) and not is_entry_changed:
@@ -161,5 +161,5 @@ def find_second_writer(
 
 
 def too_many_second_writer(persons: Sized) -> bool:
-    """Whether so many persons of a run are written by somebody else that it holds everybody."""
+    """Whether somebody else writes to so many persons of a run that it holds everybody."""
     return len(persons) > MAX_SECOND_WRITER_PERSONS

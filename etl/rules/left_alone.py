@@ -1,6 +1,6 @@
-"""Which entries nothing is done about, and why (rules §3: unsyncable, held back, duplicate).
+"""Which entries are left alone, and why (rules §3: unsyncable, held back, duplicate).
 
-What is left alone is a change of nobody: no direction and no conflict empties it (rules §4).
+What is left alone counts as unchanged: no direction and no conflict empties it (rules §4).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SENT_TO_ADVO = frozenset({Variant.VAR1, Variant.VAR5, Variant.RETYPE, Variant.CL
 def find_left_alone(
     person: PersonState, entries: Sequence[Entry], policy: Policy
 ) -> list[tuple[Entry, LeftAlone | None]]:
-    """Pair each entry with the reason it is left alone, ``None`` where it is not; our own leftovers become LEFTOVER."""
+    """Pair each entry with the note why it is left alone, None if it is not; our own leftovers become LEFTOVER."""
     entries_and_notes = [
         (
             entry,
@@ -55,12 +55,12 @@ def find_left_alone(
 
 
 def is_in_first_sync(person: PersonState, entry: Entry) -> bool:
-    """Whether a first sync meets the entry, one that was broken off included: it destroys nothing (rules §3)."""
+    """Whether a first sync, perhaps one that was broken off, meets the entry: it destroys nothing (rules §3)."""
     return person.first_sync or (person.first_sync_interrupted and entry.base is None)
 
 
 def undo_note(person: PersonState, entry: Entry) -> LeftAlone | None:
-    """What an operator undid does not happen again by itself, until somebody edits the entry (rules §4)."""
+    """The note of an undo, while nobody has edited the entry: what was undone is not done again (rules §4)."""
     notes = undo_notes(person, entry)
     is_unedited = all(is_note_of_row(note, entry) or is_note_of_item(note, entry) for note in notes)
     is_settled = entry.variant is Variant.SAME or (entry.variant is Variant.FORGET and entry.row is None)
@@ -68,7 +68,7 @@ def undo_note(person: PersonState, entry: Entry) -> LeftAlone | None:
 
 
 def undo_notes(person: PersonState, entry: Entry) -> list[LeftAlone]:
-    """The notes of an undo about either half of this entry; a note about its row names the row, as EspoCRM's may."""
+    """The notes of an undo about either half of this entry; a note about the item may name the row, too."""
     rows = {row_or_base.komm_id for row_or_base in (entry.row, entry.base) if row_or_base is not None}
     return [
         note
@@ -78,14 +78,14 @@ def undo_notes(person: PersonState, entry: Entry) -> list[LeftAlone]:
 
 
 def is_undo_note(note: LeftAlone) -> bool:
-    """Whether an undo left this note, and not a direction."""
+    """Whether this note comes from an undo and not from a direction."""
     return (
         note.reason == LeftAloneReason.HELD_BACK and note.direction is None and NoteCause.UNDO.is_cause_of(note.detail)
     )
 
 
 def duplicate_note(person: PersonState, entry: Entry, entries: Sequence[Entry]) -> LeftAlone | None:
-    """A second row or item with a value the person has already."""
+    """The note about a second row or item with a value that the person has already."""
     is_duplicate = (
         entry_with_value(entry, entries) is not None or find_note(person, entry, LeftAloneReason.DUPLICATE) is not None
     )
@@ -100,7 +100,7 @@ def duplicate_note(person: PersonState, entry: Entry, entries: Sequence[Entry]) 
 
 
 def entry_with_value(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
-    """The entry whose row was, or becomes, the pair of the value this unlinked row holds."""
+    """The other entry whose row was, or becomes, the pair of the value that this unlinked row holds."""
     same = [other for other in entries if other is not entry and other.row_key == entry.row_key is not None]
     for other in same:
         comes_first = other.variant is Variant.VAR4 and komm_id_or_zero(other) < komm_id_or_zero(entry)
@@ -110,7 +110,7 @@ def entry_with_value(entry: Entry, entries: Sequence[Entry]) -> Entry | None:
 
 
 def unsyncable_note(person: PersonState, entry: Entry, policy: Policy) -> LeftAlone | None:
-    """What a system refused or stored otherwise before, or what EspoCRM cannot hold."""
+    """The note about a value that a system refused, or did not store as sent, or that EspoCRM cannot hold."""
     earlier_note = find_note(person, entry, LeftAloneReason.UNSYNCABLE)
     if entry.variant in SENT_TO_ADVO and entry.item is not None:
         value = entry.item.item.value
@@ -121,7 +121,7 @@ def unsyncable_note(person: PersonState, entry: Entry, policy: Policy) -> LeftAl
         )
         espo_reason = espo_reason or (
             "it shows nothing" if is_empty_value(value) else ""
-        )  # a row of it would stand empty: deleted there
+        )  # its row would be empty, which reads as deleted
         return (
             LeftAlone(Side.ESPO, LeftAloneReason.UNSYNCABLE, espo_reason, value, komm_id_or_zero(entry) or None)
             if espo_reason
@@ -143,15 +143,15 @@ def unsyncable_note(person: PersonState, entry: Entry, policy: Policy) -> LeftAl
 
 
 def earlier_reason(note: LeftAlone, side: Side) -> str | None:
-    """The reason an earlier run gave, where it spoke of an entry on this side: it stays what people read."""
+    """The reason an earlier run gave for an entry on this side; people go on reading the same reason."""
     return note.detail if note.side is side else None
 
 
 def marker_truncation_reason(entry: Entry) -> str | None:
-    """Why a row that shows the beginning of its marker's value is left alone where the store was lost, else None.
+    """Why, after a loss of the store, a row with only the beginning of its marker's value is left alone, else None.
 
-    Advoware may have shortened our last write, and the store did not live to mend it; or a person took its end away.
-    EspoCRM holds it whole, so nothing is overwritten until somebody says which.
+    Either Advoware shortened our last write and the store was lost before it was repaired, or a person deleted the end.
+    EspoCRM holds the whole value, so nothing is overwritten until somebody edits one of the two.
     """
     base, row = entry.base, entry.row
     if base is None or row is None or not base.pseudo:
@@ -163,9 +163,9 @@ def marker_truncation_reason(entry: Entry) -> str | None:
 def leave_beyond_limit(
     person: PersonState, entries_and_notes: list[tuple[Entry, LeftAlone | None]], policy: Policy
 ) -> list[tuple[Entry, LeftAlone | None]]:
-    """The 11th item of a channel cannot be added (EspoCRM fact A10): the highest rows stay in Advoware only.
+    """Leave the 11th item of a channel, as EspoCRM cannot hold it (fact A10): the highest rows stay in Advoware only.
 
-    A record that an EspoCRM 8 let hold more takes no array of this channel any more until people remove some there.
+    A record that got more of them from an EspoCRM 8 takes no array of this channel until people remove some there.
     """
     result: list[tuple[Entry, LeftAlone | None]] = []
     room = {
@@ -190,7 +190,7 @@ def leave_beyond_limit(
 
 
 def limit_note(entry: Entry, policy: Policy) -> LeftAlone:
-    """That EspoCRM takes no array so long; a deletion is told of the item, which stays."""
+    """The note that EspoCRM takes no array this long; for a deletion, about the item, which stays."""
     reason = f"EspoCRM holds at most {policy.max_items} of a kind"
     if entry.variant is Variant.VAR3 and entry.item is not None:
         komm_id = entry.base.komm_id if entry.base is not None else None
@@ -200,7 +200,7 @@ def limit_note(entry: Entry, policy: Policy) -> LeftAlone:
 
 
 def find_note(person: PersonState, entry: Entry, reason: str) -> LeftAlone | None:
-    """The note of an earlier run about this entry, as long as nobody edited it since."""
+    """The note of an earlier run about this entry, if nobody has edited it since."""
     for note in person.left_alone:
         if note.reason == reason and (is_note_of_row(note, entry) or is_note_of_item(note, entry)):
             return note
@@ -208,14 +208,14 @@ def find_note(person: PersonState, entry: Entry, reason: str) -> LeftAlone | Non
 
 
 def has_held_back_note(person: PersonState, entry: Entry) -> bool:
-    """Whether a direction held this entry back: its row by its number, its item by its value, however spelled."""
+    """Whether an earlier run held this entry back: by the komm_id of its row, or by the value of its item."""
     notes = [note for note in person.left_alone if note.reason == LeftAloneReason.HELD_BACK]
     is_row_held_back = any(note.side is Side.ADVO and note.komm_id == komm_id_or_zero(entry) != 0 for note in notes)
     return is_row_held_back or any(is_note_of_item(note, entry) for note in notes)
 
 
 def is_note_of_row(note: LeftAlone, entry: Entry) -> bool:
-    """Whether the note speaks of this row with this very value."""
+    """Whether the note is about this row with this very value."""
     return (
         note.side is Side.ADVO
         and entry.row is not None
@@ -224,7 +224,7 @@ def is_note_of_row(note: LeftAlone, entry: Entry) -> bool:
 
 
 def is_note_of_item(note: LeftAlone, entry: Entry) -> bool:
-    """Whether the note speaks of this item with this very value."""
+    """Whether the note is about this item with this very value."""
     return note.side is Side.ESPO and entry.item is not None and note.value == entry.item.item.value
 
 
@@ -234,9 +234,9 @@ def komm_id_or_zero(entry: Entry) -> int:
 
 
 def leave_decision(resolved: ResolvedEntry, policy: Policy) -> Decision:
-    """Nothing is written and the baseline row stays.
+    """A decision that writes nothing and keeps the baseline row.
 
-    A pair that a recovery read off a marker enters the baseline, else the next run would take both halves for new.
+    A pair that a recovery took from a marker enters the baseline, else the next run would take both halves for new.
     """
     entry = resolved.entry
     note = resolved.left_alone
@@ -265,7 +265,7 @@ def leave_decision(resolved: ResolvedEntry, policy: Policy) -> Decision:
 
 
 def next_baseline_from_marker(entry: Entry) -> NextBaseline | None:
-    """What was agreed by a marker that a recovery trusts."""
+    """The pair that was agreed according to a marker that a recovery trusts, else None."""
     base = entry.base
     if base is None or not base.pseudo:
         return None

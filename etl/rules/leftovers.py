@@ -1,15 +1,14 @@
-"""Rows that carry a marker of ours and are nobody's pair (rules §3, Leftovers): they become slots.
+"""Rows that carry a marker of ours and belong to no pair become slots (rules §3, Leftovers).
 
-One that stands empty always does: our own write was interrupted between EspoCRM's arrays and the row, or a person typed
-blanks over the number. One with a value does only where nothing can get lost: the value is the marker's own and that of
-a pair, and nobody wrote a text beside it. A first sync or a recovery empties none of these, because a person may have
-been copied with its markers; what it left alone stays so until somebody edits it.
+An empty one always does: our own write was interrupted between EspoCRM's arrays and the row, or a person typed blanks
+over the number. One with a value does only if nothing can get lost: the value is the marker's own and that of a pair,
+and nobody wrote a text beside it. A first sync or a recovery empties none with a value, because a person may have been
+copied with its markers; what it left alone stays so until somebody edits it.
 
-A retype onto a row that stands already (rules §3, retype and Leftovers): nothing is created.
-
-Somebody typed the number as a fax before its type in EspoCRM became Fax; or an earlier try of this very retype made the
-row, and the state store, an old backup, knows nothing of it. Such a row is nobody's pair, holds the value, and its
-kommKz is known to be the new one. Its own text stays; the old row's text moves there only where it has none.
+A retype may find its new row already there (rules §3, retype and Leftovers): then nothing is created. Somebody typed
+the number as a fax before its type in EspoCRM became Fax; or an earlier try of this retype created the row, and the
+state store, an old backup, does not know it. Such a row belongs to no pair, holds the value, and its kommKz is known to
+be the new one. Its own text stays; the text of the old row moves there only if it has none.
 """
 
 from __future__ import annotations
@@ -30,33 +29,33 @@ if TYPE_CHECKING:
     EntryAndNote = tuple[Entry, LeftAlone | None]
 
 PAIR_VARIANTS: Final = frozenset({Variant.LINK, Variant.REPAIR, Variant.SAME})
-"""What stands as a pair already, or with no more than a marker."""
+"""The variants of entries that are a pair already, or become one by a marker alone."""
 
 
 def retype_leftover_entry(row: AdvoEntry, entries: Sequence[Entry]) -> Entry:
-    """A row of a half-done retype. Own text that the pair's row has too goes, any other stays."""
+    """The entry of an old row that a retype left; its own text is dropped only if the pair's row has it, too."""
     pairs = (entry.row for entry in entries if entry.base is not None and entry.base.espo_key == row.key)
     is_copied = any(pair is not None and is_same_text(pair.own_text, row.own_text) for pair in pairs)
     return leftover_entry(replace(row, own_text="") if is_copied else row)
 
 
 def leftover_entry(row: AdvoEntry) -> Entry:
-    """A row that is to become a slot of the kommKz its marker says; its own text stays."""
+    """The entry of a row that is to become a slot of the kommKz in its marker; its own text stays."""
     facts = EntryFacts(in_advo=bool(row.value))
     return Entry(row.channel or Channel.PHONE, Variant.LEFTOVER, row.marker_komm_kz or 1, facts, row=row)
 
 
 def is_empty_leftover(entry: Entry) -> bool:
-    """Whether this leftover has lost its value: nothing but its marker is written."""
+    """Whether this leftover has no value any more: only its marker is written."""
     return entry.variant is Variant.LEFTOVER and entry.row is not None and not entry.row.value
 
 
 def reclassify_leftover(
     entry: Entry, note: LeftAlone | None, entries: Sequence[Entry], *, earlier_note: LeftAlone | None, first_sync: bool
 ) -> tuple[Entry, LeftAlone | None]:
-    """A duplicate that is ours becomes a slot once its value is a pair's.
+    """Let a duplicate of ours become a slot once its value belongs to a pair.
 
-    ``earlier_note``: how an earlier run noted it.
+    ``earlier_note``: the note that an earlier run left about it.
     """
     if note is None or note.reason != LeftAloneReason.DUPLICATE or not is_own_leftover(entry):
         return entry, note
@@ -69,24 +68,24 @@ def reclassify_leftover(
 
 
 def is_own_leftover_note(note: LeftAlone | None) -> bool:
-    """Whether a note speaks of a row that is ours to make a slot of."""
+    """Whether a note is about a row of ours that may become a slot."""
     return note is not None and NoteCause.OWN_LEFTOVER.is_cause_of(note.detail)
 
 
 def is_own_leftover(entry: Entry) -> bool:
-    """Whether the row carries our marker for the value it holds, and nobody's text."""
+    """Whether the row carries our marker for the value it holds, and no own text."""
     row = entry.row
     return row is not None and row.marker_kind is MarkerKind.MARKER and row.marker_key == row.key and not row.own_text
 
 
 def is_pair_of_same_value(other: Entry, entry: Entry) -> bool:
-    """Whether another entry is, or just was, the pair of the value this row holds, and its own row holds it."""
+    """Whether another entry is, or just was, the pair of this row's value, and its own row holds that value."""
     is_pair = other.row_holds_baseline or other.variant in PAIR_VARIANTS
     return other is not entry and is_pair and other.row_key == entry.row_key is not None
 
 
 def leaves_leftover(entry: Entry, entries_and_notes: Sequence[tuple[Entry, LeftAlone | None]]) -> bool:
-    """Whether this plan makes a pair of the value that a row of ours holds too: it is a leftover for the next plan."""
+    """Whether this entry becomes the pair of a value that a row of ours also holds: a leftover for the next plan."""
     return entry.variant in (Variant.VAR4, Variant.LINK) and any(
         other is not entry and other.row_key == entry.row_key and is_own_leftover_note(note)
         for other, note in entries_and_notes
@@ -94,7 +93,7 @@ def leaves_leftover(entry: Entry, entries_and_notes: Sequence[tuple[Entry, LeftA
 
 
 def attach_retype_rows(entries_and_notes: Sequence[EntryAndNote], direction: Direction) -> list[EntryAndNote]:
-    """The entries of a person, each retype that is carried out with the row it takes, which is no entry of its own."""
+    """Attach to each retype the row it takes, if there is one, and drop that row's own entry."""
     if direction is Direction.TO_ESPOCRM:
         return list(entries_and_notes)
     retypes = [entry for entry, note in entries_and_notes if entry.variant is Variant.RETYPE and note is None]
@@ -110,7 +109,7 @@ def attach_retype_rows(entries_and_notes: Sequence[EntryAndNote], direction: Dir
 
 
 def find_retype_row(entry: Entry, entries_and_notes: Sequence[EntryAndNote]) -> AdvoEntry | None:
-    """The row this retype takes: one that an earlier try made, else the lowest; none that an undo left alone."""
+    """The row this retype takes: one that an earlier try created, else the lowest; none that an undo left alone."""
     item, old_row = entry.item, entry.row
     rows = [
         other.row
@@ -126,12 +125,12 @@ def find_retype_row(entry: Entry, entries_and_notes: Sequence[EntryAndNote]) -> 
 
 
 def is_retype_row(row: AdvoEntry, item: EspoEntry) -> bool:
-    """Whether a row holds the value and is known to be of its type's kommKz: its marker says so, else the payload."""
+    """Whether a row holds the item's value and, by its marker or else the payload, has the kommKz of its type."""
     komm_kz = row.marker_komm_kz if row.marker_kind is MarkerKind.MARKER else row.komm_kz
     return row.key == item.key and komm_kz == item.komm_kz and row.channel is item.item.channel
 
 
 def is_retype_copy(row: AdvoEntry, item: EspoEntry | None, text: str) -> bool:
-    """Whether a row shows marker and own text just as a retype writes them."""
+    """Whether a row shows marker and own text exactly as a retype writes them."""
     carries_marker = item is not None and row.marker_kind is MarkerKind.MARKER and row.marker_key == item.key
     return carries_marker and is_same_text(row.own_text, text)

@@ -5,8 +5,8 @@ Their form is::
     [ESPOCRM:<standard padded base64 of EspoCRM's value>:<kommKz 1 to 12>] own text
     [ESPOCRM-SLOT:<kommKz>] own text
 
-A marker carries what Advoware does not tell: the value as EspoCRM has it, and the kommKz, which GET returns as 0
-(Advoware §2). People edit remarks, so decoding never fails and the own text survives byte for byte.
+A marker keeps what Advoware does not show: the value as EspoCRM has it, and the kommKz, which GET returns as 0
+(Advoware §2). People edit remarks, so decoding never fails, and the own text survives byte for byte.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from functools import lru_cache
 _KOMM_KZ = r"(?P<komm_kz>[1-9]|1[0-2])"
 _MARKER = re.compile(rf"\[ESPOCRM:(?P<base64>[A-Za-z0-9+/]+={{0,2}}):{_KOMM_KZ}\]")
 _SLOT = re.compile(rf"\[ESPOCRM-SLOT:{_KOMM_KZ}\]")
-# A bracket that runs over a line end or another bracket was not written by us: as own text it destroys nothing.
+# We never write a bracket across a line end or around another bracket: as own text it does no harm.
 _BRACKET = re.compile(r"\[ESPOCRM[^\[\]\r\n]*\]")
 _HIGHEST_KOMM_KZ = 12
 
@@ -37,7 +37,7 @@ class MarkerKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A remark taken apart; a marker has ``value`` and ``komm_kz``, a slot ``komm_kz``; own text is the person's."""
+    """A remark in its parts; a marker has ``value`` and ``komm_kz``, a slot ``komm_kz``; people wrote the own text."""
 
     kind: MarkerKind
     value: str | None
@@ -45,9 +45,9 @@ class Remark:
     own_text: str
 
 
-@lru_cache(maxsize=65_536)  # every look meets the same remarks again
+@lru_cache(maxsize=65_536)  # every read meets the same remarks again
 def decode(remark: str | None) -> Remark:
-    """Take a remark apart; never fails. Without a bracket of ours the whole remark is own text, as it is.
+    """Split a remark into its parts; never fails. Without a bracket of ours the whole remark is own text, unchanged.
 
     White space before the bracket and a missing blank after it are forgiven; exactly one blank after it is ours.
     """
@@ -62,20 +62,20 @@ def decode(remark: str | None) -> Remark:
 
 
 def comparable_text(text: str | None) -> str:
-    """A text without what Advoware may take off or exchange: blanks at its ends, the kind of its line ends.
+    """A text without what Advoware may change in it: blanks at its ends and the kind of its line ends.
 
-    Advoware §2: neither is anybody's edit.
+    Neither is an edit by a person (Advoware §2).
     """
     return "\n".join((text or "").splitlines()).strip()
 
 
 def is_same_text(first: str | None, second: str | None) -> bool:
-    """Tell whether two texts are one, stored by an Advoware that trims them or has line ends of its own."""
+    """Tell whether two texts are the same, but for what an Advoware may trim or change in their line ends."""
     return comparable_text(first) == comparable_text(second)
 
 
 def encode(value: str, komm_kz: int, own_text: str) -> str:
-    """Write the remark of a row whose value EspoCRM holds as ``value``; ValueError for what would not decode again."""
+    """Return the remark of a row whose value EspoCRM holds as ``value``; ValueError if it would not decode again."""
     if not value:
         msg = "A marker needs a value; an emptied row gets a slot."
         raise ValueError(msg)
@@ -84,7 +84,7 @@ def encode(value: str, komm_kz: int, own_text: str) -> str:
 
 
 def encode_slot(komm_kz: int, own_text: str) -> str:
-    """Write the remark of an emptied row, which waits for the next new entry of this kommKz."""
+    """Return the remark of an emptied row, which waits for the next new entry of this kommKz."""
     return _with_own_text(f"[ESPOCRM-SLOT:{_require_komm_kz(komm_kz)}]", own_text)
 
 
@@ -100,7 +100,7 @@ def _decode_marker(bracket: str, own_text: str) -> Remark | None:
 
 
 def _decode_base64(encoded: str) -> str | None:
-    """Read base64 only as we write it, so that each value has one marker and a typing error is seen as damage."""
+    """Accept base64 only as we write it, so that each value has one marker and a typing error counts as damage."""
     try:
         value = base64.b64decode(encoded, validate=True)
         return value.decode() if base64.b64encode(value).decode("ascii") == encoded else None

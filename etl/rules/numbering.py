@@ -1,4 +1,4 @@
-"""What the library makes of digits, with a "+" before them or without: never of words, signs or a second number."""
+"""What ``phonenumbers`` makes of digits, with or without a "+": it never sees words, signs or a second number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberType
 
 _MAX_DIGITS = 15  # of E.164, country code included; the library lets German numbers be longer
-_MIN_DIGITS = 5  # no shorter string is a number, so that most prefixes need not be parsed
+_MIN_DIGITS = 5  # a shorter string is no number, so most prefixes need not be parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Number:
     head: int
 
 
-@lru_cache(maxsize=65_536)  # parsing is slow, and the same prefixes come again and again
+@lru_cache(maxsize=65_536)  # parsing is slow, and the same prefixes recur
 def number_of(dialed: str, region: str) -> Number | None:
     """Return what the library makes of digits with or without "+"; None if it is no number, or of other digits."""
     try:
@@ -36,7 +36,7 @@ def number_of(dialed: str, region: str) -> Number | None:
     except NumberParseException:
         return None
     country, national = str(parsed.country_code), phonenumbers.national_significant_number(parsed)
-    # For some countries the library adds digits, or takes away others than a 0: those are no numbers here.
+    # For some countries the library adds digits, or removes others than a 0: such strings are no numbers here.
     digits = dialed.removeprefix("+")
     head = digits[: len(digits) - len(national)]
     abroad = dialed.startswith(("+", "00"))
@@ -49,7 +49,7 @@ def number_of(dialed: str, region: str) -> Number | None:
         e164=f"+{country}{national}",
         mobile=kind == PhoneNumberType.MOBILE,
         valid=valid,
-        # "0511" alone: the library leaves the 0, for without it there is no number
+        # "0511" alone: the library leaves the 0, as without it there is no number
         possible=valid or (phonenumbers.is_possible_number(parsed) and not national.startswith("0")),
         country=country,
         national=national,
@@ -59,7 +59,7 @@ def number_of(dialed: str, region: str) -> Number | None:
 
 @lru_cache(maxsize=65_536)  # both sides hold the same number, in two spellings
 def _kind_of(country: str, national: str) -> int:
-    """Return the library's type of a number."""
+    """Return the type of a number according to the library."""
     zeros = len(national) - len(national.lstrip("0"))
     return int(
         phonenumbers.number_type(

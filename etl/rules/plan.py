@@ -1,6 +1,6 @@
-"""A plan: what a run would do for each person to whom anything happened; plain values, to be read, saved, compared.
+"""A plan, and the writes to Advoware's rows that it is made of (rules §5). Pure.
 
-The single writes to a row of Advoware that decisions are made of (rules §5). Pure.
+A plan says what a run would do for each person to whom anything happened: plain values, to be read, saved and compared.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PersonPlan:
-    """What a run would do for one person. ``replan``: it stays due, because more is left for the next plan.
+    """What a run would do for one person. ``replan``: it stays due, because something is left for the next plan.
 
-    ``empty_side``: a side that shows no known entry any more; ``waiting_side``: the same, seen for the first time.
+    ``empty_side``: a side that shows no known entry any more; ``waiting_side``: such a side seen for the first time.
     """
 
     entity_id: str
@@ -46,7 +46,7 @@ class PersonPlan:
 
     @property
     def espo_payload(self) -> dict[Channel, list[dict[str, Any]]]:
-        """EspoCRM's arrays after the plan, whole items, for the channels in which an item changes."""
+        """EspoCRM's arrays after the plan, as whole items, for the channels in which an item changes."""
         changed_channels = {step.channel for step in self.steps if step.side is Side.ESPO}
         return {
             channel: [item_payload(item) for item in self.expected_items if item.channel is channel]
@@ -65,11 +65,11 @@ class PersonPlan:
 
 
 Plan = dict[str, PersonPlan]
-"""By entity id; who is not in it has nothing to decide."""
+"""By entity id; for a person that is not in it there is nothing to decide."""
 
 
 def keep_reassigned_pairs(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
-    """Rows change places between pairs: a baseline row that one pair leaves and another takes is set, not dropped."""
+    """Do not end a baseline row that another pair takes over: where rows change places it is set, not deleted."""
     all_decisions = tuple(decisions)
     holder = {
         decision.next_baseline.komm_id: decision for decision in all_decisions if decision.next_baseline is not None
@@ -91,7 +91,7 @@ T = TypeVar("T")
 
 
 def update_row_step(action: Action, channel: Channel, row: AdvoEntry, komm_kz: int, value: str, remark: str) -> Step:
-    """One PUT to a row that stands."""
+    """One PUT to an existing row."""
     return Step(
         Side.ADVO,
         action,
@@ -108,7 +108,7 @@ def update_row_step(action: Action, channel: Channel, row: AdvoEntry, komm_kz: i
 
 
 def empty_step(entry: Entry) -> Step:
-    """An empty value and the slot marker, own text kept."""
+    """Empty the row and write the slot marker; the own text is kept."""
     row = require(entry.row)
     return update_row_step(
         Action.EMPTY, entry.channel, row, entry.komm_kz, "", encode_slot(entry.komm_kz, row.own_text)
@@ -116,7 +116,7 @@ def empty_step(entry: Entry) -> Step:
 
 
 def mark_slot_steps(entry: Entry) -> tuple[Step, ...]:
-    """The slot marker for a row that stands empty without it."""
+    """The write of the slot marker to an empty row that lacks it, if it does."""
     row = entry.row
     if row is None or row.value or (row.marker_kind is MarkerKind.SLOT and row.marker_komm_kz == entry.komm_kz):
         return ()
@@ -128,7 +128,7 @@ def mark_slot_steps(entry: Entry) -> tuple[Step, ...]:
 
 
 def require(value: T | None) -> T:
-    """The decision table promised this part of the entry; its absence is a bug, not a state of the world."""
+    """Return a part of the entry that the decision table guarantees; if it is missing, that is a bug."""
     if value is None:
         message = "the decision table promised a side that is not there"
         raise AssertionError(message)

@@ -1,9 +1,8 @@
-"""One value, one pair (rules §3): where two decisions end at one value, one row and one item remain of them.
+"""One value, one pair (rules §3): where two decisions end at the same value, one row and one item remain.
 
-The row that already holds the value is the pair; of several the one that was its pair before, else the lowest komm_id.
-Nothing is created or written a second time, and the other pair ends. The rules are written as a rewriting of the
-decided entries: what ends is a VAR2 (its row becomes a slot), a VAR3 (its item is removed) or a FORGET, and what
-remains is a LINK.
+The row that already holds the value is the pair; of several, the one that was its pair before, else the lowest komm_id.
+Nothing is created or written a second time, and the other pair ends. To do so, the decided entries are rewritten: what
+ends becomes a VAR2 (its row becomes a slot), a VAR3 (its item is removed) or a FORGET, and what remains a LINK.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class ResolvedEntry:
 
 
 def merge_same_value(entries: Sequence[ResolvedEntry]) -> list[ResolvedEntry]:
-    """Rewrite the decisions of a person so that no value is made or written twice."""
+    """Rewrite the decisions of a person so that no value is created or written twice."""
     groups: dict[int, list[ResolvedEntry]] = defaultdict(list)
     for resolved in entries:
         if resolved.is_active and resolved.final_key is not None:
@@ -67,7 +66,7 @@ def merge_same_value(entries: Sequence[ResolvedEntry]) -> list[ResolvedEntry]:
 
 
 def merge_group(group: Sequence[ResolvedEntry]) -> list[ResolvedEntry]:
-    """What remains of the decisions that end at one value."""
+    """What remains of the decisions that end at the same value."""
     key = group[0].final_key
     holders = [resolved for resolved in group if resolved.entry.row_key == key]
     if not holders:
@@ -88,7 +87,7 @@ def merge_group(group: Sequence[ResolvedEntry]) -> list[ResolvedEntry]:
 
 
 def is_unchanged_pair(resolved: ResolvedEntry) -> bool:
-    """Whether both sides of a pair are byte for byte as agreed: it stays one, whatever a newer grammar says of it."""
+    """Whether both sides of a pair are byte for byte as agreed: it stays a pair, whatever a newer grammar says."""
     base, row, item = resolved.entry.base, resolved.entry.row, resolved.entry.item
     if base is None or row is None or item is None or resolved.entry.variant not in (Variant.SAME, Variant.REPAIR):
         return False
@@ -114,7 +113,7 @@ def relink_to_holder(winner: ResolvedEntry, owner: ResolvedEntry) -> list[Resolv
 
 
 def remove_item(entry: Entry, reason: str, *, ends_baseline: bool) -> list[ResolvedEntry]:
-    """Advoware left this item's value: the item goes. ``ends_baseline``: its baseline row ends with it."""
+    """Advoware gave up the value of this item: remove the item. ``ends_baseline``: its baseline row ends, too."""
     if entry.item is None:
         return []
     without_row = replace(entry, variant=Variant.VAR3, row=None, base=entry.base if ends_baseline else None)
@@ -122,7 +121,7 @@ def remove_item(entry: Entry, reason: str, *, ends_baseline: bool) -> list[Resol
 
 
 def release_row(entry: Entry, reason: str) -> list[ResolvedEntry]:
-    """EspoCRM left this row's value: an untouched row becomes a slot, one a person typed into waits for a plan."""
+    """EspoCRM gave up the value of this row: an untouched row becomes a slot, an edited one waits for the next plan."""
     if entry.base is None:
         return []
     if entry.row_holds_baseline:
@@ -133,7 +132,7 @@ def release_row(entry: Entry, reason: str) -> list[ResolvedEntry]:
 
 
 def unlink_duplicate(resolved: ResolvedEntry) -> list[ResolvedEntry]:
-    """A row a person gave a value that is another pair's: the row stays, its old item goes."""
+    """A person gave a row the value of another pair: the row is left alone, its old item is removed."""
     reason = "the person has this value already in another row"
     row = resolved.entry.row
     if row is None:
@@ -147,7 +146,7 @@ def unlink_duplicate(resolved: ResolvedEntry) -> list[ResolvedEntry]:
 
 
 def leave_if_value_elsewhere(resolved: ResolvedEntry, entries: Sequence[ResolvedEntry]) -> ResolvedEntry:
-    """What a side holds in an entry that is left alone is not brought to it again; what would bring it waits."""
+    """Hold back an entry that would bring a side a value which it already holds in an entry that is left alone."""
     if not resolved.is_active:
         return resolved
     others = [other.entry for other in entries if other is not resolved and not other.is_active]
@@ -160,12 +159,12 @@ def leave_if_value_elsewhere(resolved: ResolvedEntry, entries: Sequence[Resolved
 
 
 def brings_value_to_espo(resolved: ResolvedEntry) -> bool:
-    """Whether EspoCRM is to be given Advoware's value."""
+    """Whether Advoware's value is to be written to EspoCRM."""
     return resolved.entry.variant in (Variant.VAR4, Variant.VAR6) and resolved.resolution is Resolution.APPLY
 
 
 def duplicate_in_espo_note(resolved: ResolvedEntry, others: Iterable[Entry]) -> LeftAlone | None:
-    """The note about a row whose value EspoCRM has in one of these entries."""
+    """The note about a row whose value EspoCRM already holds in one of these entries."""
     row = resolved.entry.row
     if row is None or not any(other.item_key == resolved.final_key for other in others):
         return None
@@ -174,7 +173,7 @@ def duplicate_in_espo_note(resolved: ResolvedEntry, others: Iterable[Entry]) -> 
 
 
 def duplicate_in_advo_note(resolved: ResolvedEntry, others: Iterable[Entry]) -> LeftAlone | None:
-    """The note about an item that Advoware is to be given and has in the row of one of these entries."""
+    """The note about an item whose value Advoware already holds in the row of one of these entries."""
     item = resolved.entry.item
     brings_value = resolved.entry.variant in (Variant.VAR1, Variant.VAR5, Variant.CLASH)
     if item is None or not brings_value or not any(other.row_key == resolved.final_key for other in others):
@@ -186,9 +185,9 @@ def duplicate_in_advo_note(resolved: ResolvedEntry, others: Iterable[Entry]) -> 
 def is_value_in_new_row(
     rows: Iterable[AdvoRow], known_komm_ids: Container[int], channel: Channel, value: str | None, region: str
 ) -> bool:
-    """Whether a row not ``known_komm_ids`` when we made one for this value holds it too.
+    """Whether a row that is not among ``known_komm_ids`` also holds the value we created a row for.
 
-    It is the pair, ours the leftover.
+    Then that row is the pair, and ours is the leftover.
     """
     key = canonical(channel, value, region)
     return any(row.komm_id not in known_komm_ids and canonical(channel, row.value, region) == key for row in rows)

@@ -1,4 +1,4 @@
-"""Which slot a new value may reuse (rules §3, Var1): same kommKz, no own text, each once, none made in this run."""
+"""Which slot a new value may reuse (rules §3, Var1): same kommKz, no own text, not made in this run; each once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Slots:
         )
 
     def take(self, komm_kz: int) -> AdvoEntry | None:
-        """Return a free slot of this kommKz and keep it from being given again."""
+        """Return a free slot of this kommKz, and never the same one again; None if there is none."""
         for row in self._free:
             if row.marker_komm_kz == komm_kz:
                 self._free.remove(row)

@@ -1,8 +1,7 @@
-"""Records of the state store as values: an item, a row, an agreed pair, a note; out of frames or straight from SQL.
+"""Records of the state store, from frames or SQL, as values: an item, a row, an agreed pair, a note; and back.
 
-What the store keeps of an item and of a row: raw as seen, and what the joins need, computed once (rules §0).
-
-The fingerprint of a person's rows (rules §0): EspoCRM's ``kommunikationHash``.
+The store keeps an item or a row raw, as it was read, and with it what the joins need, computed once (rules §0). The
+fingerprint of a person's rows (rules §0) is EspoCRM's ``kommunikationHash``.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def espo_entry_from_record(record: Mapping[str, Any]) -> EspoEntry:
 
 
 def advo_entry_from_record(record: Mapping[str, Any]) -> AdvoEntry:
-    """A row, with its keys; blanks that a person typed over a value are no value (rules §0)."""
+    """A row, with its keys; blanks that a person typed over a value count as no value (rules §0)."""
     return AdvoEntry(
         int(record["komm_id"]),
         record["row_id"],
@@ -117,7 +116,7 @@ def row_record(row: AdvoRow, fields: Mapping[str, str], region: str, table: Komm
     """One row as the table ``advo_entries`` keeps it; what is not sync-relevant has no channel."""
     remark = decode(row.remark)
     channel = row_channel(row.value, remark.kind, remark.komm_kz, row.komm_kz, region, table)
-    compared_as = channel or Channel.PHONE  # text that is not relevant is only ever compared with itself
+    compared_as = channel or Channel.PHONE  # text that is not sync-relevant is only ever compared with itself
     parsed = classify(compared_as, row.value, region)
     return {
         "komm_id": row.komm_id,
@@ -141,12 +140,12 @@ def row_record(row: AdvoRow, fields: Mapping[str, str], region: str, table: Komm
 
 
 def unclear_columns(parsed: Value | None) -> dict[str, str | None]:
-    """Why nobody can tell what a value says, and what it may say; both null where it is certain or text."""
+    """Why a value is unclear, and its possible readings; both null for a certain value and for text."""
     return {"doubt": parsed.doubt if parsed else None, "readings": parsed.readings if parsed else None}
 
 
 def row_records(person: AdvoRecord, region: str, table: KommKzTable) -> list[dict[str, Any]]:
-    """All rows of a person as kept."""
+    """All rows of a person as the table ``advo_entries`` keeps them."""
     return [row_record(row, person.fields, region, table) for row in person.rows]
 
 
@@ -156,7 +155,7 @@ def fingerprint_of_rows(records: Iterable[Mapping[str, Any]]) -> str:
 
 
 def steps_digest(steps: Iterable[Mapping[str, Any]]) -> str:
-    """One text for what a plan would write; equal only for the same writes in the same order."""
+    """A digest of what a plan would write; equal only for the same writes in the same order."""
     return hashlib.sha256(
         json.dumps(list(steps), sort_keys=True, ensure_ascii=False, default=str).encode()
     ).hexdigest()[:32]
@@ -168,8 +167,8 @@ _HEX_DIGITS = 16
 def fingerprint(row_ids: Iterable[str]) -> str:
     """Return the first 16 hex digits of MD5 over the sorted rowIds, joined without separator.
 
-    In go the rowIds of the person's sync-relevant rows, slots and empty rows left out, in any order. A rowId changes
-    with every write to its row (Advoware §2), so an equal fingerprint means untouched rows.
+    ``row_ids``: of the person's sync-relevant rows without slots and empty rows, in any order. A rowId changes with
+    every write to its row (Advoware §2), so an equal fingerprint means untouched rows.
     """
     joined = "".join(sorted(row_ids))
     return hashlib.md5(joined.encode(), usedforsecurity=False).hexdigest()[:_HEX_DIGITS]

@@ -1,8 +1,8 @@
-"""Writes that Advoware stored otherwise than they were sent: telling them, and what mends them (rules §3). Pure.
+"""Recognize writes that Advoware did not store as sent, and repair them (rules §3, Unsyncable entries). Pure.
 
-A value it shortens is put back to what it was, with all writes of its entry but a row that somebody edited since; a
-remark it shortens is written again without marker, so that the own text is whole. A run that dies before it could read
-back leaves that to the next one: ``interrupted`` finds it in the journal, ``mending`` plans it.
+If it shortens a value, all writes of the entry are reverted, except in rows that somebody has edited since. If it
+shortens a remark, that is written again without marker, so that the own text is whole. A run that dies before it could
+read back leaves this to the next one: ``find_pending_repair`` finds it in the journal, ``repair_decisions`` plans it.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 CREATING_ACTIONS = frozenset({Action.CREATE, Action.FILL})
 REVERT_ROW, UNMARK_ROW = Action.PUT_BACK, Action.UNMARK
 REPAIR_ACTIONS = frozenset({REVERT_ROW, UNMARK_ROW})
-"""What a mending write does; one that does not read as sent either fails the person."""
+"""The actions of repairing writes; if one of these does not read as sent either, the person fails."""
 
 UNMARKED_IMAGE = {"unmarked": True}
-"""What the journal adds to the after-image of a write that was refused with its marker and went without."""
+"""Added to the journal's after-image of a write that was refused with its marker and sent without it."""
 
 NOT_AS_SENT = "Advoware does not store it as sent"
 
 
 class WriteOutcome(StrEnum):
-    """What a GET says of one written row."""
+    """What a GET shows of one written row."""
 
     AS_SENT = "as sent"
     VALUE_TRUNCATED = "value not stored as sent"
@@ -51,15 +51,15 @@ class WriteOutcome(StrEnum):
 
 TRUNCATED = frozenset({WriteOutcome.VALUE_TRUNCATED, WriteOutcome.REMARK_TRUNCATED})
 REMARK_TOO_LONG = frozenset({WriteOutcome.REMARK_TRUNCATED, WriteOutcome.TEXT_TRUNCATED})
-"""The own text is written again without marker, beside the value that stands there."""
+"""The own text is written again without marker, and the value as it now stands."""
 EDITED_SINCE = frozenset({WriteOutcome.EDITED, WriteOutcome.TEXT_TRUNCATED})
-"""Somebody edited the row since: what they typed is the next plan's."""
+"""Somebody has edited the row since; the next plan deals with what they typed."""
 
 
 def classify_write(
     value: str | None, remark: str | None, answered_row_id: str | None, row: AdvoRow | None
 ) -> WriteOutcome:
-    """What became of a write of ``value`` and ``remark``, answered with that rowId (None: it named none)."""
+    """What became of a write of ``value`` and ``remark``; ``answered_row_id``: the answer's, None if it had none."""
     if row is None:
         return WriteOutcome.EDITED
     value_as_sent = is_same_text(row.value, value)
@@ -76,15 +76,16 @@ def classify_write(
 
 
 def is_truncated(value: str | None, remark: str | None, row: AdvoRow) -> bool:
-    """Whether a row shows what was sent, only shorter. What is gone altogether was taken away by a person."""
+    """Whether a row shows what was sent, only shorter. A text that is gone altogether was deleted by a person."""
     return is_prefix(value, row.value) and is_prefix(remark, row.remark)
 
 
 def is_own_text_truncated(sent: str | None, stored: str | None) -> bool:
-    """Whether a remark lost the end of its own text, though somebody retyped the value beside it.
+    """Whether Advoware cut off the end of an own text, even if somebody has retyped the value beside it.
 
-    Who takes a text away leaves the marker whole and nothing behind it; any other beginning is what Advoware left of
-    it. Where a person shortened the text and retyped the value in that moment, the text comes back: nothing is lost.
+    A person who deletes the text leaves the whole marker and nothing after it; anything longer or shorter is what
+    Advoware left. If a person shortened the text and retyped the value at that moment, the text comes back: nothing is
+    lost.
     """
     parsed, sent_text, stored_text = decode(sent), comparable_text(sent), without_cut_letter(stored)
     bracket = (sent or "").removesuffix(parsed.own_text).strip()
@@ -98,22 +99,22 @@ def is_own_text_truncated(sent: str | None, stored: str | None) -> bool:
 
 
 def is_prefix(sent: str | None, stored: str | None) -> bool:
-    """Whether a text is the beginning of the one that was sent, also where its last letter was cut in two."""
+    """Whether a text is the beginning of the one that was sent, even if its last letter was cut in two."""
     sent_text = comparable_text(sent)
     return bool(comparable_text(stored)) == bool(sent_text) and sent_text.startswith(without_cut_letter(stored))
 
 
 def without_cut_letter(stored: str | None) -> str:
-    """A text as it is compared, without the half letter at its end, where one was cut in two."""
+    """A text as it is compared, without half a letter at its end."""
     return comparable_text(comparable_text(stored).removesuffix(REPLACEMENT_CHARACTER))
 
 
 @dataclass(frozen=True)
 class PendingRepair:
-    """What a broken run left unmended: the writes to put back, those to write without marker, the decisions undone.
+    """What a broken-off run left to repair: writes to revert, writes to repeat without marker, and reverted decisions.
 
-    ``remarks_without_marker``: the remarks it had written without marker already, by komm_id. ``edited_decisions``: the
-    decisions undone of which a row was edited since, which stays.
+    ``remarks_without_marker``: the remarks that it had already written without marker, by komm_id.
+    ``edited_decisions``: the reverted decisions with a row that was edited since and stays as it is.
     """
 
     writes_to_revert: tuple[Change, ...] = ()
@@ -124,12 +125,12 @@ class PendingRepair:
 
     @property
     def change_ids(self) -> list[int]:
-        """The journal rows that stay open until they are mended."""
+        """The ids of the journal rows that stay open until they are repaired."""
         return [change["id"] for change in (*self.writes_to_revert, *self.writes_to_unmark)]
 
 
 def find_pending_repair(writes: Sequence[Change], rows: Iterable[AdvoRow]) -> PendingRepair:
-    """Compare what arrived, in order, with the rows as they stand; only the last write to a row tells anything."""
+    """Compare what arrived, in order, with the rows as they now are; only the last write to a row tells anything."""
     row_by_komm_id = {row.komm_id: row for row in rows}
     last_write = {write["komm_id"]: write for write in writes if write["side"] == Side.ADVO}
     outcomes = {
@@ -181,9 +182,9 @@ def was_unmarked_on_purpose(change: Change) -> bool:
 
 
 def step_without_marker(step: Step) -> Step | None:
-    """The write without the marker its remark may be too long for; ``None`` where nothing else would be written.
+    """The write without its marker, which may make the remark too long; None where that would change nothing.
 
-    An empty slot without own text is no longer than what stood there; what is put back did stand there.
+    None also for a slot without own text, and for a repair, as they are no longer than what stood there before.
     """
     remark = decode(step.new_remark)
     is_bare_slot = remark.kind is MarkerKind.SLOT and not remark.own_text
@@ -196,7 +197,7 @@ def step_without_marker(step: Step) -> Step | None:
 
 
 def names_another_value(step: Step, region: str) -> bool:
-    """Whether a row's marker names another value than this write's: refused, a number that is gone stays readable."""
+    """Whether a row's old marker names another value than this write: if it stays, it shows a number that is gone."""
     before, after = decode(step.old_remark).value, decode(step.new_remark).value
     if before is None:
         return False
@@ -208,10 +209,10 @@ def names_another_value(step: Step, region: str) -> bool:
 def slot_after_revert(
     komm_kz: int | None, sent: str | None, stored: str | None, other_texts: Collection[str]
 ) -> tuple[str, str]:
-    """Value and remark of a new row put back: a slot, with the own text it was given where that is not ``other_texts``.
+    """Value and remark of a new row whose write is reverted: a slot, with its own text unless ``other_texts`` has that.
 
-    The row it came from may have been edited since, and stays. Where the remark came back shortened, the text stands
-    alone: so much its old row held.
+    The row that the text came from may have been edited since, and then stays as it is. If the remark was stored
+    shortened, the text is written alone: that much fitted into its old row.
     """
     text = decode(sent).own_text
     if not text or any(is_same_text(text, other) for other in other_texts):
@@ -220,7 +221,7 @@ def slot_after_revert(
 
 
 def own_texts_elsewhere(repair: PendingRepair, change: Change, rows: Mapping[int, AdvoEntry]) -> set[str]:
-    """The own texts on the entry's other rows, as they stand or once they are put back."""
+    """The own texts on the other rows of the entry, as they are now or will be once reverted."""
     row_texts = {rows[komm_id].own_text for komm_id in change["drops"] or () if komm_id in rows}
     other_writes = [
         write
@@ -233,7 +234,7 @@ def own_texts_elsewhere(repair: PendingRepair, change: Change, rows: Mapping[int
 def repair_decisions(
     repair: PendingRepair, current: CurrentState
 ) -> tuple[tuple[Decision, ...], tuple[LeftAlone, ...]]:
-    """The decisions that finish what was interrupted, and all that is noted of the person afterwards."""
+    """The decisions that finish the repair, and all notes about the person afterwards."""
     reverts = [
         revert_decision(write, current.rows[write["komm_id"]], own_texts_elsewhere(repair, write, current.rows))
         for write in repair.writes_to_revert
@@ -257,7 +258,7 @@ def repair_decisions(
 
 
 def revert_decision(change: Change, row: AdvoEntry, other_texts: Collection[str]) -> Decision:
-    """One write undone; the entry's baseline stays what it was."""
+    """The decision that reverts one write; the baseline of the entry stays what it was."""
     if change["action"] in CREATING_ACTIONS:
         value, remark = slot_after_revert(change["komm_kz"], change["new_remark"], row.remark, other_texts)
     else:
@@ -266,7 +267,7 @@ def revert_decision(change: Change, row: AdvoEntry, other_texts: Collection[str]
 
 
 def unmark_decision(change: Change, row: AdvoEntry, baseline: Mapping[int, BaselinePair]) -> Decision:
-    """The own text whole again beside the value as it stands; a row that is a pair says that it has no marker."""
+    """The decision that makes the own text whole; the baseline of a pair then says that its row has no marker."""
     text = decode(change["new_remark"]).own_text
     result = repair_decision(change, row, UNMARK_ROW, row.value, text)
     base = baseline.get(row.komm_id)
@@ -279,7 +280,7 @@ def unmark_decision(change: Change, row: AdvoEntry, baseline: Mapping[int, Basel
 
 
 def repair_decision(change: Change, row: AdvoEntry, action: Action, value: str, remark: str) -> Decision:
-    """One mending write as a decision of the plan."""
+    """One repairing write as a decision of the plan."""
     channel, komm_kz = Channel(change["channel"]), change["komm_kz"] or 1
     entry = Entry(channel, Variant.REPAIR, komm_kz, row=row)
     step = update_row_step(action, channel, row, komm_kz, value, remark)

@@ -1,8 +1,8 @@
-"""Values nobody can read with certainty (rules §0): they prevent writes, and never cause one. Pure.
+"""Values that nobody can read with certainty (rules §0): they prevent writes and never cause one. Pure.
 
-An unlinked unclear value is left alone, and with it whatever the other side holds that may be the same. A pair of which
-one side was edited into an unclear value waits with its baseline row; when the other side changes too, the pair ends,
-and neither half says anything about the other any more.
+An unlinked unclear value is left alone, and so is any value of the other side that may be the same. If one side of a
+pair is edited into an unclear value, the pair waits with its baseline row; if the other side then changes too, the pair
+ends, and neither half says anything about the other any more.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ AGREEING_VARIANTS: Final = frozenset({Variant.SAME, Variant.REPAIR, Variant.LINK
 
 
 def split_ended_pairs(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries, each pair that an unclear edit ends taken apart: what it was is forgotten, its halves are new."""
+    """The entries, with each pair that an unclear edit ends split up: the pair is forgotten, its halves are new."""
     return [half for entry in entries for half in split_pair(entry)]
 
 
 def split_pair(entry: Entry) -> list[Entry]:
-    """An entry as it is, or, where its pair ends, the pair to forget and each half that holds a value."""
+    """The entry itself, or, if its pair ends, the pair to forget and each half that holds a value."""
     if entry.base is None or not ends_pair(entry):
         return [entry]
     empty_row = entry.row if entry.row is not None and not entry.row.value else None
@@ -46,7 +46,7 @@ def split_pair(entry: Entry) -> list[Entry]:
 
 
 def ends_pair(entry: Entry) -> bool:
-    """Whether an unclear value stands where this pair would be emptied, removed or overwritten, or both sides moved."""
+    """Whether an unclear value would be emptied, removed or overwritten in this pair, or both sides changed."""
     return is_doubtful_pair(entry) and entry.variant not in AGREEING_VARIANTS and not is_waiting_pair(entry)
 
 
@@ -77,7 +77,7 @@ def is_doubtful_row(row: AdvoEntry | None, base: BaselinePair) -> bool:
 
 
 def unclear_note(person: PersonState, entry: Entry, entries: Sequence[Entry]) -> LeftAlone | None:
-    """Why an entry is left alone because nobody can tell what it, or what stands on the other side, says."""
+    """The note about an entry that is unclear, or may be the same as an unclear one on the other side."""
     if entry.base is not None:
         return unclear_pair_note(entry) if is_waiting_pair(entry) else None
     if entry.variant is Variant.VAR4 and entry.row is not None:
@@ -88,9 +88,9 @@ def unclear_note(person: PersonState, entry: Entry, entries: Sequence[Entry]) ->
 
 
 def unclear_pair_note(entry: Entry) -> LeftAlone:
-    """The note on the half that was edited into an unclear value.
+    """The note about the half that was edited into an unclear value.
 
-    An item's names the row as well: a later plan knows the pair by it, whatever else is new in EspoCRM by then.
+    A note about an item also names the row: by it a later plan finds the pair, whatever else is new in EspoCRM then.
     """
     if entry.item is not None and entry.base is not None and is_doubtful_item(entry.item, entry.base):
         return LeftAlone(
@@ -102,7 +102,7 @@ def unclear_pair_note(entry: Entry) -> LeftAlone:
 
 
 def unclear_row_note(person: PersonState, row: AdvoEntry, entries: Sequence[Entry]) -> LeftAlone | None:
-    """An unlinked row: unclear itself, or perhaps what an unlinked unclear item of EspoCRM says."""
+    """The note about an unlinked row that is unclear, or may be what an unlinked unclear item means."""
     reason = doubt_text(row.doubt) if row.doubt else None
     address = address_of(row.canonical, row.doubt, row.readings)
     others = [other.item for other in entries if other.variant is Variant.VAR1 and other.base is None]
@@ -116,7 +116,7 @@ def unclear_row_note(person: PersonState, row: AdvoEntry, entries: Sequence[Entr
 
 
 def unclear_item_note(person: PersonState, item: EspoEntry, entries: Sequence[Entry]) -> LeftAlone | None:
-    """An unlinked item: perhaps what an unclear row says; or unclear itself, while a row may be what it says."""
+    """The note about an unlinked item that may be what an unclear row means, or is unclear and may mean some row."""
     rows = [other.row for other in entries if other.row is not None and other.row.value]
     unread = [other.row for other in entries if other.row is not None and is_unread(other)]
     address = address_of(item.canonical, item.doubt, item.readings)
@@ -131,20 +131,20 @@ def unclear_item_note(person: PersonState, item: EspoEntry, entries: Sequence[En
 
 
 def is_unread(entry: Entry) -> bool:
-    """Whether what stands in a row was agreed by nobody: the row of a pair is as EspoCRM has it, read or not."""
+    """Whether a row holds something that was never agreed: an unlinked value, or an unclear edit of a pair."""
     if entry.base is None:
         return entry.variant is not Variant.LINK
     return is_doubtful_row(entry.row, entry.base)
 
 
 def is_split_pair_note(note: LeftAlone, side: Side, value: str, komm_id: int | None) -> bool:
-    """Whether a note says of this very value that it was half of a pair that a newer grammar does not read as one."""
+    """Whether a note says that this very value was half of a pair that a newer grammar no longer reads as one value."""
     is_same_entry = (note.side, note.value, note.komm_id if side is Side.ADVO else None) == (side, value, komm_id)
     return is_same_entry and note.reason == LeftAloneReason.UNCLEAR and NoteCause.SPLIT_PAIR.is_cause_of(note.detail)
 
 
 def address_of(canonical: str | None, doubt: Doubt | None, readings: str | None) -> str | None:
-    """The number or address a value is: certainly, or but for the library's knowing none like it."""
+    """The number or address that a value certainly is, or would be if the library knew such numbers; else None."""
     if doubt is Doubt.UNKNOWN:
         return next((word for word in (readings or "").split() if word.startswith("+")), None)
     return canonical if canonical is not None and not canonical.startswith(LITERAL) else None
@@ -157,7 +157,7 @@ def doubt_text(doubt: Doubt | None) -> str:
 
 
 def recompute_pair(pair: Mapping[str, Any], region: str) -> Mapping[str, Any] | None:
-    """A pair, agreed or foreseen, with what its values are compared by now; None when they are one value no more."""
+    """An agreed or foreseen pair with what its values are compared by now; None if they are no longer one value."""
     channel = Channel(pair["channel"])
     espo_canonical, advo_canonical = (canonical(channel, pair[f"{side}_value"], region) for side in ("espo", "advo"))
     if espo_canonical != advo_canonical and pair["espo_canonical"] == pair["advo_canonical"]:
@@ -166,7 +166,7 @@ def recompute_pair(pair: Mapping[str, Any], region: str) -> Mapping[str, Any] | 
 
 
 def pair_split_notes(pair: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What is said of both halves of a pair that ended."""
+    """The notes about both halves of a pair that ended."""
     common = {
         "betnr": pair["betnr"],
         "channel": pair["channel"],

@@ -1,21 +1,20 @@
-"""The decision table (rules §3): which variant an entry is, from seven facts, and nothing else.
+"""The decision table (rules §3): which variant an entry is follows from seven facts, and from nothing else.
 
-Facts, all booleans, one row of the entries frame each:
+The facts are booleans, columns of the entries frame:
 
-* ``known``      in the baseline, or on a marker that a recovery trusts
+* ``known``      it is in the baseline, or in a marker that a recovery trusts
 * ``in_espo``    EspoCRM has an item for it
 * ``in_advo``    Advoware has a row with a value for it
 * ``espo_edit``  EspoCRM's value is not the agreed one, and the sides differ
 * ``advo_edit``  Advoware's value is not the agreed one, and the sides differ
-* ``type_edit``  somebody gave this very record's item a type of another kommKz
+* ``type_edit``  somebody gave the item of this very record a type of another kommKz
 * ``marked``     the row's marker says what it should
 
-Both sides edited to the *same* value is an agreement: neither side counts as edited.
+If both sides were edited to the *same* value, they agree, and neither counts as edited.
 
-Who wins an entry (rules §4): one table, from the variant, whether the person is in conflict, and the direction.
-
-EspoCRM wins. ``APPLY`` carries the variant out, ``REVERT`` puts Advoware back to what EspoCRM says,
-``LEAVE`` leaves both sides as they are until a run whose direction allows it.
+Who wins an entry (``resolve``, rules §4) depends on its variant, on whether the person is in conflict, and on the
+direction. In a conflict EspoCRM wins. ``APPLY`` (*go* in the rules) carries the variant out, ``REVERT`` puts Advoware
+back to what EspoCRM says, and ``LEAVE`` (*hold*) leaves both sides as they are until the direction allows the change.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from etl.records import Direction, Scope
 
 
 class Variant(StrEnum):
-    """What happened to one entry; the business's words."""
+    """What happened to one entry, in the words of the business."""
 
     VAR1 = "var1"
     VAR2 = "var2"
@@ -55,7 +54,7 @@ ADVO_CHANGES = frozenset({Variant.VAR3, Variant.VAR4, Variant.VAR6, Variant.CLAS
 """Variants that say: Advoware changed (rules §4)."""
 
 TYPE_CHANGED: Final = NoteCause.TYPE_CHANGE.value
-"""How a held-back type change is told; what a later run knows it by."""
+"""The words for a type change that is held back, by which a later run recognizes it."""
 
 VARIANT_WORDS: Final[dict[str, str]] = {
     Variant.VAR1:     "new in EspoCRM",
@@ -75,7 +74,7 @@ VARIANT_WORDS: Final[dict[str, str]] = {
     Variant.UNDO:     "put back by an operator",
     Variant.RESTORE:  "restored by an operator",
 }  # fmt: skip
-"""What a variant is called on the screen."""
+"""What each variant is called on the screen."""
 
 VARIANT_REASONS: Final[dict[str, str]] = VARIANT_WORDS | {
     Variant.LINK:     "the same value on both sides, not linked yet",
@@ -83,10 +82,10 @@ VARIANT_REASONS: Final[dict[str, str]] = VARIANT_WORDS | {
     Variant.CLASH:    "edited on both sides: EspoCRM wins",
     Variant.LEFTOVER: "a row of ours that is nobody's pair",
 }  # fmt: skip
-"""Why each is decided, as people read it."""
+"""The reason for each decision, as people read it."""
 
 class EntryFacts(NamedTuple):
-    """What is known of one entry; the variant follows from it, and the journal keeps it."""
+    """The facts about one entry; its variant follows from them, and the journal keeps them."""
 
     known: bool = False
     in_espo: bool = False
@@ -101,7 +100,7 @@ FACTS = [*EntryFacts._fields]
 
 
 class Rule(NamedTuple):
-    """One line of the table; ``None`` matches both."""
+    """One line of the table; None matches either."""
 
     known: bool | None
     in_espo: bool | None
@@ -136,7 +135,7 @@ RULES = (
 
 
 def rule_matches(rule: Rule, facts: tuple[bool, ...]) -> bool:
-    """Whether a line of the table speaks of this combination."""
+    """Whether a line of the table covers this combination."""
     return all(expected is None or expected == fact for expected, fact in zip(rule[:-1], facts, strict=True))
 
 
@@ -154,10 +153,10 @@ ALLOWED_TO_ESPOCRM: Final = frozenset(
 
 
 def resolve(variant: Variant, direction: Direction, *, person_conflict: bool, unsafe_to_revert: bool) -> Resolution:
-    """Say what becomes of one decision.
+    """Say who wins: what becomes of one decision.
 
     ``person_conflict``: both sides of the person changed and the scope is the person.
-    ``unsafe_to_revert``: a first sync, or an entry a first sync held back: nothing of it may be emptied or overwritten.
+    ``unsafe_to_revert``: in a first sync, or an entry that one held back: it must not be emptied or overwritten.
     """
     if direction is Direction.TO_ESPOCRM:
         return Resolution.APPLY if variant in ALLOWED_TO_ESPOCRM else Resolution.LEAVE
@@ -169,5 +168,5 @@ def resolve(variant: Variant, direction: Direction, *, person_conflict: bool, un
 
 
 def is_person_conflict(variants: set[str], scope: Scope) -> bool:
-    """Whether a person with these variants is in conflict as a whole; no clock is asked."""
+    """Whether the person with these variants is in conflict as a whole; no clock is asked."""
     return scope is Scope.PERSON and bool(variants & ESPO_CHANGES) and bool(variants & ADVO_CHANGES)
