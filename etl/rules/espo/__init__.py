@@ -1,1 +1,1 @@
-"""What EspoCRM shows and hides: items, rights, shared address rows, its error texts."""
+"""What is special about EspoCRM: items, rights, shared address rows, the errors its users read."""

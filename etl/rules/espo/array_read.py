@@ -1,7 +1,7 @@
 """What a read shows of an array PUT (rules §5, *Seen before gone*, *Unknown outcome*). Pure.
 
-The answer to an array PUT is an echo, and EspoCRM is not transactional: it may store nothing (a field the key may not
-edit), everything, or a part. So the record is read, and the PUT judged value by value.
+The answer to an array PUT is only an echo, and EspoCRM is not transactional: it may store nothing (as in a field the
+API user may not edit), everything, or a part. So the record is read, and the PUT is judged value by value.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ValueKey = tuple[Channel, str]
-"""A channel and what two spellings of a value have in common."""
+"""A channel, and what all spellings of a value have in common."""
 
 VALUE_FIELD = {Channel.PHONE: "phoneNumber", Channel.MAIL: "emailAddress"}
-"""EspoCRM's key of an item's value."""
+"""The key under which EspoCRM keeps the value of an item."""
 
 
 class ChangeOutcome(StrEnum):
@@ -29,16 +29,16 @@ class ChangeOutcome(StrEnum):
 
     COMPLETE = "whole"
     REMOVED_ONLY = "taken only"
-    """The old value is gone and the new one is not there: a half-done write of ours, and nobody's deletion."""
+    """The old value is gone and the new one is missing: a half-done write of ours, not somebody's deletion."""
     ADDED_ONLY = "brought only"
-    """The new value is there and the old one still stands beside it."""
+    """The new value is there, but the old one still is, too."""
     NOTHING = "nothing"
-    """Whatever was to go still stands, and what was to come is not there."""
+    """The old value is still there and the new one is not."""
 
 
 @dataclass(frozen=True)
 class ArrayRead:
-    """A record's items as a read showed them, beside those before the PUT and those it sent.
+    """The values of a record as a read showed them, those before the PUT, and those it sent.
 
     ``values_before`` and ``values_sent`` are empty for a PUT of the first edition, whose journal did not keep them.
     """
@@ -55,9 +55,9 @@ class ArrayRead:
         read_items: Iterable[EspoItem],
         region: str,
     ) -> ArrayRead:
-        """The read against the PUTs of one plan, in order: ``items_before`` and ``items_sent`` of each.
+        """Compare a read with the PUTs of one plan, in order; each has ``items_before`` and ``items_sent``.
 
-        Compared by value: letter case and spelling are no difference. Channels no PUT carried say nothing.
+        Letter case and spelling make no difference. Channels that no PUT carried are left out.
         """
         items_before: dict[Channel, list[EspoItem]] = {}
         spellings_sent: dict[Channel, list[str]] = {}
@@ -80,7 +80,7 @@ class ArrayRead:
         )
 
     def change_outcome(self, channel: Channel, old: str | None, new: str | None) -> ChangeOutcome:
-        """What became of a change from ``old`` to ``new``; None: nothing was to go, or to come."""
+        """What became of a change from ``old`` (None: an addition) to ``new`` (None: a removal)."""
         is_added = new is None or (channel, comparable_value(channel, new, self.region)) in self.values_shown
         is_removed = old is None or self.has_left((channel, comparable_value(channel, old, self.region)))
         if is_added and is_removed:
@@ -90,24 +90,24 @@ class ArrayRead:
         return ChangeOutcome.REMOVED_ONLY if is_removed and old is not None else ChangeOutcome.NOTHING
 
     def has_left(self, value: ValueKey) -> bool:
-        """Whether a value left the record; one that another item took over counts as gone from this one."""
+        """Whether a value left the record, or only went over to another item of it."""
         return value not in self.values_shown or value in self.values_sent
 
     def missing_values(self) -> frozenset[ValueKey]:
-        """The values that the PUT carried unchanged and that are not there any more."""
+        """The values that the PUT sent unchanged and that are gone."""
         return (self.values_before & self.values_sent) - self.values_shown
 
     def unexpected_values(self) -> frozenset[ValueKey]:
-        """The values that nobody sent and that were not there before."""
+        """The values that were neither sent nor there before."""
         return self.values_shown - self.values_before - self.values_sent
 
 
 @dataclass(frozen=True)
 class PartialPut:
-    """What array PUTs of ours did to a person in part, and nobody mended yet.
+    """What array PUTs of ours did to a person only in part, and what is not repaired yet.
 
-    ``removed_items``: by the komm_id of its row, an item that EspoCRM took without bringing its successor.
-    ``added_values``: values it brought without taking what they replace.
+    ``removed_items``: items, by the komm_id of their row, that EspoCRM removed without adding their successor.
+    ``added_values``: values that it added without removing what they replace.
     """
 
     removed_items: Mapping[int, EspoItem] = field(default_factory=dict)
@@ -115,12 +115,12 @@ class PartialPut:
 
 
 def item_value_key(item: EspoItem, region: str) -> ValueKey:
-    """What is compared of an item."""
+    """What an item is compared by."""
     return item.channel, comparable_value(item.channel, item.value, region)
 
 
 def comparable_value(channel: Channel, value: str, region: str) -> str:
-    """The canonical value; EspoCRM's own key of what has none."""
+    """The canonical value; for a value without one, EspoCRM's own key."""
     return canonical(channel, value, region) or espo_key(channel, value)
 
 

@@ -1,7 +1,7 @@
-"""What staff of the firm read of a failure, in their language (``report.language``).
+"""What the staff of the firm read about a failure, in their language (``report.language``).
 
-Errors are English, for the log and the state store. Here stands the German of every sentence that can reach
-``syncErrorMessage``; a test finds the sentence of each such error in the code and asks for it here.
+Errors are in English, for the log and the state store. Here is the German of every sentence that can reach
+``syncErrorMessage``; a test finds the sentence of each such error in the code and looks it up here.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ GERMAN_ERRORS: Final = {
     "Several records carry betnr {betnr}: {records}. Keep it in one of them.": "Mehrere Datensätze tragen die betnr "
     "{betnr}: {records}. Bitte nur bei einem davon stehen lassen.",
 }
-"""English to German; what stands in braces is taken over as it is."""
+"""English to German; what is in braces is taken over unchanged."""
 
 
 def translate_error(sentence: str, language: str) -> str:
-    """The sentence in the language of the firm's staff; one that is not known stays as it is."""
+    """The sentence in the language of the staff; one that is not known stays as it is."""
     if language != "de":
         return sentence
-    # The longest text that fits says it best: "{complaint}" fits every sentence about a Beteiligter.
+    # Of several that fit the longest is the right one: "{complaint}" fits every sentence about a Beteiligter.
     candidates = [(len(english), fields, german) for english, fields, german in matching_templates(sentence)]
     if not candidates:
         return sentence
@@ -70,7 +70,7 @@ def translate_error(sentence: str, language: str) -> str:
 
 
 def matching_templates(sentence: str) -> list[tuple[str, dict[str, str], str]]:
-    """The known sentences this one is, with what stands in the braces."""
+    """The known sentences that this one fits, with what is in the braces."""
     return [
         (english, match.groupdict(), german)
         for english, german in GERMAN_ERRORS.items()
@@ -80,5 +80,5 @@ def matching_templates(sentence: str) -> list[tuple[str, dict[str, str], str]]:
 
 @cache
 def template_regex(english: str) -> re.Pattern[str]:
-    """What a sentence with anything in its braces looks like."""
+    """A pattern for a sentence with any text in place of its braces."""
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(english)), re.DOTALL)

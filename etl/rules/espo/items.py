@@ -1,7 +1,7 @@
-"""EspoCRM's arrays of items: what is sent, what it can hold, what is the same (rules §3 "Written to EspoCRM").
+"""EspoCRM's items: what is sent, what it can hold, what counts as equal (rules §3 "Written to EspoCRM").
 
-EspoCRM resets every key an item leaves out, for all records that share the address (EspoCRM fact A6): items are
-always sent whole.
+EspoCRM resets every key that an item leaves out, for all records that share the address (EspoCRM fact A6). So items
+are always sent whole.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def new_item(
 ) -> EspoItem:
     """Return the item for a value EspoCRM does not hold yet: phones as E.164 where nothing gets lost, mails cleaned.
 
-    ``canonical_value``: its canonical value, here and below: the store has it, so nothing is parsed while planning.
+    ``canonical_value``, here and below, comes from the store, so that planning parses nothing.
     """
     spelling = spelling_to_send(channel, value, canonical_value)
     return EspoItem(channel, spelling, type if channel is Channel.PHONE else None, primary=primary)
@@ -66,8 +66,7 @@ def with_value(item: EspoItem, value: str, canonical_value: str | None) -> EspoI
 def rejection_reason(channel: Channel, value: str, canonical_value: str | None, *, international: bool) -> str | None:
     """Return None if EspoCRM can hold the value as a new item, else the reason in a few words.
 
-    ``international`` is EspoCRM's setting ``phoneNumberInternational``. How many items EspoCRM takes is
-    for the caller to count.
+    ``international`` is EspoCRM's setting ``phoneNumberInternational``. The caller counts how many items fit.
     """
     spelling = spelling_to_send(channel, value, canonical_value)
     if not spelling:
@@ -84,9 +83,9 @@ def rejection_reason(channel: Channel, value: str, canonical_value: str | None, 
 def has_same_items(expected: Sequence[EspoItem], actual: Sequence[EspoItem]) -> bool:
     """Tell whether ``actual`` is what EspoCRM makes of ``expected``: the same items in any order.
 
-    Compared are value, type, primary, optOut and invalid. EspoCRM settles who is primary (of none the first, of
-    several the last, in each channel; fact A7) and the spelling of phones that start with "+" (fact A8); letter case of
-    mails is shared with other records and no difference (fact A5).
+    Compared are value, type, primary, optOut and invalid. EspoCRM decides which item is primary (if none is, the first,
+    if several are, the last, in each channel; fact A7) and spells phones that start with "+" (fact A8); mails share
+    their letter case with other records, so it makes no difference (fact A5).
     """
     actual_counts = Counter(map(_comparison_key, actual))
     return (
@@ -109,7 +108,7 @@ def _comparison_key(item: EspoItem) -> tuple[object, ...]:
 
 
 def _with_one_primary(items: Sequence[EspoItem]) -> Iterable[EspoItem]:
-    """Yield the items with exactly one primary in each channel, the one EspoCRM makes it."""
+    """Yield the items with exactly one primary in each channel, the one that EspoCRM would choose."""
     primary_index = {item.channel: index for index, item in reversed(list(enumerate(items)))}
     primary_index |= {item.channel: index for index, item in enumerate(items) if item.primary}
     for index, item in enumerate(items):

@@ -1,7 +1,7 @@
 """What the API user may not edit, or not read, in EspoCRM (rules §5, end of *Seen before gone*). Pure.
 
-EspoCRM answers a PUT of a field the key may not edit with 200 and stores nothing (EspoCRM fact B13). So changes
-towards it are held back like those of a direction.
+EspoCRM answers a PUT of a field that the API user may not edit with 200 and stores nothing (EspoCRM fact B13). So
+changes to such a field are held back, as by a direction.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 ESPO_FIELD: Final = {Channel.PHONE: "phoneNumber", Channel.MAIL: "emailAddress"}
 MISSING_RIGHT: Final = "the API user may not"
-"""What such a note says, and is known by once the right is given."""
+"""The words in such a note by which it is found again once the right is granted."""
 
 
 def missing_right_note(entry: Entry, policy: Policy) -> LeftAlone | None:
-    """Why a change of Advoware is not brought to EspoCRM, ``None`` where it is.
+    """The note about a change in Advoware that EspoCRM would not store; None if it may be written.
 
-    What is held back is a change of nobody: it neither makes a conflict nor is reverted by one. ``to_advoware`` sends
-    EspoCRM no changes, so no right is lacking there.
+    What is held back counts as unchanged: it neither causes a conflict nor is reverted by one. ``to_advoware`` sends no
+    changes to EspoCRM, so no right is missing there.
     """
     is_forbidden = entry.channel in policy.readonly_channels and entry.variant in ADVO_CHANGES - {Variant.CLASH}
     if not is_forbidden or policy.direction is Direction.TO_ADVOWARE:

@@ -1,8 +1,8 @@
-"""What EspoCRM already knows of a value that a PUT brings (rules §3, Shared address rows). Pure.
+"""What EspoCRM already stores for a value that a PUT adds (rules §3, Shared address rows). Pure.
 
-Type, optOut, invalid and a mail's letter case belong to the value, whoever holds it: EspoCRM keeps one row for all, and
-a PUT stamps what it says on that row (EspoCRM fact B7). So what is stored there is sent, not what a new entry of
-this person would have.
+Type, optOut, invalid and the letter case of a mail belong to the value, whichever record holds it: EspoCRM keeps one
+row for all of them, and a PUT overwrites that row (EspoCRM fact B7). So what is stored there is sent, and not what a
+new entry of this person would have.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from etl.rules.plan import PersonPlan
 
 EspoRowKey: TypeAlias = tuple[Channel, str]
-"""EspoCRM's own: equal keys are one row, whatever records hold it."""
+"""EspoCRM's own key: equal keys are one row, whichever records hold it."""
 
 ChangedItems: TypeAlias = "dict[EspoRowKey, tuple[EspoItem, EspoItem]]"
-"""By channel and value: the item as it was to be, and as it is to be instead."""
+"""By channel and value: the item as planned, and the item to send instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastSeen:
-    """What the state store last saw of a value that no record holds any more."""
+    """What the state store last saw of a value."""
 
     type: str | None
     opt_out: bool
@@ -38,29 +38,29 @@ class LastSeen:
 
 
 def espo_row_key(item: EspoItem) -> EspoRowKey:
-    """Return which of EspoCRM's rows an item stands in."""
+    """Return which of EspoCRM's rows holds the value of an item."""
     return item.channel, espo_key(item.channel, item.value)
 
 
 def value_attributes(item: EspoItem) -> tuple[str, str | None, bool, bool]:
-    """Return what EspoCRM keeps once for all records: spelling, type, optOut, invalid."""
+    """Return what EspoCRM keeps only once for all records: spelling, type, optOut, invalid."""
     return item.value, item.type, item.opt_out, item.invalid
 
 
 def keys_of_spellings(item: EspoItem, region: str) -> set[EspoRowKey]:
-    """Return the rows in which records may hold an item's value: as it is sent, and as E.164 where nothing is lost."""
+    """Return the rows that may hold the value of an item: as it is sent, and as E.164 if nothing is lost by that."""
     is_convertible = item.channel is Channel.PHONE and not has_extension(item.value, region)
     number = e164(item.value, region) if is_convertible else None
     return {espo_row_key(item)} | ({(item.channel, number)} if number else set())
 
 
 def items_to_send(plan: PersonPlan) -> list[tuple[Step, EspoItem]]:
-    """Return EspoCRM's steps that end with an item, each with it."""
+    """Return EspoCRM's steps that end with an item, each with that item."""
     return [(step, step.item) for step in plan.steps if step.side is Side.ESPO and step.item is not None]
 
 
 def items_to_add(plan: PersonPlan) -> list[tuple[Step, EspoItem]]:
-    """Return those of them that put a value into EspoCRM which the replaced item did not have."""
+    """Return those of these steps that add a value to EspoCRM which the replaced item did not have."""
     return [
         (step, item)
         for step, item in items_to_send(plan)
@@ -69,7 +69,7 @@ def items_to_add(plan: PersonPlan) -> list[tuple[Step, EspoItem]]:
 
 
 def items_not_in(items: Iterable[EspoItem], present: Iterable[EspoItem]) -> list[EspoItem]:
-    """Return those of the items whose row is none of ``present``."""
+    """Return the items whose row is not among those of ``present``."""
     keys = {espo_row_key(item) for item in present}
     return [item for item in items if espo_row_key(item) not in keys]
 
@@ -83,8 +83,8 @@ def item_to_send(
     """Return the item as it is to be sent.
 
     ``old_item``: the item it replaces; ``item_elsewhere``: the item of another record in the same row;
-    ``other_sources``: what else tells of the value, this record's own item of it (values change places) and what the
-    store last saw. An opt-out is a consent withdrawn: no source alone lifts what another one says.
+    ``other_sources``: what else is known about the value: this record's own item with it (where values change places)
+    and what the store last saw. An opt-out is a withdrawn consent: no other source lifts it.
     """
     if item_elsewhere is not None:
         spelling = item_elsewhere.value if item.channel is Channel.MAIL else item.value
@@ -99,7 +99,7 @@ def item_to_send(
 def with_stored_items(
     plan: PersonPlan, items_elsewhere: Mapping[EspoRowKey, EspoItem], last_seen_by_key: Mapping[EspoRowKey, LastSeen]
 ) -> PersonPlan:
-    """Return the plan with its new items as they are stored: elsewhere in EspoCRM, else as last seen."""
+    """Return the plan with its new items as they are stored elsewhere in EspoCRM, or else as last seen."""
     own_items = {espo_row_key(item): item for item in plan.items}
     replacements: dict[int, EspoItem] = {}
     for step, item in items_to_send(plan):
@@ -110,7 +110,7 @@ def with_stored_items(
 
 
 def replace_items(plan: PersonPlan, replacements: Mapping[int, EspoItem]) -> PersonPlan:
-    """Return the plan with other items in EspoCRM's steps (by ``id`` of the step), and in all that speaks of them."""
+    """Return the plan with other items in EspoCRM's steps (by ``id`` of the step), and wherever they are mentioned."""
     changed_items: ChangedItems = {
         (step.channel, step.item.value): (step.item, replacements[id(step)])
         for step in plan.steps
@@ -122,7 +122,7 @@ def replace_items(plan: PersonPlan, replacements: Mapping[int, EspoItem]) -> Per
 
 
 def replace_in_decision(decision: Decision, changed_items: ChangedItems) -> Decision:
-    """Return one decision that speaks of the changed items as they are."""
+    """Return one decision with the changed items."""
     steps = tuple(replace_in_step(step, changed_items) for step in decision.steps)
     pair = replace_in_pair(decision.next_baseline, changed_items) if decision.next_baseline is not None else None
     return replace(decision, steps=steps, next_baseline=pair)
@@ -140,7 +140,7 @@ def replace_in_step(step: Step, changed_items: ChangedItems) -> Step:
 
 
 def replace_in_pair(pair: NextBaseline, changed_items: ChangedItems) -> NextBaseline:
-    """Return what is to be agreed on; a type that waits for the next plan waits on, unless another one was found."""
+    """Return the pair to agree on; a type that waits for the next plan goes on waiting, unless another was found."""
     if (pair.channel, pair.espo_value) not in changed_items:
         return pair
     planned_item, item = changed_items[pair.channel, pair.espo_value]
@@ -150,7 +150,7 @@ def replace_in_pair(pair: NextBaseline, changed_items: ChangedItems) -> NextBase
 
 
 def replace_in_remark(channel: Channel, remark: str | None, changed_items: ChangedItems) -> str | None:
-    """Return a remark whose marker spells the value as EspoCRM does; nothing else of it changes."""
+    """Return a remark whose marker spells the value as EspoCRM does; nothing else in it changes."""
     parsed = decode(remark)
     if parsed.kind is not MarkerKind.MARKER or parsed.value is None or (channel, parsed.value) not in changed_items:
         return remark

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def without_channels(frames: Mapping[str, pd.DataFrame], channels: Collection[Channel]) -> Mapping[str, pd.DataFrame]:
-    """The frames without what belongs to ``channels``. A row is its pair's, whatever stands in it by now."""
+    """The frames without what belongs to ``channels``. A row belongs to its pair's channel, whatever it now holds."""
     if not channels:
         return frames
     is_hidden_pair = frames["baseline"]["channel"].isin(list(channels))
@@ -41,7 +41,7 @@ def without_channels(frames: Mapping[str, pd.DataFrame], channels: Collection[Ch
 def unreadable_channel_notes(
     frames: Mapping[str, pd.DataFrame], channels: Collection[Channel]
 ) -> dict[str, list[LeftAlone]]:
-    """By entity id, what is noted of ``channels``: the notes that stand, and what differs in Advoware."""
+    """The notes about ``channels``, by entity id: those of earlier runs, and one for each difference in Advoware."""
     notes: dict[str, list[LeftAlone]] = {}
     if channels:
         for entity_id, note in (*earlier_notes(frames, channels), *change_notes(frames, channels)):
@@ -50,7 +50,7 @@ def unreadable_channel_notes(
 
 
 def earlier_notes(frames: Mapping[str, pd.DataFrame], channels: Collection[Channel]) -> Iterator[tuple[str, LeftAlone]]:
-    """The notes of earlier runs, but those this module made: they are made anew."""
+    """The notes of earlier runs, without those of this module, which are made anew."""
     for record in frame_records(frames["left_alone"]):
         note = note_from_record(record)
         if note.channel in channels and MISSING_RIGHT not in note.detail:
@@ -58,7 +58,7 @@ def earlier_notes(frames: Mapping[str, pd.DataFrame], channels: Collection[Chann
 
 
 def change_notes(frames: Mapping[str, pd.DataFrame], channels: Collection[Channel]) -> Iterator[tuple[str, LeftAlone]]:
-    """What Advoware shows otherwise than agreed, in ``channels``."""
+    """The notes about what differs in Advoware from the baseline, in ``channels``."""
     pairs = frames["baseline"][[*ENTRY, "channel", "advo_value", "advo_canonical"]]
     pairs = pairs.merge(frames["persons"][PERSON], on=PERSON, how="inner", validate="m:1")  # not of an earlier betnr
     rows = frames["rows"][[*ENTRY, "channel", "value", "canonical"]]
