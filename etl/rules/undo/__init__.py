@@ -1,1 +1,1 @@
-"""What an operator puts back: the net change of a run, and the steps that reverse it."""
+"""What an operator puts back: the net changes of a run with the steps that reverse them, and values that lost."""

@@ -1,9 +1,8 @@
-"""A person as it stands, for what an operator puts back and what is mended. Pure.
+"""Put a value that lost back on both sides (rules §4, ``restore``), as a decision like any other. Pure.
 
-Putting a value that lost back on both sides (rules §4, ``restore``), as a decision like any other. Pure.
-
-In place of the winner where that pair still stands as the winner left it, else beside it: in the row it came from when
-that is a slot now, else in a free slot of the kind, else in a new row.
+It replaces the winner if that pair is still as the winner left it. Otherwise it is added beside it: in the row it came
+from if that is a slot now, else in a free slot of its kommKz, else in a new row. ``CurrentState`` is a person as it
+stands now, also for ``undo`` and for repairs.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CurrentState:
-    """A person as it stands: both sides as just read, the agreed pairs by komm_id, and what is noted.
+    """A person as it stands now: both sides as just read, the agreed pairs by komm_id, and the notes.
 
-    ``max_items``: of a kind, in this EspoCRM; infinite without a limit.
+    ``max_items``: how many items of a channel this EspoCRM can hold; infinite without a limit.
     """
 
     items: tuple[EspoItem, ...]
@@ -42,7 +41,7 @@ class CurrentState:
 
 
 def find_item(item: EspoItem, current: CurrentState) -> EspoItem | None:
-    """The item EspoCRM holds for this value now."""
+    """The item that now holds this value in EspoCRM."""
     canonical_value = canonical(item.channel, item.value, current.region)
     for candidate in current.items:
         if (
@@ -65,7 +64,7 @@ class LostValue:
 
 
 def value_to_restore(conflict: Mapping[str, Any]) -> LostValue:
-    """The value that lost, out of the table."""
+    """The value that lost, from a row of ``conflicts``."""
     return LostValue(
         Channel(conflict["channel"]),
         conflict["advo_value"],
@@ -76,7 +75,7 @@ def value_to_restore(conflict: Mapping[str, Any]) -> LostValue:
 
 
 def plan_restore(lost_value: LostValue, current: CurrentState, policy: Policy) -> Decision | str | None:
-    """Return what puts the value back; None where it stands on both sides already; a sentence where it cannot be."""
+    """Return the decision that puts the value back; None if both sides have it; a sentence why, if it cannot be."""
     item = find_item(EspoItem(lost_value.channel, lost_value.value), current)
     row = find_row(lost_value, current)
     if item is not None and row is not None and row.komm_id in current.baseline:
@@ -99,7 +98,7 @@ def plan_restore(lost_value: LostValue, current: CurrentState, policy: Policy) -
 
 
 def find_row(lost_value: LostValue, current: CurrentState) -> AdvoEntry | None:
-    """The row that holds the value now; the pair of it first, then the lowest."""
+    """The row that now holds the value: one that is in a pair, else the lowest komm_id."""
     canonical_value = canonical(lost_value.channel, lost_value.value, current.region)
     rows = [
         row for row in current.rows.values() if row.channel is lost_value.channel and row.canonical == canonical_value
@@ -108,7 +107,7 @@ def find_row(lost_value: LostValue, current: CurrentState) -> AdvoEntry | None:
 
 
 def winning_pair(lost_value: LostValue, current: CurrentState) -> tuple[EspoItem, AdvoEntry] | None:
-    """The item and the row the winner left, when both still are what was agreed then."""
+    """The item and the row that the winner left, if both are still what was agreed then."""
     row = current.rows.get(lost_value.komm_id) if lost_value.komm_id is not None else None
     base = current.baseline.get(lost_value.komm_id) if lost_value.komm_id is not None else None
     if lost_value.winner is None or row is None or base is None:
@@ -122,7 +121,7 @@ def winning_pair(lost_value: LostValue, current: CurrentState) -> tuple[EspoItem
 def replace_winner(
     lost_value: LostValue, old_item: EspoItem, row: AdvoEntry, current: CurrentState, policy: Policy
 ) -> Decision:
-    """The value takes the winner's place: type, flags and own text stay."""
+    """Put the value in the winner's place: type, flags and own text stay."""
     base = current.baseline[row.komm_id]
     item = with_value(old_item, lost_value.value, canonical(lost_value.channel, lost_value.value, policy.region))
     espo = Step(
@@ -144,7 +143,7 @@ def replace_winner(
 def add_beside(
     lost_value: LostValue, item: EspoItem | None, row: AdvoEntry | None, current: CurrentState, policy: Policy
 ) -> Decision:
-    """The value stands beside the winner; what is there of it on one side is kept."""
+    """Add the value beside the winner; if one side has it already, that item or row is used."""
     komm_kz = komm_kz_of_lost_value(lost_value, row, current, policy)
     steps: tuple[Step, ...] = ()
     canonical_value = canonical(lost_value.channel, lost_value.value, policy.region)
@@ -175,7 +174,7 @@ def add_beside(
 
 
 def komm_kz_of_lost_value(lost_value: LostValue, row: AdvoEntry | None, current: CurrentState, policy: Policy) -> int:
-    """The kind of the value: its row's marker, the row it came from, else as a new one of its channel."""
+    """The kommKz of the value: from its row's marker, that of the row it came from, else as for a new value."""
     origin = current.rows.get(lost_value.komm_id) if lost_value.komm_id is not None else None
     for candidate in (row, origin):
         if (
@@ -188,7 +187,7 @@ def komm_kz_of_lost_value(lost_value: LostValue, row: AdvoEntry | None, current:
 
 
 def find_slot(lost_value: LostValue, komm_kz: int, current: CurrentState) -> AdvoEntry | None:
-    """The slot the value's own row has become, its text included; else a free one without text."""
+    """The slot that the value's own row has become, with its text; else a free one without text."""
     origin = current.rows.get(lost_value.komm_id) if lost_value.komm_id is not None else None
     if origin is not None and origin.marker_kind is MarkerKind.SLOT and not origin.value:
         return origin
@@ -198,7 +197,7 @@ def find_slot(lost_value: LostValue, komm_kz: int, current: CurrentState) -> Adv
 def restore_decision(
     lost_value: LostValue, steps: tuple[Step, ...], item: EspoItem, row: AdvoEntry | None, current: CurrentState
 ) -> Decision:
-    """The steps, and the pair they end with."""
+    """The decision with these steps and the pair they end with."""
     last = steps[-1]
     base = current.baseline.get(row.komm_id) if row is not None else None
     komm_kz = last.komm_kz or 1

@@ -1,7 +1,7 @@
-"""What a run wrote, out of its journal: each row and each item from the first write to the last, by entry.
+"""What a run wrote, according to its journal, by entry: each row and each item from its first write to its last.
 
-What ends as it began was mended within the run and leaves no trail. And whether what was left still stands, or somebody
-edited it since. Pure.
+What ended as it began was repaired within the run and is left out. Also tells whether what the run wrote is still
+there, or was edited since. Pure.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from etl.rules.undo.restore import CurrentState
 
 OPERATOR_VARIANTS = frozenset({Variant.UNDO, Variant.RESTORE})
-"""What an operator asked for; putting that back needs no note, as nothing would do it again by itself."""
+"""Variants an operator asked for; undoing them needs no note, as nothing would repeat them by itself."""
 
 AS_BEFORE, APPLIED = "as before", "as the run left it"
 
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """What a run did to one row: value and remark before its first write (None: it made the row) and after its last."""
+    """What a run did to one row: value and remark before its first write (None: it created it) and after its last."""
 
     komm_id: int
     komm_kz: int
@@ -41,13 +41,13 @@ class RowChange:
 
     @property
     def undo_target(self) -> tuple[str, str]:
-        """What the row is put back to; one the run made becomes a slot."""
+        """Value and remark the row is put back to; one that the run created becomes a slot."""
         return self.before if self.before is not None else ("", encode_slot(self.komm_kz, ""))
 
 
 @dataclass(frozen=True, slots=True)
 class ItemChange:
-    """What a run did to one item: as it was (None: added) and as it was left (None: removed)."""
+    """What a run did to one item: the item before (None: it was added) and after (None: it was removed)."""
 
     channel: Channel
     before: EspoItem | None
@@ -57,7 +57,7 @@ class ItemChange:
 
 @dataclass(frozen=True, slots=True)
 class EntryChanges:
-    """Everything that was written by decisions that hang together: one entry."""
+    """Everything that decisions about one entry wrote."""
 
     rows: tuple[RowChange, ...]
     items: tuple[ItemChange, ...]
@@ -65,7 +65,7 @@ class EntryChanges:
 
     @property
     def reason(self) -> str:
-        """Why the run wrote it."""
+        """The reasons of the run for these writes."""
         return (
             "; ".join(dict.fromkeys(decision["reason"] or decision["variant"] for decision in self.decisions))
             or "mending"
@@ -78,7 +78,7 @@ class EntryChanges:
 
 
 def group_by_entry(changes: Sequence[Mapping[str, Any]], decisions: Sequence[Mapping[str, Any]]) -> list[EntryChanges]:
-    """The run's writes by entry: trails whose decisions meet, or speak of one row, belong together.
+    """The run's changes by entry: changes that share a decision, or whose decisions are about one row, belong together.
 
     A person that was planned again within the run has several decisions about an entry, which need not share a write.
     """
@@ -109,7 +109,7 @@ def group_by_entry(changes: Sequence[Mapping[str, Any]], decisions: Sequence[Map
 
 
 def row_changes(changes: Sequence[Mapping[str, Any]]) -> list[RowChange]:
-    """Each row from the first write to the last; what ends as it began was mended within the run."""
+    """Each row from its first write to its last, without rows that ended as they began."""
     by_row: dict[int, list[Mapping[str, Any]]] = {}
     for change in changes:
         if change["side"] == Side.ADVO and change["komm_id"] is not None:
@@ -119,7 +119,7 @@ def row_changes(changes: Sequence[Mapping[str, Any]]) -> list[RowChange]:
 
 
 def row_change(komm_id: int, changes: Sequence[Mapping[str, Any]]) -> RowChange:
-    """One row's way through a run."""
+    """What a run did to one row, from its first write to its last."""
     first, last = changes[0], changes[-1]
     before = None if first["action"] == Action.CREATE else (first["old_value"] or "", first["old_remark"] or "")
     return RowChange(
@@ -133,7 +133,7 @@ def row_change(komm_id: int, changes: Sequence[Mapping[str, Any]]) -> RowChange:
 
 
 def item_changes(changes: Sequence[Mapping[str, Any]]) -> list[ItemChange]:
-    """Each item from the first write to the last. Items have no ids: a write goes on where an earlier one ended."""
+    """Each item from its first write to its last. Items have no ids: a write continues the one that left its value."""
     result: list[ItemChange] = []
     for change in changes:
         if change["side"] != Side.ESPO:
@@ -157,22 +157,22 @@ def item_changes(changes: Sequence[Mapping[str, Any]]) -> list[ItemChange]:
 
 
 def decision_ids_of(changes: Iterable[Mapping[str, Any]]) -> frozenset[int]:
-    """The decisions that asked for these writes; a mending write has none of its own."""
+    """The ids of the decisions behind these writes; a repairing write has none of its own."""
     return frozenset(change["decision_id"] for change in changes if change["decision_id"] is not None)
 
 
 def item_from_image(image: Mapping[str, Any]) -> EspoItem:
-    """An item out of the journal."""
+    """An item as the journal keeps it."""
     return EspoItem(**{**image, "channel": Channel(image["channel"])})
 
 
 def espo_item_key(item: EspoItem) -> tuple[Channel, str]:
-    """EspoCRM's own key."""
+    """EspoCRM's own key of an item."""
     return item.channel, espo_key(item.channel, item.value)
 
 
 def row_edit_messages(group: EntryChanges, current: CurrentState) -> list[str]:
-    """Name the rows that are neither as the run left them nor as they were before."""
+    """A message about each row that is neither as the run left it nor as it was before."""
     return [
         f"row {change.komm_id} in Advoware ({change.after[0] or change.undo_target[0] or 'empty'}) was changed since"
         for change in group.rows
@@ -181,7 +181,7 @@ def row_edit_messages(group: EntryChanges, current: CurrentState) -> list[str]:
 
 
 def compare_row(change: RowChange, row: AdvoEntry | None) -> str | None:
-    """How a row stands; None: somebody edited it since."""
+    """``AS_BEFORE`` or ``APPLIED``; None if somebody has edited the row since."""
     if row is None:
         return AS_BEFORE if change.before is None else None
     if is_row_as_written(row, change.undo_target) or (change.before is None and not row.value):
@@ -190,13 +190,13 @@ def compare_row(change: RowChange, row: AdvoEntry | None) -> str | None:
 
 
 def is_row_as_written(row: AdvoEntry, value_and_remark: tuple[str, str]) -> bool:
-    """Whether a row shows this value and remark, as Advoware gives them back."""
+    """Whether a row shows this value and remark, as Advoware would return them."""
     value, remark = value_and_remark
     return is_same_text(row.value, value) and is_same_text(row.remark, remark)
 
 
 def item_edit_messages(group: EntryChanges, current: CurrentState) -> list[str]:
-    """Name the items that are neither as the run left them nor as they were before, or find no place any more."""
+    """A message about each item that is neither as the run left it nor as before, or for which there is no room."""
     messages = []
     for change in group.items:
         item = change.after or change.before
@@ -210,7 +210,7 @@ def item_edit_messages(group: EntryChanges, current: CurrentState) -> list[str]:
 
 
 def compare_item(change: ItemChange, current: CurrentState) -> str | None:
-    """How an item stands; None: somebody edited it since."""
+    """``AS_BEFORE`` or ``APPLIED``; None if somebody has edited the item since."""
     before = None if change.before is None else find_item(change.before, current)
     after = None if change.after is None else find_item(change.after, current)
     if change.after is None:
@@ -222,10 +222,10 @@ def compare_item(change: ItemChange, current: CurrentState) -> str | None:
 
 
 def has_same_attributes(first: EspoItem, second: EspoItem) -> bool:
-    """Whether two items say the same of a value; who is primary is settled by EspoCRM when others come and go."""
+    """Whether two items have the same attributes; not primary, which EspoCRM changes as other items come and go."""
     return (first.type, first.opt_out, first.invalid) == (second.type, second.opt_out, second.invalid)
 
 
 def is_channel_full(channel: Channel, current: CurrentState) -> bool:
-    """Whether EspoCRM takes no further item of this channel."""
+    """Whether EspoCRM can hold no further item of this channel."""
     return sum(item.channel is channel for item in current.items) >= current.max_items

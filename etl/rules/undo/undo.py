@@ -1,9 +1,9 @@
-"""Putting back what a run wrote (rules §4, ``undo``): from its before-images to decisions like any others.
+"""Put back what a run wrote (rules §4, ``undo``): from its before-images to decisions like any others.
 
-What one decision wrote, on both sides, is put back as a whole or not at all: where any part of it is no longer as the
-run left it, somebody edited since, and it is named instead. In Advoware a row that was created becomes a slot, and an
-emptied one is filled again; nothing is ever deleted. What stands afterwards is noted, so that it does not happen again
-by itself (``etl.rules.left_alone.undone``). Pure.
+What was written for one entry, on both sides, is put back as a whole or not at all: if any part of it is no longer as
+the run left it, somebody has edited it since, and it is reported instead. In Advoware a row that was created becomes a
+slot, and an emptied one is filled again; nothing is ever deleted. What stands afterwards is noted, so that the change
+does not happen again by itself (``etl.rules.left_alone.undo_note``). Pure.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 
 EMPTYING_VARIANTS = frozenset({Variant.FORGET, Variant.LEFTOVER})
-"""What may have made no more of an empty row than a slot."""
+"""Variants that may have done no more than make a slot of an empty row."""
 
 
 @dataclass(frozen=True, slots=True)
 class UndoPlan:
-    """What puts a person back.
+    """The decisions that put a person back.
 
-    ``left_alone`` is all that is noted afterwards, ``edits_since`` names what was edited since.
+    ``left_alone`` are all notes afterwards, ``edits_since`` messages about what was edited since.
     """
 
     decisions: tuple[Decision, ...]
@@ -58,7 +58,7 @@ def plan_undo(
     run_id: int,
     undo_run_id: int,
 ) -> UndoPlan:
-    """Return what puts back one person. ``changes``: what the run did for it, in order; ``decisions``: theirs."""
+    """Return the plan that puts one person back, from the run's journal: its changes, in order, and its decisions."""
     undo_decisions: list[Decision] = []
     notes: list[LeftAlone] = []
     edits_since: list[str] = []
@@ -79,7 +79,7 @@ def plan_undo(
 def undo_group(
     group: EntryChanges, changes: Sequence[Mapping[str, Any]], current: CurrentState, run_id: int
 ) -> list[Decision]:
-    """The decisions that put one entry back: the first carries the steps, the others only what was agreed."""
+    """The decisions that put one entry back: the first has the steps, the others only set the baseline."""
     steps = (*undo_item_steps(group, current), *undo_row_steps(group, current))
     if not steps:
         return []
@@ -113,7 +113,7 @@ def undo_group(
 def zip_to_longest(
     bases: Sequence[BaselinePair], pairs: Sequence[NextBaseline]
 ) -> list[tuple[BaselinePair | None, NextBaseline | None]]:
-    """What else ends and what else begins, one decision each."""
+    """Pair the bases that also end with the pairs that also begin; None where one list is shorter."""
     length = max(len(bases), len(pairs))
     return [
         (bases[position] if position < len(bases) else None, pairs[position] if position < len(pairs) else None)
@@ -122,7 +122,7 @@ def zip_to_longest(
 
 
 def undo_item_steps(group: EntryChanges, current: CurrentState) -> list[Step]:
-    """EspoCRM's half."""
+    """The steps in EspoCRM."""
     steps = []
     for change in group.items:
         if compare_item(change, current) != APPLIED:
@@ -154,7 +154,7 @@ def undo_item_steps(group: EntryChanges, current: CurrentState) -> list[Step]:
 
 
 def undo_row_steps(group: EntryChanges, current: CurrentState) -> list[Step]:
-    """Advoware's half; values find their place again before others are emptied."""
+    """The steps in Advoware; values return to their rows before other rows are emptied."""
     steps = []
     for change in group.rows:
         row = current.rows.get(change.komm_id)
@@ -166,7 +166,7 @@ def undo_row_steps(group: EntryChanges, current: CurrentState) -> list[Step]:
 
 
 def row_action(old: str, new: str) -> Action:
-    """What a write does to a row, in the words the guard counts by."""
+    """What a write does to a row, as the guard counts it."""
     if old == new:
         return Action.MARK
     if not new:
@@ -175,14 +175,14 @@ def row_action(old: str, new: str) -> Action:
 
 
 def espo_entry_of_item(item: EspoItem) -> EspoEntry:
-    """An item outside the joins."""
+    """An item, without the keys of the joins."""
     return EspoEntry(item, item.value, None, 0)
 
 
 def baseline_before(group: EntryChanges, changes: Sequence[Mapping[str, Any]]) -> dict[int, BaselinePair | None]:
-    """The baseline rows the run touched for this entry, as they were before: None where there was none.
+    """The baseline rows that the run touched for this entry, as they were before, None if there was none.
 
-    A person that was planned again within the run may have a base that an earlier plan of the run had made.
+    A person that was planned again within the run may have a baseline row that an earlier plan of the run created.
     """
     before: dict[int, BaselinePair | None] = {}
     for position, decision in enumerate(group.decisions):
@@ -215,12 +215,12 @@ def is_foreseen_by(decision: Mapping[str, Any], base: BaselinePair) -> bool:
 
 
 def baseline_from_image(image: Mapping[str, Any] | None) -> BaselinePair | None:
-    """What was agreed, out of the journal; what a recovery read off a marker was not."""
+    """A baseline row from the journal; None for what a recovery took from a marker, as it was not agreed."""
     return None if image is None or image["pseudo"] else BaselinePair(**image)
 
 
 def next_baseline_of(base: BaselinePair, group: EntryChanges) -> NextBaseline:
-    """The baseline row to be."""
+    """The baseline row to set."""
     channel = Channel(next(decision["channel"] for decision in group.decisions))
     return NextBaseline(
         base.komm_id,
@@ -235,7 +235,7 @@ def next_baseline_of(base: BaselinePair, group: EntryChanges) -> NextBaseline:
 
 
 def build_undo_notes(group: EntryChanges, current: CurrentState, undo_run_id: int) -> list[LeftAlone]:
-    """What stands on either side after the undo, named by its exact value: left alone until somebody edits it."""
+    """Notes about what either side holds after the undo, by its exact value: left alone until somebody edits it."""
     ways_on = "edit the entry, or `advosync retry` the person, to let it happen again"
     detail = f"{NoteCause.UNDO} by run {undo_run_id}; {ways_on}"
     rows = rows_after_undo(group, current)
@@ -260,7 +260,7 @@ def build_undo_notes(group: EntryChanges, current: CurrentState, undo_run_id: in
 
 
 def rows_after_undo(group: EntryChanges, current: CurrentState) -> dict[int, str]:
-    """The rows of the entry that hold a value once it is put back."""
+    """The rows of the entry that hold a value after the undo, by komm_id."""
     undone_values = {row.komm_id: row.undo_target[0] for row in group.rows}
     other_komm_ids = {decision["komm_id"] for decision in group.decisions if decision["komm_id"] in current.rows} - set(
         undone_values
@@ -270,7 +270,7 @@ def rows_after_undo(group: EntryChanges, current: CurrentState) -> dict[int, str
 
 
 def items_after_undo(group: EntryChanges, current: CurrentState) -> list[str]:
-    """The items of the entry once it is put back: those that return, and those the run never touched."""
+    """The items of the entry after the undo: those that return, or, if the run touched none, those that are there."""
     returning_values = [change.before.value for change in group.items if change.before is not None]
     if group.items:
         return returning_values
@@ -282,7 +282,7 @@ def items_after_undo(group: EntryChanges, current: CurrentState) -> list[str]:
 
 
 def remaining_notes(current: CurrentState, undone_groups: Sequence[EntryChanges]) -> list[LeftAlone]:
-    """The notes that stay: all but an earlier undo's about what is put back now."""
+    """The notes that stay: all but those of an earlier undo about what is put back now."""
     rows = {row.komm_id for group in undone_groups for row in group.rows}
     values = {
         item.value
