@@ -1,1 +1,1 @@
-"""What one value is: cleaned, classified, and of which type."""
+"""What one value means: cleaning, classifying, and the kommKz table."""

@@ -1,7 +1,7 @@
-"""What two spellings of one entry have in common, in the forms the engine asks for (rules §0 "canonical value").
+"""What all spellings of a value have in common (rules §0 "canonical value").
 
-Values are compared canonical and kept as written. What a value says is the grammar's answer
-(``etl.rules.values.classify``).
+Values are compared by their canonical value and kept as written. The grammar (``etl.rules.values.classify``) decides
+what a value means.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EXTENSION: Final = ";ext="
 """What separates a number from its extension in a canonical value."""
 
 NO_REGION: Final = "ZZ"
-"""What stands for the region of a value that is a number only if it starts with "+"."""
+"""The region for values that are numbers only if they start with "+"."""
 
 SIMILAR_DIGITS: Final = 3
 
@@ -28,20 +28,20 @@ def canonical(channel: Channel, value: str | None, region: str) -> str | None:
     """Return what ``value`` is compared by, or None when it is empty.
 
     A certain mail: its address in lower case; a certain phone: ``+495111234560``, with an extension
-    ``+4951112345;ext=60``. Everything else: the cleaned text behind a sign that no number or address begins with.
+    ``+4951112345;ext=60``. Everything else: the cleaned text after a sign that no number or address begins with.
     """
     parsed = classify(channel, value, region)
     return None if parsed is None else parsed.canonical
 
 
 def certain_number(value: str | None, region: str) -> Value | None:
-    """Return a phone that is certainly one number, else None."""
+    """Return what ``value`` means if it is certainly one number, else None."""
     parsed = classify(Channel.PHONE, value, region)
     return parsed if parsed is not None and parsed.clarity is Clarity.CERTAIN else None
 
 
 def e164(value: str | None, region: str) -> str | None:
-    """Return the number as E.164 without its extension, or None when ``value`` is not certainly one."""
+    """Return the number as E.164 without its extension, or None if ``value`` is not certainly one number."""
     number = certain_number(value, region)
     return number.canonical.partition(EXTENSION)[0] if number is not None else None
 
@@ -53,13 +53,13 @@ def has_extension(value: str | None, region: str) -> bool:
 
 
 def is_mobile(value: str | None, region: str) -> bool:
-    """Tell whether ``value`` is certainly a mobile number; where a country does not tell them apart it is not."""
+    """Tell whether ``value`` is certainly a mobile number; never so in a country whose numbers do not show it."""
     number = certain_number(value, region)
     return number is not None and number.mobile
 
 
 def may_be_number(value: str | None, region: str) -> bool:
-    """Tell whether ``value`` is a number, or may be one or several: whatever is not text."""
+    """Tell whether ``value`` is a number or may be one or several, that is, whether it is not text."""
     parsed = classify(Channel.PHONE, value, region)
     return parsed is not None and parsed.clarity is not Clarity.TEXT
 
@@ -67,8 +67,7 @@ def may_be_number(value: str | None, region: str) -> bool:
 def spelling_to_send(channel: Channel, value: str, canonical_value: str | None) -> str:
     """Return the spelling in which a value is sent to EspoCRM as a new one (rules §3, Written to EspoCRM).
 
-    Phones as E.164, which would drop an extension, so one with an extension stays as written; mails cleaned, in the
-    letter case written.
+    A phone as E.164; with an extension, which E.164 would drop, as written. A mail cleaned, in its own letter case.
     """
     if channel is Channel.MAIL:
         return clean(value)
@@ -81,8 +80,8 @@ def spelling_to_send(channel: Channel, value: str, canonical_value: str | None) 
 def is_similar(channel: Channel, a: str, b: str) -> bool:
     """Tell whether two canonical values may be one entry before and after a correction (rules §2 step 6).
 
-    Mails: same mailbox or same domain. Numbers: the same but for at most 3 digits, wherever one run of digits was
-    replaced, added or dropped, or digit by digit. Text is similar to nothing.
+    Mails: same mailbox or same domain. Numbers: at most 3 digits differ, either one run of digits that was replaced,
+    added or dropped, or single digits. Text is similar to nothing.
     """
     if channel is Channel.MAIL:
         return _same_mailbox_or_domain(a, b)
@@ -99,7 +98,7 @@ def _same_mailbox_or_domain(a: str, b: str) -> bool:
 
 
 def _digits(value: str) -> str | None:
-    """Return a certain number's digits, those of the extension last, or None for all else."""
+    """Return the digits of a certain number, those of its extension last, or None for anything else."""
     main, _, extension = value.partition(EXTENSION)
     return main + extension if main.startswith("+") else None
 

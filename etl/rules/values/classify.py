@@ -1,7 +1,7 @@
-"""What a typed value says: certainly one number or address, something unclear, or text (rules §0).
+"""What a typed value means: certainly one number or address, something unclear, or text (rules §0).
 
-Computed once, when a value is stored. Values are compared canonical and kept as written; only what is certain is ever
-sent as a number, and an unclear value only ever prevents a write.
+This is computed once, when a value is stored. Values are compared by their canonical value and kept as written. Only
+what is certain is ever sent as a number; an unclear value only ever prevents a write.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from etl.rules.values.phone_grammar import read_phone
 from etl.rules.values.readings import readings_of
 
 GRAMMAR: Final = f"3 phonenumbers {phonenumbers.__version__}"
-"""The version of this grammar and of the library's metadata: where it changes, canonical values are computed anew."""
+"""The version of this grammar and of the library's metadata: if it changes, canonical values are computed anew."""
 
 LITERAL: Final = "? "
-"""What the canonical value of unclear and text begins with, so that neither ever equals a certain one."""
+"""The canonical value of an unclear value or text begins with this, so that it never equals a certain one."""
 
 _MIN_AMONG_WORDS: Final = 5  # "nur 9-12" and "Zimmer 110" are no numbers, "Mutter: 12345" may be one
 _MIN_NATIONAL_AMONG_WORDS: Final = 6  # "0800 KANZLEI" is none
 
 
 class Clarity(StrEnum):
-    """How sure it is what a value says."""
+    """How certain it is what a value means."""
 
     CERTAIN = "certain"
     UNCLEAR = "unclear"
@@ -44,9 +44,9 @@ class Clarity(StrEnum):
 class Value:
     """A value as read.
 
-    ``canonical``: what it is compared by. ``address``: E.164 with ";ext=" or a mail address in lower case, when it is
-    certain, and also when it is unclear only because the library does not know such a number. ``readings`` and
-    ``doubt``: of unclear values only (``etl.rules.values.readings``, ``etl.rules.values.doubts``).
+    ``canonical``: what it is compared by. ``address``: E.164 with ";ext=" or a mail address in lower case, if it is
+    certain, or unclear only because the library does not know such a number. ``readings`` and ``doubt``: for unclear
+    values only (``etl.rules.values.readings``, ``etl.rules.values.doubts``).
     """
 
     clarity: Clarity
@@ -59,7 +59,7 @@ class Value:
 
 @lru_cache(maxsize=65_536)  # every run meets the same values again
 def classify(channel: Channel, value: str | None, region: str) -> Value | None:
-    """Return what ``value`` says in ``region``; None when it is empty."""
+    """Return what ``value`` means in ``region``; None if it is empty."""
     text = clean(value or "")
     if not text:
         return None
@@ -99,7 +99,7 @@ def _phone_value(text: str, region: str) -> Value:
 
 
 def _doubt_of_other_signs(text: str) -> Doubt:
-    """Name what stands in a value that is not of a number's signs."""
+    """Return the doubt about a value with signs that do not belong to a number."""
     if any(map(str.isalpha, text)):
         return Doubt.WORDS
     return Doubt.OR_SIGN if "," in text or ";" in text else Doubt.SIGNS
@@ -114,7 +114,7 @@ def _text_value(text: str) -> Value:
 
 
 def _may_hold_number(text: str, region: str) -> bool:
-    """Tell whether digits in ``text`` may be a number, or several: among words not each of them may."""
+    """Tell whether digits in ``text`` may be a number, or several; among words, short ones may not."""
     runs = [(is_word, "".join(chars)) for is_word, chars in groupby(text, key=str.isalpha)]
     if len(runs) == 1:
         return any(map(str.isdecimal, text))
@@ -126,12 +126,12 @@ def _may_hold_number(text: str, region: str) -> bool:
 
 
 def _may_be_number(part: str, region: str, *, after_word: bool) -> bool:
-    """Tell whether what stands between two words may be a number."""
+    """Tell whether the part between two words may be a number."""
     digits = "".join(filter(str.isdecimal, part))
     if "+" in part or digits.startswith("0"):
         country = str(phonenumbers.country_code_for_region(region))
         national = digits.lstrip("0").removeprefix(country if "+" in part or digits.startswith("00") else "")
         return len(national) >= _MIN_NATIONAL_AMONG_WORDS or is_valid(f"0{national}", region)
-    if after_word and part.startswith(digits) and digits:  # "skype:max123456": only where a 0 or a "+" would do
+    if after_word and part.startswith(digits) and digits:  # "skype:max123456": only if it is one with a 0 or "+"
         return is_valid(f"0{digits}", region) or is_valid(f"+{digits}", region)
     return len(digits) >= _MIN_AMONG_WORDS

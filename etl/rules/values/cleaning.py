@@ -1,10 +1,10 @@
-"""What of a typed value is only the typing of it (rules §0 "cleaned"): for comparing, never for writing.
+"""Clean a typed value of what does not change its meaning (rules §0 "cleaned"): for comparing, never for writing.
 
-Two departures from NFKC and "every line separator as a blank", both so that no number is invented:
+There are two exceptions to NFKC and "every line separator as a blank", so that no number is invented:
 
-* A footnote's "¹" is no 1: signs for numbers that are no decimal digits (², ①, ½) stay as they are.
-* A line break stays a line break, for two lines may be two numbers; compared it is a blank (``collapse``). U+2028 and
-  U+2029, which word processors put inside a line, are blanks.
+* The "¹" of a footnote is no 1: signs for numbers that are no decimal digits (², ①, ½) stay as they are.
+* A line break stays a line break, as two lines may be two numbers; for comparing it becomes a blank (``collapse``).
+  U+2028 and U+2029, which word processors put inside a line, are blanks.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def is_empty_value(value: str | None) -> bool:
     return not clean(value or "")
 
 
-@lru_cache(maxsize=65_536)  # a value is cleaned for its channel, for what it says, and at every look again
+@lru_cache(maxsize=65_536)  # a value is cleaned for its channel, for its meaning, and again at every read
 def clean(value: str) -> str:
-    """Return ``value`` as it is compared: plain signs, and without what was only wrapped around it.
+    """Return ``value`` for comparing: with plain signs, and without anything wrapped around it.
 
-    The order of digits is kept, cleaning twice is cleaning once, and only an empty value becomes "".
+    The order of digits is kept, cleaning twice changes nothing more, and only an empty value becomes "".
     """
     text = _plain_text(value)
     while (shorter := _unwrap(text)) != text:
@@ -63,7 +63,7 @@ def _plain_text(value: str) -> str:
 
 
 def _nfkc(text: str) -> str:
-    """Return ``text`` in NFKC, but for signs of numbers that are no decimal digits."""
+    """Return ``text`` in NFKC, except for signs of numbers that are no decimal digits."""
     return "".join(
         "".join(run) if is_number_sign else unicodedata.normalize("NFKC", "".join(run))
         for is_number_sign, run in groupby(text, key=is_other_number)
@@ -71,7 +71,7 @@ def _nfkc(text: str) -> str:
 
 
 def _unwrap(text: str) -> str:
-    """Drop the first wrapping there is, unless nothing would be left."""
+    """Drop the first wrapping, if there is one, unless nothing would be left."""
     lead = _LEAD.match(text)
     enclosed = _ENCLOSED.fullmatch(text)
     unwrapped = (

@@ -1,6 +1,6 @@
-"""Why a value is unclear, and how to write it, in the words of those who typed it (rules §0 "unclear").
+"""Why a value is unclear, and how to write it, in words for those who typed it (rules §0 "unclear").
 
-English, as all that the state store and the command line say. What stands in double quotes is an example; a test
+In English, like everything in the state store and on the command line. Text in double quotes is an example; a test
 reads each with the grammar.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Doubt(StrEnum):
-    """What leaves a value a second reading."""
+    """Why a value may have a second reading."""
 
     WORDS = "words"
     SIGNS = "signs"

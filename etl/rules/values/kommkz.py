@@ -1,7 +1,7 @@
-"""kommKz, Advoware's kinds of contact entry: the table, and how a row finds its channel and kommKz.
+"""kommKz, Advoware's kinds of contact entry: the table, and how the channel and kommKz of a row are found.
 
-The table is Advoware §3, data in one place, which a firm overrides with ``sync.komm_kz``. Which of several
-answers counts for a row is rules §3 "Channel and kommKz of a row".
+The table is that of Advoware §3; a firm can change it with ``sync.komm_kz``. Rules §3 "Channel and kommKz of a row"
+says which of several sources counts for a row.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from etl.rules.values.cleaning import clean
 
 @dataclass(frozen=True, slots=True)
 class KommKz:
-    """One kind of entry. ``espo_type`` is a phone's type in EspoCRM; of ``numbers_only`` kinds text is not synced."""
+    """One kind of entry. ``espo_type``: the type of a phone in EspoCRM; ``numbers_only``: text in it is not synced."""
 
     name: str
     channel: Channel | None
@@ -48,9 +48,9 @@ _DEFAULT: Final[Mapping[int, KommKz]] = MappingProxyType(
     }
 )
 
-# Top-level contact fields of a person, lower-cased. Only "mobil" was seen, the rest is likely (Advoware §2).
 MOBILE_KOMM_KZ: Final = 3
 
+# Top-level contact fields of a person, lower-cased. Only "mobil" was seen, the rest is likely (Advoware §2).
 _KOMM_KZ_OF_FIELD: Final[Mapping[str, int]] = MappingProxyType(
     {
         "telgesch": 1,
@@ -72,7 +72,7 @@ _OVERRIDABLE = ("name", "channel", "espo_type", "relevant")
 
 @dataclass(frozen=True, slots=True)
 class KommKzTable:
-    """What each kommKz means to this firm. A kommKz the table does not know is not sync-relevant."""
+    """What each kommKz means to this firm. A kommKz that is not in the table is not sync-relevant."""
 
     kinds: Mapping[int, KommKz]
 
@@ -100,24 +100,24 @@ class KommKzTable:
         return kind.channel if kind is not None and kind.relevant else None
 
     def espo_type(self, komm_kz: int | None) -> str | None:
-        """Return the type an entry of this kommKz has in EspoCRM, or None for mails and what is not sync-relevant."""
+        """Return the type of an entry of this kommKz in EspoCRM; None for mails and for what is not sync-relevant."""
         return self.kinds[komm_kz].espo_type if komm_kz and self.channel(komm_kz) else None
 
     def numbers_only(self, komm_kz: int | None) -> bool:
-        """Tell whether a kommKz is sync-relevant only when the value is a phone number (Sonstige)."""
+        """Tell whether an entry of this kommKz (Sonstige) is sync-relevant only if its value is a phone number."""
         return self.channel(komm_kz) is Channel.PHONE and self.kinds[komm_kz or 0].numbers_only
 
     def komm_kz_for_type(self, espo_type: str | None, channel: Channel, *, is_number: bool = True) -> int:
-        """Return the kommKz of a new entry: the lowest one of EspoCRM's type, else of the channel (1; mail 4).
+        """Return the kommKz of a new entry: the lowest with this type of EspoCRM's, else of the channel (1; mail 4).
 
-        ``number=False`` (text such as "skype:max") skips Sonstige, where text would not be sync-relevant any more.
+        ``is_number=False`` (text such as "skype:max") skips Sonstige, where text would not be sync-relevant.
         """
         of_channel = self.komm_kzs(channel, is_number=is_number)
         of_type = [komm_kz for komm_kz in of_channel if espo_type and self.kinds[komm_kz].espo_type == espo_type]
         return min(of_type or of_channel or self.komm_kzs(channel))
 
     def komm_kzs(self, channel: Channel, *, is_number: bool = True) -> list[int]:
-        """Return every kommKz of a channel; ``number=False`` only those that take text."""
+        """Return every kommKz of a channel; with ``is_number=False`` only those that take text."""
         return [
             komm_kz
             for komm_kz, kind in self.kinds.items()
@@ -147,7 +147,7 @@ def _check_keys(override: object) -> str | None:
 
 
 def _check_kind(kind: KommKz) -> str | None:
-    """Return why the columns of a kind do not agree with each other, or None. Configuration may hold any type."""
+    """Return why the columns of a kind contradict each other, or None. The configuration may hold any type."""
     has_type = isinstance(kind.espo_type, str) and bool(kind.espo_type.strip())
     checks = {
         f"the name {kind.name!r} is no text": isinstance(kind.name, str) and bool(kind.name.strip()),
@@ -160,7 +160,7 @@ def _check_kind(kind: KommKz) -> str | None:
     return next((reason for reason, is_met in checks.items() if not is_met), None)
 
 
-# The shapes of values that are not sync-relevant (rules §3), and of mails; first that matches.
+# The shapes of values that are not sync-relevant (rules §3).
 _WEB = re.compile(r"(?:[a-z][a-z0-9+.\-]*://|www\.)", re.IGNORECASE)
 _DOMAIN = re.compile(r"(?:[^\W_](?:[\w\-]*[^\W_])?\.)+[^\W\d_]{2,}(?::[0-9]+)?(?:[/?#]\S*)?")
 _SAFE_ID = re.compile(r"DE\.[A-Z]\w*\.\S+", re.IGNORECASE)  # beA, e.g. DE.BRAK_SPT.… or DE.Justiz.…
@@ -169,7 +169,7 @@ _SAFE_ID = re.compile(r"DE\.[A-Z]\w*\.\S+", re.IGNORECASE)  # beA, e.g. DE.BRAK_
 def channel_by_shape(value: str) -> Channel | None:
     """Return the channel a value looks like, or None for web addresses, bare domains and beA ids.
 
-    Everything else is a phone, also text such as "skype:max": whether it is a number is another question.
+    Everything else counts as a phone, even text such as "skype:max": whether it is a number is another question.
     """
     text = clean(value)  # a full-width "@" is one, and "callto://+49 511 1234567" no web address
     if _WEB.match(text):
@@ -184,9 +184,9 @@ def row_channel(
 ) -> Channel | None:
     """Return the channel of a row, or None when it is not sync-relevant (rules §3 "Channel and kommKz of a row").
 
-    ``komm_kz`` is the payload's, which is 0 where Advoware does not tell. An emptied row has the channel of its marker
-    or slot. A marked row has the channel of its kommKz, every other one that of its value's shape, unless the kommKz
-    we know of says that it is none of ours.
+    ``komm_kz`` is the payload's, which is 0 if Advoware does not tell it. An emptied row has the channel of its marker
+    or slot, a marked row that of its kommKz, and any other row that of its value's shape, unless the kommKz we know
+    says that the row is not sync-relevant.
     """
     if value is None or not clean(value):
         return table.channel(marker_komm_kz)
@@ -203,7 +203,7 @@ def row_channel(
 def field_komm_kz(
     value: str | None, channel: Channel, fields: Mapping[str, str], region: str, table: KommKzTable
 ) -> int | None:
-    """Return the kommKz of the person's top-level field that holds the same value, or None; of several the lowest."""
+    """Return the kommKz of the person's top-level field that holds the same value, the lowest of several, or None."""
     parsed = classify(channel, value, region)
     if parsed is None:
         return None

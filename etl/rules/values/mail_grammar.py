@@ -1,4 +1,4 @@
-"""The grammar of one mail address, and the addresses that stand in a text (rules §0)."""
+"""The grammar of one mail address, and the addresses contained in a text (rules §0)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from etl.rules.values.cleaning import is_other_number
 
-# "/" and "|" are allowed in mailboxes and mean "or" in what people type. Both patterns read backwards, too.
+# A mailbox may contain "/" and "|", but people type them for "or". Both patterns also match backwards.
 _ATOM = r"[\w!#$%&'*+=?^`{}~\-]++"
 _LABEL = r"\w++(?:-+\w++)*+"
 _MAILBOX = re.compile(rf"{_ATOM}(?:\.{_ATOM})*+")
@@ -23,7 +23,7 @@ def is_mail(cleaned: str) -> bool:
 
 
 def addresses_in(cleaned: str) -> set[str]:
-    """Return each mail address that stands in a cleaned value, whatever surrounds it, in lower case."""
+    """Return each mail address in a cleaned value, whatever surrounds it, in lower case."""
     addresses = set()
     for before, after in pairwise(_without_footnotes(cleaned).lower().split("@")):
         mailbox, domain = _MAILBOX.match(before[::-1]), _DOMAIN.match(after)
@@ -37,7 +37,7 @@ def _without_footnotes(cleaned: str) -> str:
 
 
 def _address_variants(mailbox: str, domain: str) -> set[str]:
-    """Return the address, and what it is without the signs and words that may be stuck to its ends."""
+    """Return the address, with and without the signs and words that may be stuck to its ends."""
     starts = [0, *(match.end() for match in _WRAPPING.finditer(mailbox))]
     domains = [domain, *(domain[: match.start()] for match in _BOUNDARY.finditer(domain))]
     return {

@@ -1,8 +1,8 @@
-"""The grammar of one phone number: who wrote it meant this number and no other (rules §0 "certain").
+"""The grammar of one phone number: whoever wrote it meant this number and no other (rules §0 "certain").
 
-The grammar decides what the library gets to see: digits, with a "+" before them or without, never words, signs or a
-second number. A sign that can mean *or* does so only after what is a number already: "0511/12345" is one,
-"0511 12345/12346" may be two.
+The grammar decides what the library gets to see: digits, with or without a "+" before them, never words, signs or a
+second number. A sign that can mean *or* does so only after something that is already a number: "0511/12345" is one
+number, "0511 12345/12346" may be two.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from etl.rules.numbering import Number
 
-_MAX_DIALED = 18  # of those, with "00" before and the area code's 0 between
+_MAX_DIALED = 18  # the 15 digits of E.164, with "00" before them and the 0 of the area code
 _MIN_AREA_CODE = 3  # with its 0; "02 03/34 23 54" is written in pairs and repeats nothing
 _MIN_BESIDE = 5  # "0511 12345 12346" may be two numbers, "030 1234 5678" is a number in fours
 _MAX_PREFIX = 6  # a country code and an area code, without the 0
@@ -49,9 +49,9 @@ _DATE = re.compile(rf"0?[1-9][.\-]{_BLANK}(?:0?[1-9]|1[0-2])[.\-]{_BLANK}(?:(?:1
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """One string of the signs of a number.
+    """A text that consists of the signs of a number.
 
-    ``full_text``: with what joins the extension, which ``text`` lacks. ``plus``: "+" where that comes first.
+    ``text``: without extension; ``full_text``: with the signs before the extension. ``plus``: "+" if it begins so.
     ``groups``: the digits as they were grouped. ``number``: what the library makes of the digits.
     """
 
@@ -66,22 +66,22 @@ class Spelling:
 
     @property
     def is_national(self) -> bool:
-        """Whether it says no country."""
+        """Whether it has no country code."""
         return not self.plus and not self.digits.startswith("00")
 
     def is_number_before(self, position: int) -> bool:
-        """Tell whether what stands before ``position`` is a valid number by itself."""
+        """Tell whether the part before ``position`` is a valid number by itself."""
         return is_valid(self.plus + _NO_DIGIT.sub("", self.text[:position]), self.region)
 
     def positions(self, sign: str) -> list[int]:
-        """Where a sign stands."""
+        """The positions of a sign."""
         return [position for position, char in enumerate(self.text) if char == sign] if sign in self.text else []
 
 
 def read_phone(text: str, region: str) -> tuple[Spelling, Doubt | None] | None:
-    """Return the cleaned ``text`` as one number and what speaks against it; None where it is not of a number's signs.
+    """Return the cleaned ``text`` as one number, and the doubt about it; None if it has signs of something else.
 
-    The doubt is ``UNKNOWN`` where the spelling leaves no second reading and the library does not know such a number.
+    The doubt is ``UNKNOWN`` if the spelling leaves no second reading but the library does not know such a number.
     """
     spelling = _spelling(text, region)
     if spelling is None:
@@ -113,7 +113,7 @@ def _start_is_lost(spelling: Spelling) -> bool:
 
 
 def _may_be_several(spelling: Spelling) -> bool:
-    """Tell of a second number without a sign before it but its own "+" or 0, and of an area code written twice."""
+    """Tell whether a second number follows with only its own "+" or 0 before it, or an area code occurs twice."""
     if len(spelling.digits) > _MAX_DIALED or spelling.text.count("+") > len(spelling.plus):
         return True
     head = spelling.number.head if spelling.number is not None else 0
@@ -126,7 +126,7 @@ def _may_be_several(spelling: Spelling) -> bool:
 
 
 def _begins_again(spelling: Spelling, group: str, length: int, head: int) -> bool:
-    """Tell whether ``group``, behind as many digits as ``length``, begins another number. The head is no number."""
+    """Tell whether ``group``, after ``length`` digits, begins another number. The head is no number."""
     before, rest = spelling.digits[:length], spelling.digits[length:]
     area_code = "0" + before[head:].lstrip("0")
     is_code = len(area_code) >= _MIN_AREA_CODE
@@ -146,7 +146,7 @@ def _may_mean_or(spelling: Spelling) -> bool:
 
 
 def _or_signs(spelling: Spelling) -> Iterator[int]:
-    """Yield where a sign stands that means *or* after a valid number: of dashes the first of two or more."""
+    """Yield the positions of signs that mean *or* after a valid number; of several dashes, all but the last."""
     yield from spelling.positions("/")
     yield from spelling.positions("\n")
     yield from spelling.positions("-")[:-1]
@@ -154,7 +154,7 @@ def _or_signs(spelling: Spelling) -> Iterator[int]:
 
 
 def _stand_side_by_side(spelling: Spelling) -> bool:
-    """Tell of two long groups, one behind the other, that are each a number with the area code before both."""
+    """Tell whether two long groups side by side are each a number with the area code before them."""
     number, length = spelling.number, 0
     if number is None:
         return False
@@ -169,7 +169,7 @@ def _stand_side_by_side(spelling: Spelling) -> bool:
 
 
 def _has_two_extensions(spelling: Spelling) -> bool:
-    """Tell of an extension after a dash and one after a word: who dials "0511 12345-0 DW 60" dials 1234560."""
+    """Tell whether there is an extension after a dash and one after a word: "0511 12345-0 DW 60" is dialed 1234560."""
     return bool(spelling.extension) and any(map(spelling.is_number_before, spelling.positions("-")))
 
 
@@ -178,12 +178,12 @@ def _is_cut_off(spelling: Spelling) -> bool:
 
 
 def _has_optional_digits(spelling: Spelling) -> bool:
-    """Tell of brackets elsewhere than around the country code, its 0 or the area code."""
+    """Tell whether there are brackets other than around the country code, its 0 or the area code."""
     brackets = _BRACKET.findall(spelling.text)
     if not brackets:
         return False
     if "".join(brackets).replace("()", "").replace("[]", "") or spelling.text.endswith((")", "]")):
-        return True  # one is missing, they stand in each other, or digits in brackets are the last
+        return True  # one is missing, they are nested, or the last digits are in brackets
     return any(
         spelling.is_number_before(match.start()) or not _is_in_head(spelling, match)
         for match in _BRACKET.finditer(spelling.text)
@@ -191,14 +191,14 @@ def _has_optional_digits(spelling: Spelling) -> bool:
 
 
 def _is_in_head(spelling: Spelling, bracket: re.Match[str]) -> bool:
-    """Tell whether a bracket opens before the national digits do; what it closes was opened."""
+    """Tell whether a bracket opens before the national digits; one that closes was judged when it was opened."""
     if bracket[0] in ")]" or spelling.number is None:
         return True
     return len(_NO_DIGIT.sub("", spelling.text[: bracket.start()])) <= spelling.number.head
 
 
 def _has_a_zero_too_many(spelling: Spelling) -> bool:
-    """Tell of "00" that may be two zeros: "0-0511 1234567" is not Peru, and "00151 23456789" is not Texas."""
+    """Tell whether "00" may be two zeros: "0-0511 1234567" is not Peru, and "00151 23456789" is not Texas."""
     number = spelling.number
     if number is None or len(spelling.groups) == 1 or not spelling.digits.startswith("00"):
         return False
@@ -209,7 +209,7 @@ def _has_a_zero_too_many(spelling: Spelling) -> bool:
 
 
 def _has_doubtful_country_code(spelling: Spelling) -> bool:
-    """Tell of a country code written twice ("+49 49 511…") and one that lost a 0 ("049 511…", "0491711234567")."""
+    """Tell whether a country code is written twice ("+49 49 511…") or lost a 0 ("049 511…", "0491711234567")."""
     number, is_one_group = spelling.number, len(spelling.groups) == 1
     if number is None or (is_one_group and not spelling.is_national):
         return False  # E.164 is what we send
@@ -223,7 +223,7 @@ def _has_doubtful_country_code(spelling: Spelling) -> bool:
 
 
 def _is_no_area_code(prefix: str, number: Number) -> bool:
-    """Tell that where a town's area code ends no sign stands: "049511 1234567", but "04951 123456" is Weener."""
+    """Tell whether no sign stands where the area code ends: "049511 1234567"; but "04951 123456" is Weener."""
     return len(prefix) <= _MAX_PREFIX and length_of_area_code(number) not in {0, len(prefix)}
 
 
@@ -242,7 +242,7 @@ def _may_be_a_date(spelling: Spelling) -> bool:
 
 
 def _may_be_a_decimal(spelling: Spelling) -> bool:
-    """Tell of what a spreadsheet made of a number: "0" or "+" put before 1712223334.0 is nobody's extension 0."""
+    """Tell whether a spreadsheet wrote the ".0": "0" or "+" before 1712223334.0 does not make it an extension 0."""
     match = _DECIMAL.search(spelling.text)
     return match is not None and spelling.is_number_before(match.start())
 
@@ -265,4 +265,4 @@ _DOUBTS: Final[tuple[tuple[Doubt, Callable[[Spelling], bool]], ...]] = (
     (Doubt.DECIMAL, _may_be_a_decimal),
     (Doubt.UNKNOWN, _is_unknown),
 )
-"""The first that holds is the one people are told of."""
+"""People are told of the first doubt that applies."""

@@ -1,9 +1,9 @@
-"""What an unclear value may mean: readings only ever prevent, never cause, a write (rules §0).
+"""What an unclear value may mean: readings only ever prevent a write, they never cause one (rules §0).
 
-They are kept as one text of words between blanks, made once when a value is stored: the value's groups of digits in
-their order, then "+…" for what the library makes of it, then the mail addresses that stand in it. A firm has few
-unclear values, and only those of the same person are asked about: a join on the person and ``is_reading`` are enough.
-The numbers themselves are not listed, for of twenty groups there are a million.
+They are kept as one text of words with blanks between them, made once when a value is stored: the value's groups of
+digits in their order, then "+…" for what the library makes of it, then the mail addresses in it. A firm has few unclear
+values, and only those of the same person are compared: a join on the person and ``is_reading`` are enough. The numbers
+themselves are not listed: twenty groups can make a million of them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def readings_of(cleaned: str, region: str) -> str:
 def is_reading(address: str | None, readings: str | None) -> bool:
     """Tell whether ``address`` (E.164 with ";ext=", or a mail address in lower case) is a reading of an unclear value.
 
-    ``address`` is a ``Value``'s, ``readings`` are another's; null is a reading of nothing.
+    ``address`` is that of one ``Value``, ``readings`` those of another; None is a reading of nothing.
     """
     if not address or not readings:
         return False
@@ -44,7 +44,7 @@ def is_reading(address: str | None, readings: str | None) -> bool:
 
 
 def _groups(cleaned: str) -> list[str]:
-    """Return the groups of digits; a footnote's "²" is one of its own, for it may be a digit or not."""
+    """Return the groups of digits; the "²" of a footnote is a group of its own, as it may be a digit or not."""
     return _DIGITS.findall("".join(map(_digit, cleaned)))
 
 
@@ -64,7 +64,7 @@ def _library_number(cleaned: str, region: str) -> list[str]:
 
 @lru_cache(maxsize=4_096)
 def _dialing_forms(number: str, extension: str) -> tuple[str, ...]:
-    """Return a number's digits in every way they may stand in a value: bare, with 0, with the country code."""
+    """Return the digits of a number in every way they may be written: bare, with 0, with the country code."""
     digits = number.removeprefix("+")
     codes = (digits[:length] for length in range(1, _LONGEST_COUNTRY_CODE + 1))
     country = next((code for code in codes if int(code) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE), "")
@@ -74,9 +74,9 @@ def _dialing_forms(number: str, extension: str) -> tuple[str, ...]:
 
 
 def _is_made_of(digits: str, groups: list[str]) -> bool:
-    """Tell whether groups, in their order and any left out, make the digits.
+    """Tell whether groups, in their order and with any left out, make up the digits.
 
-    Or so with the last of them in place of as many last digits ("1234567/68") or of a final 0 ("12-0 (-45)").
+    The last of them may also replace as many final digits ("1234567/68"), or a final 0 ("12-0 (-45)").
     """
     if _is_joined(digits, groups, len(digits)):
         return True
@@ -89,7 +89,7 @@ def _is_made_of(digits: str, groups: list[str]) -> bool:
 
 
 def _is_joined(digits: str, groups: list[str], fixed: int) -> bool:
-    """Tell whether groups make a string as long as ``digits``, and the same in the first ``fixed`` places."""
+    """Tell whether groups make a string as long as ``digits`` and equal to it in the first ``fixed`` places."""
     reached = {0}
     for group in groups:
         reached |= {
