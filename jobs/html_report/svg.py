@@ -168,7 +168,7 @@ def grid_lines(top: float, unit: str = "") -> list[str]:
 
 def day_axis(days: Sequence[str], width: float) -> list[str]:
     """The days under the columns, as many as there is room for."""
-    step = max(ceil(len(days) * 46 / (PLOT_WIDTH - AXIS_WIDTH)), 1)
+    step = max(ceil(len(days) * 54 / (PLOT_WIDTH - AXIS_WIDTH)), 1)
     return [
         svg_text(AXIS_WIDTH + (number + 0.5) * width, PLOT_HEIGHT + 20, day, anchor="middle")
         for number, day in enumerate(days)

@@ -59,7 +59,8 @@ def person_context(history: Record, items: list[Record], rows: list[Record], key
     waits_for = waiting_reason(history)
     for line in lines:
         reasons = list(line_reasons(line, history, document["events"], view))
-        line.reasons = [waits_for, *reasons] if line.standing in AT_ODDS else reasons
+        is_explained = line.standing not in AT_ODDS or any(reason.startswith("held:") for reason in reasons)
+        line.reasons = reasons if is_explained else [waits_for, *reasons]
     return {
         "person": history["person"],
         "status": status_words(history["person"], is_held=bool(open_holds_of(history))),

@@ -75,7 +75,7 @@ def test_a_person_in_sync_stands_there_pair_by_pair_with_marker_and_what_was_agr
 def test_the_old_number_of_a_held_person_says_what_it_waits_for_and_what_to_type(
     harness: FaultHarness, person: PersonWithRows
 ) -> None:
-    change_number(harness, person)
+    old = change_number(harness, person)
     run_id = harness.run_later().run_id
     page = page_of(harness, person)
     assert page["status"].startswith("held")
@@ -83,7 +83,8 @@ def test_the_old_number_of_a_held_person_says_what_it_waits_for_and_what_to_type
     assert "Nothing is written for this person until somebody approves." in page["sentences"][0]
     open_lines = [line for line in page["lines"] if not line["is_well"]]
     assert open_lines
-    assert all(line["reasons"][0] == "held by a guard: it waits for an approval" for line in open_lines)
+    old_in_advoware = old.replace("+49", "0")
+    assert f"held: Advoware would get {NEW} instead of {old_in_advoware}" in open_lines[0]["reasons"]
     assert f"advosync approve {run_id} --person {person.betnr}" in commands_of(page)
 
 
