@@ -27,7 +27,7 @@ from jobs.commands.espocrm_fields import check_fields
 from jobs.commands.findings import CheckResult, CheckState, check_error, check_failure, check_note, check_ok
 from jobs.config import LOOPBACK
 from jobs.exit_codes import ExitCode
-from jobs.telemetry.notify import invalid_addresses, require_apprise, send_test_message
+from jobs.telemetry.notify import invalid_addresses, send_test_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,9 +63,10 @@ def run_checks(
         results += list(check_advoware(config, now))
     results.append(check_state_store(config.state.path, now()))
     addresses = [address.get_secret_value() for address in config.report.notify]
-    results += list(check_notify_addresses(addresses))
-    if test_message:
-        results.append(check_test_message(addresses, config.report.language))
+    address_results = list(check_notify_addresses(addresses))
+    results += address_results
+    if test_message and all(result.state is CheckState.OK for result in address_results):
+        results += list(check_test_messages(addresses, config.report.language))
     return results
 
 
@@ -162,18 +163,16 @@ def check_notify_addresses(addresses: Sequence[str]) -> Iterator[CheckResult]:
         yield check_ok(topic, f"{len(addresses)} addresses Apprise can send to")
 
 
-def check_test_message(addresses: Sequence[str], language: Language) -> CheckResult:
-    """Whether a test message to people was taken by every address of ``report.notify``."""
+def check_test_messages(addresses: Sequence[str], language: Language) -> Iterator[CheckResult]:
+    """Whether every address of ``report.notify`` takes a test message; named by their place, as above."""
     topic = "test message"
+    refused_by = send_test_messages(addresses, language)
+    for number in refused_by:
+        yield check_failure(topic, f"address {number} did not take it; correct it, or see whether it can be reached")
     if not addresses:
-        return check_failure(topic, "report.notify names no address to send it to")
-    try:
-        require_apprise(addresses)
-    except ConfigError as error:
-        return check_failure(topic, str(error))
-    if send_test_message(addresses, language):
-        return check_ok(topic, f"taken by {len(addresses)} addresses; look whether it arrived")
-    return check_failure(topic, "an address of report.notify did not take it; try each alone")
+        yield check_failure(topic, "report.notify names no address to send it to")
+    elif not refused_by:
+        yield check_ok(topic, f"taken by {len(addresses)} addresses; look whether it arrived")
 
 
 def check_state_store(path: Path, now: datetime) -> CheckResult:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
@@ -24,7 +25,7 @@ from jobs.exit_codes import CommandOutcome
 from jobs.times import format_local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime, tzinfo
     from typing import Any
 
@@ -138,10 +139,22 @@ def apprise_sender(addresses: Sequence[str]) -> Callable[[str, str], bool]:
         import apprise  # noqa: PLC0415 - two tenths of a second, and only when there is something to tell
 
         post = apprise.Apprise()
-        accepted = [post.add(address) for address in addresses]
+        with silent_apprise():
+            accepted = [post.add(address) for address in addresses]
         return all(accepted) and bool(post.notify(title=title, body=body))
 
     return send
+
+
+@contextmanager
+def silent_apprise() -> Iterator[None]:
+    """Let Apprise log nothing while it reads an address: it would log one it cannot read, or the wrong part of it."""
+    logger = logging.getLogger("apprise")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def invalid_addresses(addresses: Sequence[str]) -> list[int]:
@@ -149,12 +162,8 @@ def invalid_addresses(addresses: Sequence[str]) -> list[int]:
     require_apprise(addresses)
     import apprise  # noqa: PLC0415 - two tenths of a second, and only for `check`
 
-    logger = logging.getLogger("apprise")  # it would log the address it cannot read
-    before, logger.disabled = logger.disabled, True
-    try:
+    with silent_apprise():
         return [number for number, address in enumerate(addresses, 1) if not apprise.Apprise().add(address)]
-    finally:
-        logger.disabled = before
 
 
 # What is said ------------------------------------------------------------------------------------------------------
@@ -262,10 +271,10 @@ def outage_text(outage: OutageNotice, texts: NoticeTexts, zone: tzinfo) -> str:
     return sentence.format(since=since, error=outage.error)
 
 
-def send_test_message(addresses: Sequence[str], language: Language) -> bool:
-    """Send a message that says it is a test; whether all addresses took it."""
-    texts = NOTICE_TEXTS[language]
-    return apprise_sender(addresses)("advosync", texts.test)
+def send_test_messages(addresses: Sequence[str], language: Language) -> list[int]:
+    """Send each address a message that says it is a test; which ones did not take it, counted from 1."""
+    text = NOTICE_TEXTS[language].test
+    return [number for number, address in enumerate(addresses, 1) if not apprise_sender([address])("advosync", text)]
 
 
 def betnr_list(persons: Sequence[dict[str, Any]], texts: NoticeTexts) -> str:

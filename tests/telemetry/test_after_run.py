@@ -17,7 +17,7 @@ from etl.errors import ConfigError, LockHeld
 from etl.store.tables.holds import insert_holds
 from etl.store.tables.persons import update_person
 from etl.times import parse_utc
-from jobs.commands.check import check_notify_addresses, check_test_message
+from jobs.commands.check import check_notify_addresses, check_test_messages, run_checks
 from jobs.commands.findings import CheckState
 from jobs.config import Language
 from jobs.exit_codes import CommandOutcome
@@ -28,6 +28,7 @@ from jobs.run.report import RunReport
 from jobs.sandbox.simulator import Unreachable
 from jobs.telemetry import notify
 from jobs.telemetry.after_run import run_with_notifications
+from jobs.telemetry.notify import apprise_sender
 from tests.harness import CommandHarness
 
 if TYPE_CHECKING:
@@ -345,7 +346,32 @@ def test_a_refused_login_is_told_at_once_and_once(harness: CommandHarness, messa
 
 def test_check_sends_a_test_message_on_request(harness: CommandHarness, messages: list[dict[str, Any]]) -> None:
     addresses = [address.get_secret_value() for address in harness.config.report.notify]
-    assert check_test_message(addresses, Language.EN).state is CheckState.OK
+    [point] = check_test_messages(addresses, Language.EN)
+    assert point.state is CheckState.OK
     assert messages[-1]["message"] == "A test: this is how messages of advosync reach you."
-    assert check_test_message([], Language.EN).state is CheckState.BAD
-    assert check_test_message(["json://127.0.0.1:9"], Language.EN).state is CheckState.BAD
+    [point] = check_test_messages([], Language.EN)
+    assert point.state is CheckState.BAD
+    points = check_test_messages([*addresses, "json://127.0.0.1:9"], Language.EN)
+    assert [(point.state, point.message.split(" did")[0]) for point in points] == [(CheckState.BAD, "address 2")]
+
+
+@pytest.mark.parametrize("address", ["tgram://123geheim/", "slack://geheimgeheim", "jsn://user:geheim@127.0.0.1"])
+def test_an_address_that_cannot_work_is_refused_and_no_part_of_it_logged(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Apprise logs what it cannot read; the mask of our logs knows the whole address, not its parts."""
+    [point] = check_notify_addresses([address])
+    assert point.state is CheckState.BAD
+    assert apprise_sender([address])("title", "text") is False
+    assert "geheim" not in caplog.text + point.message
+
+
+def test_no_test_message_is_sent_while_an_address_cannot_work(
+    harness: CommandHarness, inbox: tuple[str, list[dict[str, Any]]]
+) -> None:
+    address, sent = inbox
+    harness.configure(report={"notify": [address, "tgram://123geheim/"]})
+    points = [point.about for point in run_checks(harness.config, test_message=True)]
+    assert "report.notify" in points
+    assert "test message" not in points
+    assert sent == []
