@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
     from etl.context import ObservedAbsence, RunContext
 
-REGULAR_RUN_DECIDES = "nothing of it is touched, a regular run decides"
+REGULAR_RUN_DECIDES = "nothing about it is changed; a regular run decides"
 MAX_PERSONS_NAMED = 10
 """More persons than this are counted, not named."""
 
 OTHER_CONFIGURATION_REASON = "the configuration is not the agreed one"
-TOO_MANY_REASON = "{} persons were not there as agreed within a day, more than the guard lets end"
+TOO_MANY_REASON = "{} persons were not there as agreed within a day, more than the guard allows"
 ONE_DAY_SECONDS = 86_400
 
 BETNR_OWN_AGAIN = "its betnr is its own again"

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 HOLD_REASONS = {
     HoldKind.REMOVALS: "the run would remove, empty or overwrite more values than the guard allows",
-    HoldKind.RECOVERY: "the state store does not know any more what was agreed, but EspoCRM was synced before",
+    HoldKind.RECOVERY: "the state store no longer knows what was agreed, although EspoCRM was synced before",
     HoldKind.CONFIGURATION: "the configuration changed since the last approved run",
     HoldKind.SECOND_WRITER: "another sync, or a hook, writes to more than a few persons",
 }

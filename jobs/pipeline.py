@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from jobs.run.options import Selection
 
 RESTORED_COPY_NOTICE = (
-    "the state store was put back from a copy of {} UTC: who was synced since then is taken up by its markers"
+    "the state store was put back from a copy of {} UTC: persons synced since then are recovered from their markers"
 )
 
 CHUNK_POLL_SECONDS, CHUNK_MAX_WAIT_SECONDS = 5.0, 1800.0
@@ -69,7 +69,7 @@ CHUNK_POLL_SECONDS, CHUNK_MAX_WAIT_SECONDS = 5.0, 1800.0
 
 
 def run_to_completion(config: Config, options: RunOptions, *, environment: Environment = PRODUCTION) -> RunReport:
-    """Do what is asked and report it; raises LockHeld, ConfigError and StoreError when nothing was started."""
+    """Do what is asked and report it; raises LockHeld, ConfigError or StoreError if nothing was started."""
     options, *others = chunk_options(config, options, environment) if options.whole else [options]
     if options.backfill is not None:
         return run_backfill_to_completion(config, options, options.backfill, environment)
@@ -85,7 +85,7 @@ def run_to_completion(config: Config, options: RunOptions, *, environment: Envir
 def run_backfill_to_completion(
     config: Config, options: RunOptions, selection: Selection, environment: Environment
 ) -> RunReport:
-    """All chunks of a backfill, until it is through or another takes its place; where it stopped, how it goes on."""
+    """Do all chunks of a backfill, until it is done or another replaces it; if it stops, report how to resume it."""
     begun_before = None
     if selection.resume:
         with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
@@ -103,7 +103,7 @@ def run_backfill_to_completion(
 
 
 def chunk_options(config: Config, options: RunOptions, environment: Environment) -> list[RunOptions]:
-    """One undo, or one approval, for each chunk of longer work that has something to it, the newest first."""
+    """The options of one undo or approval for each chunk of a longer run that needs one, the newest first."""
     with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
         if options.undo_run is not None:
             runs_to_undo = [run_id for run_id in chunk_run_ids(store, options.undo_run) if has_writes(store, run_id)]
@@ -114,7 +114,7 @@ def chunk_options(config: Config, options: RunOptions, environment: Environment)
 
 
 def run_once(config: Config, options: RunOptions, *, environment: Environment = PRODUCTION) -> RunReport:
-    """Do one run, of a sweep one chunk, under one lease."""
+    """Do one run, or one chunk of a sweep, under one lease."""
     with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
         request = RunRequest(config, sweep_options(store, resume_options(store, options)), environment, store)
         if not options.write:
@@ -131,7 +131,7 @@ def run_once(config: Config, options: RunOptions, *, environment: Environment = 
 
 
 def sweep_options(store: Store, options: RunOptions) -> RunOptions:
-    """The options of a sweep that goes on behind an earlier chunk: a part of it."""
+    """The options of a sweep; if it continues after an earlier chunk, they name the run it is a part of."""
     if not options.sweep or store.setting(SWEEP_AFTER) is None:
         return options
     first_run = store.setting(SWEEP_STARTED_BY)
@@ -139,7 +139,7 @@ def sweep_options(store: Store, options: RunOptions) -> RunOptions:
 
 
 def run_next_chunk(config: Config, options: RunOptions, environment: Environment) -> RunReport:
-    """The next chunk of a sweep, once whoever took the lock between the chunks gave it back."""
+    """Do the next chunk of a sweep, once whoever took the lock between the chunks has released it."""
     waited_seconds = 0.0
     while True:
         try:
@@ -158,7 +158,7 @@ def run_next_chunk(config: Config, options: RunOptions, environment: Environment
 
 @contextmanager
 def hold_lease(request: RunRequest) -> Iterator[Lease]:
-    """Hold the lease for the time of a block, renewed by a heartbeat, released on every path."""
+    """Hold the lease during a block, renewed by a heartbeat and always released at the end."""
     environment = request.environment
     with acquire_lease(request) as lease, ExitStack() as stack:
         if environment.heartbeat:
@@ -167,7 +167,7 @@ def hold_lease(request: RunRequest) -> Iterator[Lease]:
 
 
 def run_plan(request: RunRequest) -> RunReport:
-    """A run on a scratch copy that never writes; its steps are then listed in the real store."""
+    """Do a run on a scratch copy that never writes; its steps are then listed in the real store."""
     with tempfile.TemporaryDirectory(prefix="advosync-plan-") as folder:
         copy = Path(folder) / "state.db"
         request.store.backup(copy)
@@ -189,7 +189,7 @@ def run_plan(request: RunRequest) -> RunReport:
 
 
 def run_stages(request: RunRequest) -> RunResult:
-    """Log in and do what is asked; what ends a run early is part of what is told of it."""
+    """Log in and do what is asked; an error that ends the run early becomes part of its result."""
     result = RunResult(record_start(request))
     environment = request.environment
     with (
@@ -212,7 +212,7 @@ def run_stages(request: RunRequest) -> RunResult:
 
 
 def execute_run(run: RunContext, options: RunOptions) -> Plan:
-    """Do what is asked, and judge whoever turned out not to be there."""
+    """Do what is asked, then judge the persons that were found absent."""
     check_configuration(run)
     check_for_restored_copy(run)
     renew_values(run)
@@ -225,7 +225,7 @@ def execute_run(run: RunContext, options: RunOptions) -> Plan:
 
 
 def dispatch_run(run: RunContext, options: RunOptions) -> Plan:  # noqa: PLR0911 - one line a kind
-    """The kinds of run."""
+    """Choose the kind of run."""
     if options.backfill is not None:
         return run_backfill_chunks(run, options.backfill)
     mark_candidates_due(run)
@@ -246,7 +246,7 @@ def dispatch_run(run: RunContext, options: RunOptions) -> Plan:  # noqa: PLR0911
 
 
 def check_configuration(run: RunContext) -> None:
-    """The first configuration is the agreed one; who was held for another goes on once it is approved or put back."""
+    """Accept the first configuration; once it is in force again, or approved, release who was held for another one."""
     if run.store.setting(CONFIG_DIGEST) is None:
         run.store.set_setting(CONFIG_DIGEST, run.limits.config_digest)
     if not has_configuration_changed(run):
@@ -257,7 +257,7 @@ def check_configuration(run: RunContext) -> None:
 
 
 def check_for_restored_copy(run: RunContext) -> None:
-    """A store that says of itself that it is a copy was put back: it meets what its own later runs wrote."""
+    """Notice a store that was put back from a copy: it will meet what its own later runs wrote."""
     copied_at = run.store.setting(COPIED_AT)
     if copied_at is not None:
         with run.store.transaction():
@@ -268,7 +268,7 @@ def check_for_restored_copy(run: RunContext) -> None:
 
 
 def run_periodic(run: RunContext) -> Plan:
-    """The regular run: who is due, longest waiting first, and the rolling look into Advoware."""
+    """The regular run: the due persons, longest waiting first, and a poll of Advoware."""
     entity_ids = persons_left_alone_by_direction(run.store, except_direction=run.policy.direction)
     mark_due(run.store, entity_ids, "held back by another direction", run.utcnow())
     allowed = set(Channel) - run.policy.readonly_channels - run.policy.unreadable_channels
@@ -291,7 +291,7 @@ def run_periodic(run: RunContext) -> Plan:
 
 
 def sync_named_persons(run: RunContext, keys: Sequence[str]) -> Plan:
-    """Persons an operator named: looked at on both sides, retry times or not.
+    """Sync persons an operator named: read on both sides, whatever their retry times.
 
     Who is held because it was not there is looked at, too, which may release it; a plan shows the steps of all held.
     """
@@ -316,7 +316,7 @@ def sync_named_persons(run: RunContext, keys: Sequence[str]) -> Plan:
 
 
 def run_sweep_chunk(run: RunContext) -> Plan:
-    """One chunk of a sweep: every linked person in it on both sides; its position is kept until the last chunk."""
+    """Sync every linked person of one chunk of a sweep; its position is kept until the last chunk."""
     after, size = run.store.setting(SWEEP_AFTER), run.limits.persons_per_run
     page = run.espo.list_sweep_chunk(after, size)
     is_last = len(page.listings) < size
@@ -336,7 +336,7 @@ def run_sweep_chunk(run: RunContext) -> Plan:
 def load_sweep_chunk(
     run: RunContext, listed_ids: Sequence[str], after: str | None, *, is_last: bool
 ) -> list[dict[str, Any]]:
-    """The persons of a chunk: those EspoCRM lists, and those only we know of, whose own GET will tell.
+    """The persons of a chunk: those EspoCRM lists, and those only we know, whose own GET will tell if they are gone.
 
     Whom a guard holds is read, too: that tells whether it is still there.
     """

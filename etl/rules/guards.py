@@ -91,7 +91,7 @@ OWN_RESET: Final = "our own write of its status sets it to be synced again"
 
 LATER_RUN: Final = (
     "EspoCRM shows a later sync than this state store knows of: a backup of the store was put back, or a second "
-    "advosync works here. What this store knew as agreed is outdated; the markers tell it anew"
+    "advosync works here. What this store knew as agreed is outdated; it is recovered from the markers"
 )
 
 

@@ -1,6 +1,6 @@
-"""From looks to agreement: the stages after the extract, for the persons a run took (rules §1).
+"""The stages after extract, for the persons that a run has read (rules §1).
 
-Whatever a person does wrong ends here; whatever ends the run passes through.
+Errors of a single person are handled here; errors that end the run are passed on.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ MAX_ATTEMPTS = 3  # plans of one person in one run; who keeps moving stays due
 
 
 def read_both_sides(run: RunContext, persons: Sequence[dict[str, Any]], *, force: bool = False) -> list[str]:
-    """Read persons on both sides and tell of those that could not be read; those who failed last come last."""
+    """Read persons on both sides and report those that could not be read; those that failed before come last."""
     entity_ids = read_persons(
         run,
         sorted(persons, key=lambda person: person["status"] in FAILED_STATUSES),
@@ -69,9 +69,9 @@ def read_both_sides(run: RunContext, persons: Sequence[dict[str, Any]], *, force
 
 
 def report_read_errors(run: RunContext) -> None:
-    """Persons whose read failed, and persons deleted in Advoware: said in the store and in EspoCRM.
+    """Report persons whose read failed, or who are deleted in Advoware, in the store and in EspoCRM.
 
-    Where one after another was refused the run ends with it.
+    If one person after another was refused, this ends the run.
     """
     failed, deleted = dict(run.read_errors), list(run.deleted_to_show)
     run.read_errors.clear()
@@ -93,7 +93,7 @@ def skip_shared_betnrs(run: RunContext) -> None:
 
 
 def sync_persons(run: RunContext, entity_ids: Sequence[str]) -> Plan:
-    """Plan, guard and write the persons that were read and are there; a sweep reads those a guard holds, too."""
+    """Plan, guard and write the persons that were read and are there; a regular run leaves out those a guard holds."""
     entity_ids = exclude_absent(run, entity_ids)
     if run.regular:
         held_ids = ids_held_by_guard(run.store)
@@ -117,9 +117,9 @@ def sync_persons(run: RunContext, entity_ids: Sequence[str]) -> Plan:
 
 
 def make_person_plans(run: RunContext, entity_ids: Sequence[str]) -> Plan:
-    """The pure stage over what the store holds of these persons; what is put back has a planner of its own.
+    """Plan these persons from what the store holds; undo and restore have planners of their own.
 
-    Whom a broken run left unmended is mended first and planned by the next run.
+    A person that a broken-off run left to be repaired is repaired first and planned by the next run.
     """
     repair_plans = {
         entity_id: repair_plan(run, entity_id) for entity_id in entity_ids if entity_id in run.pending_repairs
@@ -131,7 +131,7 @@ def make_person_plans(run: RunContext, entity_ids: Sequence[str]) -> Plan:
 
 
 def plan_by_diff(run: RunContext, entity_ids: Sequence[str]) -> Plan:
-    """The plans of persons of whom nothing is unfinished."""
+    """The plans of persons that need no repair."""
     if not entity_ids:
         return {}
     if run.planner_override is not None:
@@ -147,7 +147,7 @@ def plan_by_diff(run: RunContext, entity_ids: Sequence[str]) -> Plan:
 
 
 def load_partial_puts(run: RunContext, entity_ids: Sequence[str]) -> dict[str, PartialPut]:
-    """What array PUTs stored in part, by person; of two that speak of one row the later counts."""
+    """What array PUTs stored only in part, by person; of two about the same row the later one counts."""
     result: dict[str, PartialPut] = {}
     for record in partial_put_records(run.store, entity_ids):
         earlier = result.get(record["entity_id"], PartialPut())
@@ -161,7 +161,7 @@ def load_partial_puts(run: RunContext, entity_ids: Sequence[str]) -> dict[str, P
 
 
 def apply_plans(run: RunContext, entity_ids: Sequence[str], plans: Plan) -> Plan:
-    """Bring each person into agreement, one after the other; the plans are journalled before the first write."""
+    """Sync one person after the other; all plans are journalled before the first write."""
     journaled: dict[str, PlanJournal] = {}
     if run.write:
         with run.store.transaction():
@@ -176,9 +176,9 @@ def apply_plans(run: RunContext, entity_ids: Sequence[str], plans: Plan) -> Plan
 
 
 def journal_person(run: RunContext, plan: PersonPlan) -> PlanJournal:
-    """The plan with its rows in the journal; one without steps needs none.
+    """Journal a plan; one without steps needs no rows there.
 
-    What an operator undoes is noted before it is written, so that no crash lets it happen again by itself.
+    What an operator undoes is noted before it is written, so that even after a crash it is not done again by itself.
     """
     if not plan.steps:
         return PlanJournal(plan, (), ())
@@ -189,7 +189,7 @@ def journal_person(run: RunContext, plan: PersonPlan) -> PlanJournal:
 
 
 def sync_person(run: RunContext, entity_id: str, journaled: PlanJournal | None, plan: PersonPlan | None) -> None:
-    """One person: wait, agree quietly, or write; errors of this person end here."""
+    """Sync one person: let it wait, commit it without writes, or write; its own errors are handled here."""
     if plan is not None and (plan.waiting_side is not None or needs_another_read(run, plan)):
         defer_vanished_person(run, entity_id, plan.waiting_side)
         return
@@ -219,7 +219,7 @@ def sync_person(run: RunContext, entity_id: str, journaled: PlanJournal | None, 
 
 
 def count_plan(run: RunContext, entity_id: str, plan: PersonPlan | None) -> None:
-    """What a plan of this person says, for the report."""
+    """Count for the report what the plan of this person says."""
     (run.counters.changed if plan is not None and plan.steps else run.counters.clean).add(entity_id)
     for decision in plan.decisions if plan is not None else ():
         run.counters.variants.update([decision.variant] if decision.steps else [])
@@ -227,7 +227,7 @@ def count_plan(run: RunContext, entity_id: str, plan: PersonPlan | None) -> None
 
 
 def stop_after_unstored_writes(run: RunContext, entity_id: str, error: NotStored) -> None:
-    """One record that EspoCRM does not store may be that record's; one person after another is EspoCRM's."""
+    """Stop the run if EspoCRM does not store one record after another; a single one may be that record's fault."""
     run.unstored_in_a_row.append(entity_id)
     if len(run.unstored_in_a_row) >= MAX_UNSTORED_IN_A_ROW:
         reason = (
@@ -237,12 +237,12 @@ def stop_after_unstored_writes(run: RunContext, entity_id: str, error: NotStored
 
 
 def needs_another_read(run: RunContext, plan: PersonPlan) -> bool:
-    """Whether all entries vanished from one side, and this run, of persons who were named, does not end their wait."""
+    """Whether all entries vanished from one side and this run, of named persons, may not act on that."""
     return plan.empty_side is not None and run.write and not run.records_absence
 
 
 def defer_vanished_person(run: RunContext, entity_id: str, side: Side | None) -> None:
-    """All entries vanished from one side: the person stays due until a regular run sees the same (rules §1)."""
+    """Put off a person whose entries all vanished from one side, until a regular run sees the same (rules §1)."""
     run.counters.deferred.add(entity_id)
     if side is None or not run.write or not run.records_absence:
         return
@@ -252,14 +252,14 @@ def defer_vanished_person(run: RunContext, entity_id: str, side: Side | None) ->
 
 
 def hold_plans(run: RunContext, plans: Plan, hold_kinds: Mapping[str, HoldKind]) -> bool:
-    """Put who a guard keeps back on the hold list; whether there is anybody."""
+    """Hold the persons that a guard keeps back; return whether there are any."""
     with run.store.transaction():
         record_holds(run, plans, hold_kinds)
     return bool(hold_kinds)
 
 
 def apply_with_retries(run: RunContext, journaled: PlanJournal) -> None:
-    """Apply and verify; whatever moved meanwhile, or was not confirmed, is read, settled and planned again."""
+    """Apply and verify; if anything changed meanwhile, or was not confirmed, read, settle and plan again."""
     current: PlanJournal | None = journaled
     for _ in range(MAX_ATTEMPTS):
         if current is None or try_apply(run, current):
@@ -270,7 +270,7 @@ def apply_with_retries(run: RunContext, journaled: PlanJournal) -> None:
 
 
 def try_apply(run: RunContext, journaled: PlanJournal) -> bool:
-    """Whether the person is done; False when it must be planned again."""
+    """Apply and verify once; False if the person must be planned again."""
     try:
         if journaled.plan.steps:
             verify_person(run, *apply_person(run, journaled))
@@ -287,7 +287,7 @@ def try_apply(run: RunContext, journaled: PlanJournal) -> bool:
 
 
 def stop_after_unconfirmed_writes(run: RunContext, entity_id: str, error: UnknownOutcome) -> None:
-    """Writes of several persons in a row that were not confirmed are an outage; one person's alone never ends a run."""
+    """Raise ``Outage`` once writes of several persons in a row were not confirmed; one person never ends a run."""
     run.unconfirmed_in_a_row.add(entity_id)
     if len(run.unconfirmed_in_a_row) >= run.limits.outage_after:
         raise Outage(
@@ -296,7 +296,7 @@ def stop_after_unconfirmed_writes(run: RunContext, entity_id: str, error: Unknow
 
 
 def replan_person(run: RunContext, entity_id: str) -> PlanJournal | None:
-    """Fresh reads, what was done taken into the baseline, and a new plan; None when it cannot go on in this run."""
+    """Read the person again, move the baseline to what was done, and plan anew; None if this run must leave it."""
     entity_ids = read_persons(run, load_persons(run.store, [entity_id]), recover_person, both_sides=True)
     report_read_errors(run)
     if not entity_ids or not exclude_second_writer(run, entity_ids, approved_ids=run.approved_steps):
