@@ -186,8 +186,10 @@ def wheel_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def commands_of_units() -> list[list[str]]:
     """The arguments of each command that a unit, the container file or a comment in them starts."""
-    texts = [re.sub(r"\\\n#? *", "", path.read_text("utf-8")) for path in UNITS]
-    lines = [line for text in texts for line in re.findall(r"--config /etc/advosync/config\.yaml (.+)", text)]
+    paths = [*UNITS, DEPLOY / "Containerfile"]
+    texts = [re.sub(r"\\\n#? *", "", path.read_text("utf-8")) for path in paths]
+    command = re.compile(r"--config (?:/etc/advosync|/config)/config\.yaml (.+)")
+    lines = [line for text in texts for line in command.findall(text)]
     health = yaml.safe_load(container_instructions()["HEALTHCHECK"][0].split("CMD ", 1)[1])[3:]
     return [*map(str.split, lines), health]
 
@@ -217,6 +219,7 @@ def test_the_wheel_in_an_empty_environment_carries_out_each_command_the_files_na
     commands = commands_of_units()
     assert {command[0] for command in commands} == {"run", "sync", "maintenance", "held", "status"}
     assert ["sync", "--sweep"] in commands
+    assert commands.count(["held"]) == 2  # beside the service, and beside the container
     advosync = [str(wheel_python.with_name("advosync")), "--config", str(sandbox_file)]
     ended = {
         " ".join(command): subprocess.run(
