@@ -11,10 +11,11 @@ What SQLite's complaints mean for the person who runs advosync: the one border w
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -249,10 +250,19 @@ def require_file(path: Path) -> None:
 
 
 def create_private_file(path: Path) -> None:
-    """Create folder and empty file where missing; the file is its owner's alone, as it holds personal data."""
+    """Create folder and empty file where missing; the file is its owner's alone, as it holds personal data.
+
+    A file that is there is not opened beside SQLite: closing it would drop the locks of every connection this process
+    has to it. After a run's first heartbeat another process that came and went took the log away from under the run.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path.resolve(), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             make_private(path.with_name(name))
     except OSError as error:

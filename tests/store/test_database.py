@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -49,6 +51,35 @@ def test_a_restored_copy_that_came_open_to_all_is_made_private(store: Store, pat
     path.chmod(0o644)
     Store.open(path, now=NOW).close()
     assert file_mode(path) == "0o600"
+
+
+def test_after_a_heartbeat_other_processes_still_see_what_a_run_writes_and_it_what_they_write(
+    store: Store, path: Path
+) -> None:
+    """SQLite's locks are POSIX's: closing a file of one's own drops them for all connections of the process."""
+    store.set_setting("begun", "run")
+    with Store.open(path, now=NOW) as heartbeat:
+        heartbeat.set_setting("beat", "run")
+    assert setting_in_another_process(path, "beat", "other") == "run"  # who closes last takes the log away
+    assert path.with_name("state.db-wal").exists()
+    store.set_setting("later", "run")
+    assert setting_in_another_process(path, "later", "other") == "run"
+    assert store.setting("other") == "other"
+    store.close()
+    with Store.open(path, now=NOW) as after:
+        assert [row["key"] for row in settings_rows(after)] == ["beat", "begun", "later", "other"]
+        assert after.scalar("pragma integrity_check") == "ok"
+
+
+def setting_in_another_process(path: Path, key: str, written: str) -> str | None:
+    """What a process that comes and goes reads there; it writes ``written``, too."""
+    program = (
+        "import sys; from etl.store.database import Store\n"
+        "with Store.open(sys.argv[1], now=sys.argv[2]) as store:\n"
+        "    print(store.setting(sys.argv[3])); store.set_setting(sys.argv[4], sys.argv[4])"
+    )
+    command = [sys.executable, "-c", program, str(path), NOW, key, written]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_commits_survive_a_power_loss_unless_asked_otherwise(path: Path) -> None:
