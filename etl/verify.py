@@ -35,6 +35,7 @@ from etl.store.tables.baseline import delete_pairs, save_baseline, save_left_alo
 from etl.store.tables.journal import close_plans, set_change_state
 from etl.store.tables.persons import FAILURE_COLUMNS_CLEARED, update_person
 from etl.store.tables.queue import NOT_DUE, mark_due
+from etl.writing.espo_items import EDITED_MEANWHILE
 from etl.writing.journal import PlanJournal, baseline_record, decisions_to_journal, store_answers
 from etl.writing.readback import (
     AcknowledgedWrite,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from etl.context import PersonReads, RunContext
     from etl.rules.entry import NextBaseline
 
-EDITED_MEANWHILE = "edited while it was synced"
 STATUS_NOT_WRITTEN = "its status could not be written"
 
 
