@@ -37,7 +37,10 @@ POLL_SECONDS = 0.2
 """How often it is looked whether somebody asked to stop."""
 
 WORKERS_SEEN_EVERY = 2.0
-"""For so long it is believed which workers there are."""
+"""For so many seconds it is believed which workers there are."""
+
+AWAY_AFTER = 20.0
+"""A worker that is gone for so long is away; one that was never there is so at once."""
 
 CONNECT_SECONDS = 30
 
@@ -51,15 +54,21 @@ class Cluster:
         self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.workers: list[set[str]] = []
         self.workers_seen_at = float("-inf")
+        self.last_there: dict[str | None, float] = {}
         self.is_stopping = False
 
     def capacity(self, worker: str | None) -> int:
-        """One turn for each worker that has the firm's disk."""
+        """One turn for each worker that has the firm's disk; one while there may soon be such a worker again."""
         if time.monotonic() - self.workers_seen_at > WORKERS_SEEN_EVERY:
             info = self.client.scheduler_info(n_workers=-1)["workers"].values()
             self.workers = [set(state["resources"]) for state in info]
             self.workers_seen_at = time.monotonic()
-        return sum(worker is None or worker in resources for resources in self.workers)
+        count = sum(worker is None or worker in resources for resources in self.workers)
+        if count:
+            self.last_there[worker] = time.monotonic()
+        elif time.monotonic() - self.last_there.get(worker, float("-inf")) < AWAY_AFTER:
+            return 1  # a nanny starts another one; the turn waits for it at the cluster's scheduler
+        return count
 
     def has_room(self, worker: str | None) -> bool:
         """Whether fewer turns are out than there are workers for them, of these firms and of all."""

@@ -83,7 +83,9 @@ def result_of(
 
 def result_away(task: FirmTask) -> FirmResult:
     """The result of a firm that cannot be asked where its store is."""
-    reason = f"its state store is with the worker {task.worker}, which is not there"
+    reason = "no worker is there"
+    if task.worker is not None:
+        reason = f"its state store is with the worker {task.worker}, which is not there"
     return FirmResult(task.firm, AWAY, ExitCode.OUTAGE, reason)
 
 
