@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.bench.results import BenchLine
 
-NAMES = ("requests", "waiting", "statements", "planning", "growth", "early")
+NAMES = ("requests", "waiting", "statements", "planning", "growth", "early", "firms")
 SIZES = (1000, 10_000, 100_000, 250_000)
 
 
