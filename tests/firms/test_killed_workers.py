@@ -87,7 +87,7 @@ def test_workers_killed_in_first_syncs_and_later_runs_break_no_invariant(
     with firms_on_workers(tmp_path) as worlds:
         rng = Random(1)  # noqa: S311 - a simulation, no secret
         killed: list[int] = []
-        for life in range(3):
+        for life in range(2):
             before = len(killed)
             for sim in worlds.values():
                 sim.had_faults = True

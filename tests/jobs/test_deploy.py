@@ -21,6 +21,7 @@ from etl.enums import PersonStatus
 from jobs.cli import app
 from jobs.config import Config, read_config
 from jobs.exit_codes import ExitCode
+from jobs.firms.command_line import firms_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 ENV = {"PATH": os.defpath}
 DEPLOY = Path(str(files("jobs.deploy")))
 SERVICES = [*sorted(DEPLOY.glob("advosync-*.service")), DEPLOY / "advosync.service"]
-UNITS = [*SERVICES, *sorted(DEPLOY.glob("*.timer"))]
+UNITS = [*SERVICES, DEPLOY / "advosync@.service", *sorted(DEPLOY.glob("*.timer"))]
 COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
 
 
@@ -43,6 +44,7 @@ def read_unit(path: Path) -> configparser.ConfigParser:
 def test_everything_a_service_needs_comes_along() -> None:
     assert {path.name for path in DEPLOY.iterdir() if path.suffix != ".py" and path.name != "__pycache__"} == {
         "advosync.service",
+        "advosync@.service",
         "advosync-sync.service",
         "advosync-sync.timer",
         "advosync-sweep.service",
@@ -51,6 +53,7 @@ def test_everything_a_service_needs_comes_along() -> None:
         "advosync-maintenance.timer",
         "Containerfile",
         "espocrm_before_save.formula",
+        "kubernetes-firms.yaml",
     }
 
 
@@ -89,6 +92,28 @@ def test_a_stop_is_given_the_time_a_request_may_take_and_a_wrong_configuration_i
 
 
 SYSTEMS = ("espocrm", "advoware")
+
+
+def test_a_firms_service_is_the_service_with_its_own_file_and_secrets() -> None:
+    one, of_many = (read_unit(DEPLOY / name) for name in ("advosync.service", "advosync@.service"))
+    own = {"ExecStart": ("config.yaml", "firms/%i.yaml"), "EnvironmentFile": ("secrets.env", "firms/%i.env")}
+    for key, (common, of_firm) in own.items():
+        assert of_many["Service"][key] == one["Service"][key].replace(common, of_firm)
+    assert {**of_many["Service"], **dict.fromkeys(own)} == {**one["Service"], **dict.fromkeys(own)}
+
+
+def test_the_manifest_says_that_it_was_not_tried_and_starts_a_command_there_is() -> None:
+    text = (DEPLOY / "kubernetes-firms.yaml").read_text("utf-8")
+    assert "NOT TRIED" in text.splitlines()[0]
+    manifest = yaml.safe_load(text)
+    assert manifest["spec"]["replicas"] == 1
+    [container] = manifest["spec"]["template"]["spec"]["containers"]
+    program, group, command, *_ = container["command"]
+    assert (program, group) == ("advosync", "firms")
+    assert command in {known.name for known in firms_app.registered_commands}
+    assert manifest["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == int(
+        read_unit(DEPLOY / "advosync.service")["Service"]["TimeoutStopSec"]
+    )
 
 
 @pytest.mark.parametrize("path", SERVICES[:-1], ids=lambda path: path.name)
