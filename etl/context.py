@@ -170,7 +170,8 @@ class RunContext:
     ``pending_repairs``: what a broken-off run left to be repaired, by person;
     ``restored_copy_at``: the time of the backup that the store was restored from, if it was; ``no_edit``: the sync's
     own fields, by our name, that the API user may not edit; ``planner_override``: what makes the plans instead of the
-    diff, where an operator puts something back; ``limit_notice``: by how much the guard's limit is exceeded, if it is.
+    diff, where an operator puts something back; ``limit_notice``: by how much the guard's limit is exceeded, if it is;
+    ``edited_holds``: the holds of persons an operator let be, whose entries changed since.
     """
 
     id: int
@@ -203,6 +204,7 @@ class RunContext:
     removals_let_through: dict[str, int] = field(default_factory=dict)
     refusals: Refusals = field(default_factory=Refusals)
     limit_notice: str | None = None
+    edited_holds: dict[str, int] = field(default_factory=dict)
     rows_seen: int = 0
     changed_since_last_read: set[str] = field(default_factory=set)
     second_writer_reasons: dict[str, str] = field(default_factory=dict)

@@ -33,6 +33,7 @@ from etl.store.tables.baseline import count_pairs, delete_baseline
 from etl.store.tables.holds import insert_holds, open_holds, release_holds
 from etl.store.tables.journal import close_plans
 from etl.store.tables.persons import load_persons, update_person
+from etl.store.tables.snapshots import digest_of_entries
 from etl.writing.journal import save_steps
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ SECOND_WRITER: Final = "another sync, or a hook, writes here"
 
 
 RELEASED_BY_EDIT: Final = "an entry of the person changed"
+
+
+LET_BE_BEFORE: Final = "an operator let it be; an entry changed since, and something would be taken away or overwritten"
 
 
 def removal_count(plan: PersonPlan) -> int:
@@ -106,6 +110,10 @@ def persons_to_hold(
     kinds |= {
         entity_id: HoldKind.RECOVERY for entity_id, plan in unapproved.items() if plan.recovery and removals[entity_id]
     }
+    # what an operator decided to leave is not taken away because somebody edits another entry later
+    kinds |= {
+        entity_id: HoldKind.REMOVALS for entity_id in run.edited_holds.keys() & unapproved.keys() if removals[entity_id]
+    }
     if has_configuration_changed(run):
         kinds |= dict.fromkeys(unapproved, HoldKind.CONFIGURATION)
     if too_many_second_writer(run.second_writer_reasons):
@@ -123,13 +131,18 @@ def is_approved(run: RunContext, plan: PersonPlan) -> bool:
 
 def limit_notice(run: RunContext, total: int) -> str:
     """By how much the guard's limit is exceeded (rules §6, Guards)."""
-    allowed = max_allowed_removals(
+    allowed = allowed_removals(run)
+    return f"{total} values would be removed, emptied or overwritten; {allowed} are allowed without approval"
+
+
+def allowed_removals(run: RunContext) -> int:
+    """How many values a run may take away without approval."""
+    return max_allowed_removals(
         baseline_rows=count_pairs(run.store),
         rows_seen=run.rows_seen,
         max_removals=run.limits.max_removals,
         max_removal_share=run.limits.max_removal_share,
     )
-    return f"{total} values would be removed, emptied or overwritten; {allowed} are allowed without approval"
 
 
 def record_holds(run: RunContext, plans: Plan, kinds: Mapping[str, HoldKind], reason: str | None = None) -> None:
@@ -145,8 +158,9 @@ def record_holds(run: RunContext, plans: Plan, kinds: Mapping[str, HoldKind], re
                 "entity_id": entity_id,
                 "betnr": plans[entity_id].betnr,
                 "kind": kind,
-                "reason": reason or hold_reason(run, kind),
+                "reason": reason or hold_reason(run, entity_id, kind),
                 "digest": plan_digest(plans[entity_id]),
+                "own_values": is_held_for_own_values(run, plans[entity_id], kind),
                 "held_at": run.utcnow(),
             }
             for entity_id, kind in kinds.items()
@@ -160,9 +174,32 @@ def record_holds(run: RunContext, plans: Plan, kinds: Mapping[str, HoldKind], re
     run.counters.newly_held |= set(newly_held)
 
 
-def hold_reason(run: RunContext, kind: HoldKind) -> str:
+def hold_reason(run: RunContext, entity_id: str, kind: HoldKind) -> str:
     """Why the guard holds, with the figures where it counts."""
+    if kind is HoldKind.REMOVALS and entity_id in run.edited_holds:
+        return LET_BE_BEFORE
     return run.limit_notice if kind is HoldKind.REMOVALS and run.limit_notice else HOLD_REASONS[kind]
+
+
+def is_held_for_own_values(run: RunContext, plan: PersonPlan, kind: HoldKind) -> bool:
+    """Whether the hold is about this person, so that staff see it in EspoCRM, and not about a run as a whole.
+
+    What an undo would put back is the operator's, not the person's.
+    """
+    if run.planner_override is not None or kind not in {HoldKind.RECOVERY, HoldKind.REMOVALS}:
+        return False
+    is_decided_alone = kind is HoldKind.RECOVERY or plan.entity_id in run.edited_holds
+    return is_decided_alone or removal_count(plan) > allowed_removals(run)
+
+
+def release_edited_holds(run: RunContext, plans: Plan) -> None:
+    """What an operator let be ends with the edit; where a whole side vanished, with the second look at that."""
+    hold_ids = [
+        hold_id
+        for entity_id, hold_id in run.edited_holds.items()
+        if entity_id not in plans or plans[entity_id].waiting_side is None
+    ]
+    release_holds(run.store, hold_ids, now=run.utcnow(), released_by=RELEASED_BY_EDIT)
 
 
 def plan_digest(plan: PersonPlan) -> str:
@@ -171,13 +208,20 @@ def plan_digest(plan: PersonPlan) -> str:
     return steps_digest({column: getattr(step, column) for column in columns} for step in plan.steps)
 
 
-def exclude_second_writer(run: RunContext, ready: Sequence[str], approved_ids: Collection[str] = ()) -> list[str]:
+def exclude_second_writer(
+    run: RunContext, ready: Sequence[str], approved_ids: Collection[str] = (), *, approved_run_id: int | None = None
+) -> list[str]:
     """Return those of ``ready`` that may be planned and written.
 
     The others stay held, or are added to ``run.second_writer_reasons``. ``approved_ids``: persons an operator has just
-    approved although somebody else writes there.
+    approved although somebody else writes there. ``approved_run_id``: the run whose holds are approved; persons of it
+    that were let be go on, too.
     """
-    hold_of_person = {hold["entity_id"]: hold["id"] for hold in open_holds(run.store) if hold["until_edited"]}
+    hold_of_person = {
+        hold["entity_id"]: hold
+        for hold in sorted(open_holds(run.store), key=lambda hold: hold["let_be_at"] is not None)
+        if hold["until_edited"] and not (hold["let_be_at"] and hold["run_id"] == approved_run_id)
+    }
     free_ids = set()
     with run.store.transaction():
         for person in load_persons(run.store, ready):
@@ -192,12 +236,20 @@ def exclude_second_writer(run: RunContext, ready: Sequence[str], approved_ids: C
     return [entity_id for entity_id in ready if entity_id in free_ids]
 
 
-def stays_held(run: RunContext, entity_id: str, hold_id: int | None) -> bool:
-    """Whether a held person still shows the same entries; if not, its hold ends."""
-    if hold_id is None:
+def stays_held(run: RunContext, entity_id: str, hold: Mapping[str, Any] | None) -> bool:
+    """Whether a person that is held until it is edited still shows the same entries; if not, its hold ends.
+
+    The hold of a person that was let be ends only with the new plan: what that plan removes is held in the same
+    transaction, so that no crash in between lets it through.
+    """
+    if hold is None:
         return False
-    if entity_id in run.changed_since_last_read:
-        release_holds(run.store, [hold_id], now=run.utcnow(), released_by=RELEASED_BY_EDIT)
+    if hold["let_be_at"] is not None:
+        if digest_of_entries(run.store, entity_id, run.reads[entity_id].advo.betnr) != hold["entries_digest"]:
+            run.edited_holds[entity_id] = hold["id"]
+            return False
+    elif entity_id in run.changed_since_last_read:
+        release_holds(run.store, [hold["id"]], now=run.utcnow(), released_by=RELEASED_BY_EDIT)
         return False
     run.counters.held.add(entity_id)
     return True

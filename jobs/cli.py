@@ -335,6 +335,27 @@ def approve(
     return run_and_print(config, options, as_json=as_json)
 
 
+@app.command("let-be")
+def let_be(
+    context: typer.Context,
+    run: Annotated[int, typer.Argument(metavar="RUN", help="The run whose held persons are meant; see `held`.")],
+    person: PersonOption = None,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Leave what a guard held back as it is, until somebody edits an entry of the person."""
+    config = load_config(context, with_credentials=False)
+    from jobs.commands import let_be as let_be_command
+    from jobs.commands.operator_log import OperatorRequest
+
+    persons = let_be_command.let_persons_be(config, run, person or (), OperatorRequest(current_user(), reason))
+    if as_json:
+        typer.echo(json.dumps({"outcome": "done", "persons": persons}, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(let_be_command.let_be_lines(persons, run)))
+    return ExitCode.DONE
+
+
 @app.command()
 def maintenance(context: typer.Context, as_json: JsonOption = False) -> int:
     """Check the state store, copy it, and delete old copies and old history."""

@@ -15,7 +15,7 @@ COMMAND_GROUPS = {
     "Try it":     ("demo", "sandbox"),
     "Look":       ("check", "config", "plan", "status", "held", "explain", "conflicts", "export", "inspect", "report"),
     "Run":        ("setup-espocrm", "sync", "run", "backfill"),
-    "Put right":  ("approve", "restore", "undo", "retry"),
+    "Put right":  ("approve", "let-be", "restore", "undo", "retry"),
     "Keep":       ("maintenance", "backup", "prune", "forget"),
     "Many firms": ("firms",),
 }  # fmt: skip

@@ -35,7 +35,7 @@ from etl.store.tables.persons import find_persons, load_persons
 from etl.store.tables.queue import awaits_retry, due_persons, ids_of_linked_between, mark_due, reset_permanent_failures
 from etl.store.tables.runs import abandon_runs, chunk_run_ids
 from etl.writing.journal import save_steps
-from etl.writing.status import show_waits_for_unlock
+from etl.writing.status import show_held_persons, show_waits_for_unlock
 from jobs.client_factory import make_advoware_client, make_espo_client
 from jobs.environment import PRODUCTION, Environment
 from jobs.exit_codes import outcome_of
@@ -108,7 +108,7 @@ def chunk_options(config: Config, options: RunOptions, environment: Environment)
         if options.undo_run is not None:
             runs_to_undo = [run_id for run_id in chunk_run_ids(store, options.undo_run) if has_writes(store, run_id)]
             return [replace(options, undo_run=run_id) for run_id in runs_to_undo] or [options]
-        holding_runs = {hold["run_id"] for hold in open_holds(store)}
+        holding_runs = {hold["run_id"] for hold in open_holds(store) if hold["let_be_at"] is None}
         chunks = chunk_run_ids(store, options.approve_run or 0)
         return [replace(options, approve_run=run_id) for run_id in chunks if run_id in holding_runs] or [options]
 
@@ -221,6 +221,7 @@ def execute_run(run: RunContext, options: RunOptions) -> Plan:
     judge_absences(run)
     if run.write:
         show_waits_for_unlock(run)
+        show_held_persons(run)
     return plans
 
 
@@ -251,7 +252,9 @@ def check_configuration(run: RunContext) -> None:
         run.store.set_setting(CONFIG_DIGEST, run.limits.config_digest)
     if not has_configuration_changed(run):
         hold_ids = [
-            hold_record["id"] for hold_record in open_holds(run.store) if hold_record["kind"] == HoldKind.CONFIGURATION
+            hold_record["id"]
+            for hold_record in open_holds(run.store)
+            if hold_record["kind"] == HoldKind.CONFIGURATION and hold_record["let_be_at"] is None
         ]
         release_holds(run.store, hold_ids, now=run.utcnow(), released_by="the configuration is the agreed one")
 

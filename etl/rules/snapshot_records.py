@@ -161,6 +161,15 @@ def steps_digest(steps: Iterable[Mapping[str, Any]]) -> str:
     ).hexdigest()[:32]
 
 
+def entries_digest(items: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[str, Any]]) -> str:
+    """One text for the values both sides show of a person, whatever their order, remarks and marks."""
+    shown = [
+        *sorted([item["channel"], item["value"], item["type"] or ""] for item in items),
+        *sorted([str(row["komm_id"]), row["value"] or ""] for row in rows),
+    ]
+    return steps_digest([{"shown": shown}])
+
+
 _HEX_DIGITS = 16
 
 

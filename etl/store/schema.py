@@ -508,6 +508,13 @@ alter table persons add column espo_locked integer not null default 0 check (esp
 create index persons_locked on persons (entity_id) where espo_locked = 1 and betnr is not null and gone_at is null;
 """
 
+HOLDS_SHOWN_AND_LET_BE: Final = """
+alter table holds add column own_values integer not null default 0 check (own_values in (0, 1));
+alter table holds add column shown_at text;
+alter table holds add column let_be_at text;
+alter table holds add column entries_digest text;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS_TABLE + SNAPSHOT_TABLES + BASELINE_TABLES + JOURNAL_TABLES + PROGRAM_TABLES,  # 001
     RUN_CHUNKS,  # 002: chunks of longer work belong together
@@ -522,5 +529,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ESPO_VERSION,  # 011: which EspoCRM a run talked to, so that an upgrade is noticed
     ESPO_LOCKS,  # 012: a record that staff locked waits
     "",  # 013: views say of a held person that it is held
+    HOLDS_SHOWN_AND_LET_BE,  # 014: staff see who is held for its own values; an operator may let a person be
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

@@ -11,8 +11,9 @@ from etl.enums import PersonStatus
 from etl.errors import PersonError, UnknownOutcome
 from etl.reading.snapshot import own_write_columns, shows_status
 from etl.rules.backoff import next_retry
-from etl.rules.espo.german_errors import LOCKED_MESSAGE, translate_error
+from etl.rules.espo.german_errors import HELD_MESSAGE, LET_BE_MESSAGE, LOCKED_MESSAGE, translate_error
 from etl.store.tables.conflicts import conflicts_to_note, set_noted_at
+from etl.store.tables.holds import open_holds, set_shown_at
 from etl.store.tables.journal import close_plans
 from etl.store.tables.persons import load_person, load_persons, update_person
 from etl.store.tables.queue import clear_due, mark_due
@@ -169,18 +170,34 @@ def write_deleted_status(run: RunContext, entity_id: str) -> None:
         clear_due(run.store, [entity_id])
 
 
-def write_conflict_status(run: RunContext, entity_id: str, message: str) -> None:
-    """Say once in EspoCRM that a human must decide."""
+def write_conflict_status(run: RunContext, entity_id: str, message: str, *, is_message_shown: bool = True) -> bool:
+    """Say once in EspoCRM that a human must decide; whether it was sent.
+
+    ``is_message_shown``: a ``conflict`` that EspoCRM shows has this very message.
+    """
     person = load_person(run.store, entity_id)
     may_write = (
         person is not None and run.limits.allows(entity_id, person["betnr"]) and "sync_status" not in run.no_edit
     )
-    is_shown = person is None or person["espo_status"] == PersonStatus.CONFLICT
-    if may_write and not is_shown and not is_closed_by_lock(run, entity_id):
-        staff_message = translate_error(message, run.limits.language)
-        try_write_status(
-            run, entity_id, {"sync_status": PersonStatus.CONFLICT, **FAILURE_FIELDS_CLEARED, "error": staff_message}
-        )
+    is_shown = person is None or (is_message_shown and person["espo_status"] == PersonStatus.CONFLICT)
+    if not may_write or is_shown or is_closed_by_lock(run, entity_id):
+        return False
+    staff_message = translate_error(message, run.limits.language)
+    status_fields = {"sync_status": PersonStatus.CONFLICT, **FAILURE_FIELDS_CLEARED, "error": staff_message}
+    return try_write_status(run, entity_id, status_fields) is not None
+
+
+def show_held_persons(run: RunContext) -> None:
+    """Say in EspoCRM, once, that a person waits for a decision about its own values, or was left as it is.
+
+    Not where a run as a whole is held: that is nothing staff could see in the record.
+    """
+    for hold in open_holds(run.store):
+        if not (hold["own_values"] or hold["let_be_at"]):
+            continue
+        message = LET_BE_MESSAGE if hold["let_be_at"] else HELD_MESSAGE
+        if write_conflict_status(run, hold["entity_id"], message, is_message_shown=hold["shown_at"] is not None):
+            set_shown_at(run.store, hold["id"], run.utcnow())
 
 
 def defer_edited_person(run: RunContext, entity_id: str) -> None:

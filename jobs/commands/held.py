@@ -76,7 +76,8 @@ def render_holds(holds: list[dict[str, Any]], console: Console, zone: tzinfo) ->
         persons = list(of_run)
         for (_, kind, reason), of_reason in groupby(persons, key=BY_RUN_AND_REASON):
             render_block(run_id, reason or kind, list(of_reason), console, zone)
-        console.print(Text(f"{hold_advice(persons)}: `advosync approve {run_id}`.\n"))
+        console.print(Text(f"{hold_advice(persons)}: `advosync approve {run_id}`; of some: `--person`."))
+        console.print(Text(f"Leave them as they are until an entry of theirs changes: `advosync let-be {run_id}`.\n"))
 
 
 def render_block(run_id: int, reason: str, holds: list[dict[str, Any]], console: Console, zone: tzinfo) -> None:

@@ -26,7 +26,13 @@ class OperatorRequest:
 
 
 def record_operation(
-    store: Store, trigger: str, request: OperatorRequest, now: str, report: Mapping[str, Any] | None = None
+    store: Store,
+    trigger: str,
+    request: OperatorRequest,
+    now: str,
+    report: Mapping[str, Any] | None = None,
+    *,
+    about: int | None = None,
 ) -> int:
     """Write the row, begun and done at once, so that nobody takes it for a run under way; its number."""
     with store.transaction():
@@ -37,6 +43,7 @@ def record_operation(
             trigger=trigger,
             operator=request.operator,
             reason=request.reason,
+            about=about,
             host=socket.gethostname(),
             pid=os.getpid(),
         )

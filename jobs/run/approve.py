@@ -34,11 +34,16 @@ def approve_run(run: RunContext, held_run_id: int, operator: str, named_keys: Se
     """Plan the held persons again; the same steps are carried out at once, other ones are held anew and listed.
 
     Who is held because it was not there ends, if it still is not; who is there again is left to the next run.
-    ``named_keys``: only these persons, by id or betnr; all others stay held.
+    ``named_keys``: only these persons, by id or betnr; all others stay held. Whom an operator let be is meant only
+    where it is named.
     """
     run_holds = [record for record in open_holds(run.store, run_id=held_run_id) if is_in_pilot_group(run, record)]
     if not run_holds:
         raise ConfigError(f"Run {held_run_id} holds nobody back; `advosync held` shows which runs do.")
+    if not named_keys:
+        run_holds = [record for record in run_holds if record["let_be_at"] is None]
+    if not run_holds:
+        raise ConfigError(f"Run {held_run_id} holds nobody back but whom you let be; say --person whom you mean.")
     run_holds = holds_of_named(run_holds, f"Run {held_run_id} holds nobody back who is", named_keys)
     absent_ids = {record["entity_id"] for record in run_holds if record["kind"] == HoldKind.ENDINGS}
     holds = {record["entity_id"]: record for record in run_holds if record["entity_id"] not in absent_ids}
@@ -76,7 +81,7 @@ def plan_held_persons(run: RunContext, named_keys: Sequence[str]) -> Plan:
     present = exclude_absent(run, read_both_sides(run, persons, force=True))
     plans: Plan = {}
     for held_run_id in sorted({record["run_id"] for record in holds.values()}):
-        planner = planner_for(run, held_run_id)
+        planner = planner_for(run.store, held_run_id)
         run.planner_override = planner.plans if planner is not None else None
         plans |= make_person_plans(
             run, [entity_id for entity_id in present if holds[entity_id]["run_id"] == held_run_id]
@@ -90,8 +95,10 @@ def apply_approval(
 ) -> Plan:
     """The steps of those that are there; what is not the same any more is held anew."""
     accepted = [entity_id for entity_id, record in holds.items() if record["kind"] == HoldKind.SECOND_WRITER]
-    without_second_writer = exclude_second_writer(run, entity_ids, approved_ids=accepted)
-    planner = planner_for(run, held_run_id)
+    without_second_writer = exclude_second_writer(
+        run, entity_ids, approved_ids=accepted, approved_run_id=held_run_id
+    )
+    planner = planner_for(run.store, held_run_id)
     run.planner_override = planner.plans if planner is not None else None
     plans = make_person_plans(run, without_second_writer)
     plannable = [

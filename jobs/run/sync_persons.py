@@ -23,7 +23,13 @@ from etl.errors import (
     UnknownOutcome,
 )
 from etl.extract import read_persons, recheck_shared_betnrs
-from etl.guard import exclude_second_writer, hold_second_writer, persons_to_hold, record_holds
+from etl.guard import (
+    exclude_second_writer,
+    hold_second_writer,
+    persons_to_hold,
+    record_holds,
+    release_edited_holds,
+)
 from etl.reading.absences import ABSENCE_BY_SYSTEM, record_absence
 from etl.records import Channel
 from etl.recover import recover_person, repair_plan
@@ -107,6 +113,7 @@ def sync_persons(run: RunContext, entity_ids: Sequence[str]) -> Plan:
         held_before, planned_ids = kinds_of_held(run.store), plans.keys() & set(plannable)
         kinds |= {entity_id: kind for entity_id, kind in held_before.items() if entity_id in planned_ids}
     with run.store.transaction():
+        release_edited_holds(run, plans)
         hold_second_writer(run, second_writer_ids, plans)
         record_holds(run, plans, kinds)
     applied = apply_plans(run, [entity_id for entity_id in plannable if entity_id not in kinds], plans)

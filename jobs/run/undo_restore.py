@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from etl.context import RunContext
     from etl.rules.plan import PersonPlan, Plan
+    from etl.store.database import Store
 
 UNDO, RESTORE, APPROVE = "undo", "restore", "approve"
 PUT_BACK_REASON = "an operator put something back"
@@ -80,7 +81,7 @@ class UndoPlanner:
         if not run.write or not run.counters.changed:
             return
         origin_run, is_redo = undone_run(run, self.run_id)
-        trigger, restored = original_request(run, origin_run)
+        trigger, restored = original_request(run.store, origin_run)
         if trigger == RESTORE and restored is not None:
             restored_ids, reopened_ids = ([restored], []) if is_redo else ([], [restored])
         else:
@@ -167,29 +168,29 @@ def run_operator_plan(run: RunContext, planner: OperatorPlanner) -> Plan:
     return result
 
 
-def planner_for(run: RunContext, run_id: int) -> OperatorPlanner | None:
+def planner_for(store: Store, run_id: int) -> OperatorPlanner | None:
     """How a held run is planned again when it is approved; None: by the diff, as any sync."""
-    trigger, target_id = original_request(run, run_id)
+    trigger, target_id = original_request(store, run_id)
     if target_id is None or trigger not in (UNDO, RESTORE):
         return None
     return UndoPlanner(target_id) if trigger == UNDO else RestorePlanner(target_id)
 
 
-def original_request(run: RunContext, run_id: int) -> tuple[str | None, int | None]:
+def original_request(store: Store, run_id: int) -> tuple[str | None, int | None]:
     """What a run was really about: an approval carries out what an earlier run had planned."""
-    record = load_run(run.store, run_id)
+    record = load_run(store, run_id)
     while record is not None and record["trigger"] == APPROVE and record["about"] is not None:
-        record = load_run(run.store, record["about"])
+        record = load_run(store, record["about"])
     return (None, None) if record is None else (record["trigger"], record["about"])
 
 
 def undone_run(run: RunContext, run_id: int) -> tuple[int, bool]:
     """The run whose writes an undo of this one is about, and whether it carries them out again: an undo undone."""
     is_redo = False
-    trigger, target_id = original_request(run, run_id)
+    trigger, target_id = original_request(run.store, run_id)
     while trigger == UNDO and target_id is not None:
         run_id, is_redo = target_id, not is_redo
-        trigger, target_id = original_request(run, run_id)
+        trigger, target_id = original_request(run.store, run_id)
     return run_id, is_redo
 
 

@@ -12,6 +12,16 @@ from typing import Final
 
 LOCKED_MESSAGE: Final = "Staff locked this record: the sync with Advoware waits until it is unlocked."
 
+HELD_MESSAGE: Final = (
+    "The sync would remove or overwrite entries of this person; nothing is changed on either side until the "
+    "administrator decides."
+)
+
+LET_BE_MESSAGE: Final = (
+    "EspoCRM and Advoware differ for this person and are left so; the sync goes on once an entry is changed on either "
+    "side."
+)
+
 GERMAN_ERRORS: Final = {
     "{system} refused the write ({status}): {reason}": "{system} hat den Eintrag abgelehnt ({status}): {reason}",
     "{system} refuses this person (403: {reason}) although it accepts the login; check its rights there, and any "
@@ -50,6 +60,10 @@ GERMAN_ERRORS: Final = {
     "EspoCRM confirmed {values} and did not store it: the API user may not edit that field, or a hook took it back; "
     "run `advosync check`.": "EspoCRM hat {values} bestätigt, aber nicht gespeichert: Der API-Benutzer darf das Feld "
     "nicht bearbeiten, oder eine eigene Erweiterung nimmt es zurück; `advosync check` zeigt die Rechte.",
+    HELD_MESSAGE: "Der Abgleich würde Einträge dieser Person entfernen oder überschreiben; auf beiden Seiten bleibt "
+    "alles, wie es ist, bis der Administrator entscheidet.",
+    LET_BE_MESSAGE: "EspoCRM und Advoware weichen bei dieser Person voneinander ab, und so soll es bleiben; der "
+    "Abgleich geht weiter, sobald auf einer der beiden Seiten ein Eintrag geändert wird.",
     LOCKED_MESSAGE: "Der Datensatz ist gesperrt: Der Abgleich mit Advoware wartet, bis er entsperrt wird.",
     "Several records carry betnr {betnr}: {records}. Keep it in one of them.": "Mehrere Datensätze tragen die betnr "
     "{betnr}: {records}. Bitte nur bei einem davon stehen lassen.",

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
     from etl.store.database import Store
 
-HOLD_COLUMNS: Final = ("run_id", "entity_id", "betnr", "kind", "reason", "digest", "until_edited", "held_at")
+HOLD_COLUMNS: Final = (
+    "run_id", "entity_id", "betnr", "kind", "reason", "digest", "until_edited", "own_values", "held_at",
+)  # fmt: skip
 
-HOLD_DEFAULTS: Final = {"until_edited": False}
+HOLD_DEFAULTS: Final = {"until_edited": False, "own_values": False}
 
 
 def insert_holds(store: Store, records: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -103,6 +105,29 @@ def release_holds(store: Store, hold_ids: Iterable[int], *, now: str, released_b
             """,
             params,
         )
+
+
+def let_holds_be(store: Store, digests: Mapping[int, str], *, now: str, reason: str) -> None:
+    """Leave these persons as they are until an entry of theirs changes: ``digests`` is what stands now, by hold."""
+    store.execute_many(
+        """
+        update holds
+        set
+            until_edited = 1,
+            let_be_at = :now,
+            reason = :reason,
+            entries_digest = :digest,
+            shown_at = null
+        where id = :id
+            and released_at is null
+        """,
+        [{"id": hold_id, "digest": digest, "now": now, "reason": reason} for hold_id, digest in digests.items()],
+    )
+
+
+def set_shown_at(store: Store, hold_id: int, now: str) -> None:
+    """Remember that EspoCRM was told of a hold."""
+    store.execute("update holds set shown_at = :now where id = :id", {"id": hold_id, "now": now})
 
 
 def steps_of_holds(store: Store) -> list[dict[str, Any]]:

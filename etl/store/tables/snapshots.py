@@ -12,6 +12,7 @@ from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from etl import frames
+from etl.rules.snapshot_records import entries_digest
 from etl.store.insert import insert_records
 
 if TYPE_CHECKING:
@@ -175,6 +176,11 @@ def build_frame(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, str]) -> p
     typed_arrays = [array.cast(pa.bool_()) if array.type == pa.int8() else array for array in arrays]
     result: pd.DataFrame = pa.Table.from_arrays(typed_arrays, list(schema)).to_pandas(types_mapper=pandas_types.get)
     return result
+
+
+def digest_of_entries(store: Store, entity_id: str, betnr: int | None) -> str:
+    """Return one text for the values both sides showed of a person at the last look."""
+    return entries_digest(load_items(store, entity_id), load_rows(store, betnr) if betnr is not None else [])
 
 
 def load_items(store: Store, entity_id: str) -> list[dict[str, Any]]:
