@@ -81,7 +81,7 @@ from persons
 join person_status using (entity_id)
 where persons.status in ('failed', 'permanently_failed')
     and persons.gone_at is null
-    and person_status.status <> 'held'
+    and person_status.status = persons.status
 order by due_since, entity_id
 """
 

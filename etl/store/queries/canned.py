@@ -213,17 +213,19 @@ order by conflicts.id desc
 WHO_FAILS_AND_WHY: Final = """
 select
     entity_id,
-    betnr,
-    name,
-    status,
+    persons.betnr,
+    persons.name,
+    persons.status,
     error,
     retry_count,
     coalesce(auto_reset_at, next_retry_at) as next_attempt_at,
     last_sync_at
 from persons
-where status in ('failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
-    and gone_at is null
-order by status, error, entity_id
+join person_status using (entity_id)
+where persons.status in ('failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
+    and persons.gone_at is null
+    and person_status.status = persons.status
+order by persons.status, error, entity_id
 """
 
 WHERE_DO_THE_SIDES_DIFFER: Final = """
