@@ -234,7 +234,7 @@ def plan(
     from jobs.pipeline import RunOptions
     from jobs.run.plan_file import writer_for
 
-    write_plan = writer_for(output) if output is not None else None
+    write_plan = writer_for(output, config.schedule.zone) if output is not None else None
     options = RunOptions(
         trigger="plan", direction=direction, scope=scope, persons=tuple(person or ()), held=held, write=False
     )

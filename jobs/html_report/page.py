@@ -38,8 +38,8 @@ FROM_ADVOWARE: Final = ADVO_CHANGES - {Variant.CLASH}
 FROM_ESPOCRM: Final = ESPO_CHANGES
 ALWAYS_SHOWN: Final = frozenset({"linked", "to_espo", "to_advo"})
 """Figures that are told also when they are zero."""
-MOST_LOST_VALUES: Final = 30
-"""So many fit beside everything else on two printed pages."""
+MOST_LOST_VALUES, MOST_NAMED = 30, 60
+"""So many values, and persons of one reason, fit beside everything else on two printed pages."""
 
 TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -220,7 +220,7 @@ def value_tables(figures: Mapping[str, ChartRows], view: ReportView) -> Iterator
     for row in figures["persons_to_see_to"]:
         reason = f"{view.chart_texts.statuses.get(row['status'], row['status'])}. {row['error'] or ''}"
         persons_by_reason.setdefault(reason, []).append(person_cell(row))
-    waiting = [(", ".join(persons), reason) for reason, persons in persons_by_reason.items()]
+    waiting = [(person_list(persons, texts), reason) for reason, persons in persons_by_reason.items()]
     rows = figures["values_that_lost"]
     lost = [
         (
@@ -234,6 +234,13 @@ def value_tables(figures: Mapping[str, ChartRows], view: ReportView) -> Iterator
     yield ReportTable(texts.attention_heading, (texts.person, texts.reason), waiting)
     head = (texts.time, texts.person, texts.value_lost, texts.value_kept, texts.state)
     yield ReportTable(texts.lost_heading, head, lost)
+
+
+def person_list(persons: Sequence[str], texts: ReportTexts) -> str:
+    """The persons of one reason, the first ones of very many."""
+    rest = len(persons) - MOST_NAMED
+    more = f" {plural_text(rest, texts.more_persons)}" if rest > 0 else ""
+    return ", ".join(persons[:MOST_NAMED]) + more
 
 
 def lost_value_state(row: Mapping[str, Any], view: ReportView) -> str:

@@ -41,6 +41,7 @@ class ReportTexts:
     seen: str
     not_seen: str
     more: Plural
+    more_persons: Plural
     nobody: str
     names_omitted: str
     conflict_explanation: str
@@ -94,6 +95,7 @@ GERMAN_REPORT_TEXTS: Final = ReportTexts(
     restored="zurückgeholt {at}",
     seen="angesehen {at}",
     not_seen="noch nicht angesehen",
+    more_persons=("und {n} weitere Person", "und {n} weitere Personen"),
     more=("und {n} weiterer: `advosync conflicts --all`", "und {n} weitere: `advosync conflicts --all`"),
     nobody="Keine.",
     names_omitted="Namen und Werte sind weggelassen; mit `--names` stehen sie hier.",
@@ -140,6 +142,7 @@ ENGLISH_REPORT_TEXTS: Final = ReportTexts(
     restored="put back {at}",
     seen="seen {at}",
     not_seen="not looked at yet",
+    more_persons=("and {n} more person", "and {n} more persons"),
     more=("and {n} more: `advosync conflicts --all`",) * 2,
     nobody="None.",
     names_omitted="Names and values are left out; `--names` puts them here.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,11 @@ from jobs.run.report import (
     variant_text,
     variants_line,
 )
+from jobs.times import format_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import tzinfo
     from pathlib import Path
 
     from jobs.run.report import RunReport
@@ -31,9 +34,9 @@ if TYPE_CHECKING:
 TABLE_HEAD = "| found | where | step | value | reason |\n|---|---|---|---|---|"
 
 
-def writer_for(path: Path) -> Callable[[RunReport], None]:
+def writer_for(path: Path, zone: tzinfo) -> Callable[[RunReport], None]:
     """What writes a plan to ``path``, by its ending; ConfigError for another one, before anything was asked."""
-    writers = {".md": plan_markdown, ".json": plan_json}
+    writers: dict[str, Callable[[RunReport], str]] = {".md": partial(plan_markdown, zone=zone), ".json": plan_json}
     write_plan = writers.get(path.suffix.lower())
     if write_plan is None:
         raise ConfigError(f"--output {path}: a plan is written as {' or '.join(writers)}; end the name so.")
@@ -47,16 +50,16 @@ def plan_json(report: RunReport) -> str:
     return json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n"
 
 
-def plan_markdown(report: RunReport) -> str:
+def plan_markdown(report: RunReport, zone: tzinfo) -> str:
     """The plan as a page: what it comes to, then each person with the steps."""
-    return "\n".join(plan_lines(report)) + "\n"
+    return "\n".join(plan_lines(report, zone)) + "\n"
 
 
-def plan_lines(report: RunReport) -> Iterator[str]:
+def plan_lines(report: RunReport, zone: tzinfo) -> Iterator[str]:
     """The page, line by line."""
     yield f"# Plan {report.run_id or ''}".rstrip()
     yield ""
-    yield f"Made {report.finished_at} UTC, direction {report.direction}. Nothing was written."
+    yield f"Made {format_local(report.finished_at, zone)} ({zone}), direction {report.direction}. Nothing was written."
     yield ""
     yield f"**{plan_sentence(report)}**"
     yield ""

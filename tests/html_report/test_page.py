@@ -120,6 +120,23 @@ def test_what_lost_tells_whether_it_was_put_back_and_the_held_stand_there_by_nam
     assert cells[-1] == "zurückgeholt 29.08.2026, 13:30"
 
 
+def test_of_very_many_the_first_are_named_and_the_rest_is_counted(config: Config) -> None:
+    with Store.open(config.state.path, now="2026-08-29 11:00:00", durable=False) as store:
+        hold = {"run_id": 1, "betnr": None, "kind": "removals", "reason": "too much", "held_at": "2026-08-29 11:00:00"}
+        for number in range(62):
+            listing = EspoListing(
+                f"h{number}", 5000 + number, "Anna", status=None, fingerprint=None, modified_at=None, modified_by=None
+            )
+            save_listings(store, [listing], "2026-08-29 11:00:00")
+            insert_holds(store, [{**hold, "entity_id": f"h{number}"}])
+        lost = {"run_id": 1, "entity_id": "e1", "betnr": 1, "variant": "clash", "created_at": "2026-08-29 10:00:01"}
+        save_conflicts(store, [{**lost, "espo_value": "1", "advo_value": str(number)} for number in range(31)])
+    cells = table_cells(render_report_page(config, DAYS, names=True, now=NOW))
+    held = cells[cells.index("zurückgehalten. too much") - 1]
+    assert (held.count("Anna"), held.partition(" und ")[2]) == (60, "2 weitere Personen")
+    assert cells[-5] == "und 2 weitere: `advosync conflicts --all`"
+
+
 def test_a_change_that_was_reverted_is_not_told_as_taken_over(config: Config) -> None:
     def tiles() -> dict[str, str]:
         page = render_report_page(config, DAYS, names=False, now=NOW)

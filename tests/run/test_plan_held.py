@@ -46,7 +46,7 @@ def plan_texts(report: RunReport) -> list[str]:
     console = Console(file=screen, width=200)
     render_plan(report, console)
     render_summary(report, console)
-    return [screen.getvalue(), plan_markdown(report)]
+    return [screen.getvalue(), plan_markdown(report, ZoneInfo("Europe/Berlin"))]
 
 
 def test_a_plan_tells_held_steps_from_those_that_will_be_written(harness: SyncHarness) -> None:
