@@ -802,7 +802,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return print_failure(CommandOutcome.STOPPED, "stopped", as_json=as_json)
     except typer.TyperException as error:
-        return print_failure(CommandOutcome.USAGE, f"{error.format_message()} Try `advosync --help`.", as_json=as_json)
+        message = usage_message(error.format_message())
+        return print_failure(CommandOutcome.USAGE, f"{message} Try `advosync --help`.", as_json=as_json)
     except AdvosyncError as error:
         return print_failure(outcome_of(error), str(error), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a document and a code
@@ -813,6 +814,25 @@ def run_command_line(arguments: Sequence[str]) -> int:
     if code == CTRL_C_EXIT_CODE:
         return print_failure(CommandOutcome.STOPPED, "stopped by Ctrl-C", as_json=as_json)
     return int(code or 0)
+
+
+USAGE_PROBLEMS = {
+    r"Input should be a valid integer.*":              "must be a whole number",
+    r"Input should be greater than or equal to (.*)":  r"must be at least \1",
+    r"Input should be less than or equal to (.*)":     r"must be at most \1",
+    r"Value error, ":                                  "",
+    r" \(Possible options?: (.*)\)":                   r"; did you mean \1?",
+}  # fmt: skip
+"""What typer and pydantic say of a wrong command line, and what it means."""
+
+
+def usage_message(message: str) -> str:
+    """What is wrong with a command line as a sentence in our words."""
+    import re
+
+    for pattern, words in USAGE_PROBLEMS.items():
+        message = re.sub(pattern, words, message)
+    return message if message.endswith(("?", ".")) else f"{message}."
 
 
 def print_failure(outcome: CommandOutcome, message: str, *, as_json: bool) -> int:

@@ -534,8 +534,8 @@ def problem_reason(kind: str, message: str, context: Mapping[str, Any]) -> str:
 def hint(key: KeyPath, detail: Mapping[str, Any]) -> str:
     """``; did you mean …?`` where a key or a word of a closed set was most likely mistyped."""
     if detail["type"] == "extra_forbidden":
-        typed, known, prefix = str(key[-1]), known_keys(key[:-1]), key_text((*key[:-1], ""))
-        elsewhere = [key_text((section, typed)) for section in Config.model_fields if typed in known_keys((section,))]
+        typed, known, prefix = str(key[-1]), section_keys(key[:-1]), key_text((*key[:-1], ""))
+        elsewhere = [key_text((name, typed)) for name in Config.model_fields if typed in section_keys((name,))]
     elif detail["type"] in {"enum", "literal_error"}:
         known = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected")))
         typed, prefix, elsewhere = str(detail["input"]), "", list[str]()
@@ -545,7 +545,7 @@ def hint(key: KeyPath, detail: Mapping[str, Any]) -> str:
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
-def known_keys(section_key: KeyPath) -> list[str]:
+def section_keys(section_key: KeyPath) -> list[str]:
     """The keys a section may have."""
     section: type[Section] = Config
     for part in section_key:

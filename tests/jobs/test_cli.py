@@ -96,6 +96,27 @@ def test_wrong_usage_ends_with_64(arguments: list[str], capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("approve first", "Invalid value for 'RUN': must be a whole number."),
+        ("backfill --all --chunk 0", "Invalid value for '--chunk': must be at least 1."),
+        ("inspect --port 99999", "Invalid value for '--port': must be at most 65535."),
+        (
+            "sync --direction up",
+            "Invalid value for '--direction': 'up' is not one of 'both', 'to_advoware', 'to_espocrm'.",
+        ),
+        ("sync --directon both", "No such option: --directon; did you mean --direction?"),
+        ("syn", "No such command 'syn'. Did you mean 'sync'?"),
+    ],
+)
+def test_wrong_usage_is_explained_without_a_librarys_grammar(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run_command_line(arguments.split()) == ExitCode.USAGE
+    assert capsys.readouterr().err == f"advosync: {message} Try `advosync --help`.\n"
+
+
+@pytest.mark.parametrize(
     "arguments", [["sync", "--sideways"], ["plan"], ["sync"], ["check"], ["held"], ["approve", "1"]]
 )
 def test_with_json_a_failure_is_one_document_too(
@@ -193,6 +214,24 @@ def test_quiet_says_nothing_of_a_run_that_went_well_and_all_of_one_that_did_not(
     systems.espo.store.settings["maintenanceMode"] = True
     assert cli.run_command_line(arguments) == ExitCode.OUTAGE
     assert "EspoCRM" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "requests", "values"), [("-q", False, False), ("-v", True, False), ("-vv", True, True)]
+)
+def test_verbose_shows_requests_and_twice_their_values(
+    config_file: Path, systems: Servers, option: str, *, requests: bool, values: bool
+) -> None:
+    systems.espo.add_person("Max Muster", 104711, phones=[("+49511123456", "Office")])
+    systems.advo.add_person(104711, "Max Muster")
+    settings = systems.config()
+    settings["espocrm"]["settle_seconds"] = 0
+    config_file.write_text(yaml.safe_dump(settings), "utf-8")
+    answer = run_module("--config", str(config_file), "sync", option)
+    assert answer.returncode == ExitCode.DONE
+    assert ("request POST " in answer.stderr, '"decision"' in answer.stderr) == (requests, requests)
+    assert ("+49511123456" in answer.stderr) is values
+    assert not [secret for secret in systems.environment().values() if secret in answer.stderr]
 
 
 # config show ------------------------------------------------------------------------------------------------------
