@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from etl.errors import PersonError
     from etl.records import AdvoRecord, AdvoRow, EspoItem, EspoRecord
     from etl.rules.entry import Policy
-    from etl.rules.plan import Plan
+    from etl.rules.plan import PersonPlan, Plan
     from etl.rules.truncation import PendingRepair
     from etl.store.database import Store
 
@@ -85,7 +85,8 @@ class RunCounters:
     """What the report counts; each person once.
 
     ``hold_kinds``: why a person's steps of this run are held; ``drifted_…``: the persons whose entries a read found
-    changed in that system although no list had said so.
+    changed in that system although no list had said so; ``not_as_reviewed``: the persons that a reviewed plan was not
+    carried out for, with the reason.
     """
 
     seen: set[str] = field(default_factory=set)
@@ -104,6 +105,7 @@ class RunCounters:
     newly_held: set[str] = field(default_factory=set)
     drifted_espo: set[str] = field(default_factory=set)
     drifted_advo: set[str] = field(default_factory=set)
+    not_as_reviewed: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
 
@@ -170,7 +172,8 @@ class RunContext:
     ``pending_repairs``: what a broken-off run left to be repaired, by person;
     ``restored_copy_at``: the time of the backup that the store was restored from, if it was; ``no_edit``: the sync's
     own fields, by our name, that the API user may not edit; ``planner_override``: what makes the plans instead of the
-    diff, where an operator puts something back; ``limit_notice``: by how much the guard's limit is exceeded, if it is;
+    diff, where an operator puts something back; ``plan_filter``: whether a plan is the one that somebody reviewed, if
+    only that one may be written; ``limit_notice``: by how much the guard's limit is exceeded, if it is;
     ``edited_holds``: the holds of persons an operator let be, whose entries changed since.
     """
 
@@ -210,6 +213,7 @@ class RunContext:
     second_writer_reasons: dict[str, str] = field(default_factory=dict)
     pending_repairs: dict[str, PendingRepair] = field(default_factory=dict)
     planner_override: Callable[[RunContext, Sequence[str]], Plan] | None = None
+    plan_filter: Callable[[RunContext, str, PersonPlan | None], bool] | None = None
     progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None
 
 

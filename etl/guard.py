@@ -208,6 +208,12 @@ def plan_digest(plan: PersonPlan) -> str:
     return steps_digest({column: getattr(step, column) for column in columns} for step in plan.steps)
 
 
+def step_digests(plan: PersonPlan) -> list[str]:
+    """One text for each write of a plan; two plans are the same only where all of them are."""
+    columns = ("side", "action", "channel", "komm_id", "komm_kz", "old_value", "new_value", "old_remark", "new_remark")
+    return [steps_digest([{column: getattr(step, column) for column in columns}]) for step in plan.steps]
+
+
 def exclude_second_writer(
     run: RunContext, ready: Sequence[str], approved_ids: Collection[str] = (), *, approved_run_id: int | None = None
 ) -> list[str]:

@@ -248,13 +248,27 @@ def sync(
     scope: ScopeOption = None,
     person: PersonOption = None,
     sweep: Annotated[bool, typer.Option("--sweep", help="Look at every linked person on both sides.")] = False,
+    plan: Annotated[
+        Path | None, typer.Option("--plan", help="Only the steps of this reviewed FILE.json that are still the same.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Do one run."""
+    if plan is not None and (direction or scope or person or sweep):
+        raise typer.BadParameter("--plan says whom and which way; leave the other options out")
     config = load_config(context)
     from jobs.pipeline import RunOptions
+    from jobs.run.plan_file import read_reviewed_plan
 
-    options = RunOptions(direction=direction, scope=scope, persons=tuple(person or ()), sweep=sweep)
+    reviewed = read_reviewed_plan(plan) if plan is not None else None
+    options = RunOptions(
+        direction=direction,
+        scope=scope,
+        persons=tuple(person or ()),
+        sweep=sweep,
+        reviewed=reviewed,
+        operator=current_user() if reviewed is not None else None,
+    )
     return run_and_print(config, options, as_json=as_json)
 
 

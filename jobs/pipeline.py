@@ -48,6 +48,7 @@ from jobs.run.options import RunOptions as RunOptions  # noqa: PLC0414 - what a 
 from jobs.run.options import RunRequest
 from jobs.run.record import RunResult, build_report, record_abort, record_end, record_start
 from jobs.run.report import CHUNK_STOPPING_OUTCOMES, RunReport
+from jobs.run.reviewed import check_origin, sync_reviewed_plan
 from jobs.run.sync_persons import read_both_sides, report_read_errors, skip_shared_betnrs, sync_persons
 from jobs.run.undo_restore import RestorePlanner, UndoPlanner, run_operator_plan
 
@@ -117,6 +118,8 @@ def run_once(config: Config, options: RunOptions, *, environment: Environment = 
     """Do one run, or one chunk of a sweep, under one lease."""
     with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
         request = RunRequest(config, sweep_options(store, resume_options(store, options)), environment, store)
+        if options.reviewed is not None:
+            check_origin(request, options.reviewed)
         if not options.write:
             return run_plan(request)
         with hold_lease(request) as lease:
@@ -239,6 +242,8 @@ def dispatch_run(run: RunContext, options: RunOptions) -> Plan:  # noqa: PLR0911
         return run_operator_plan(run, RestorePlanner(options.restore))
     if options.held:
         return plan_held_persons(run, options.persons)
+    if options.reviewed is not None:
+        return sync_reviewed_plan(run, options.reviewed)
     if options.persons:
         return sync_named_persons(run, options.persons)
     if options.sweep:

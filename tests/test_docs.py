@@ -15,7 +15,7 @@ from etl.rules.variants import RULES, VARIANT_WORDS, Variant, resolve
 from jobs.cli import app
 from jobs.config import AdvowareSection, Config, EspocrmSection, Section
 from jobs.exit_codes import CommandOutcome, ExitCode
-from jobs.run.report import OUTCOME_TEXTS, RunReport
+from jobs.run.report import OUTCOME_TEXTS, ReviewedOutcome, RunReport
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
@@ -69,7 +69,8 @@ def test_the_guide_lists_the_exit_codes() -> None:
 
 
 def test_the_guide_lists_the_keys_of_the_json_document_and_the_outcomes() -> None:
-    report = RunReport(trigger="plan", sweep_after="6b09", chunks=[1, 2])
+    reviewed: ReviewedOutcome = {"plan": 1, "carried_out": 0, "left": []}
+    report = RunReport(trigger="plan", sweep_after="6b09", chunks=[1, 2], review={}, reviewed=reviewed)
     keys = {row[0]: row[1] for row in rows(GUIDE, "The JSON document")}
     assert list(keys) == list(report.to_dict())
     assert re.findall(r"`(\w+)`", keys["outcome"]) == [outcome.value for outcome in CommandOutcome]

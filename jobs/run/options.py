@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from etl.store.database import Store
     from jobs.config import Config
     from jobs.environment import Environment
+    from jobs.run.plan_file import ReviewedPlan
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -26,7 +27,7 @@ class RunOptions:
 
     ``whole``: not only the run that is undone or approved, but all chunks of the longer work it belongs to.
     ``part_of``: the first run of the longer work of which this one is a later chunk. ``held``: a plan of those a guard
-    holds.
+    holds. ``reviewed``: a plan of which only the steps that are still the same are carried out.
     """
 
     trigger: str = "sync"
@@ -42,6 +43,7 @@ class RunOptions:
     undo_run: int | None = None
     restore: int | None = None
     backfill: Selection | None = None
+    reviewed: ReviewedPlan | None = None
     whole: bool = False
     part_of: int | None = None
 
@@ -53,7 +55,7 @@ class RunOptions:
     @property
     def is_regular(self) -> bool:
         """Whether it is a sync, a sweep or a backfill, not of persons who were named: one of them ends a person."""
-        return self.records_absence and self.approve_run is None
+        return self.records_absence and self.approve_run is None and self.reviewed is None
 
     @property
     def records_absence(self) -> bool:
@@ -63,14 +65,22 @@ class RunOptions:
         return not is_named and self.undo_run is None and self.restore is None
 
     @property
+    def can_be_reviewed(self) -> bool:
+        """Whether it is a plan of what a sync would do, which ``sync --plan`` can carry out."""
+        puts_back = self.undo_run is not None or self.restore is not None
+        return not (self.write or puts_back or self.backfill)
+
+    @property
     def kind(self) -> str:
         """What ``runs`` calls it: a sync of persons who were named is no run over everybody, as ``status`` wants it."""
-        return "person" if self.persons and self.trigger == "sync" else self.trigger
+        return "person" if (self.persons or self.reviewed) and self.trigger == "sync" else self.trigger
 
     @property
     def target_id(self) -> int | None:
         """The run or conflict the command was given."""
-        return next((target for target in (self.approve_run, self.undo_run, self.restore) if target is not None), None)
+        reviewed_run = self.reviewed.run_id if self.reviewed is not None else None
+        targets = (self.approve_run, self.undo_run, self.restore, reviewed_run)
+        return next((target for target in targets if target is not None), None)
 
 
 @dataclass(frozen=True)
@@ -102,12 +112,14 @@ class RunRequest:
     @property
     def direction(self) -> Direction:
         """The direction of this run."""
-        return self.options.direction or self.config.sync.direction
+        reviewed = self.options.reviewed
+        return reviewed.direction if reviewed else self.options.direction or self.config.sync.direction
 
     @property
     def scope(self) -> Scope:
         """The conflict scope of this run."""
-        return self.options.scope or self.config.sync.conflict_scope
+        reviewed = self.options.reviewed
+        return reviewed.scope if reviewed else self.options.scope or self.config.sync.conflict_scope
 
 
 def parse_selection(  # noqa: PLR0913 - an option each

@@ -1,19 +1,22 @@
-"""A plan as a file to read, pass round and sign: Markdown for people, JSON for programs."""
+"""A plan as a file to read, pass round and sign: Markdown for people, JSON for programs, and for ``sync --plan``."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etl.errors import ConfigError
+from etl.records import Direction, Scope
 from etl.rules.variants import VARIANT_WORDS
 from jobs.private_file import write_private
 from jobs.run.report import (
     HOLD_TEXTS,
     SIDE_WORDS,
     PlannedChange,
+    document_checksum,
     extra_reason,
     person_title,
     persons_line,
@@ -25,7 +28,7 @@ from jobs.run.report import (
 from jobs.times import format_local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import tzinfo
     from pathlib import Path
 
@@ -43,6 +46,54 @@ def writer_for(path: Path, zone: tzinfo) -> Callable[[RunReport], None]:
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"--output {path}: there is no folder {path.absolute().parent}.")
     return lambda report: write_private(path, write_plan(report))
+
+
+@dataclass(frozen=True)
+class ReviewedPlan:
+    """A plan read from its file. ``persons``: the digest of each step, by person (``etl.guard.step_digests``).
+
+    ``held_ids``: whom a guard would have held.
+    """
+
+    run_id: int
+    checksum: str
+    version: str
+    configuration: str
+    direction: Direction
+    scope: Scope
+    persons: Mapping[str, tuple[str, ...]]
+    held_ids: frozenset[str]
+
+
+def read_reviewed_plan(path: Path) -> ReviewedPlan:
+    """The plan in ``path``, just as it was written; ConfigError for a file that is none, or was edited since."""
+    no_plan = f"--plan {path}: this is no plan to carry out; `advosync plan --output FILE.json` writes one."
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--plan {path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise ConfigError(no_plan) from error
+    review = document.get("review") if isinstance(document, dict) else None
+    if not isinstance(review, dict) or "checksum" not in review:
+        raise ConfigError(no_plan)
+    if review["checksum"] != document_checksum(document):
+        raise ConfigError(f"--plan {path}: the file was edited since the plan was made; make a new plan.")
+    return parse_reviewed_plan(document, review)
+
+
+def parse_reviewed_plan(document: Mapping[str, Any], review: Mapping[str, Any]) -> ReviewedPlan:
+    """The plan of a document whose checksum is right."""
+    return ReviewedPlan(
+        run_id=document["run_id"],
+        checksum=review["checksum"],
+        version=review["version"],
+        configuration=review["configuration"],
+        direction=Direction(document["direction"]),
+        scope=Scope(review["scope"]),
+        persons={entity_id: tuple(digests) for entity_id, digests in review["persons"].items()},
+        held_ids=frozenset(change["entity_id"] for change in document["changes"] if change["held"]),
+    )
 
 
 def plan_json(report: RunReport) -> str:

@@ -9,14 +9,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etl.context import RunContext, RunCounters
 from etl.errors import AdvosyncError, CredentialsRefused
+from etl.guard import step_digests
 from etl.store.tables.baseline import count_left_alone
 from etl.store.tables.holds import open_holds
 from etl.store.tables.persons import ids_of_locked, load_persons
 from etl.store.tables.runs import finish_run, load_run, start_run
+from jobs.config import config_digest
 from jobs.exit_codes import CommandOutcome, outcome_of
 from jobs.run.report import CallCounts, DriftCounts, PersonCounts, PersonFailure, PlannedChange, RunReport, WriteCounts
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from etl.errors import LockHeld, RunAborted
     from etl.rules.plan import Plan
     from jobs.run.options import RunRequest
+    from jobs.run.plan_file import ReviewedPlan
+    from jobs.run.report import ReviewedOutcome
 
 
 @dataclass
@@ -85,9 +89,15 @@ def record_end(request: RunRequest, report: RunReport) -> RunReport:
         counts=counts,
         error=report.error,
         calls={"espocrm": espo, "advoware": advo},
-        report=report.to_dict() | {"changes": []},
+        report=report_to_keep(report),
     )
     return report
+
+
+def report_to_keep(report: RunReport) -> dict[str, Any]:
+    """The document without what stands in ``changes`` anyway; of a plan that may be reviewed, what tells it again."""
+    document = report.to_dict() | {"changes": []}
+    return document | {"review": {"checksum": document["review"]["checksum"]}} if report.review else document
 
 
 @contextmanager
@@ -144,7 +154,35 @@ def build_report(request: RunRequest, result: RunResult) -> RunReport:
         changes=[] if request.options.write else plan_changes(
             result.plans, load_person_names(request, result.plans), tally.hold_kinds
         ),
+        review=review_of_plans(request, result.plans) if request.options.can_be_reviewed else None,
+        reviewed=outcome_of_reviewed_plan(request, request.options.reviewed, tally)
+        if request.options.reviewed is not None
+        else None,
     )
+
+
+def review_of_plans(request: RunRequest, plans: Plan) -> dict[str, Any]:
+    """What ``sync --plan`` compares with what it meets: by whom and how the plan was made, and each person's steps."""
+    return {
+        "version": package_version(),
+        "configuration": config_digest(request.config),
+        "scope": str(request.scope),
+        "persons": {entity_id: step_digests(plan) for entity_id, plan in plans.items() if plan.steps},
+    }
+
+
+def outcome_of_reviewed_plan(request: RunRequest, reviewed: ReviewedPlan, tally: RunCounters) -> ReviewedOutcome:
+    """Each person the plan was not carried out for, with the reason."""
+    persons = load_persons(request.store, list(tally.not_as_reviewed))
+    betnrs = {person["entity_id"]: person["betnr"] for person in persons}
+    return {
+        "plan": reviewed.run_id,
+        "carried_out": len(reviewed.persons.keys() - tally.not_as_reviewed.keys()),
+        "left": [
+            {"entity_id": entity_id, "betnr": betnrs.get(entity_id), "reason": reason}
+            for entity_id, reason in sorted(tally.not_as_reviewed.items(), key=lambda item: (item[1], item[0]))
+        ],
+    }
 
 
 def count_persons(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict, astuple, dataclass, field, replace
@@ -13,7 +14,7 @@ from etl.rules.variants import VARIANT_WORDS, Variant
 from jobs.exit_codes import CommandOutcome, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
     from rich.table import Table
@@ -79,6 +80,22 @@ class PersonFailure(TypedDict):
     error: str
 
 
+class PersonLeftAsIs(TypedDict):
+    """A person a reviewed plan does not speak of any more, or never did, and why."""
+
+    entity_id: str
+    betnr: int | None
+    reason: str
+
+
+class ReviewedOutcome(TypedDict):
+    """What became of a reviewed plan: of which run it is, how many persons it changed, and who was left as it is."""
+
+    plan: int
+    carried_out: int
+    left: list[PersonLeftAsIs]
+
+
 @dataclass
 class PersonCounts:
     """How many persons a run saw, and how they ended."""
@@ -127,6 +144,7 @@ class RunReport:
 
     ``sweep_after`` is the record a sweep has come to, None when it is through. ``chunks``: the numbers of all runs,
     where longer work took several; ``run_id`` is then the first. ``login_refused`` is for the message to people alone.
+    ``review``: what ``sync --plan`` compares, of a plan; ``reviewed``: what became of a reviewed plan.
     """
 
     run_id: int | None = None
@@ -148,6 +166,8 @@ class RunReport:
     sweep_after: str | None = None
     chunks: list[int] = field(default_factory=list)
     login_refused: bool = False
+    review: dict[str, Any] | None = None
+    reviewed: ReviewedOutcome | None = None
 
     @property
     def has_next_chunk(self) -> bool:
@@ -199,11 +219,23 @@ class RunReport:
             del document["sweep_after"]
         if not self.chunks:
             del document["chunks"]
+        for key in ("review", "reviewed"):
+            if document[key] is None:
+                del document[key]
+        if self.review is not None:
+            document["review"]["checksum"] = document_checksum(document)
         return document
 
     def to_json(self) -> str:
         """The document as JSON text."""
         return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+def document_checksum(document: Mapping[str, Any]) -> str:
+    """One text for all that a plan says, apart from this text itself."""
+    review = {key: value for key, value in document["review"].items() if key != "checksum"}
+    content = json.dumps({**document, "review": review}, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def add_counts(counts: Counts, other: Counts) -> Counts:
@@ -233,10 +265,19 @@ def render_summary(report: RunReport, console: Console, *, most_notices: int | N
         console.print(Text(f"To take all of it back: advosync undo {report.run_id} --whole"))
     for failure in report.errors:
         console.print(Text(f"  failed: {format_person_key(failure)}: {failure['error']}", style="red"))
+    for line in lines_of_reviewed_plan(report.reviewed) if report.reviewed is not None else ():
+        console.print(Text(line, style="yellow" if line.startswith(" ") else ""))
     for notice in report.notices[:most_notices]:
         console.print(Text(f"  note: {notice}", style="yellow"))
     if most_notices is not None and len(report.notices) > most_notices:
         console.print(Text(f"  and {count_words(len(report.notices) - most_notices, 'note')} more", style="yellow"))
+
+
+def lines_of_reviewed_plan(reviewed: ReviewedOutcome) -> Iterator[str]:
+    """What became of a reviewed plan; whoever was left as it is stands there with the reason."""
+    carried_out = count_words(reviewed["carried_out"], "person")
+    yield f"Reviewed plan {reviewed['plan']}: carried out for {carried_out}, {len(reviewed['left'])} left as they are"
+    yield from (f"  {format_person_key(person)}: {person['reason']}" for person in reviewed["left"])
 
 
 def runs_title(run_ids: list[int]) -> str:
@@ -413,6 +454,6 @@ def person_title(person: Mapping[str, object]) -> str:
     return " · ".join(str(person[key]) for key in ("name", "betnr", "entity_id") if person.get(key))
 
 
-def format_person_key(record: PlannedChange | PersonFailure) -> str:
+def format_person_key(record: PlannedChange | PersonFailure | PersonLeftAsIs) -> str:
     """A person as both systems call it."""
     return f"{record['entity_id']} / {record['betnr'] or 'no betnr'}"

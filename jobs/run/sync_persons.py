@@ -107,6 +107,7 @@ def sync_persons(run: RunContext, entity_ids: Sequence[str]) -> Plan:
     plannable = exclude_second_writer(run, entity_ids)
     second_writer_ids = [entity_id for entity_id in entity_ids if entity_id in run.second_writer_reasons]
     plans = make_person_plans(run, [*plannable, *second_writer_ids])
+    plannable = [entity_id for entity_id in plannable if may_write_plan(run, entity_id, plans.get(entity_id))]
     run.rows_seen = sum(len(run.reads[entity_id].rows) for entity_id in entity_ids)
     kinds = persons_to_hold(run, {entity_id: plans[entity_id] for entity_id in plannable if entity_id in plans})
     if not run.write:  # a plan of persons who were named plans those held, too; no run would write them
@@ -121,6 +122,11 @@ def sync_persons(run: RunContext, entity_ids: Sequence[str]) -> Plan:
         **applied,
         **{entity_id: plans[entity_id] for entity_id in [*kinds, *second_writer_ids] if entity_id in plans},
     }
+
+
+def may_write_plan(run: RunContext, entity_id: str, plan: PersonPlan | None) -> bool:
+    """Whether it is a plan that somebody reviewed, where only such a plan may be written."""
+    return run.plan_filter is None or run.plan_filter(run, entity_id, plan)
 
 
 def make_person_plans(run: RunContext, entity_ids: Sequence[str]) -> Plan:
@@ -314,6 +320,8 @@ def replan_person(run: RunContext, entity_id: str) -> PlanJournal | None:
         return None
     plans = make_person_plans(run, entity_ids)
     plan = plans.get(entity_id)
+    if not may_write_plan(run, entity_id, plan):
+        return None
     if plan is None:
         return PlanJournal(
             PersonPlan(entity_id, run.reads[entity_id].advo.betnr, (), (), run.reads[entity_id].items), (), ()

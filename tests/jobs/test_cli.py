@@ -84,6 +84,8 @@ def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
         ["approve"],
         ["approve", "the first"],
         ["plan", "--sweep"],
+        ["sync", "--plan", "plan.json", "--sweep"],
+        ["sync", "--plan", "plan.json", "--direction", "both"],
         ["--config"],
     ],
 )
