@@ -14,7 +14,7 @@ from tests.simulation.seeds import SEEDS, TRIALS, Seed, TrialSeed
 from tests.simulation.trials import trial_failure
 from tests.simulation.worlds import Traits
 
-WORLDS = int(os.environ.get("SIMULATION_WORLDS", "300"))
+WORLDS = int(os.environ.get("SIMULATION_WORLDS", "200"))
 BATCH = 10  # worlds a test: few items are few words of the test runner
 PERSONS = 2
 SMALL_WORLDS = range(1, int(os.environ.get("SIMULATION_KILLED_WORLDS", "10")) + 1)
