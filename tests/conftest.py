@@ -31,6 +31,7 @@ def restore_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def raise_error(_handler: logging.Handler, _record: logging.LogRecord) -> None:
         raise  # noqa: PLE0704 - `logging` calls this where it handles the error
 
+    # `logging` swallows what goes wrong in it, and has no other place to be told so
     monkeypatch.setattr(logging.Handler, "handleError", raise_error)
     root = logging.getLogger()
     handlers, level = root.handlers, root.level

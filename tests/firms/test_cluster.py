@@ -133,6 +133,6 @@ def test_a_worker_told_to_end_finishes_the_request_under_way_and_writes_nothing_
 
 
 def test_an_address_where_no_scheduler_answers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)  # only how long it waits
     with pytest.raises(ConfigError, match="no scheduler answers there"), open_cluster("tcp://127.0.0.1:9"):
         raise AssertionError(tmp_path)

@@ -143,6 +143,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         messages.append((title, body))
         return True
 
+    # Apprise alone: what is sent, and when, is decided by the code under test
     monkeypatch.setattr(notify, "apprise_sender", lambda _addresses: send)
     return messages
 
@@ -245,6 +246,7 @@ def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worl
         (tmp_path / "_defaults.yaml").write_text(defaults, "utf-8")
         stop_signal = StopSignal()
         environment = replace(PRODUCTION, utcnow=world.clock, durable=False)
+        # the turn that a worker takes, by the test's clock
         monkeypatch.setattr(
             world.engine, "result", lambda task: take_turn(task, stop_signal, environment=environment)
         )
