@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from etl.rules.plan import PersonPlan, Plan
     from etl.rules.truncation import PendingRepair
     from etl.store.database import Store
+    from etl.store.tables.journal import ChangeProgress
 
 ApprovedSteps = frozenset[tuple[object, ...]]
 """What an operator allowed to be removed or overwritten: one tuple per step (``etl.guard.removal_facts``)."""
@@ -109,15 +110,6 @@ class RunCounters:
     notices: list[str] = field(default_factory=list)
 
 
-class RowAnswer(NamedTuple):
-    """When Advoware confirmed the write with this ``change_id``, and which row it named."""
-
-    change_id: int
-    at: str
-    komm_id: int
-    row_id: str | None
-
-
 @dataclass
 class Refusals:
     """When a 403 is not the person's fault: one person after another is refused, and nobody gets through (rules §6).
@@ -200,7 +192,7 @@ class RunContext:
     counters: RunCounters = field(default_factory=RunCounters)
     unconfirmed_in_a_row: set[str] = field(default_factory=set)
     unstored_in_a_row: list[str] = field(default_factory=list)
-    unstored_answers: list[RowAnswer] = field(default_factory=list)
+    unstored_answers: list[ChangeProgress] = field(default_factory=list)
     read_errors: dict[str, PersonError] = field(default_factory=dict)
     deleted_to_show: list[str] = field(default_factory=list)
     approved_steps: Mapping[str, ApprovedSteps] = field(default_factory=dict)

@@ -24,7 +24,14 @@ from etl.rules.values.canonical import canonical
 from etl.rules.variants import Resolution, Variant
 from etl.store.tables.baseline import BASELINE_COLUMNS, BASELINE_KEY, add_left_alone, delete_pairs, save_baseline
 from etl.store.tables.conflicts import delete_conflicts
-from etl.store.tables.journal import close_plans, open_changes, open_decisions, set_change_state
+from etl.store.tables.journal import (
+    ChangeProgress,
+    close_plans,
+    has_open_plan,
+    open_changes,
+    open_decisions,
+    save_progress,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +52,8 @@ def recover_person(run: RunContext, entity_id: str, espo: EspoRecord, advo: Advo
     before anything else is planned.
     """
     run.pending_repairs.pop(entity_id, None)
+    if not has_open_plan(run.store, entity_id):
+        return
     changes = open_changes(run.store, [entity_id])
     if not changes:
         close_plans(run.store, entity_id)
@@ -85,9 +94,8 @@ def resolve_advo_change(run: RunContext, change: ChangeRow, advo: AdvoRecord) ->
         return change
     arrived, komm_id = find_written_row(change, advo)
     state = ChangeState.DONE if arrived else ChangeState.FAILED
-    set_change_state(
-        run.store, [change["id"]], state, now=run.utcnow(), error=None if arrived else "did not arrive", komm_id=komm_id
-    )
+    error = None if arrived else "did not arrive"
+    save_progress(run.store, [ChangeProgress(change["id"], state, run.utcnow(), error, komm_id=komm_id)])
     if not arrived and has_old_value(change, advo):
         delete_conflicts(run.store, [change["id"]])
     return {**change, "state": state, "komm_id": komm_id or change["komm_id"]}

@@ -124,7 +124,7 @@ def run_once(config: Config, options: RunOptions, *, environment: Environment = 
             return run_plan(request)
         with hold_lease(request) as lease:
             abandon_runs(store, environment.now())
-            with store.with_lease_check(lease.check):
+            with store.with_lease(lease):
                 result = run_stages(request)
             report = build_report(request, result)
             report.sweep_after = store.setting(SWEEP_AFTER) if options.sweep else None

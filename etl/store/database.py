@@ -17,14 +17,14 @@ import os
 import sqlite3
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from etl.errors import StoreError
 from etl.store.migrations import backup_to, migrate, require_current, require_our_file, sqlite_utils_database
 from etl.store.schema import MIGRATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sqlite_utils import Database
 
@@ -37,6 +37,19 @@ OUTERMOST = ("begin immediate", "commit", ("rollback",))
 NESTED = ("savepoint nested", "release nested", ("rollback to nested", "release nested"))
 """How a transaction begins, ends, and is undone; of savepoints with one name SQLite means the innermost."""
 
+LEASE_IS_OURS: Final = "(:lease_token is null or :lease_token = (select token from lease))"
+"""The condition of an update that ``Store.execute_alone`` runs: without it, the lease could be taken before it."""
+
+
+class HeldLease(Protocol):
+    """The right to change the store, taken in the table ``lease``; ``lost`` once it may be somebody else's."""
+
+    token: str
+    lost: bool
+
+    def check(self) -> None:
+        """Raise when it is not ours any more."""
+
 
 class Store:
     """An open state store. One thread's; a second thread opens its own."""
@@ -45,7 +58,7 @@ class Store:
         self.path = path
         self.conn = conn
         self.durable = durable
-        self.check_lease: Callable[[], None] = lambda: None
+        self.lease: HeldLease | None = None
 
     @classmethod
     def open(
@@ -102,7 +115,7 @@ class Store:
         """Commit the block as a whole, or nothing of it. Inside another transaction it joins that one.
 
         A nested block that fails undoes only itself, so an outer one that survives the failure commits no halves.
-        Within ``with_lease_check`` each asks first.
+        Within ``with_lease`` each asks first whether the store is still ours to change.
         """
         with SqliteErrorTranslator(self.path):
             is_nested = self.conn.in_transaction
@@ -127,34 +140,44 @@ class Store:
 
     @contextmanager
     def transaction_without_fsync(self) -> Iterator[None]:
-        """A transaction that needs no disk of its own: it lasts from the next ``transaction`` on, or from the close.
+        """A transaction that needs no disk of its own: see ``without_fsync``."""
+        with self.without_fsync(), self.ensure_transaction():
+            yield
+
+    @contextmanager
+    def without_fsync(self) -> Iterator[None]:
+        """Let what is committed in the block last from the next commit outside of it on, or from the close.
 
         Only for what lies behind us: answers, looks, agreement. A power loss may take the latest of it, in order, and
         never an intent: what then stands is what a crash before this commit would have left, which the next run reads,
         settles and plans.
         """
         if not self.durable or self.conn.in_transaction:
-            with self.ensure_transaction():
-                yield
+            yield
             return
         self.conn.execute(f"pragma synchronous = {SYNC_NORMAL}")
         try:
-            with self.transaction():
-                yield
+            yield
         finally:
             self.conn.execute(f"pragma synchronous = {SYNC_FULL}")
 
     @contextmanager
-    def with_lease_check(self, check_lease: Callable[[], None]) -> Iterator[None]:
+    def with_lease(self, lease: HeldLease) -> Iterator[None]:
         """Let every transaction of the block ask first, inside itself, whether the store is still ours to change.
 
-        What ``check_lease`` raises undoes it: a run whose lease was taken stores nothing over what its successor saw.
+        What the lease's ``check`` raises undoes it: a run whose lease was taken stores nothing over what its successor
+        saw.
         """
-        self.check_lease = check_lease
+        self.lease = lease
         try:
             yield
         finally:
-            self.check_lease = lambda: None
+            self.lease = None
+
+    def check_lease(self) -> None:
+        """Raise what the lease raises when somebody else took it; without one, everything is ours to change."""
+        if self.lease is not None:
+            self.lease.check()
 
     @contextmanager
     def read_transaction(self) -> Iterator[None]:
@@ -176,6 +199,21 @@ class Store:
         """
         with self.transaction() if not self.conn.in_transaction else SqliteErrorTranslator(self.path):
             return self.conn.execute(sql, to_sqlite_record(params or {})).rowcount
+
+    def execute_alone(self, sql: str, params: Mapping[str, Any]) -> int:
+        """Run one update, which has the condition ``LEASE_IS_OURS``, and return how many rows it changed.
+
+        Outside a transaction SQLite makes it one: without ``begin``, question and ``commit`` it costs a quarter, and
+        one is run before each write to Advoware. It begins with ``update``: the driver counts no rows after ``with``.
+        """
+        if self.lease is not None and self.lease.lost:
+            self.check_lease()
+        with SqliteErrorTranslator(self.path):
+            lease_token = self.lease.token if self.lease is not None else None
+            changed = self.conn.execute(sql, to_sqlite_record({**params, "lease_token": lease_token})).rowcount
+        if not changed:
+            self.check_lease()
+        return changed
 
     def execute_many(self, sql: str, records: Iterable[Mapping[str, Any]]) -> None:
         """Run one statement for each record, all of them or none."""

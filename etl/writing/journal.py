@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl.context import RowAnswer
 from etl.enums import Action, ChangeState
 from etl.errors import AdvosyncError, PersonError, RunAborted, UnknownOutcome
 from etl.records import AdvoRow, RowDraft
 from etl.rules.values.canonical import canonical
 from etl.rules.variants import Variant
 from etl.store.tables.conflicts import delete_conflicts, save_conflicts
-from etl.store.tables.journal import save_changes, save_decisions, set_change_state
+from etl.store.tables.journal import ChangeProgress, save_changes, save_decisions, save_progress, set_change_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -204,19 +203,20 @@ def put_row(
         raise
     answer = row or AdvoRow(komm_id or 0, "", draft.value, draft.remark)
     count_write(run, "advoware")
-    run.unstored_answers.append(RowAnswer(change_id, run.utcnow(), answer.komm_id, answer.row_id or None))
+    done = ChangeProgress(change_id, ChangeState.DONE, run.utcnow(), None, answer.row_id or None, answer.komm_id)
+    run.unstored_answers.append(done)
     return answer
 
 
 def start_write(run: RunContext, change_ids: Sequence[int], conflicts: Sequence[Mapping[str, Any]] = ()) -> None:
     """Commit *started*, and the values that will lose, before the request is sent; the lease must still be ours.
 
-    The transaction itself checks the lease, so nobody can take it between the check and the commit. Answers to earlier
-    writes are committed with it.
+    The statement, or the transaction, checks the lease itself, so nobody can take it between the check and the commit.
+    Answers to earlier writes are committed with it.
     """
-    with run.store.transaction():
-        save_answers(run)
-        set_change_state(run.store, change_ids, ChangeState.STARTED, now=run.utcnow())
+    started = [ChangeProgress(change_id, ChangeState.STARTED, run.utcnow()) for change_id in change_ids]
+    with run.store.transaction() if conflicts else nullcontext():
+        save_progress(run.store, [*run.unstored_answers, *started])
         save_conflicts(run.store, conflicts)
     run.unstored_answers.clear()
 
@@ -228,22 +228,9 @@ def store_answers(run: RunContext) -> Iterator[None]:
         yield
     finally:
         if run.unstored_answers:
-            with run.store.transaction_without_fsync():
-                save_answers(run)
+            with run.store.without_fsync():
+                save_progress(run.store, run.unstored_answers)
             run.unstored_answers.clear()
-
-
-def save_answers(run: RunContext) -> None:
-    """Mark as *done* what was answered since the last commit. Call inside a transaction."""
-    for answer in run.unstored_answers:
-        set_change_state(
-            run.store,
-            [answer.change_id],
-            ChangeState.DONE,
-            now=answer.at,
-            answered_row_id=answer.row_id,
-            komm_id=answer.komm_id,
-        )
 
 
 def confirm_write(run: RunContext, change_ids: Sequence[int], system: str) -> None:
@@ -264,9 +251,9 @@ def fail_write(run: RunContext, change_ids: Sequence[int], error: Exception) -> 
     """Record a write that was not confirmed: as *unknown*, or as certainly not written."""
     failed_state = ChangeState.DROPPED if isinstance(error, RunAborted) else ChangeState.FAILED
     state = ChangeState.UNKNOWN if isinstance(error, UnknownOutcome) else failed_state
+    failed = [ChangeProgress(change_id, state, run.utcnow(), str(error)) for change_id in change_ids]
     with run.store.transaction():
-        save_answers(run)
-        set_change_state(run.store, change_ids, state, now=run.utcnow(), error=str(error))
+        save_progress(run.store, [*run.unstored_answers, *failed])
         if state is not ChangeState.UNKNOWN:
             delete_conflicts(run.store, change_ids)
     run.unstored_answers.clear()

@@ -18,8 +18,10 @@ from etl.errors import LockHeld, StoreError
 from etl.store.database import Store
 from etl.store.migrations import require_our_file
 from etl.store.schema import MIGRATIONS
+from etl.store.tables.journal import save_changes, set_change_state
 from etl.store.tables.persons import update_person
 from etl.store.tables.queue import mark_due, reset_permanent_failures
+from jobs.lock import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -287,17 +289,23 @@ def test_a_write_outside_a_transaction_is_committed_at_once(store: Store, path: 
         lambda store: update_person(store, "a", name="B"),
         lambda store: reset_permanent_failures(store, NOW),
         lambda store: mark_due(store, ["a"], "modified", NOW),
+        lambda store: set_change_state(store, [1], "started", now=NOW),
     ],
 )
-def test_nothing_is_written_once_the_store_is_not_ours_any_more(store: Store, write: Callable[[Store], object]) -> None:
-    """A run whose lease was taken must not take back what its successor saw, with whatever statement."""
+@pytest.mark.parametrize("is_only_expired", [False, True])
+def test_nothing_is_written_once_the_store_is_not_ours_any_more(
+    store: Store, run_id: int, write: Callable[[Store], object], *, is_only_expired: bool
+) -> None:
+    """A run whose lease was taken, or could not be renewed, must not take back what its successor saw."""
     store.execute("insert into persons (entity_id, name) values ('a', 'A')")
-
-    def raise_lock_held() -> None:
-        raise LockHeld("taken")
-
+    change = {"run_id": run_id, "entity_id": "a", "betnr": 1, "variant": "var1", "side": "advo", "action": "mark"}
+    save_changes(store, [change])
+    lease = Lease.acquire_here(store, lease_seconds=60, now=NOW)
+    lease.lost = is_only_expired
+    if not is_only_expired:
+        store.execute("update lease set token = 'of somebody else'")
     before = [*store.conn.iterdump()]
-    with store.with_lease_check(raise_lock_held), pytest.raises(LockHeld):
+    with store.with_lease(lease), pytest.raises(LockHeld):
         write(store)
     assert [*store.conn.iterdump()] == before
     write(store)

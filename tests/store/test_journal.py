@@ -9,12 +9,14 @@ import pytest
 
 from etl.store.database import Store
 from etl.store.tables.journal import (
+    ChangeProgress,
     changes_of_run,
     close_plans,
     open_changes,
     open_decisions,
     save_changes,
     save_decisions,
+    save_progress,
     set_change_state,
     set_decision_state,
 )
@@ -112,7 +114,7 @@ def test_a_write_is_recorded_from_intent_to_answer(store: Store, run_id: int) ->
         ],
     )
     set_change_state(store, [change_id], "started", now=NOW)
-    set_change_state(store, [change_id], "done", now=LATER, answered_row_id="R9", komm_id=99)
+    save_progress(store, [ChangeProgress(change_id, "done", LATER, answered_row_id="R9", komm_id=99)])
     assert open_changes(store, ["a"]) == [
         {
             "id": change_id,
@@ -152,7 +154,7 @@ def test_a_write_is_recorded_from_intent_to_answer(store: Store, run_id: int) ->
 def test_what_is_not_given_stays(store: Store, run_id: int) -> None:
     ids = save_changes(store, [change_fields(run_id, komm_id=11)])
     set_change_state(store, ids, "started", now=NOW)
-    set_change_state(store, ids, "unknown", now=NOW, error="timed out", answered_row_id="R1")
+    save_progress(store, [ChangeProgress(ids[0], "unknown", NOW, error="timed out", answered_row_id="R1")])
     set_change_state(store, ids, "done", now=LATER)
     assert store.rows("select komm_id, answered_row_id, error, started_at, finished_at from changes") == [
         {"komm_id": 11, "answered_row_id": "R1", "error": "timed out", "started_at": NOW, "finished_at": LATER}

@@ -9,9 +9,11 @@ Plans in the journal whose last word is spoken right before they are carried out
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.enums import ChangeState
+from etl.store.database import LEASE_IS_OURS
 from etl.store.insert import insert_returning_ids
 
 if TYPE_CHECKING:
@@ -73,42 +75,58 @@ def save_changes(store: Store, records: Iterable[Mapping[str, Any]]) -> list[int
     return insert_returning_ids(store, "changes", CHANGE_COLUMNS, CHANGE_DEFAULTS, records)
 
 
-def set_change_state(  # noqa: PLR0913  what an answer tells is optional
-    store: Store,
-    change_ids: Iterable[int],
-    state: str,
-    *,
-    now: str,
-    error: str | None = None,
-    answered_row_id: str | None = None,
-    komm_id: int | None = None,
-) -> None:
-    """Record how far these writes have come: *started* sets ``started_at``, every end sets ``finished_at``.
+@dataclass(frozen=True)
+class ChangeProgress:
+    """How far one write has come ``at`` this moment: *started* sets ``started_at``, every end sets ``finished_at``.
 
     ``komm_id`` is the row a creation was answered with, ``answered_row_id`` the rowId of that answer; what is not
     given stays.
     """
-    store.execute(
-        """
+
+    change_id: int
+    state: str
+    at: str
+    error: str | None = None
+    answered_row_id: str | None = None
+    komm_id: int | None = None
+
+
+def save_progress(store: Store, progress: Iterable[ChangeProgress]) -> None:
+    """Record how far these writes have come, in one statement."""
+    records = [asdict(change) for change in progress]
+    if not records:
+        return
+    store.execute_alone(
+        f"""
         update changes
         set
-            state = :state,
-            started_at = iif(:state = 'started', :now, started_at),
-            finished_at = iif(:state in ('done', 'failed', 'unknown', 'dropped'), :now, finished_at),
-            error = ifnull(:error, error),
-            answered_row_id = ifnull(:answered_row_id, answered_row_id),
-            komm_id = ifnull(:komm_id, komm_id)
-        where id in (select value from json_each(:change_ids))
+            state = progress.state,
+            started_at = iif(progress.state = 'started', progress.at, started_at),
+            finished_at = iif(progress.state in ('done', 'failed', 'unknown', 'dropped'), progress.at, finished_at),
+            error = ifnull(progress.error, changes.error),
+            answered_row_id = ifnull(progress.answered_row_id, changes.answered_row_id),
+            komm_id = ifnull(progress.komm_id, changes.komm_id)
+        from (
+            select
+                json_extract(value, '$.change_id') as change_id,
+                json_extract(value, '$.state') as state,
+                json_extract(value, '$.at') as at,
+                json_extract(value, '$.error') as error,
+                json_extract(value, '$.answered_row_id') as answered_row_id,
+                json_extract(value, '$.komm_id') as komm_id
+            from json_each(:progress)
+        ) as progress
+        where changes.id = progress.change_id and {LEASE_IS_OURS}
         """,
-        {
-            "change_ids": list(change_ids),
-            "state": state,
-            "now": now,
-            "error": error,
-            "answered_row_id": answered_row_id,
-            "komm_id": komm_id,
-        },
+        {"progress": records},
     )
+
+
+def set_change_state(
+    store: Store, change_ids: Iterable[int], state: str, *, now: str, error: str | None = None
+) -> None:
+    """Record that all these writes have come as far."""
+    save_progress(store, [ChangeProgress(change_id, state, now, error) for change_id in change_ids])
 
 
 def set_decision_state(store: Store, decision_ids: Iterable[int], state: str) -> None:
@@ -151,6 +169,28 @@ def open_changes(store: Store, entity_ids: Sequence[str] | None = None) -> list[
         {"entity_ids": None if entity_ids is None else list(entity_ids)},
     )
     return [decode_json_columns(row) for row in rows]
+
+
+def has_open_plan(store: Store, entity_id: str) -> bool:
+    """Whether ``close_plans`` has anything to close for this person."""
+    return bool(
+        store.scalar(
+            """
+            select
+                exists (
+                    select 1
+                    from decisions
+                    where entity_id = :entity_id and state in ('planned', 'done', 'held', 'failed')
+                )
+                or exists (
+                    select 1
+                    from changes
+                    where entity_id = :entity_id and settled = 0 and state <> 'held'
+                )
+            """,
+            {"entity_id": entity_id},
+        )
+    )
 
 
 def last_unconfirmed_put(store: Store, entity_id: str) -> str | None:
