@@ -68,12 +68,11 @@ MAY_IMPORT = {
     "jobs.run_and_notify": SETTINGS | {"jobs.pipeline", "jobs.run", "jobs.telemetry"},
     "jobs.commands":      GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "etl.renewal"},
     "jobs.scheduler":     GROUND | SETTINGS | CALLED_BY_COMMANDS | {"etl.clients", "etl.store", "jobs.commands"},
-    "jobs.command_groups": set(),
     "jobs.firms":         GROUND | SETTINGS
                           | {"jobs.commands", "jobs.run", "jobs.run_and_notify", "jobs.scheduler", "jobs.telemetry"},
-    "jobs.cli":           GROUND | SETTINGS | CALLED_BY_COMMANDS
-                          | {"jobs.command_groups", "jobs.commands", "jobs.firms", "jobs.html_report",
-                             "jobs.inspector"},
+    "jobs.command_line":  GROUND | SETTINGS | CALLED_BY_COMMANDS
+                          | {"jobs.commands", "jobs.firms", "jobs.html_report", "jobs.inspector"},
+    "jobs.cli":           GROUND | SETTINGS | {"jobs.command_line", "jobs.telemetry"},
     "jobs.__main__":      {"jobs.cli"},
     "jobs.deploy":        set(),
     **dict.fromkeys(SETTINGS, GROUND | SETTINGS | {"etl.clients", "etl.store"}),

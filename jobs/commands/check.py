@@ -15,16 +15,16 @@ from etl.store.database import Store
 from etl.store.queries.status import INSTANCE_ID, count_persons_saved_by_others, count_persons_with_second_writer
 from etl.times import format_utc, parse_utc
 from jobs import client_factory as systems
-from jobs.commands.check_advoware import check_advoware
-from jobs.commands.check_rights import (
+from jobs.commands.checks.advoware import check_advoware
+from jobs.commands.checks.espocrm_fields import check_fields
+from jobs.commands.checks.findings import CheckResult, CheckState, check_error, check_failure, check_note, check_ok
+from jobs.commands.checks.rights import (
     check_field_rights,
     check_locks,
     check_note_permission,
     check_permissions,
     check_stream,
 )
-from jobs.commands.espocrm_fields import check_fields
-from jobs.commands.findings import CheckResult, CheckState, check_error, check_failure, check_note, check_ok
 from jobs.config import LOOPBACK
 from jobs.exit_codes import ExitCode
 from jobs.telemetry.notify import invalid_addresses, send_test_messages

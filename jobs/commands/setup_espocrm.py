@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from etl.clients.espocrm_admin import CUSTOM_FIELDS, EspoAdminClient
 from etl.clients.espocrm_payload import FIRST_WITH_LOCKS, OWN_FIELDS, field_names
 from etl.errors import ConfigError
-from jobs.commands.espocrm_fields import REQUIRED_FIELDS, field_problem
+from jobs.commands.checks.espocrm_fields import REQUIRED_FIELDS, field_problem
 from jobs.commands.status_help import status_help_text
 from jobs.exit_codes import ExitCode
 from jobs.yaml_file import UnsetVariable, read_secret_file

@@ -8,5 +8,4 @@
 * turn: one firm's turn, of which the process then keeps nothing
 * result: what goes to a worker and what comes back
 * overview: the table, the worst first, and the exit code
-* command_line: the options
 """

@@ -15,9 +15,9 @@ from etl.enums import PersonStatus
 from etl.records import Direction
 from jobs.client_factory import make_espo_client
 from jobs.commands.check import check_server
-from jobs.commands.check_rights import check_field_rights, check_note_permission
-from jobs.commands.espocrm_fields import REQUIRED_FIELDS, field_problem
-from jobs.commands.findings import CheckState
+from jobs.commands.checks.espocrm_fields import REQUIRED_FIELDS, field_problem
+from jobs.commands.checks.findings import CheckState
+from jobs.commands.checks.rights import check_field_rights, check_note_permission
 from jobs.config import Config
 from jobs.sandbox.server import sandbox_config
 from tests.harness import FaultHarness

@@ -19,8 +19,8 @@ import pytest
 import structlog
 
 from jobs import cli
+from jobs.command_line.many_firms import COMMANDS
 from jobs.exit_codes import ExitCode
-from jobs.firms.command_line import COMMANDS
 from jobs.firms.pool import MAX_ATTEMPTS
 from jobs.firms.result import FirmCommand
 from jobs.lock import is_process_alive

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from typer.main import get_command
 
 from etl.enums import PersonStatus
 from jobs.cli import app
+from jobs.command_line import many_firms
 from jobs.config import Config, read_config
 from jobs.exit_codes import ExitCode
-from jobs.firms.command_line import firms_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,7 @@ ENV = {"PATH": os.defpath}
 DEPLOY = Path(str(files("jobs.deploy")))
 SERVICES = [*sorted(DEPLOY.glob("advosync-*.service")), DEPLOY / "advosync.service"]
 UNITS = [*SERVICES, DEPLOY / "advosync@.service", *sorted(DEPLOY.glob("*.timer"))]
-COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+COMMANDS = set(vars(get_command(app))["commands"])
 
 
 def read_unit(path: Path) -> configparser.ConfigParser:
@@ -110,7 +111,7 @@ def test_the_manifest_says_that_it_was_not_tried_and_starts_a_command_there_is()
     [container] = manifest["spec"]["template"]["spec"]["containers"]
     program, group, command, *_ = container["command"]
     assert (program, group) == ("advosync", "firms")
-    assert command in {known.name for known in firms_app.registered_commands}
+    assert command in {known.name for known in many_firms.commands.registered_commands}
     assert manifest["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == int(
         read_unit(DEPLOY / "advosync.service")["Service"]["TimeoutStopSec"]
     )

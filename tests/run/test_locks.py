@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs.client_factory import make_espo_client
-from jobs.commands.check_rights import check_locks
+from jobs.commands.checks.rights import check_locks
 from jobs.commands.explain import explain_persons
 from jobs.commands.status import collect_status
 from jobs.html_report.page import DateRange, render_report_page

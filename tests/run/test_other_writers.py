@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.commands.check import check_for_second_writer
-from jobs.commands.findings import CheckResult
+from jobs.commands.checks.findings import CheckResult
 from jobs.pipeline import RunOptions, run_to_completion
 from jobs.sandbox.espocrm.login import SYNC_USER
 from tests.harness import CommandHarness

@@ -18,7 +18,7 @@ from etl.store.tables.holds import insert_holds
 from etl.store.tables.persons import update_person
 from etl.times import parse_utc
 from jobs.commands.check import check_notify_addresses, check_test_messages, run_checks
-from jobs.commands.findings import CheckState
+from jobs.commands.checks.findings import CheckState
 from jobs.config import Language
 from jobs.exit_codes import CommandOutcome
 from jobs.lock import Lease

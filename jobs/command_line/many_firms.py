@@ -1,4 +1,4 @@
-"""``advosync firms …``: the commands of one firm for all of a folder. They import what they need when called."""
+"""Many firms: the commands of one firm for all of a folder. They import what they need when called."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.command_line.options import JsonOption
 from jobs.exit_codes import ExitCode
 from jobs.screen import QUIET, log_level, make_console
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from jobs.firms.round import RoundOptions
 
-firms_app = typer.Typer(rich_markup_mode=None)
+commands = typer.Typer(rich_markup_mode=None)
 
 COMMANDS = {
     "status": "Say how all firms stand, the worst first; exit 1 if any is stale or cannot be asked.",
@@ -43,10 +44,9 @@ ClusterOption = Annotated[
     str | None,
     typer.Option("--cluster", metavar="ADDRESS", help="Take a cluster's workers, tcp://…; needs the extra `firms`."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
-@firms_app.callback()
+@commands.callback()
 def firms(context: typer.Context, folder: FolderOption = None) -> None:
     """Ask all firms of a folder; a file for each, what they have in common in `_defaults.yaml`."""
     _, verbose = context.obj
@@ -99,10 +99,10 @@ def round_options(
 
 
 for name, sentence in COMMANDS.items():
-    firms_app.command(name, help=sentence)(make_command(name))
+    commands.command(name, help=sentence)(make_command(name))
 
 
-@firms_app.command("run")
+@commands.command("run")
 def run_firms(
     context: typer.Context,
     folder: FolderOption = None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etl.enums import PersonStatus
 from etl.rules.values.kommkz import KommKzTable
-from jobs.commands.findings import CheckResult, check_failure, check_ok
+from jobs.commands.checks.findings import CheckResult, check_failure, check_ok
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

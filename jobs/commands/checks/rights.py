@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etl.records import Direction
-from jobs.commands.findings import CheckResult, check_failure, check_note, check_ok
+from jobs.commands.checks.findings import CheckResult, check_failure, check_note, check_ok
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ from etl.store.database import Store
 from etl.store.queries.status import recently_read_betnrs
 from etl.times import format_utc
 from jobs import client_factory as systems
-from jobs.commands.findings import CheckResult, check_error, check_failure, check_ok
+from jobs.commands.checks.findings import CheckResult, check_error, check_failure, check_ok
 from jobs.exit_codes import ExitCode
 
 if TYPE_CHECKING:
