@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.records import Channel
-from etl.rules.values.canonical import canonical, e164, has_extension, is_mobile, is_similar
+from etl.rules.values.canonical import canonical, certain_number, e164, has_extension, is_similar
 from etl.rules.values.classify import LITERAL
 from etl.rules.values.cleaning import is_empty_value
 
@@ -49,7 +49,7 @@ def test_what_is_unclear_or_text_is_no_number(text: str) -> None:
     assert canonical(Channel.PHONE, text, DE) == f"{LITERAL}{text}"
     assert e164(text, DE) is None
     assert not has_extension(text, DE)
-    assert not is_mobile(text, DE)
+    assert certain_number(text, DE) is None
 
 
 @pytest.mark.parametrize("blank", [None, "", " ", "\t\n", "\u00a0"])
@@ -101,7 +101,9 @@ def test_region_completes_national_numbers_only(text: str, region: str, expected
 )
 def test_mobile_is_said_only_where_it_is_certain(text: str, region: str, expected: bool) -> None:  # noqa: FBT001
     """FIXED_LINE_OR_MOBILE (USA) is not mobile."""
-    assert is_mobile(text, region) is expected
+    number = certain_number(text, region)
+    assert number is not None
+    assert number.mobile is expected
 
 
 @given(st.sampled_from(Channel), st.none() | texts | phone_like)

@@ -52,12 +52,6 @@ def has_extension(value: str | None, region: str) -> bool:
     return number is not None and EXTENSION in number.canonical
 
 
-def is_mobile(value: str | None, region: str) -> bool:
-    """Tell whether ``value`` is certainly a mobile number; never so in a country whose numbers do not show it."""
-    number = certain_number(value, region)
-    return number is not None and number.mobile
-
-
 def may_be_number(value: str | None, region: str) -> bool:
     """Tell whether ``value`` is a number or may be one or several, that is, whether it is not text."""
     parsed = classify(Channel.PHONE, value, region)
