@@ -131,11 +131,11 @@ def is_approved(run: RunContext, plan: PersonPlan) -> bool:
 
 def limit_notice(run: RunContext, total: int) -> str:
     """By how much the guard's limit is exceeded (rules §6, Guards)."""
-    allowed = allowed_removals(run)
+    allowed = removal_limit(run)
     return f"{total} values would be removed, emptied or overwritten; {allowed} are allowed without approval"
 
 
-def allowed_removals(run: RunContext) -> int:
+def removal_limit(run: RunContext) -> int:
     """How many values a run may take away without approval."""
     return max_allowed_removals(
         baseline_rows=count_pairs(run.store),
@@ -189,7 +189,7 @@ def is_held_for_own_values(run: RunContext, plan: PersonPlan, kind: HoldKind) ->
     if run.planner_override is not None or kind not in {HoldKind.RECOVERY, HoldKind.REMOVALS}:
         return False
     is_decided_alone = kind is HoldKind.RECOVERY or plan.entity_id in run.edited_holds
-    return is_decided_alone or removal_count(plan) > allowed_removals(run)
+    return is_decided_alone or removal_count(plan) > removal_limit(run)
 
 
 def release_edited_holds(run: RunContext, plans: Plan) -> None:

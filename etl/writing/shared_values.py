@@ -122,7 +122,7 @@ def find_items_elsewhere(run: RunContext, reads: PersonReads, items: Sequence[Es
         if record is None:
             continue
         half_written += [record.entity_id] if may_be_half_written(run, record) else []
-        mark_outdated(run, record)
+        require_new_read(run, record)
         if contradicts_own_rows(record.items, reads.items):
             reads.espo_at = LONG_AGO
         matches = {missing[espo_row_key(item)]: item for item in record.items if espo_row_key(item) in missing}
@@ -137,7 +137,7 @@ def find_items_elsewhere(run: RunContext, reads: PersonReads, items: Sequence[Es
     return found_items
 
 
-def mark_outdated(run: RunContext, record: EspoRecord) -> None:
+def require_new_read(run: RunContext, record: EspoRecord) -> None:
     """Have a person of this run read again before its write if this read shows an edit since it was planned.
 
     Otherwise its array would be written as planned, and lift an opt-out that this run has seen.

@@ -141,8 +141,8 @@ def status(
     return status_command.status_exit_code(current, now, max_age_span)
 
 
-@commands.command()
-def held(context: typer.Context, as_json: JsonOption = False) -> int:
+@commands.command("held")
+def list_held(context: typer.Context, as_json: JsonOption = False) -> int:
     """Show whom a guard keeps back, by run and reason, with all steps."""
     config = load_config(context, with_credentials=False)
     from jobs.commands import held as held_command

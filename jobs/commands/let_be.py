@@ -12,7 +12,7 @@ from etl.store.tables.persons import load_persons
 from etl.store.tables.snapshots import digest_of_entries
 from jobs.commands.operator_log import OperatorRequest, record_operation
 from jobs.environment import PRODUCTION, Environment
-from jobs.run.approve import holds_of_named
+from jobs.run.approve import select_holds
 from jobs.run.undo_restore import planner_for
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def holds_to_leave(store: Store, held_run_id: int, named_keys: Sequence[str]) ->
     run_holds = open_holds(store, run_id=held_run_id)
     if not run_holds:
         raise ConfigError(f"Run {held_run_id} holds nobody back; `advosync held` shows which runs do.")
-    holds = holds_of_named(run_holds, f"Run {held_run_id} holds nobody back who is", named_keys)
+    holds = select_holds(run_holds, f"Run {held_run_id} holds nobody back who is", named_keys)
     if absent_ids := [hold["entity_id"] for hold in holds if hold["kind"] == HoldKind.ENDINGS]:
         raise ConfigError(
             f"{', '.join(absent_ids)}: not there as agreed, so there is nothing to let be; put that right, or approve."

@@ -189,7 +189,7 @@ def status_rows(status: dict[str, Any], now: datetime, zone: tzinfo) -> list[tup
         ("Persons", ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in status["persons"].items())),
         ("Waiting", format_due(status["due"], now)),
         ("Not there", format_absences(status["not_there"], now)),
-        ("Locked", format_locked(status["locked"])),
+        ("Locked", format_locked_count(status["locked"])),
         ("Retries", format_retries(status["retries"], now)),
         ("Held", format_holds(status["holds"])),
         ("Conflicts", f"{status['open_conflicts']} open"),
@@ -274,7 +274,7 @@ def format_absences(kinds: list[dict[str, Any]], now: datetime) -> str:
     return "; ".join(parts) or "nobody"
 
 
-def format_locked(count: int) -> str:
+def format_locked_count(count: int) -> str:
     """Whose record staff locked in EspoCRM, where there is anybody."""
     if not count:
         return "nobody"

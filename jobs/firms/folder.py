@@ -50,7 +50,7 @@ def list_firms(folder: Path, only: Sequence[str], env: Mapping[str, str] | None 
             configs[path] = read_config(path, env, with_credentials=False)
         except ConfigError as error:
             problems[path] = str(error)
-    problems |= find_shared(configs)
+    problems |= find_shared_settings(configs)
     firms = [Firm(path.stem, path, problems.get(path), configs.get(path)) for path in paths]
     names = [firm.name for firm in firms]
     for name in only:
@@ -83,7 +83,7 @@ def folder_fingerprint(folder: Path) -> object:
     return sorted((name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in entries)
 
 
-def find_shared(configs: Mapping[Path, Config]) -> dict[Path, str]:
+def find_shared_settings(configs: Mapping[Path, Config]) -> dict[Path, str]:
     """Of each firm that would write what is another one's, what to do."""
     owners: dict[Hashable, list[tuple[Path, str]]] = defaultdict(list)
     for path, config in configs.items():

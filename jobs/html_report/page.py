@@ -225,7 +225,7 @@ def value_tables(figures: Mapping[str, ChartRows], view: ReportView) -> Iterator
     lost = [
         (
             view.time(row["created_at"]), person_cell(row), row["lost_value"] or "–", row["kept_value"] or "–",
-            lost_value_state(row, view),
+            state_of_lost_value(row, view),
         )
         for row in rows[:MOST_LOST_VALUES]
     ]  # fmt: skip
@@ -243,7 +243,7 @@ def person_list(persons: Sequence[str], texts: ReportTexts) -> str:
     return ", ".join(persons[:MOST_NAMED]) + more
 
 
-def lost_value_state(row: Mapping[str, Any], view: ReportView) -> str:
+def state_of_lost_value(row: Mapping[str, Any], view: ReportView) -> str:
     """What became of a value that lost."""
     if row["restored_at"]:
         return view.texts.restored.format(at=view.time(row["restored_at"]))

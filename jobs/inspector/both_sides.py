@@ -73,7 +73,7 @@ def side_lines(history: Record, items: list[Record], rows: list[Record]) -> list
         row = rows_left.pop(pair["komm_id"], None)
         item = take_item(items_left, pair["channel"], pair["espo_canonical"])
         if item is None and row is not None:  # changed in EspoCRM to what the row is about to get
-            item = take_item(items_left, pair["channel"], planned_value(history, row))
+            item = take_item(items_left, pair["channel"], value_of_step(history, row))
         if item or row:
             lines.append(SideLine(item, row, pair, standing_of(item, row, is_agreed=True)))
     for row in rows_left.values():
@@ -81,7 +81,7 @@ def side_lines(history: Record, items: list[Record], rows: list[Record]) -> list
         lines.append(SideLine(item, row, None, standing_of(item, row)))
     lines += [SideLine(item, None, None, standing_of(item, None)) for item in items_left]
     for line in lines:
-        if left_alone_notes(line, history):
+        if notes_of_left_alone_rows(line, history):
             line.standing = LEFT_ALONE
     return sorted(lines, key=lambda line: line.standing in {NOT_OURS, UNUSED})
 
@@ -95,12 +95,12 @@ def take_item(items: list[Record], channel: str, canonical: str | None) -> Recor
     return None
 
 
-def planned_value(history: Record, row: Record) -> str | None:
+def value_of_step(history: Record, row: Record) -> str | None:
     """What a step that is held would write to this row."""
-    return next((step["new_value"] for step in held_steps(history) if step["komm_id"] == row["komm_id"]), None)
+    return next((step["new_value"] for step in steps_on_hold(history) if step["komm_id"] == row["komm_id"]), None)
 
 
-def held_steps(history: Record) -> list[Record]:
+def steps_on_hold(history: Record) -> list[Record]:
     """The steps a guard keeps back."""
     return [step for step in history["written"] if step["state"] == ChangeState.HELD]
 
@@ -120,7 +120,7 @@ def standing_of(item: Record | None, row: Record | None, *, is_agreed: bool = Fa
     return IN_SYNC if is_agreed else NOT_LINKED
 
 
-def left_alone_notes(line: SideLine, history: Record) -> list[Record]:
+def notes_of_left_alone_rows(line: SideLine, history: Record) -> list[Record]:
     """Why a rule leaves the line's entries as they are."""
     return [
         note
@@ -178,15 +178,15 @@ def line_reasons(line: SideLine, history: Record, events: Sequence[Record], view
     if line.pair is not None and line.standing in GONE_WORDS:
         side, value = GONE_WORDS[line.standing], line.pair[f"{'espo' if line.item is None else 'advo'}_value"]
         yield f"agreed {view.time(line.pair['agreed_at'])}; since then {value} is gone from {side}"
-    for note in left_alone_notes(line, history):
+    for note in notes_of_left_alone_rows(line, history):
         yield f"left alone since {view.time(note['since'])}: {note['detail'] or note['reason']}"
-    for step in held_steps(history):
+    for step in steps_on_hold(history):
         if is_about(step, komm_id, values & {step["old_value"], step["new_value"]}):
             old, new = step["old_value"] or "nothing", step["new_value"] or "nothing"
             yield f"held: {SIDE_WORDS[step['side']]} would get {new} instead of {old}"
     for conflict in history["lost"]:
         if is_about(conflict, komm_id, values & {conflict["espo_value"], conflict["advo_value"]}):
-            yield lost_words(conflict, view)
+            yield text_of_lost_value(conflict, view)
     last = None if line.standing is UNUSED else last_decision(events, komm_id, values)
     if last is not None:
         yield f"last: {last['words']}, {last_writes(last)} ({describe_run(last)}, {view.time(last['at'])})"
@@ -197,7 +197,7 @@ def is_about(record: Record, komm_id: int | None, shared_values: set[str]) -> bo
     return bool(shared_values) or (komm_id is not None and record["komm_id"] == komm_id)
 
 
-def lost_words(conflict: Record, view: PersonView) -> str:
+def text_of_lost_value(conflict: Record, view: PersonView) -> str:
     """Which value lost, when, and what became of it."""
     kept = conflict["espo_value"]
     against = f"against {kept}, which stood in EspoCRM" if kept else "because EspoCRM did not have it"

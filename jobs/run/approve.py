@@ -44,7 +44,7 @@ def approve_run(run: RunContext, held_run_id: int, operator: str, named_keys: Se
         run_holds = [record for record in run_holds if record["let_be_at"] is None]
     if not run_holds:
         raise ConfigError(f"Run {held_run_id} holds nobody back but whom you let be; say --person whom you mean.")
-    run_holds = holds_of_named(run_holds, f"Run {held_run_id} holds nobody back who is", named_keys)
+    run_holds = select_holds(run_holds, f"Run {held_run_id} holds nobody back who is", named_keys)
     absent_ids = {record["entity_id"] for record in run_holds if record["kind"] == HoldKind.ENDINGS}
     holds = {record["entity_id"]: record for record in run_holds if record["entity_id"] not in absent_ids}
     accept_configuration(run, holds.values())
@@ -57,7 +57,7 @@ def approve_run(run: RunContext, held_run_id: int, operator: str, named_keys: Se
     return apply_approval(run, held_run_id, holds, [entity_id for entity_id in present if entity_id in holds], operator)
 
 
-def holds_of_named(holds: Sequence[HoldRecord], complaint: str, named_keys: Sequence[str]) -> list[HoldRecord]:
+def select_holds(holds: Sequence[HoldRecord], complaint: str, named_keys: Sequence[str]) -> list[HoldRecord]:
     """The holds of the persons an operator named, all where nobody was; ConfigError for one who is not among them."""
     keys = {key.strip() for key in named_keys}
     held_keys = {name for hold in holds for name in (hold["entity_id"], str(hold["betnr"]))}
@@ -76,7 +76,7 @@ def plan_held_persons(run: RunContext, named_keys: Sequence[str]) -> Plan:
         for record in open_holds(run.store)
         if record["kind"] != HoldKind.ENDINGS and is_in_pilot_group(run, record)
     ]
-    holds = {record["entity_id"]: record for record in holds_of_named(step_holds, "Nobody is held who is", named_keys)}
+    holds = {record["entity_id"]: record for record in select_holds(step_holds, "Nobody is held who is", named_keys)}
     persons = load_persons(run.store, sorted(holds.keys() - run.counters.skipped - run.absences.keys()))
     present = exclude_absent(run, read_both_sides(run, persons, force=True))
     plans: Plan = {}

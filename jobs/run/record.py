@@ -16,7 +16,7 @@ from etl.errors import AdvosyncError, CredentialsRefused
 from etl.guard import step_digests
 from etl.store.tables.baseline import count_left_alone
 from etl.store.tables.holds import open_holds
-from etl.store.tables.persons import ids_of_locked, load_persons
+from etl.store.tables.persons import ids_on_locked_records, load_persons
 from etl.store.tables.runs import finish_run, load_run, start_run
 from jobs.config import config_digest
 from jobs.exit_codes import CommandOutcome, outcome_of
@@ -135,7 +135,7 @@ def build_report(request: RunRequest, result: RunResult) -> RunReport:
         persons=count_persons(
             tally,
             {hold["entity_id"] for hold in open_holds(request.store)},
-            tally.locked | ids_of_locked(request.store),
+            tally.locked | ids_on_locked_records(request.store),
             # a plan claims agreement, or not: what no step of it touches stays left alone
             0 if request.options.write else count_left_alone(request.store, excluding=result.plans),
         ),

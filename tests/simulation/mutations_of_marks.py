@@ -47,7 +47,7 @@ MUTATIONS_OF_MARKS = (
     ),
     Mutation(
         "a person of the run that was read for another one is written as it was planned",
-        ("etl.writing.shared_values:mark_outdated",),
+        ("etl.writing.shared_values:require_new_read",),
         lambda _real: lambda *_args: None,
         WorldSpec("torn EspoCRM reads", persons=3, edition=3),
         case=partial(

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.enums import COMPLETED_OUTCOMES
-from etl.store.tables.persons import ids_of_locked
+from etl.store.tables.persons import ids_on_locked_records
 
 if TYPE_CHECKING:
     from etl.store.database import Store
@@ -191,7 +191,7 @@ def load_status(store: Store) -> dict[str, Any]:
             "retries": load_retry_queue(store),
             "not_there": store.rows(ABSENT_PERSON_COUNTS),
             "holds": store.rows(OPEN_HOLD_COUNTS),
-            "locked": len(ids_of_locked(store)),
+            "locked": len(ids_on_locked_records(store)),
             "open_conflicts": store.scalar(
                 "select count(*) from conflicts where seen_at is null and restored_at is null"
             ),

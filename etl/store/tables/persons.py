@@ -83,7 +83,7 @@ def find_persons(store: Store, key: str) -> list[dict[str, Any]]:
     )
 
 
-def ids_of_locked(store: Store) -> set[str]:
+def ids_on_locked_records(store: Store) -> set[str]:
     """The linked persons who wait because staff locked their record in EspoCRM."""
     return {
         row["entity_id"]
