@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from etl.clients.espocrm import EspoClient
     from etl.enums import Absence, HoldKind
     from etl.errors import PersonError
-    from etl.records import AdvoRecord, AdvoRow, EspoItem, EspoRecord
+    from etl.records import AdvoRecord, AdvoRow, EspoItem, EspoRecord, Side
     from etl.rules.entry import Policy
     from etl.rules.plan import PersonPlan, Plan
     from etl.rules.truncation import PendingRepair
@@ -166,7 +166,8 @@ class RunContext:
     own fields, by our name, that the API user may not edit; ``planner_override``: what makes the plans instead of the
     diff, where an operator puts something back; ``plan_filter``: whether a plan is the one that somebody reviewed, if
     only that one may be written; ``limit_notice``: by how much the guard's limit is exceeded, if it is;
-    ``edited_holds``: the holds of persons an operator let be, whose entries changed since.
+    ``edited_holds``: the holds of persons an operator let be, whose entries changed since; ``edits``: when people made
+    the edits that this run saw, by person and system.
     """
 
     id: int
@@ -200,6 +201,7 @@ class RunContext:
     refusals: Refusals = field(default_factory=Refusals)
     limit_notice: str | None = None
     edited_holds: dict[str, int] = field(default_factory=dict)
+    edits: dict[tuple[str, Side], str] = field(default_factory=dict)
     rows_seen: int = 0
     changed_since_last_read: set[str] = field(default_factory=set)
     second_writer_reasons: dict[str, str] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from etl.reading.snapshot import (
     save_espo_snapshot,
     shows_status,
 )
+from etl.records import Side
 from etl.rules.guards import OwnWrites
 from etl.store.tables.baseline import has_type_changes
 from etl.store.tables.endings import has_ended_before, load_open_waits, records_with_same_betnr
@@ -36,6 +37,7 @@ from etl.store.tables.queue import (
     mark_due,
     persons_to_poll,
 )
+from etl.times import add_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -103,6 +105,8 @@ def store_espo_read(run: RunContext, person: Person, answer: EspoRecord | Person
         return None
     run.changed_since_last_read |= {entity_id} if changed else set()
     is_new_save = is_unseen_save(run, answer, person)
+    if changed and answer.modified_by != run.user_id:
+        note_edit(run, person, Side.ESPO, answer.modified_at)
     if changed and person["espo_seen_at"] and not is_new_save and person["due_since"] is None:
         run.counters.drifted_espo.add(entity_id)
     if is_new_save:
@@ -118,6 +122,18 @@ def store_espo_read(run: RunContext, person: Person, answer: EspoRecord | Person
         record_absence(run, entity_id, *absent)
         return None
     return EspoRead({**person, "changed": changed or answer.betnr != person["betnr"]}, answer, at)
+
+
+def note_edit(run: RunContext, person: Person, side: Side, edited_at: str | None) -> None:
+    """Note when an edit was made, to measure how long it takes; of several the first counts.
+
+    A number that another record shares changes without a save of this one: a save before the last look made no edit.
+    """
+    seen_at = person["espo_seen_at" if side is Side.ESPO else "advo_seen_at"]
+    if edited_at is None or seen_at is None or person["last_sync_at"] is None:
+        return
+    if edited_at >= add_seconds(seen_at, -run.limits.overlap_seconds):
+        run.edits.setdefault((person["entity_id"], side), edited_at)
 
 
 def mark_changed_due(run: RunContext, person: Person, reason: str) -> None:
@@ -192,6 +208,8 @@ def store_advo_read(
     recover(run, record.entity_id, record, answer)
     if save_advo_snapshot(run, record.entity_id, answer):
         run.counters.drifted_advo |= set() if written_by_us else {record.entity_id}
+        if not written_by_us:
+            note_edit(run, espo_read.person, Side.ADVO, advo_seen_at)
         run.changed_since_last_read.add(record.entity_id)
         mark_changed_due(run, espo_read.person, CHANGED_IN_ADVO)
     run.reads[record.entity_id] = PersonReads(record, espo_read.at, answer, at)
@@ -284,6 +302,7 @@ def store_poll_read(run: RunContext, person: Person, answer: AdvoRecord | Person
     if not save_advo_snapshot(run, entity_id, answer) or has_writes_since(run.store, entity_id, person["advo_seen_at"]):
         return False
     run.counters.drifted_advo |= {entity_id} if person["advo_seen_at"] else set()
+    note_edit(run, person, Side.ADVO, person["advo_seen_at"])
     run.changed_since_last_read.add(entity_id)
     mark_due(run.store, [entity_id], CHANGED_IN_ADVO, run.utcnow())
     update_person(run.store, entity_id, advo_changed_at=run.utcnow())

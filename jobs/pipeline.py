@@ -28,6 +28,7 @@ from etl.rules.espo.rights import MISSING_RIGHT
 from etl.store.database import Store
 from etl.store.migrations import COPIED_AT
 from etl.store.queries.status import LAST_SWEEP_AT, RESTORED_FROM, SWEEP_AFTER, SWEEP_STARTED_BY
+from etl.store.tables.arrivals import save_arrivals
 from etl.store.tables.baseline import persons_left_alone_by_direction, persons_with_note
 from etl.store.tables.holds import ids_held_as_absent, ids_held_by_guard, open_holds, release_holds
 from etl.store.tables.journal import has_writes
@@ -126,6 +127,9 @@ def run_once(config: Config, options: RunOptions, *, environment: Environment = 
             abandon_runs(store, environment.now())
             with store.with_lease(lease):
                 result = run_stages(request)
+            if result.run is not None:
+                carries_edits = result.run.planner_override is None
+                save_arrivals(store, result.run_id, result.run.edits, carries_edits=carries_edits)
             report = build_report(request, result)
             report.sweep_after = store.setting(SWEEP_AFTER) if options.sweep else None
             if options.backfill is not None:

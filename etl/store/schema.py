@@ -515,6 +515,21 @@ alter table holds add column let_be_at text;
 alter table holds add column entries_digest text;
 """
 
+ARRIVALS_TABLE: Final = """
+create table arrivals (
+    id integer primary key,
+    run_id integer not null references runs (id),
+    entity_id text not null,
+    betnr integer,
+    edited_in text not null check (edited_in in ('espo', 'advo')),
+    edited_at text not null,
+    arrived_at text
+) strict;
+create unique index arrivals_on_the_way on arrivals (entity_id, edited_in) where arrived_at is null;
+create index arrivals_by_time on arrivals (arrived_at) where arrived_at is not null;
+create index arrivals_by_run on arrivals (run_id);
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     PERSONS_TABLE + SNAPSHOT_TABLES + BASELINE_TABLES + JOURNAL_TABLES + PROGRAM_TABLES,  # 001
     RUN_CHUNKS,  # 002: chunks of longer work belong together
@@ -530,5 +545,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     ESPO_LOCKS,  # 012: a record that staff locked waits
     "",  # 013: views say of a held person that it is held
     HOLDS_SHOWN_AND_LET_BE,  # 014: staff see who is held for its own values; an operator may let a person be
+    ARRIVALS_TABLE,  # 015: how long edits took to arrive on the other side
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

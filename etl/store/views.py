@@ -233,8 +233,39 @@ from lonely
 order by entity_id, channel, stands_in, value
 """
 
+
+def ranked_arrivals(group: str, condition: str) -> str:
+    """Return SQL for what arrived: its seconds, and its place among how many of its group."""
+    return f"""
+    select
+        date(arrived_at) as day,
+        edited_in,
+        max(0, unixepoch(arrived_at) - unixepoch(edited_at)) as seconds,
+        row_number() over (partition by {group} order by unixepoch(arrived_at) - unixepoch(edited_at)) as place,
+        count(*) over (partition by {group}) as edits
+    from arrivals
+    where {condition}
+    """
+
+
+ARRIVALS_BY_DAY: Final = f"""
+-- How long did edits take to arrive on the other side, day by day?
+with ranked as ({ranked_arrivals("date(arrived_at), edited_in", "arrived_at is not null")})
+select
+    day,
+    edited_in,
+    count(*) as edits,
+    min(seconds) filter (where place * 2 >= edits) as median_seconds,
+    min(seconds) filter (where place * 100 >= edits * 95) as p95_seconds,
+    max(seconds) as longest_seconds
+from ranked
+group by day, edited_in
+order by day desc, edited_in
+"""
+
 VIEWS: Final[dict[str, str]] = {
     "last_runs": LAST_RUNS,
+    "arrivals_by_day": ARRIVALS_BY_DAY,
     "person_status": PERSON_STATUS,
     "failing_persons": FAILING_PERSONS,
     "open_conflicts": OPEN_CONFLICTS,

@@ -19,7 +19,7 @@ from etl.errors import ConfigError
 from etl.store.database import Store
 from etl.store.queries.canned import CANNED_QUERIES
 from etl.store.views import VIEWS
-from etl.times import format_utc
+from etl.times import format_utc, parse_utc
 from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 DICTIONARY = (Path(__file__).parents[2] / "state" / "README.md").read_text("utf-8")
 QUESTIONS = dict(re.findall(r"^([A-Z][^\n]+\?)\n\n```sql\n(.*?)```", DICTIONARY, flags=re.DOTALL | re.MULTILINE))
-TABLES = "persons", "runs", "changes", "decisions", "conflicts", "holds", "left_alone", "espo_entries", "advo_entries"
+TABLES = (
+    *("persons", "runs", "changes", "decisions", "conflicts", "holds", "left_alone", "espo_entries", "advo_entries"),
+    "arrivals",
+)
 NUMBER = "+495111234560"
 
 
@@ -145,6 +148,16 @@ def changes_by_month(tables: Tables) -> Counter[Any]:
     return Counter(side for _, side in decided)
 
 
+def slowest_arrivals(tables: Tables) -> Counter[Any]:
+    """How many edits of each side arrived, all on one day, beside the seconds of the slowest one."""
+    seconds: dict[str, list[float]] = {}
+    for edit in tables["arrivals"]:
+        if edit["arrived_at"] is not None:
+            took = parse_utc(edit["arrived_at"]) - parse_utc(edit["edited_at"])
+            seconds.setdefault(edit["edited_in"], []).append(took.total_seconds())
+    return Counter({(side, max(times)): len(times) for side, times in seconds.items()})
+
+
 def story_of(tables: Tables, entity_id: str) -> Counter[Any]:
     """What is told of a person by table: its writes, what was decided without one, and so on, and what it stands on."""
     (person,) = (person for person in tables["persons"] if person["entity_id"] == entity_id)
@@ -192,6 +205,7 @@ FIGURES = {
     ),
     "unsyncable_entries": Figure(lambda t: ids(note for note in t["left_alone"] if note["reason"] == "unsyncable")),
     "stale_persons": Figure(lambda t: ids(person for person in here(t) if person["betnr"] is not None)),
+    "arrivals_by_day": Figure(slowest_arrivals, ("edited_in", "longest_seconds"), "edits"),
     "changes_by_day": Figure(lambda t: ids(done(t), "variant"), ("variant",), "changes"),
     "differences": Figure(lambda t: Counter(lonely_values(t)), ("entity_id", "stands_in", "value")),
     "what_happened_to": Figure(lambda t: story_of(t, first_held(t)), (), params={"person": HELD_PERSON}),

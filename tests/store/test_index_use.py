@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 PARTIAL_INDEXES = (
-    "endings_open", "holds_open", "left_alone_held_back", "persons_by_advo_look", "persons_changed", "runs_unfinished",
+    "arrivals_on_the_way", "endings_open", "holds_open", "left_alone_held_back", "persons_by_advo_look",
+    "persons_changed", "runs_unfinished",
 )  # fmt: skip
 """Indexes of few rows, or of which a run reads only the first."""
 

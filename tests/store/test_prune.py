@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from etl.store.database import Store
 
+HISTORY = ("arrivals", "conflicts", "changes", "array_puts", "decisions", "holds", "runs")
 OLD, CUTOFF, NOW = "2026-01-01 10:00:00", "2026-06-01 00:00:00", "2026-08-30 10:00:00"
 
 
@@ -34,6 +35,13 @@ def add_run(store: Store, when: str = OLD, trigger: str = "sync", outcome: str |
     save_array_put(store, {"run_id": run_id, "betnr": run_id, **put})
     conflict_ids = save_conflicts(store, [{**fields, "change_id": change, "created_at": when}])
     set_seen_at(store, conflict_ids, when)
+    store.execute(
+        """
+        insert into arrivals (run_id, entity_id, edited_in, edited_at, arrived_at)
+        values (:run_id, :entity_id, 'espo', :now, :now)
+        """,
+        {"run_id": run_id, "entity_id": fields["entity_id"], "now": when},
+    )
     insert_holds(store, [{"run_id": run_id, "entity_id": fields["entity_id"], "kind": "removals", "held_at": when}])
     holds = store.rows("select id from holds where run_id = :run_id", {"run_id": run_id})
     release_holds(store, [hold["id"] for hold in holds], now=when, released_by="somebody")
@@ -43,18 +51,15 @@ def add_run(store: Store, when: str = OLD, trigger: str = "sync", outcome: str |
 
 
 def count_rows(store: Store) -> dict[str, int]:
-    tables = ("conflicts", "changes", "array_puts", "decisions", "holds", "runs")
-    return {table: store.scalar(f"select count(*) from {table}") for table in tables}
+    return {table: store.scalar(f"select count(*) from {table}") for table in HISTORY}
 
 
 def test_an_old_run_goes_with_everything_that_hangs_on_it(store: Store) -> None:
     for _ in range(3):
         add_run(store)
     add_run(store, NOW)
-    assert prune_runs(store, CUTOFF) == dict.fromkeys(
-        ("conflicts", "changes", "array_puts", "decisions", "holds", "runs"), 3
-    )
-    assert count_rows(store) == dict.fromkeys(("conflicts", "changes", "array_puts", "decisions", "holds", "runs"), 1)
+    assert prune_runs(store, CUTOFF) == dict.fromkeys(HISTORY, 3)
+    assert count_rows(store) == dict.fromkeys(HISTORY, 1)
     assert prune_runs(store, CUTOFF)["runs"] == 0
 
 
@@ -93,7 +98,7 @@ def test_a_run_is_kept_whole_while_something_of_it_is_needed(
     add_run(store, NOW)
     keep(store, run_id)
     assert prune_runs(store, CUTOFF)["runs"] == 1
-    for table in ("conflicts", "changes", "array_puts", "decisions", "holds"):
+    for table in HISTORY[:-1]:
         assert store.scalar(f"select count(*) from {table} where run_id = :kept", {"kept": run_id}) == 1
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PERSON_TABLES: Final = (
     # in the order of their references: who points at others goes first
+    "arrivals",
     "conflicts",
     "changes",
     "array_puts",

@@ -44,7 +44,7 @@ order by id
 limit :limit
 """
 
-RUN_TABLES: Final = ("conflicts", "changes", "array_puts", "decisions", "holds")
+RUN_TABLES: Final = ("arrivals", "conflicts", "changes", "array_puts", "decisions", "holds")
 """The tables that hang on ``runs``, those that refer to others first."""
 
 
