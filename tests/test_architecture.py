@@ -32,7 +32,7 @@ CALLED_BY_COMMANDS = {
 }  # fmt: skip
 SETTINGS = {
     "jobs.client_factory", "jobs.config", "jobs.environment", "jobs.exit_codes", "jobs.lock", "jobs.operator",
-    "jobs.private_file", "jobs.schedule", "jobs.screen", "jobs.times", "jobs.yaml_file",
+    "jobs.private_file", "jobs.promise", "jobs.schedule", "jobs.screen", "jobs.times", "jobs.yaml_file",
 }  # fmt: skip
 
 #   folder or file        what of ours it may import besides itself

@@ -8,18 +8,18 @@ from __future__ import annotations
 import json
 import re
 import socket
-from dataclasses import dataclass
 from datetime import timedelta
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from etl.enums import ABSENCE_REASONS, Absence
 from etl.errors import ConfigError
 from etl.store.database import Store
 from etl.store.queries.status import load_status
+from etl.store.tables.arrivals import load_arrival_times
 from etl.times import format_utc, parse_utc
 from jobs.exit_codes import ExitCode
 from jobs.lock import is_process_alive, is_process_dead, process_start_time
+from jobs.promise import MEASURED, delivery_time, format_measured, format_promise
 from jobs.schedule import Job, longest_gap, next_time
 from jobs.times import format_age, format_duration, format_local
 
@@ -31,17 +31,8 @@ if TYPE_CHECKING:
     from jobs.config import Config
 
 TIME_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-NO_PROMISE = "none: nothing runs by itself here; start `advosync run`, or a timer"
 OVERDUE_AFTER = timedelta(minutes=2)
 """A run that is this much behind its schedule is overdue."""
-
-
-@dataclass(frozen=True)
-class DeliveryTime:
-    """Within which time an edit of one side arrives on the other, at worst."""
-
-    espo_edit: timedelta
-    advo_edit: timedelta
 
 
 def collect_status(config: Config, now: datetime) -> dict[str, Any]:
@@ -50,6 +41,7 @@ def collect_status(config: Config, now: datetime) -> dict[str, Any]:
         return {"now": format_utc(now), "instance": {"id": None, **location(config)}, "last_success": None}
     with Store.open(config.state.path, now=format_utc(now), read_only=True) as store:
         stored = load_status(store)
+        measured = load_arrival_times(store, format_utc(now - MEASURED), format_utc(now + timedelta(seconds=1)))
     delivery = delivery_time(config, stored, now)
     stored["scheduler"] = scheduler_state(stored["scheduler"], longest_gap(config.schedule, Job.SYNC, now), now)
     return {
@@ -62,6 +54,7 @@ def collect_status(config: Config, now: datetime) -> dict[str, Any]:
             "espocrm_edit_seconds": round(delivery.espo_edit.total_seconds()),
             "advoware_edit_seconds": round(delivery.advo_edit.total_seconds()),
         },
+        "measured": {"days": MEASURED.days, **measured},
     }
 
 
@@ -103,29 +96,6 @@ def next_run_times(config: Config, status: dict[str, Any], now: datetime) -> dic
         )
         for job in Job
     }
-
-
-def delivery_time(config: Config, status: dict[str, Any], now: datetime) -> DeliveryTime:
-    """What the schedule, the budget and the number of persons allow to promise.
-
-    EspoCRM: a record saved just before a run is left to settle, so it waits for the next one. Advoware: at least half
-    of the budget goes to the oldest looks, and a sweep looks at everybody, as quickly as the ceiling of requests lets.
-    """
-    gap = longest_gap(config.schedule, Job.SYNC, now)
-    delay = timedelta(
-        seconds=config.schedule.jitter_seconds + config.espocrm.settle_seconds + status["longest_run_seconds"]
-    )
-    runs_for_those_due = max(1, ceil(status["due"]["persons"] / config.sync.persons_per_run))
-    linked_count = sum(count for name, count in status["persons"].items() if name != "not_linked")
-    oldest_per_run = config.advoware.poll_budget - config.advoware.poll_budget // 2
-    requests_per_second = config.advoware.max_requests_per_second
-    by_sweep = (
-        longest_gap(config.schedule, Job.SWEEP, now)
-        + delay
-        + timedelta(seconds=linked_count / requests_per_second if requests_per_second else 0)
-    )
-    by_polling = gap * max(1, ceil(linked_count / oldest_per_run)) + delay if oldest_per_run else by_sweep
-    return DeliveryTime(gap * runs_for_those_due + delay, min(by_polling, by_sweep))
 
 
 def status_exit_code(status: dict[str, Any], now: datetime, max_age: timedelta | None) -> ExitCode:
@@ -195,7 +165,8 @@ def status_rows(status: dict[str, Any], now: datetime, zone: tzinfo) -> list[tup
         ("Conflicts", f"{status['open_conflicts']} open"),
         ("Oldest look", format_oldest_poll(status["looks"], now)),
         ("Sweep", format_sweep(status["sweep"], now)),
-        ("Promise", format_delivery_time(status["promise"]) if status["runs_by_itself"] else NO_PROMISE),
+        ("Promise", format_promise(status)),
+        ("Measured", format_measured(status)),
         ("EspoCRM", format_espo_version(status["espocrm"], now)),
         ("Instance", f"{instance['id'] or 'unknown'} on {instance['host']}, {instance['path']}"),
     ]
@@ -308,9 +279,3 @@ def format_sweep(sweep: dict[str, Any], now: datetime) -> str:
     """When everybody was looked at, and whether that is going on."""
     position = f"; one is under way, behind {sweep['after']}" if sweep["after"] else ""
     return f"{format_age(sweep['last_at'], now)}{position}"
-
-
-def format_delivery_time(delivery: dict[str, int]) -> str:
-    """Within which time an edit arrives."""
-    espo, advo = (timedelta(seconds=delivery[f"{side}_edit_seconds"]) for side in ("espocrm", "advoware"))
-    return f"an edit in EspoCRM arrives within {format_duration(espo)}, one in Advoware within {format_duration(advo)}"

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.metadata import version
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -23,6 +24,7 @@ from jobs.html_report import charts
 from jobs.html_report.chart_texts import CHART_TEXTS, REVERTED
 from jobs.html_report.svg import Bar, bar_chart, format_number
 from jobs.html_report.texts import REPORT_TEXTS
+from jobs.promise import EDITED_SYSTEMS
 from jobs.times import format_local
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ def page_html(figures: Mapping[str, ChartRows], days: DateRange, view: ReportVie
         is_work_left=bool(open_parts),
         message=texts.not_all_well.format(parts="; ".join(open_parts)) if open_parts else texts.all_well,
         runs=runs_sentence(figures, view),
+        arrivals=arrival_sentences(figures["how_long_edits_took"][0], texts),
         tiles=number_tiles(figures, texts),
         plots=report_plots(figures, days, view),
         tables=value_tables(figures, view) if names else (),
@@ -171,6 +174,23 @@ def runs_sentence(figures: Mapping[str, ChartRows], view: ReportView) -> str:
     trouble = ", ".join(plural_text(totals[name], forms) for name, forms in troubles.items() if totals[name])
     sentence = "; ".join(filter(None, [plural_text(totals["runs"], texts.runs), trouble]))
     return f"{sentence}. {texts.last_success.format(last=view.time(figures['at_a_glance'][0]['last_success']))}"
+
+
+def arrival_sentences(times: Mapping[str, Any], texts: ReportTexts) -> str:
+    """How long the edits of each system took to arrive in the other one, where there were any."""
+    return " ".join(
+        plural_text(times[edits]["edits"], texts.arrivals[edits]).format(
+            median=span_text(times[edits]["median_seconds"], texts), p95=span_text(times[edits]["p95_seconds"], texts)
+        )
+        for edits in EDITED_SYSTEMS
+        if times[edits]["edits"]
+    )
+
+
+def span_text(seconds: int, texts: ReportTexts) -> str:
+    """A time that is not exceeded: in minutes up to two hours, then in hours."""
+    is_short = seconds <= 2 * 3600
+    return plural_text(ceil(seconds / (60 if is_short else 3600)), texts.minutes if is_short else texts.hours)
 
 
 def number_tiles(figures: Mapping[str, ChartRows], texts: ReportTexts) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,9 @@ class ReportTexts:
     outages: Plural
     failures_of_ours: Plural
     last_success: str
+    arrivals: Mapping[str, Plural]
+    minutes: Plural
+    hours: Plural
     variants_heading: str
     lost_heading: str
     attention_heading: str
@@ -83,6 +86,18 @@ GERMAN_REPORT_TEXTS: Final = ReportTexts(
         "{n} brachen aus anderem Grund ab (Programm, Rechner oder Einstellungen)",
     ),
     last_success="Letzter guter Lauf: {last}.",
+    arrivals={
+        "espocrm_edit": (
+            "{n} Änderung aus EspoCRM kam an, binnen {{p95}}.",
+            "{n} Änderungen aus EspoCRM kamen an, die Hälfte binnen {{median}}, 95 von 100 binnen {{p95}}.",
+        ),
+        "advoware_edit": (
+            "{n} Änderung aus Advoware kam an, binnen {{p95}}.",
+            "{n} Änderungen aus Advoware kamen an, die Hälfte binnen {{median}}, 95 von 100 binnen {{p95}}.",
+        ),
+    },
+    minutes=("einer Minute", "{n} Minuten"),
+    hours=("einer Stunde", "{n} Stunden"),
     variants_heading="Was war geschehen?",
     lost_heading="Werte, die einen Konflikt verloren haben",
     attention_heading="Personen, die jemanden brauchen",
@@ -130,6 +145,18 @@ ENGLISH_REPORT_TEXTS: Final = ReportTexts(
     outages=("in {n} a system was out or refused the login",) * 2,
     failures_of_ours=("{n} broke off for another reason (program, machine or settings)",) * 2,
     last_success="Last good run: {last}.",
+    arrivals={
+        "espocrm_edit": (
+            "{n} edit in EspoCRM arrived, within {{p95}}.",
+            "{n} edits in EspoCRM arrived, half of them within {{median}}, 95 of 100 within {{p95}}.",
+        ),
+        "advoware_edit": (
+            "{n} edit in Advoware arrived, within {{p95}}.",
+            "{n} edits in Advoware arrived, half of them within {{median}}, 95 of 100 within {{p95}}.",
+        ),
+    },
+    minutes=("{n} minute", "{n} minutes"),
+    hours=("{n} hour", "{n} hours"),
     variants_heading="What had happened?",
     lost_heading="Values that lost a conflict",
     attention_heading="Persons that need somebody",

@@ -90,9 +90,10 @@ def notify_people(config: Config, options: RunOptions, report: RunReport, enviro
     addresses = [address.get_secret_value() for address in config.report.notify]
     if not addresses:
         return
+    now, full_run = environment.utcnow(), report if options.kind in FULL_RUN_TRIGGERS else None
+    status = collect_status(config, now) if full_run is not None else None
     with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
         wording = notify.Wording(config.report.language, config.schedule.zone)
-        full_run = report if options.kind in FULL_RUN_TRIGGERS else None
-        sent = notify.notify_once(store, wording, full_run, notify.apprise_sender(addresses), environment.utcnow())
+        sent = notify.notify_once(store, wording, full_run, notify.apprise_sender(addresses), now, status)
     if sent is False:
         structlog.get_logger().warning("not_told", about="message", reason="an address of report.notify refused it")

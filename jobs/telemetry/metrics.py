@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge, Info, write_to_textfile
 
 from etl.enums import Absence, HoldKind, PersonStatus
 from etl.times import parse_utc
+from jobs.promise import EDITED_SYSTEMS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,14 @@ def add_store_metrics(registry: CollectorRegistry, status: dict[str, Any]) -> No
     set_gauge_by_label(registry, "skipped_runs", "Runs that did not take place at their time", "job", skipped)
     for side, seconds in status["promise"].items():
         set_gauge(registry, f"promise_{side}", "Within which time an edit there arrives, at worst", seconds)
+    for edits, system in EDITED_SYSTEMS.items():
+        times, name = status["measured"][edits], f"measured_{edits}"
+        set_gauge(registry, f"{name}_count", f"Edits in {system} that arrived in the last days", times["edits"])
+        for part, share in (("median", "half"), ("p95", "95 of 100")):
+            if times["edits"]:
+                set_gauge(
+                    registry, f"{name}_{part}_seconds", f"Within which time {share} did", times[f"{part}_seconds"]
+                )
 
 
 def add_run_metrics(registry: CollectorRegistry, report: RunReport) -> None:

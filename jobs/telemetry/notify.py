@@ -13,24 +13,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
+from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from etl.enums import HoldKind, PersonStatus
+from etl.enums import PersonStatus
 from etl.errors import ConfigError
 from etl.store.queries.status import failing_persons, outage_since
 from etl.store.tables.holds import open_holds
-from etl.times import parse_utc
-from jobs.config import Language
+from etl.times import format_utc, parse_utc
 from jobs.exit_codes import CommandOutcome
+from jobs.promise import EDITED_SYSTEMS, is_promise_kept
+from jobs.telemetry.notice_texts import NOTICE_TEXTS
 from jobs.times import format_local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime, tzinfo
     from typing import Any
 
     from etl.store.database import Store
+    from jobs.config import Language
     from jobs.run.report import RunReport
+    from jobs.telemetry.notice_texts import NoticeTexts
 
 NOTIFIED_HOLD_KEY: Final = "told_hold"
 """Setting: the highest number of a hold people were told of."""
@@ -41,11 +45,25 @@ NOTIFIED_FAILURES_KEY: Final = "told_failed"
 NOTIFIED_OUTAGE_KEY: Final = "notified_outage"
 """Setting: since when the outage lasts that people were told of; empty when it is over."""
 
+NOTIFIED_PROMISES_KEY: Final = "notified_promises"
+"""Setting: JSON, of which system's edits people were told that they take longer than promised, and when."""
+
 OUTAGE_PATIENCE = timedelta(days=1)
-"""An outage is told once it lasts so long, a refused login at once: it does not end by itself."""
+"""An outage is told once it lasts so long, a refused login at once: it does not end by itself.
+
+That a promise holds again is told no earlier than so long after it was broken.
+"""
 
 MAX_NAMED_PERSONS = 20
 """More persons than this are counted, not named."""
+
+
+class PromiseNotice(NamedTuple):
+    """The edits of one system take longer than promised, or no longer do."""
+
+    edits: str
+    is_kept: bool
+    figures: Mapping[str, Any]
 
 
 class OutageNotice(NamedTuple):
@@ -64,11 +82,12 @@ class PendingNotices:
     failed: list[dict[str, Any]]
     still_failing: list[str]
     outage: OutageNotice | None
+    promises: Sequence[PromiseNotice] = ()
 
     @property
     def is_any(self) -> bool:
         """Whether there is something to tell."""
-        return bool(self.holds or self.failed or self.outage)
+        return bool(self.holds or self.failed or self.outage or self.promises)
 
 
 def pending_outage(store: Store, report: RunReport, now: datetime) -> OutageNotice | None:
@@ -84,10 +103,33 @@ def pending_outage(store: Store, report: RunReport, now: datetime) -> OutageNoti
     return OutageNotice(since, report.error or "", report.login_refused)
 
 
-def pending_notices(store: Store, full_run: RunReport | None, now: datetime) -> PendingNotices:
+def pending_promises(store: Store, status: Mapping[str, Any], now: datetime) -> list[PromiseNotice]:
+    """Which promises are broken and nobody knows, and which hold again, at the earliest a day after that."""
+    notified = json.loads(store.setting(NOTIFIED_PROMISES_KEY) or "{}")
+    notices = []
+    for edits, system in EDITED_SYSTEMS.items():
+        is_kept, broken_at = is_promise_kept(status, edits), notified.get(edits)
+        is_news = broken_at is None if is_kept is False else (
+            is_kept and broken_at is not None and now - parse_utc(broken_at) >= OUTAGE_PATIENCE
+        )
+        if is_news:
+            figures = {
+                "system": system,
+                "count": status["measured"][edits]["edits"],
+                "days": status["measured"]["days"],
+                "measured": ceil(status["measured"][edits]["p95_seconds"] / 60),
+                "promised": ceil(status["promise"][f"{edits}_seconds"] / 60),
+            }
+            notices.append(PromiseNotice(edits, bool(is_kept), figures))
+    return notices
+
+
+def pending_notices(
+    store: Store, full_run: RunReport | None, now: datetime, status: Mapping[str, Any] | None = None
+) -> PendingNotices:
     """What people were not told yet: who is held or failed for good, and that no run gets through, or runs do again.
 
-    ``full_run`` is the run that just ended, where it was one over everybody.
+    ``full_run`` is the run that just ended, where it was one over everybody; ``status`` is what ``status`` says then.
     """
     last_hold = int(store.setting(NOTIFIED_HOLD_KEY) or 0)
     notified = set(json.loads(store.setting(NOTIFIED_FAILURES_KEY) or "[]"))
@@ -100,10 +142,11 @@ def pending_notices(store: Store, full_run: RunReport | None, now: datetime) -> 
             person["entity_id"] for person in failing if person["entity_id"] in notified or person in permanent
         ],
         outage=pending_outage(store, full_run, now) if full_run is not None else None,
+        promises=pending_promises(store, status, now) if status is not None else (),
     )
 
 
-def save_notified_state(store: Store, notices: PendingNotices) -> None:
+def save_notified_state(store: Store, notices: PendingNotices, now: datetime) -> None:
     """Note what people know now; who is in sync again may be told of again."""
     with store.transaction():
         if notices.holds:
@@ -113,16 +156,27 @@ def save_notified_state(store: Store, notices: PendingNotices) -> None:
             store.set_setting(NOTIFIED_FAILURES_KEY, failing)
         if notices.outage is not None:
             store.set_setting(NOTIFIED_OUTAGE_KEY, notices.outage.since if notices.outage.error is not None else "")
+        if notices.promises:
+            kept = {notice.edits for notice in notices.promises if notice.is_kept}
+            notified = json.loads(store.setting(NOTIFIED_PROMISES_KEY) or "{}")
+            notified |= {notice.edits: format_utc(now) for notice in notices.promises}
+            remaining = {edits: at for edits, at in notified.items() if edits not in kept}
+            store.set_setting(NOTIFIED_PROMISES_KEY, json.dumps(remaining))
 
 
 def notify_once(
-    store: Store, wording: Wording, full_run: RunReport | None, send: Callable[[str, str], bool], now: datetime
+    store: Store,
+    wording: Wording,
+    full_run: RunReport | None,
+    send: Callable[[str, str], bool],
+    now: datetime,
+    status: Mapping[str, Any] | None = None,
 ) -> bool | None:
     """Tell people once; whether it went out, None when there was nothing to tell. Not sent is told next time."""
-    notices = pending_notices(store, full_run, now)
+    notices = pending_notices(store, full_run, now, status)
     if notices.is_any and not send(*notice_message(notices, wording)):
         return False
-    save_notified_state(store, notices)
+    save_notified_state(store, notices, now)
     return True if notices.is_any else None
 
 
@@ -176,74 +230,6 @@ class Wording(NamedTuple):
     zone: tzinfo
 
 
-@dataclass(frozen=True)
-class NoticeTexts:
-    """The sentences of one language."""
-
-    title: str
-    title_of_outage: str
-    title_of_its_end: str
-    test: str
-    held: str
-    failed: str
-    outage: str
-    login_refused: str
-    outage_over: str
-    kinds: dict[str, str]
-    more: str
-
-
-NOTICE_TEXTS: Final = {
-    Language.DE: NoticeTexts(
-        title="advosync braucht eine Entscheidung",
-        title_of_outage="advosync kann nicht abgleichen",
-        title_of_its_end="advosync gleicht wieder ab",
-        test="Probe: So erreichen Sie die Nachrichten von advosync.",
-        held="Lauf {run} hält {count} zurück ({kind}): {who}.\n"
-        "Ansehen: advosync held – freigeben: advosync approve {run}",
-        failed="Mehrmals fehlgeschlagen, nächster Versuch in einem Tag: {who}.\n"
-        "Der Grund steht in EspoCRM am Datensatz. Sofort noch einmal: advosync retry",
-        outage="Seit {since} kommt kein Lauf mehr durch: {error}\n"
-        "Nichts geht verloren; was inzwischen geändert wird, folgt danach. Ansehen: advosync status, advosync check",
-        login_refused="Seit {since} wird die Anmeldung abgelehnt: {error}\n"
-        "Das endet nicht von selbst: Zugangsdaten berichtigen, dann advosync check. Nichts geht verloren.",
-        outage_over="Die Störung seit {since} ist vorbei; ein Lauf ist wieder durchgekommen.",
-        kinds={
-            HoldKind.REMOVALS: "es würde ungewöhnlich viel entfernt oder überschrieben",
-            HoldKind.CONFIGURATION: "die Einstellungen haben sich geändert",
-            HoldKind.RECOVERY: "der Zustandsspeicher kennt die Person nicht mehr",
-            HoldKind.SECOND_WRITER: "ein anderes Programm schreibt hier ebenfalls",
-            HoldKind.ENDINGS:
-                "nicht mehr gefunden oder nicht mehr verknüpft wie zuvor, und das bei zu vielen auf einmal",
-        },
-        more="und {count} weitere",
-    ),
-    Language.EN: NoticeTexts(
-        title="advosync needs a decision",
-        title_of_outage="advosync cannot sync",
-        title_of_its_end="advosync syncs again",
-        test="A test: this is how messages of advosync reach you.",
-        held="Run {run} holds {count} back ({kind}): {who}.\n"
-        "Look: advosync held – release: advosync approve {run}",
-        failed="Failed repeatedly, tried again in a day: {who}.\n"
-        "The reason stands in the record in EspoCRM. To try at once: advosync retry",
-        outage="No run gets through since {since}: {error}\n"
-        "Nothing is lost; what is edited meanwhile follows. Look: advosync status, advosync check",
-        login_refused="The login is refused since {since}: {error}\n"
-        "That does not end by itself: correct the login, then advosync check. Nothing is lost.",
-        outage_over="The trouble since {since} is over; a run got through again.",
-        kinds={
-            HoldKind.REMOVALS: "unusually much would be removed or overwritten",
-            HoldKind.CONFIGURATION: "the configuration changed",
-            HoldKind.RECOVERY: "the state store does not know the person any more",
-            HoldKind.SECOND_WRITER: "another program writes here too",
-            HoldKind.ENDINGS: "not found, or not linked as before any more, and so are too many at once",
-        },
-        more="and {count} more",
-    ),
-}  # fmt: skip
-
-
 def notice_message(notices: PendingNotices, wording: Wording) -> tuple[str, str]:
     """Title and text of one message about everything that is new."""
     texts = NOTICE_TEXTS[wording.language]
@@ -256,10 +242,14 @@ def notice_message(notices: PendingNotices, wording: Wording) -> tuple[str, str]
     ]
     if notices.failed:
         parts.append(texts.failed.format(who=betnr_list(notices.failed, texts)))
-    if notices.outage is None:
-        return texts.title, "\n\n".join(parts)
-    title = texts.title_of_outage if notices.outage.error is not None else texts.title_of_its_end
-    return texts.title if parts else title, "\n\n".join([outage_text(notices.outage, texts, wording.zone), *parts])
+    titles = [texts.title] if parts else []
+    if notices.outage is not None:
+        titles.append(texts.title_of_outage if notices.outage.error is not None else texts.title_of_its_end)
+        parts.insert(0, outage_text(notices.outage, texts, wording.zone))
+    for notice in notices.promises:
+        titles.append(texts.title_of_kept if notice.is_kept else texts.title_of_late)
+        parts.append((texts.kept if notice.is_kept else texts.late).format(**notice.figures))
+    return titles[0], "\n\n".join(parts)
 
 
 def outage_text(outage: OutageNotice, texts: NoticeTexts, zone: tzinfo) -> str:

@@ -21,10 +21,11 @@ from etl.store.tables.persons import update_person
 from etl.store.tables.runs import finish_run, start_run
 from etl.times import format_utc, parse_utc
 from jobs import cli
-from jobs.commands.status import collect_status, delivery_time, parse_max_age, status_exit_code, status_rows
+from jobs.commands.status import collect_status, parse_max_age, status_exit_code, status_rows
 from jobs.exit_codes import ExitCode
 from jobs.lock import Lease
 from jobs.pipeline import run_to_completion
+from jobs.promise import delivery_time, is_promise_kept
 from jobs.run.options import RunOptions
 from jobs.sandbox.simulator import Unreachable
 from jobs.scheduler import note_scheduler, scheduler_mark, scheduler_presence
@@ -218,6 +219,11 @@ def test_what_is_promised_is_kept(tmp_path: Path) -> None:
     assert arrived_at is not None
     assert 900 < (arrived_at - in_espo_at).total_seconds() <= delays["espocrm_edit_seconds"]
     assert 1800 < (harness.clock() - in_advo_at).total_seconds() <= delays["advoware_edit_seconds"]
+    status = current_status(harness)
+    arrived = [status["measured"][f"{system}_edit"]["edits"] for system in ("espocrm", "advoware")]
+    assert arrived == [1, len(people) - 1]  # EspoCRM's edit won over the one made in Advoware to the same person
+    assert is_promise_kept(status, "espocrm_edit")
+    assert is_promise_kept(status, "advoware_edit")
 
 
 # The command ---------------------------------------------------------------------------------------------------

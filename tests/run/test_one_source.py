@@ -13,11 +13,12 @@ import pytest
 from etl.errors import ConfigError
 from etl.store.database import Store
 from etl.store.queries.charts import load_chart_data
-from etl.times import format_utc
+from etl.times import add_seconds, format_utc
 from jobs.commands.held import list_held_persons
-from jobs.commands.status import collect_status
+from jobs.commands.status import collect_status, status_rows
 from jobs.html_report.page import DateRange, render_report_page
 from jobs.run.report import RunReport
+from jobs.telemetry.metrics import build_registry
 from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
@@ -154,3 +155,41 @@ def test_the_question_how_often_each_side_changes_counts_what_was_carried_out(ha
         """
     )
     assert answered == counted
+
+
+def test_how_long_edits_took_is_the_same_figure_everywhere(harness: SyncHarness) -> None:
+    """Five edits in EspoCRM and one in Advoware arrived yesterday, beside one that is on its way."""
+    yesterday = format_utc(harness.clock() - timedelta(days=1))
+    with closing(Store.open(harness.config.state.path, now=format_utc(harness.clock()))) as store:
+        store.execute("delete from arrivals")
+        for side, seconds in [("espo", 60), ("espo", 61), ("espo", 62), ("espo", 600), ("espo", 90_000), ("advo", 30)]:
+            store.execute(
+                """
+                insert into arrivals (run_id, entity_id, edited_in, edited_at, arrived_at)
+                values (1, 'a', :side, :edited_at, :at)
+                """,
+                {"side": side, "at": yesterday, "edited_at": add_seconds(yesterday, -seconds)},
+            )
+        store.execute("insert into arrivals (run_id, entity_id, edited_in, edited_at) values (1, 'a', 'advo', '2026')")
+    status = collect_status(harness.config, harness.clock())
+    expected = {
+        "espocrm_edit": {"edits": 5, "median_seconds": 62, "p95_seconds": 90_000},
+        "advoware_edit": {"edits": 1, "median_seconds": 30, "p95_seconds": 30},
+    }
+    assert status["measured"] == {"days": 7, **expected}
+    assert figures_of(harness)["how_long_edits_took"] == [expected]
+    rows = harness.query_store("select edited_in, edits, median_seconds, p95_seconds from arrivals_by_day")
+    assert rows == [("advo", 1, 30, 30), ("espo", 5, 62, 90_000)]
+    lines = dict(status_rows(status, harness.clock(), harness.config.schedule.zone))
+    assert lines["Measured"] == (
+        "edits that arrived in 7 days: 5 in EspoCRM, half within 1 min 2 s, 95 of 100 within 1 d 1 h, longer than "
+        "promised; 1 in Advoware, half within 30 s, 95 of 100 within 30 s"
+    )
+    last = harness.clock().date()
+    days = DateRange(last - timedelta(days=1), last)
+    page = render_report_page(harness.config, days, names=False, now=harness.clock())
+    assert "5 edits in EspoCRM arrived, half of them within 2 minutes, 95 of 100 within 25 hours." in page
+    assert "1 edit in Advoware arrived, within 1 minute." in page
+    registry = build_registry(status, RunReport())
+    assert registry.get_sample_value("advosync_measured_espocrm_edit_p95_seconds") == 90_000
+    assert registry.get_sample_value("advosync_measured_advoware_edit_count") == 1

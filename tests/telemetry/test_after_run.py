@@ -28,6 +28,7 @@ from jobs.run.report import RunReport
 from jobs.sandbox.simulator import Unreachable
 from jobs.telemetry import notify
 from jobs.telemetry.after_run import run_with_notifications
+from jobs.telemetry.notice_texts import NOTICE_TEXTS
 from jobs.telemetry.notify import apprise_sender
 from tests.harness import CommandHarness
 
@@ -265,7 +266,7 @@ def test_a_person_that_fails_for_good_is_told_once_until_it_was_in_sync_again(ha
 
 @pytest.mark.parametrize("language", list(Language))
 def test_every_kind_of_hold_has_words_in_every_language(language: Language) -> None:
-    assert set(notify.NOTICE_TEXTS[language].kinds) == {str(kind) for kind in HoldKind}
+    assert set(NOTICE_TEXTS[language].kinds) == {str(kind) for kind in HoldKind}
 
 
 def test_many_persons_are_counted_not_named() -> None:
@@ -342,6 +343,38 @@ def test_a_refused_login_is_told_at_once_and_once(harness: CommandHarness, messa
     harness.clock.advance(3600)
     run_with_telemetry(harness)
     assert messages[-1]["title"] == "advosync gleicht wieder ab"
+
+
+def test_a_broken_promise_is_told_once_and_that_it_holds_again_a_day_later(
+    harness: CommandHarness, messages: list[dict[str, Any]]
+) -> None:
+    run_with_telemetry(harness)
+    late = {"side": "espo", "edited_at": "2026-08-30 04:00:00", "at": harness.environment.now()}
+    in_time = {"side": "advo", "edited_at": late["at"], "at": late["at"]}
+    with harness.open_store() as store:
+        for edit in (late, in_time):
+            store.execute(
+                """
+                insert into arrivals (run_id, entity_id, edited_in, edited_at, arrived_at)
+                values (1, 'a', :side, :edited_at, :at)
+                """,
+                edit,
+            )
+    run_with_telemetry(harness, persons=("200001",))
+    assert messages == []
+    run_with_telemetry(harness)
+    run_with_telemetry(harness)
+    [message] = messages
+    assert message["title"] == "advosync braucht länger als zugesagt"
+    assert "Änderungen aus EspoCRM kommen später an" in message["message"]
+    with harness.open_store() as store:
+        store.execute("update arrivals set edited_at = arrived_at")
+    run_with_telemetry(harness)
+    assert len(messages) == 1  # around the limit there shall be no message with every run
+    harness.clock.advance(DAY)
+    run_with_telemetry(harness)
+    run_with_telemetry(harness)
+    assert [message["title"] for message in messages[1:]] == ["advosync hält die Zusage wieder ein"]
 
 
 def test_check_sends_a_test_message_on_request(harness: CommandHarness, messages: list[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.store.queries.status import COMPLETED_RUN
+from etl.store.tables.arrivals import load_arrival_times
 
 if TYPE_CHECKING:
     from etl.store.database import Store
@@ -229,4 +230,5 @@ ChartRows = list[dict[str, Any]]
 def load_chart_data(store: Store, since: str, until: str) -> dict[str, ChartRows]:
     """Return the rows of every figure for the span, all of one moment."""
     with store.read_transaction():
-        return {name: store.rows(sql, {"since": since, "until": until}) for name, sql in CHART_QUERIES.items()}
+        rows = {name: store.rows(sql, {"since": since, "until": until}) for name, sql in CHART_QUERIES.items()}
+        return rows | {"how_long_edits_took": [load_arrival_times(store, since, until)]}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from etl.store.views import ranked_arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,3 +94,23 @@ def save_arrivals(
         if carries_edits:
             store.execute(CLOSE_ARRIVED_EDITS, {"run_id": run_id})
         store.execute(DROP_UNMEASURED_EDITS)
+
+
+def load_arrival_times(store: Store, since: str, until: str) -> dict[str, dict[str, Any]]:
+    """Return how many edits of each system arrived in a span, and within how many seconds half, and 95 of 100, did."""
+    rows = store.rows(
+        f"""
+        with ranked as ({ranked_arrivals("edited_in", "arrived_at >= :since and arrived_at < :until")})
+        select
+            edited_in,
+            count(*) as edits,
+            min(seconds) filter (where place * 2 >= edits) as median_seconds,
+            min(seconds) filter (where place * 100 >= edits * 95) as p95_seconds
+        from ranked
+        group by edited_in
+        """,
+        {"since": since, "until": until},
+    )
+    times = {row.pop("edited_in"): row for row in rows}
+    nothing = {"edits": 0, "median_seconds": None, "p95_seconds": None}
+    return {name: times.get(side, nothing) for side, name in (("espo", "espocrm_edit"), ("advo", "advoware_edit"))}
