@@ -47,7 +47,7 @@ def approve_run(run: RunContext, held_run_id: int, operator: str, named_keys: Se
     run_holds = select_holds(run_holds, f"Run {held_run_id} holds nobody back who is", named_keys)
     absent_ids = {record["entity_id"] for record in run_holds if record["kind"] == HoldKind.ENDINGS}
     holds = {record["entity_id"]: record for record in run_holds if record["entity_id"] not in absent_ids}
-    accept_configuration(run, holds.values())
+    accept_configuration(run, holds, is_partial=bool(named_keys))
     left_out = run.counters.skipped | run.absences.keys()
     persons = load_persons(run.store, [record["entity_id"] for record in run_holds])
     present = exclude_absent(
@@ -101,14 +101,19 @@ def apply_approval(
     planner = planner_for(run.store, held_run_id)
     run.planner_override = planner.plans if planner is not None else None
     plans = make_person_plans(run, without_second_writer)
-    plannable = [
-        entity_id for entity_id in without_second_writer if not defer_until_next_read(run, plans.get(entity_id))
-    ]
-    unchanged = [entity_id for entity_id in plannable if matches_approval(run, holds[entity_id], plans.get(entity_id))]
-    changed_kinds = {
-        entity_id: HoldKind(holds[entity_id]["kind"]) for entity_id in plannable if entity_id not in unchanged
-    }
     with run.store.transaction():
+        held_ids = ids_still_held(run, holds)
+        plannable = [
+            entity_id
+            for entity_id in without_second_writer
+            if entity_id in held_ids and not defer_until_next_read(run, plans.get(entity_id))
+        ]
+        unchanged = [
+            entity_id for entity_id in plannable if matches_approval(run, holds[entity_id], plans.get(entity_id))
+        ]
+        changed_kinds = {
+            entity_id: HoldKind(holds[entity_id]["kind"]) for entity_id in plannable if entity_id not in unchanged
+        }
         release_holds(
             run.store, [holds[entity_id]["id"] for entity_id in plannable], now=run.utcnow(), released_by=operator
         )
@@ -132,16 +137,41 @@ def apply_approval(
     return {**plans_applied, **{entity_id: plans[entity_id] for entity_id in changed_kinds if entity_id in plans}}
 
 
+def ids_still_held(run: RunContext, holds: Mapping[str, HoldRecord]) -> set[str]:
+    """Whose hold is as it was when the approval began: while both sides were read, somebody may have let it be."""
+    let_be_by_hold = {record["id"]: record["let_be_at"] for record in open_holds(run.store)}
+    return {
+        entity_id
+        for entity_id, record in holds.items()
+        if record["id"] in let_be_by_hold and let_be_by_hold[record["id"]] == record["let_be_at"]
+    }
+
+
 def is_in_pilot_group(run: RunContext, record: HoldRecord) -> bool:
     """A pilot group limits what an approval touches, too."""
     return run.limits.allows(record["entity_id"], record["betnr"])
 
 
-def accept_configuration(run: RunContext, holds: Collection[HoldRecord]) -> None:
-    """An approval of persons held for a configuration accepts that one, not yet another the file says meanwhile."""
-    pending = run.store.setting(CONFIG_PENDING)
-    if any(record["kind"] == HoldKind.CONFIGURATION for record in holds) and pending == run.limits.config_digest:
-        run.store.set_setting(CONFIG_DIGEST, pending)
+def accept_configuration(run: RunContext, holds: Mapping[str, HoldRecord], *, is_partial: bool) -> None:
+    """An approval of persons held for a configuration accepts that one, not yet another the file says meanwhile.
+
+    Accepting it releases whoever else is held for it; so where only some are approved, the last of them accepts it.
+    """
+    if not is_held_for_this_configuration(run, holds.values()):
+        return
+    waiting_ids = {
+        record["entity_id"]
+        for record in open_holds(run.store)
+        if record["kind"] == HoldKind.CONFIGURATION and record["let_be_at"] is None
+    }
+    if not (is_partial and waiting_ids - holds.keys()):
+        run.store.set_setting(CONFIG_DIGEST, run.limits.config_digest)
+
+
+def is_held_for_this_configuration(run: RunContext, holds: Collection[Mapping[str, Any]]) -> bool:
+    """Whether any of them is held for the configuration the file says now."""
+    is_pending = run.store.setting(CONFIG_PENDING) == run.limits.config_digest
+    return is_pending and any(record["kind"] == HoldKind.CONFIGURATION for record in holds)
 
 
 def defer_until_next_read(run: RunContext, plan: PersonPlan | None) -> bool:
@@ -157,5 +187,9 @@ def matches_approval(run: RunContext, record: Mapping[str, Any], plan: PersonPla
     """Whether the approval speaks of this plan: its very steps, or nothing left to write."""
     if plan is None or not plan.steps:
         return True
-    other_configuration = record["kind"] == HoldKind.CONFIGURATION and has_configuration_changed(run)
-    return plan_digest(plan) == record["digest"] and not other_configuration
+    is_other_configuration = (
+        record["kind"] == HoldKind.CONFIGURATION
+        and has_configuration_changed(run)
+        and not is_held_for_this_configuration(run, [record])
+    )
+    return plan_digest(plan) == record["digest"] and not is_other_configuration

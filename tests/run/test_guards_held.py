@@ -230,6 +230,23 @@ def test_a_changed_configuration_holds_every_person_with_steps(harness: FaultHar
     assert harness.open_hold_rows() == []
 
 
+def test_an_approval_of_some_releases_nobody_else_held_for_a_configuration(harness: FaultHarness) -> None:
+    """Only the last of them accepts it: with the agreed configuration nobody is held for it any more."""
+    people = harness.add_persons_in_sync(3)
+    harness.settings["sync"] = {"conflict_scope": "entry"}
+    for person in people:
+        harness.add_phone(person, "+4951188888888")
+    held_run = harness.run_without_writes().run_id
+    for number, person in enumerate(people, 1):
+        assert harness.run(approve_run=held_run, operator="anna", persons=(person.entity_id,)).exit_code() == 0
+        assert harness.run_without_writes().exit_code() == 0
+        assert [len(harness.advo_values(other)) for other in people] == [3] * number + [2] * (3 - number)
+        assert len(harness.open_hold_rows()) == 3 - number
+    harness.add_phone(people[0], "+4951177777777")
+    assert harness.run().exit_code() == 0
+    assert len(harness.advo_values(people[0])) == 4
+
+
 def test_a_configuration_put_back_releases_whom_it_held(harness: FaultHarness) -> None:
     (person,) = harness.add_persons_in_sync(1)
     harness.settings["sync"] = {"region": "AT"}

@@ -76,6 +76,23 @@ def test_whom_an_operator_lets_be_stays_as_it_is(harness: FaultHarness, people: 
     assert shown_status(harness, person) == ("clean", None)
 
 
+def test_whom_an_operator_lets_be_while_another_approves_stays_as_it_is(
+    harness: FaultHarness, people: list[PersonWithRows]
+) -> None:
+    held_run = harness.run_without_writes().run_id
+    waiting = people[:1]
+
+    def let_be_once(request: SimRequest) -> None:
+        if waiting and waiting[0].espo_path in request.path:
+            let_be(harness, held_run, waiting.pop())
+
+    with harness.hook_before(harness.espo, let_be_once):
+        report = harness.run(approve_run=held_run, operator="bert")
+    assert (report.outcome, report.persons.held) == ("done", 1)
+    assert [len(harness.advo_values(person)) for person in people[:4]] == [5, 2, 2, 2]
+    assert [entity_id for _, entity_id, _ in harness.open_hold_rows()] == [people[0].entity_id]
+
+
 @pytest.mark.parametrize("side", ["EspoCRM", "Advoware"])
 def test_an_edit_ends_the_letting_be_and_what_would_be_taken_is_held_anew(
     harness: FaultHarness, people: list[PersonWithRows], side: str
