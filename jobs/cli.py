@@ -19,7 +19,7 @@ from etl.errors import AdvosyncError
 from jobs.command_line import keep, look, many_firms, put_right, run, try_it
 from jobs.command_line.groups import MAX_HELP_WIDTH, GroupedCommands
 from jobs.exit_codes import CommandOutcome, outcome_of
-from jobs.screen import QUIET
+from jobs.screen import QUIET, REPLACE_UNPRINTABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,9 +75,9 @@ def advosync(
 
 
 def main() -> None:
-    """The console script. A character the terminal lacks becomes "?"; JSON is UTF-8 whatever the locale says."""
+    """The console script. What the terminal cannot show is replaced; JSON is UTF-8 whatever the locale says."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8" if "--json" in sys.argv else None, errors="replace")
+        sys.stdout.reconfigure(encoding="utf-8" if "--json" in sys.argv else None, errors=REPLACE_UNPRINTABLE)
     sys.exit(run_command_line(sys.argv[1:]))
 
 

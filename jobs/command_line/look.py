@@ -92,7 +92,7 @@ def config_show(context: typer.Context, as_json: JsonOption = False) -> int:
     if as_json:
         typer.echo(json.dumps(config_command.settings_document(settings), ensure_ascii=False))
     else:
-        typer.echo("\n".join(config_command.setting_lines(settings)))
+        config_command.render_settings(settings, make_console())
     return ExitCode.DONE
 
 

@@ -27,6 +27,7 @@ from jobs.commands.checks.rights import (
 )
 from jobs.config import LOOPBACK
 from jobs.exit_codes import ExitCode
+from jobs.screen import print_columns
 from jobs.telemetry.notify import invalid_addresses, send_test_messages
 
 if TYPE_CHECKING:
@@ -233,11 +234,9 @@ def checks_to_json(results: list[CheckResult]) -> str:
 
 def render_checks(results: list[CheckResult], console: Console) -> None:
     """The points on the screen."""
-    from rich.table import Table  # noqa: PLC0415 - not for --json
     from rich.text import Text  # noqa: PLC0415 - not for --json
 
     styles = {CheckState.OK: "green", CheckState.NOTE: "yellow", CheckState.BAD: "red"}
-    table = Table.grid(padding=(0, 2))
-    for result in results:
-        table.add_row(Text(result.state, style=styles[result.state]), Text(result.about), Text(result.message))
-    console.print(table)
+    print_columns(
+        console, [(Text(result.state, styles[result.state]), result.about, result.message) for result in results]
+    )

@@ -24,6 +24,7 @@ from jobs.environment import PRODUCTION
 from jobs.pipeline import run_stages
 from jobs.run.options import RunOptions, RunRequest
 from jobs.run.report import PLAN_TRIGGER
+from jobs.screen import print_columns, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -218,27 +219,26 @@ def person_labels(rows: Iterable[dict[str, Any]]) -> tuple[str, ...]:
 
 def render_first_sync_report(report: FirstSyncReport, console: Console) -> None:
     """The report on the screen, with a few examples of each point."""
-    from rich.table import Table  # noqa: PLC0415  not for --json
-    from rich.text import Text  # noqa: PLC0415  likewise
+    from rich.text import Text  # noqa: PLC0415  not for --json
 
-    console.print(Text("What is there", style="bold"))
+    print_text(console, "What is there", "bold")
     for line in figure_lines(report.figures):
-        console.print(Text(f"  {line}"))
-    console.print(Text("\nWhat a first sync would do", style="bold"))
-    table = Table.grid(padding=(0, 2))
-    for name, count in report.variants.items():
-        table.add_row(Text(f"  {count}"), Text(name), Text(VARIANT_WORDS.get(name, name)))
-    console.print(table)
+        print_text(console, f"  {line}")
+    print_text(console, "\nWhat a first sync would do", "bold")
+    print_columns(
+        console, [(f"  {count}", name, VARIANT_WORDS.get(name, name)) for name, count in report.variants.items()]
+    )
     advoware, espocrm = report.writes["advoware"], report.writes["espocrm"]
-    console.print(Text(f"  {advoware} writes to Advoware, {espocrm} records written in EspoCRM"))
-    console.print(Text("\nWhat to know, or put right before", style="bold"))
+    print_text(console, f"  {advoware} writes to Advoware, {espocrm} records written in EspoCRM")
+    print_text(console, "\nWhat to know, or put right before", "bold")
     for finding in report.points:
         style = "yellow" if finding.count else "green"
-        console.print(Text.assemble((f"  {finding.count:>5} ", style), finding.name, f": {finding.about}"))
+        text = Text.assemble((f"  {finding.count:>5} ", style), finding.name, f": {finding.about}")
+        print_text(console, text, hanging=8)
         for example in finding.found[:MAX_EXAMPLES]:
-            console.print(Text(f"          {example}", style="dim"))
+            print_text(console, f"          {example}", "dim")
         if finding.count > MAX_EXAMPLES:
-            console.print(Text(f"          and {finding.count - MAX_EXAMPLES} more; --json lists all", style="dim"))
+            print_text(console, f"          and {finding.count - MAX_EXAMPLES} more; --json lists all", "dim")
 
 
 def figure_lines(figures: dict[str, int]) -> Iterator[str]:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import SecretStr
 
 from jobs.config import CREDENTIAL_KEYS, Section, read_config, read_layers
+from jobs.screen import print_columns
 from jobs.yaml_file import key_text, variable_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from rich.console import Console
 
     from jobs.yaml_file import KeyPath, YamlFile
 
@@ -84,11 +87,7 @@ def settings_document(settings: list[Setting]) -> dict[str, Any]:
     return {"settings": [setting._asdict() for setting in settings]}
 
 
-def setting_lines(settings: list[Setting]) -> list[str]:
+def render_settings(settings: list[Setting], console: Console) -> None:
     """A line for each key, its value last and whole, so that it can be copied."""
-    key_width = max(len(setting.key) for setting in settings)
-    source_width = max(len(setting.source) for setting in settings)
-    return [
-        f"{setting.key:<{key_width}}  {setting.source:<{source_width}}  {json.dumps(setting.value, ensure_ascii=False)}"
-        for setting in settings
-    ]
+    rows = [(setting.key, setting.source, json.dumps(setting.value, ensure_ascii=False)) for setting in settings]
+    print_columns(console, rows, whole=[value for *_, value in rows])

@@ -9,7 +9,7 @@ from etl.store.database import Store
 from etl.store.tables.conflicts import list_conflicts, load_conflict, set_seen_at
 from jobs.commands.operator_log import OperatorRequest, record_operation
 from jobs.environment import PRODUCTION, Environment
-from jobs.screen import print_rows
+from jobs.screen import print_rows, print_text
 from jobs.times import format_local
 
 if TYPE_CHECKING:
@@ -50,13 +50,11 @@ def mark_conflicts_seen(
 
 def render_conflicts(conflicts: Sequence[dict[str, Any]], console: Console, zone: tzinfo) -> None:
     """The conflicts on the screen, and what can be done about them."""
-    from rich.text import Text  # noqa: PLC0415 - not for --json
-
     if not conflicts:
-        console.print(Text("No value has lost that nobody saw or restored.", style="green"))
+        print_text(console, "No value has lost that nobody saw or restored.", "green")
         return
     print_rows(console, HEADINGS, [conflict_row(conflict, zone) for conflict in conflicts])
-    console.print(Text("`advosync restore NO.` puts one back; `advosync conflicts --seen NO.` takes it off the list."))
+    print_text(console, "`advosync restore NO.` puts one back; `advosync conflicts --seen NO.` takes it off the list.")
 
 
 def conflict_row(conflict: dict[str, Any], zone: tzinfo) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from etl.store.queries.person_history import load_person_history
 from etl.store.tables.persons import find_persons
 from jobs.environment import PRODUCTION, Environment
 from jobs.run.report import SIDE_WORDS, format_person_key
+from jobs.screen import print_text
 from jobs.times import format_local
 
 if TYPE_CHECKING:
@@ -221,18 +222,30 @@ def render_history(
     history: Mapping[str, Any], console: Console, zone: tzinfo, *, everything: bool = False
 ) -> None:
     """A person's story on one screen; older lines than fit only when ``everything`` is wanted."""
-    from rich.text import Text  # noqa: PLC0415 - not for --json
-
     lines = list(event_lines(history["events"], zone))
     limit = len(lines) if everything else ONE_SCREEN
+    values = values_with_spaces(history)
     for number, line in enumerate(state_lines(history, zone)):
-        console.print(Text(line, style="bold" if not number else ""), soft_wrap=True)
+        print_text(console, line, "bold" if not number else "", whole=values)
     if len(lines) > limit:
-        console.print(Text(f"… {len(lines) - limit} earlier lines; --all shows them", style="dim"))
+        print_text(console, f"… {len(lines) - limit} earlier lines; --all shows them", "dim")
     for line in lines[-limit:]:
-        console.print(Text(line, style="" if line.startswith(" ") else "cyan"), soft_wrap=True)
+        print_text(console, line, "" if line.startswith(" ") else "cyan", whole=values)
     if not lines:
-        console.print(Text("Nothing was ever decided for it.", style="dim"))
+        print_text(console, "Nothing was ever decided for it.", "dim")
+
+
+def values_with_spaces(history: Mapping[str, Any]) -> set[str]:
+    """What somebody typed, and no line may end in."""
+    steps = [step for event in history["events"] for step in event.get("steps", ())]
+    values = [
+        history["person"]["name"],
+        *(entry["value"] for entry in history["left_alone"]),
+        *(pair["espo_value"] for pair in history["agreed"]),
+        *(record[name] for record in steps for name in ("old_value", "new_value")),
+        *(event.get(name) for event in history["events"] for name in ("lost", "kept")),
+    ]
+    return {value for value in values if value and " " in value}
 
 
 def state_lines(history: Mapping[str, Any], zone: tzinfo) -> Iterator[str]:

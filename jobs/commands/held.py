@@ -12,7 +12,8 @@ from etl.store.database import Store
 from etl.store.tables.holds import open_holds, steps_of_holds
 from etl.store.tables.persons import load_persons
 from etl.times import format_utc
-from jobs.run.report import PlannedChange, count_words, person_title, steps_table, variant_text
+from jobs.run.report import PlannedChange, count_words, person_title, print_steps, variant_text
+from jobs.screen import print_text
 from jobs.times import format_local
 
 if TYPE_CHECKING:
@@ -67,30 +68,26 @@ def change_of_hold(step: dict[str, Any], hold: dict[str, Any], name: str | None)
 
 def render_holds(holds: list[dict[str, Any]], console: Console, zone: tzinfo) -> None:
     """The holds on the screen: a block for each run and reason, each person with its steps, and what releases them."""
-    from rich.text import Text  # noqa: PLC0415 - not for --json
-
     if not holds:
-        console.print(Text("Nobody is held back.", style="green"))
+        print_text(console, "Nobody is held back.", "green")
         return
     for run_id, of_run in groupby(holds, key=itemgetter("run_id")):
         persons = list(of_run)
         for (_, kind, reason), of_reason in groupby(persons, key=BY_RUN_AND_REASON):
             render_block(run_id, reason or kind, list(of_reason), console, zone)
-        console.print(Text(f"{hold_advice(persons)}: `advosync approve {run_id}`; of some: `--person`."))
-        console.print(Text(f"Leave them as they are until an entry of theirs changes: `advosync let-be {run_id}`.\n"))
+        print_text(console, f"{hold_advice(persons)}: `advosync approve {run_id}`; of some: `--person`.")
+        print_text(console, f"Leave them as they are until an entry of theirs changes: `advosync let-be {run_id}`.\n")
 
 
 def render_block(run_id: int, reason: str, holds: list[dict[str, Any]], console: Console, zone: tzinfo) -> None:
     """Whom one run holds for one reason."""
-    from rich.text import Text  # noqa: PLC0415 - not for --json
-
     title = f"Run {run_id} holds {count_words(len(holds), 'person')} since {format_local(holds[0]['held_at'], zone)}"
     width = max((len(variant_text(step)) for hold in holds for step in hold["steps"]), default=0)
-    console.print(Text(f"{title}: {reason}.", style="bold"))
+    print_text(console, f"{title}: {reason}.", "bold")
     for hold in holds:
-        console.print(Text(person_title(hold), style="cyan"))
+        print_text(console, person_title(hold), "cyan", whole=person_title(hold).split(" · "))
         if hold["steps"]:
-            console.print(steps_table(hold["steps"], width))
+            print_steps(console, hold["steps"], width)
     console.print()
 
 

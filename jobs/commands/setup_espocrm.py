@@ -17,6 +17,7 @@ from etl.errors import ConfigError
 from jobs.commands.checks.espocrm_fields import REQUIRED_FIELDS, field_problem
 from jobs.commands.status_help import status_help_text
 from jobs.exit_codes import ExitCode
+from jobs.screen import print_columns, print_text
 from jobs.yaml_file import UnsetVariable, read_secret_file
 
 if TYPE_CHECKING:
@@ -184,8 +185,8 @@ def set_up_fields(config: Config, admin: EspoAdminClient, console: Console, cons
     render_fields(fields, console)
     missing = [status.name for status in fields if status.state is FieldState.MISSING]
     if missing:
-        console.print(f"\nWill be created in {config.espocrm.entity}: {', '.join(missing)}.")
-        console.print("What is there stays as it is.")
+        print_text(console, f"\nWill be created in {config.espocrm.entity}: {', '.join(missing)}.")
+        print_text(console, "What is there stays as it is.")
         if consent.allows_fields():
             created = create_missing_fields(admin, fields)
             if admin.fields["sync_status"] in created:
@@ -199,7 +200,7 @@ def set_up_fields(config: Config, admin: EspoAdminClient, console: Console, cons
         if admin.has_locks():
             offer_free_fields(admin, console, consent)
     all_there = all(status.state is FieldState.PRESENT for status in fields)
-    console.print("\nAll fields are there." if all_there else "\nSome fields are not as they must be; see above.")
+    print_text(console, "\nAll fields are there." if all_there else "\nSome fields are not as they must be; see above.")
     return ExitCode.DONE if all_there else ExitCode.USAGE
 
 
@@ -209,25 +210,25 @@ def offer_status_help(config: Config, admin: EspoAdminClient, console: Console, 
     if not isinstance(definition, dict) or definition.get("type") != CUSTOM_FIELDS["sync_status"]["type"]:
         return
     if definition.get("tooltip"):
-        console.print(f"\n{STATUS_FIELD_HELP.label} is there.")
+        print_text(console, f"\n{STATUS_FIELD_HELP.label} is there.")
     elif consent.allows_switch(STATUS_FIELD_HELP):
         admin.set_help("sync_status", status_help_text(config.report.language, admin.fields))
-        console.print(f"\n{STATUS_FIELD_HELP.label} is there now.")
+        print_text(console, f"\n{STATUS_FIELD_HELP.label} is there now.")
     else:
-        console.print(f"\n{STATUS_FIELD_HELP.label} stays empty ({STATUS_FIELD_HELP.option} fills it).")
+        print_text(console, f"\n{STATUS_FIELD_HELP.label} stays empty ({STATUS_FIELD_HELP.option} fills it).")
 
 
 def offer_switch(admin: EspoAdminClient, console: Console, consent: SetupConsent, switch: Switch) -> None:
     """Switch something on where that is wanted, and ask EspoCRM whether it is on."""
     label = f"\n{switch.label} of {admin.entity}"
     if admin.has_switch(switch.name):
-        console.print(f"{label} is on.")
+        print_text(console, f"{label} is on.")
     elif consent.allows_switch(switch):
         admin.switch_on(switch.name)
         is_on = admin.has_switch(switch.name)
-        console.print(f"{label} is {'on now' if is_on else 'still off; switch it on in the Entity Manager'}.")
+        print_text(console, f"{label} is {'on now' if is_on else 'still off; switch it on in the Entity Manager'}.")
     else:
-        console.print(f"{label} stays off ({switch.option} switches it on).")
+        print_text(console, f"{label} stays off ({switch.option} switches it on).")
 
 
 def offer_free_fields(admin: EspoAdminClient, console: Console, consent: SetupConsent) -> None:
@@ -236,22 +237,19 @@ def offer_free_fields(admin: EspoAdminClient, console: Console, consent: SetupCo
     names = [admin.fields[key] for key in OWN_FIELDS if admin.fields[key] in definitions]
     covered = [name for name in names if definitions[name].get("notLockable") is not True]
     if not covered:
-        console.print("\nA lock leaves the sync's own fields writable.")
+        print_text(console, "\nA lock leaves the sync's own fields writable.")
     elif consent.allows_switch(FREE_FIELDS):
         for name in covered:
             admin.free_from_lock(name)
-        console.print(f"\nA lock does not cover any more: {', '.join(covered)}.")
+        print_text(console, f"\nA lock does not cover any more: {', '.join(covered)}.")
     else:
-        console.print(f"\nA lock covers {', '.join(covered)} ({FREE_FIELDS.option} frees them).")
+        print_text(console, f"\nA lock covers {', '.join(covered)} ({FREE_FIELDS.option} frees them).")
 
 
 def render_fields(fields: Sequence[FieldStatus], console: Console) -> None:
     """The fields on the screen."""
-    from rich.table import Table  # noqa: PLC0415  not for a script's run
-    from rich.text import Text  # noqa: PLC0415  likewise
+    from rich.text import Text  # noqa: PLC0415  not for a script's run
 
     styles = {FieldState.PRESENT: "green", FieldState.MISSING: "yellow", FieldState.WRONG: "red"}
-    table = Table.grid(padding=(0, 2))
-    for status in fields:
-        table.add_row(Text(status.state, style=styles[status.state]), Text(status.name), Text(status.message))
-    console.print(table)
+    rows = [(Text(status.state, styles[status.state]), status.name, status.message) for status in fields]
+    print_columns(console, rows)

@@ -21,6 +21,7 @@ from jobs.exit_codes import ExitCode
 from jobs.lock import is_process_alive, is_process_dead, process_start_time
 from jobs.promise import MEASURED, delivery_time, format_measured, format_promise
 from jobs.schedule import Job, longest_gap, next_time
+from jobs.screen import print_columns
 from jobs.times import format_age, format_duration, format_local
 
 if TYPE_CHECKING:
@@ -134,14 +135,10 @@ def status_to_json(status: dict[str, Any]) -> str:
 
 def render_status(status: dict[str, Any], console: Console, zone: tzinfo) -> None:
     """How it stands, a line for each question."""
-    from rich.table import Table  # noqa: PLC0415 - not for --json
     from rich.text import Text  # noqa: PLC0415 - not for --json
 
     now = parse_utc(status["now"])
-    table = Table.grid(padding=(0, 2))
-    for title, text in status_rows(status, now, zone):
-        table.add_row(Text(title, style="bold"), Text(text))
-    console.print(table)
+    print_columns(console, [(Text(title, "bold"), text) for title, text in status_rows(status, now, zone)])
 
 
 def status_rows(status: dict[str, Any], now: datetime, zone: tzinfo) -> list[tuple[str, str]]:

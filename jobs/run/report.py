@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 from etl.enums import HoldKind
 from etl.rules.variants import VARIANT_WORDS, Variant
 from jobs.exit_codes import CommandOutcome, ExitCode
+from jobs.screen import print_columns, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rich.console import Console
-    from rich.table import Table
 
 PLAN_TRIGGER = "plan"
 """The trigger of a run that writes nothing."""
@@ -251,26 +251,26 @@ def render_summary(report: RunReport, console: Console, *, most_notices: int | N
 
     style, outcome_text = OUTCOME_TEXTS[report.outcome]
     title = "Plan" if report.trigger == PLAN_TRIGGER else runs_title(report.run_ids)
-    console.print(Text.assemble((title, "bold"), " · ", (outcome_text, style)))
+    print_text(console, Text.assemble((title, "bold"), " · ", (outcome_text, style)))
     if report.error:
-        console.print(Text(report.error, style="red"))
+        print_text(console, report.error, "red")
     for line in (persons_line(report.persons), drift_line(report.drift), variants_line(report), cost_line(report)):
         if line:
-            console.print(Text(line))
+            print_text(console, line)
     if (
         (report.trigger == BACKFILL_TRIGGER or report.chunks)
         and report.trigger != PLAN_TRIGGER
         and sum(astuple(report.writes))
     ):
-        console.print(Text(f"To take all of it back: advosync undo {report.run_id} --whole"))
+        print_text(console, f"To take all of it back: `advosync undo {report.run_id} --whole`")
     for failure in report.errors:
-        console.print(Text(f"  failed: {format_person_key(failure)}: {failure['error']}", style="red"))
+        print_text(console, f"  failed: {format_person_key(failure)}: {failure['error']}", "red")
     for line in lines_of_reviewed_plan(report.reviewed) if report.reviewed is not None else ():
-        console.print(Text(line, style="yellow" if line.startswith(" ") else ""))
+        print_text(console, line, "yellow" if line.startswith(" ") else "")
     for notice in report.notices[:most_notices]:
-        console.print(Text(f"  note: {notice}", style="yellow"))
+        print_text(console, f"  note: {notice}", "yellow")
     if most_notices is not None and len(report.notices) > most_notices:
-        console.print(Text(f"  and {count_words(len(report.notices) - most_notices, 'note')} more", style="yellow"))
+        print_text(console, f"  and {count_words(len(report.notices) - most_notices, 'note')} more", "yellow")
 
 
 def lines_of_reviewed_plan(reviewed: ReviewedOutcome) -> Iterator[str]:
@@ -328,13 +328,14 @@ def render_plan(report: RunReport, console: Console) -> None:
     from rich.text import Text  # noqa: PLC0415 - see render_summary
 
     if not report.changes or has_anybody_waiting(report):
-        console.print(Text(plan_sentence(report), style="green" if is_in_agreement(report) else "yellow"))
+        print_text(console, plan_sentence(report), "green" if is_in_agreement(report) else "yellow")
     if not report.changes:
         return
     width = max(len(variant_text(change)) for change in report.changes)
     for (person, held), steps in groupby(report.changes, key=lambda change: (person_title(change), change["held"])):
-        console.print(Text.assemble((person, "bold"), (f"  held: {HOLD_TEXTS[held]}" if held else "", "yellow")))
-        console.print(steps_table(list(steps), width))
+        title = Text.assemble((person, "bold"), (f"  held: {HOLD_TEXTS[held]}" if held else "", "yellow"))
+        print_text(console, title, whole=person.split(" · "))
+        print_steps(console, list(steps), width)
 
 
 HOLD_TEXTS: Mapping[str, str] = {
@@ -349,13 +350,11 @@ HOLD_TEXTS: Mapping[str, str] = {
 
 def render_steps_summary(report: RunReport, console: Console) -> None:
     """What a plan would do, by kind: how many values of how many persons, on which side."""
-    from rich.text import Text  # noqa: PLC0415 - see render_summary
-
-    console.print(Text(plan_sentence(report)))
+    print_text(console, plan_sentence(report))
     kinds = Counter((change["side"], change["action"]) for change in report.changes)
     for (side, action), count in sorted(kinds.items()):
         values = f"{count_words(count, 'value')} to {action.replace('_', ' ')}"
-        console.print(Text(f"  {SIDE_WORDS.get(side, side)}: {values}"))
+        print_text(console, f"  {SIDE_WORDS.get(side, side)}: {values}")
 
 
 def has_anybody_waiting(report: RunReport) -> bool:
@@ -406,25 +405,21 @@ def count_words(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def steps_table(steps: list[PlannedChange], variant_width: int) -> Table:
+def print_steps(console: Console, steps: Sequence[PlannedChange], variant_width: int) -> None:
     """One person's steps: what was found (``variant_width`` columns wide), and where what happens to which value."""
-    from rich.table import Table  # noqa: PLC0415 - see render_summary
     from rich.text import Text  # noqa: PLC0415 - see render_summary
 
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for width in (variant_width + 2, 8, 7):
-        table.add_column(width=width)
-    table.add_column(overflow="fold")
+    rows: list[list[str | Text]] = []
     for number, step in enumerate(steps):
         extra = extra_reason(step) if not number or extra_reason(step) != extra_reason(steps[number - 1]) else ""
         value = value_change(step["old_value"], step["new_value"])  # Text: "[bold]" in it is shown, not obeyed
-        table.add_row(
-            Text(f"  {variant_text(step)}"),
-            Text(SIDE_WORDS.get(step["side"], step["side"])),
-            Text(step["action"]),
-            Text.assemble(value, (f"\n{extra}", "dim")) if extra else Text(value),
+        place = Text(f"{SIDE_WORDS.get(step['side'], step['side']):<8}")
+        action = Text(f"{step['action']:<7}")
+        rows.append(
+            [f"  {variant_text(step)}", place, action, Text.assemble(value, (f"\n{extra}" if extra else "", "dim"))]
         )
-    return table
+    values = [value for step in steps for value in (step["old_value"], step["new_value"]) if value]
+    print_columns(console, rows, variant_width + 2, whole=values)
 
 
 def variant_text(change: PlannedChange) -> str:

@@ -5,117 +5,122 @@ The pages in ``screens`` are the screens. After a change that is meant, ``ADVOSY
 
 from __future__ import annotations
 
-import fcntl
+import io
 import os
 import pty
-import struct
+import re
 import subprocess
 import sys
-import termios
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
+from rich.cells import cell_len
 
-from etl.store.database import Store
-from etl.store.tables.conflicts import save_conflicts
-from etl.store.tables.runs import start_run
+from jobs.screen import REPLACE_UNPRINTABLE, make_console
+from tests.commands.screens_firm import CONFIG, VALUES, ScreensFirm
 from tests.telemetry.test_progress import read_terminal
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 SCREENS = Path(__file__).parent / "screens"
-NOW = "2026-11-27 08:15:00"
-CONFIG = """\
-espocrm: {url: "https://crm.example.de", api_key: "${ESPOCRM_API_KEY}"}
-advoware:
-  kanzlei: "K1"
-  database: "D1"
-  user: "sync"
-  app_id: "${ADVOWARE_APP_ID}"
-  api_key: "${ADVOWARE_API_KEY}"
-  password: "${ADVOWARE_PASSWORD}"
-state: {path: /var/lib/advosync/state.db}
-"""
-LOST = (
-    ("6b09732495b6cb270", 104711, "0511 1234560", "+49511999888"),
-    ("6b097324e195caffd", 104712, "Käthe.Müller-Lüdenscheidt@Kanzlei-Muster.de", "kaethe@mueller-luedenscheidt.de"),
-)
-NO_UMLAUTS = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+COMMANDS = (
+    "help", "help-undo", "plan", "plan-held", "held", "status", "explain", "conflicts", "check", "check-data", "sync",
+    "undo", "backfill", "firms-status", "config-show",
+)  # fmt: skip
 
 
-class Screen(NamedTuple):
-    """How a command is looked at; no ``columns``: its output goes to a file."""
+class Output(NamedTuple):
+    """Where a command writes to; no ``columns``: to a file."""
 
     name: str
-    arguments: tuple[str, ...]
-    columns: int | None = None
-    env: Mapping[str, str] = {}
+    columns: int | None
+    colours: bool = False
+    encoding: str = "utf-8"
 
 
-CONFLICTS = ("conflicts",)
-ALL_SCREENS = (
-    Screen("conflicts-80", CONFLICTS, 80),
-    Screen("conflicts-120", CONFLICTS, 120),
-    Screen("conflicts-160", CONFLICTS, 160),
-    Screen("conflicts-no-color", CONFLICTS, 160, {"NO_COLOR": "1"}),
-    Screen("conflicts-piped", CONFLICTS),
-    Screen("conflicts-piped-lang-c", CONFLICTS, None, NO_UMLAUTS),
-    Screen("config-80", ("config", "show"), 80),
-    Screen("config-piped", ("config", "show")),
+OUTPUTS = (
+    Output("80", 80),
+    Output("80 in colour", 80, colours=True),
+    Output("80 without umlauts", 80, encoding="ascii"),
+    Output("120", 120),
+    Output("piped", None),
 )
 
 
-@pytest.fixture
-def config_file(tmp_path: Path) -> Path:
-    path = tmp_path / "config.yaml"
-    path.write_text(CONFIG.replace("/var/lib/advosync/state.db", str(tmp_path / "state.db")), "utf-8")
-    with Store.open(tmp_path / "state.db", now=NOW, durable=False) as store, store.transaction():
-        run_id = start_run(store, now=NOW, version="1", trigger="sync")
-        save_conflicts(
-            store,
-            [
-                {
-                    "run_id": run_id, "entity_id": entity_id, "betnr": betnr, "variant": "var6", "espo_value": kept,
-                    "advo_value": lost, "channel": "mail" if "@" in lost else "phone", "created_at": NOW,
-                }
-                for entity_id, betnr, lost, kept in LOST
-            ],
-        )  # fmt: skip
-    return path
+class StandardOutput(io.TextIOWrapper):
+    """Standard output of a process: a terminal, or a file."""
+
+    def __init__(self, output: Output) -> None:
+        self.written = io.BytesIO()
+        super().__init__(self.written, encoding=output.encoding, errors=REPLACE_UNPRINTABLE, write_through=True)
+        self.is_terminal = output.columns is not None
+
+    def isatty(self) -> bool:
+        return self.is_terminal
 
 
-def look_at(screen: Screen, config_file: Path) -> str:
+@pytest.fixture(scope="module")
+def firm(tmp_path_factory: pytest.TempPathFactory) -> ScreensFirm:
+    return ScreensFirm(tmp_path_factory.mktemp("screens"))
+
+
+def look_at(firm: ScreensFirm, command: str, output: Output) -> str:
     """What the command writes to standard output, there."""
-    unset = {name: value for name, value in os.environ.items() if not name.startswith(("ADVOWARE", "ESPOCRM", "LC_"))}
-    env = {**unset, "TERM": "xterm", "LANG": "C.UTF-8", "ESPOCRM_API_KEY": "geheim-1", **screen.env}
-    for name in {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"} - set(screen.env):
-        env.pop(name, None)
-    command = [sys.executable, "-m", "jobs", "--config", str(config_file), *screen.arguments]
-    if screen.columns is None:
-        written = subprocess.run(command, env=env, capture_output=True, check=True).stdout
-    else:
-        own_end, process_end = pty.openpty()
-        fcntl.ioctl(process_end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, screen.columns, 0, 0))
-        with subprocess.Popen(command, env=env, stdin=process_end, stdout=process_end) as process:
-            os.close(process_end)
-            written = read_terminal(own_end)
-        assert process.returncode == 0
-    return written.decode().replace("\r\n", "\n").replace(str(config_file.parent), "/srv")
+    with pytest.MonkeyPatch.context() as environment, redirect_stdout(StandardOutput(output)) as stdout:
+        # the terminal is what a command finds in these variables
+        for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+            environment.delenv(name, raising=False)
+        environment.setenv("TERM", "xterm")
+        if output.columns is not None:
+            environment.setenv("COLUMNS", str(output.columns))
+        if not output.colours:
+            environment.setenv("NO_COLOR", "1")
+        firm.draw(command, make_console())
+        return stdout.written.getvalue().decode(output.encoding)
 
 
-@pytest.mark.parametrize("screen", ALL_SCREENS, ids=lambda screen: screen.name)
-def test_a_screen_is_the_one_that_was_looked_at(screen: Screen, config_file: Path) -> None:
-    path, text = SCREENS / f"{screen.name}.txt", look_at(screen, config_file)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_screen_is_the_one_that_was_looked_at(firm: ScreensFirm, command: str) -> None:
+    path = SCREENS / f"{command}.txt"
+    outputs_by_text: dict[str, list[str]] = {}
+    for output in OUTPUTS:
+        outputs_by_text.setdefault(look_at(firm, command, output), []).append(output.name)
+    text = "\n".join(f"######## {'; '.join(names)}\n{screen}" for screen, names in outputs_by_text.items())
     if os.environ.get("ADVOSYNC_WRITE_SCREENS"):
         path.write_text(text, "utf-8")
     assert text == path.read_text("utf-8")
     assert "geheim" not in text
 
 
-def test_no_value_is_broken_at_any_width(config_file: Path) -> None:
-    values = [value for conflict in LOST for value in (conflict[0], *conflict[2:])]
-    for columns in (20, 40, 80, 120, None):
-        text = look_at(Screen("", CONFLICTS, columns), config_file)
-        assert [value for value in values if value not in text] == []
+def test_every_page_is_a_screen() -> None:
+    assert {path.stem for path in SCREENS.iterdir()} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120, None])
+def test_no_value_is_split_over_lines(firm: ScreensFirm, columns: int | None) -> None:
+    seen = set()
+    for command in COMMANDS:
+        text = re.sub(r"\x1b\[[\d;]*m", "", look_at(firm, command, Output("", columns)))
+        unbroken = re.sub(r" *\n *", " ", text), re.sub(r" *\n *", "", text)
+        split = [value for value in values_of(firm) for whole in unbroken if whole.count(value) > text.count(value)]
+        too_wide = [line for line in text.splitlines() if columns is not None and cell_len(line) > columns]
+        assert (command, split, too_wide) == (command, [], [])
+        seen |= {value for value in values_of(firm) if value in text}
+    assert seen == set(values_of(firm))
+
+
+def test_a_real_terminal_without_umlauts_shows_the_same(firm: ScreensFirm) -> None:
+    no_umlauts = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    env = {**os.environ, **no_umlauts, "TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1", "ESPOCRM_API_KEY": "geheim-1"}
+    (firm.folder / "real.yaml").write_text(CONFIG.replace("/var/lib/advosync", str(firm.folder)), "utf-8")
+    command = [sys.executable, "-m", "jobs", "--config", str(firm.folder / "real.yaml"), "held"]
+    own_end, process_end = pty.openpty()
+    with subprocess.Popen(command, env=env, stdin=process_end, stdout=process_end) as process:
+        os.close(process_end)
+        written = read_terminal(own_end).decode().replace("\r\n", "\n")
+    assert process.returncode == 0
+    assert written == look_at(firm, "held", Output("", 80, encoding="ascii"))
+
+
+def values_of(firm: ScreensFirm) -> tuple[str, ...]:
+    return *VALUES, *firm.ids.values()
