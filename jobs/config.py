@@ -464,6 +464,19 @@ def read_config(path: Path, env: Mapping[str, str] | None = None, *, with_creden
     return with_absolute_paths(config, path.absolute().parent)
 
 
+def require_store_here(config: Config) -> None:
+    """Refuse a firm whose state store is on a worker's disk and not on this one: an empty one here would be a second.
+
+    A store that is here passes, as its own machine is told by nothing else; the first is made by that worker.
+    """
+    state = config.state
+    if state.worker is not None and not state.path.exists():
+        raise ConfigError(
+            f"state.worker: the state store is with the worker {state.worker}, and there is no {state.path} here; run "
+            "this on that worker's machine, or `advosync firms` with --cluster. Nothing was created."
+        )
+
+
 def read_layers(path: Path, env: Mapping[str, str]) -> tuple[YamlFile, Mapping[str, str]]:
     """The file, in a folder of firms with its defaults under it, and the variables it may name.
 

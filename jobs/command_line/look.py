@@ -48,7 +48,7 @@ def check(
         return check_data(load_config(context), as_json=as_json)
     from jobs.commands import check as check_command
 
-    results = check_command.run_checks(load_config(context), test_message=test_message)
+    results = check_command.run_checks(load_config(context, needs_store=False), test_message=test_message)
     if as_json:
         typer.echo(check_command.checks_to_json(results))
     else:

@@ -31,13 +31,18 @@ WholeOption = Annotated[
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before it is carried out.")]
 
 
-def load_config(context: typer.Context, *, with_credentials: bool = True) -> Config:
-    """The configuration named before the command; from here on logs are written as it says, its secrets masked."""
-    from jobs.config import read_config
+def load_config(context: typer.Context, *, with_credentials: bool = True, needs_store: bool = True) -> Config:
+    """The configuration named before the command; from here on logs are written as it says, its secrets masked.
+
+    ``needs_store``: whether the command is refused where the state store is with a worker on another machine.
+    """
+    from jobs.config import read_config, require_store_here
     from jobs.telemetry import logs
 
     path, verbose = context.obj
     config = read_config(path, with_credentials=with_credentials)
+    if needs_store:
+        require_store_here(config)
     logs.configure_logging(
         config.report.log_format, secrets=config.secrets(), level=log_level(verbose), details=bool(verbose)
     )

@@ -47,7 +47,7 @@ def setup_espocrm(
     ] = None,
 ) -> int:
     """Create the custom fields EspoCRM lacks, with an administrator's login that is kept nowhere."""
-    config = load_config(context, with_credentials=False)
+    config = load_config(context, with_credentials=False, needs_store=False)
     from jobs.commands import setup_espocrm as setup_command
 
     is_interactive = sys.stdin.isatty()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from etl.errors import ConfigError
+from etl.store.database import Store
+from jobs import cli
+from jobs.exit_codes import ExitCode
 from jobs.firms.folder import list_firms
 
 DEFAULTS = """\
@@ -115,3 +119,25 @@ def test_a_folder_without_firms_is_refused(folder: Path) -> None:
         list_firms(folder, (), ENV)
     with pytest.raises(ConfigError, match="there is no such folder"):
         list_firms(folder / "none", (), ENV)
+
+
+@pytest.mark.parametrize("command", ["status", "plan", "sync", "run", "held", "backup", "undo 1 --yes"])
+def test_a_command_of_a_firm_whose_store_is_on_another_machine_is_refused_and_makes_none(
+    folder: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("API_KEY", "c2VjcmV0")
+    path = add_firm(folder, "adler", 'advoware: {kanzlei: K}\nstate: {path: "state/${FIRM}.db", worker: disk-1}\n')
+    assert cli.run_command_line(["--config", str(path), *command.split()]) == ExitCode.USAGE
+    assert "the state store is with the worker disk-1" in capsys.readouterr().err
+    assert sorted(entry.name for entry in folder.iterdir()) == ["_defaults.yaml", "adler.yaml"]
+
+
+def test_where_the_store_is_a_command_of_the_firm_works_as_ever(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("API_KEY", "c2VjcmV0")
+    path = add_firm(folder, "adler", 'advoware: {kanzlei: K}\nstate: {path: "state/${FIRM}.db", worker: disk-1}\n')
+    (folder / "state").mkdir()
+    Store.open(folder / "state/adler.db", now="2026-01-01 00:00:00").close()
+    assert cli.run_command_line(["--config", str(path), "held", "--json"]) == ExitCode.DONE
+    assert json.loads(capsys.readouterr().out) == {"held": []}
