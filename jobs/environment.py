@@ -132,4 +132,9 @@ def stop_on_signals() -> Iterator[StopSignal]:
 
 def with_stop_signal(environment: Environment, stop_signal: StopSignal) -> Environment:
     """The same world, in which requests and sleeps give way to a wish to stop."""
-    return replace(environment, checkpoint=stop_signal.check, sleep=stop_signal.sleep)
+
+    def checkpoint() -> None:
+        stop_signal.check()
+        environment.checkpoint()
+
+    return replace(environment, checkpoint=checkpoint, sleep=stop_signal.sleep)

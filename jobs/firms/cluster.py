@@ -4,24 +4,28 @@ The engine is at least once: a turn whose worker dies is begun again by another 
 and whatever ``retries`` says. One writer is the lease in the firm's own store; a second attempt beside the first ends
 with "already running", which is no failure.
 
+A worker that is stuck, by the task's limit or after it was asked to stop, is ended by its nanny.
+
 A worker whose disk has state stores says so when it starts, as a resource: ``--resources "disk-1=1"`` for the firms
 whose file says ``state: {worker: disk-1}``. Firms without that may be done by any worker.
 """
 
 from __future__ import annotations
 
+import math
 import queue
 import select
 import threading
 import time
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from etl.errors import ConfigError
 from jobs.environment import StopSignal
 from jobs.exit_codes import CommandOutcome
-from jobs.firms.result import result_away, result_before_turn, result_of
+from jobs.firms.engine import STOP_SECONDS
+from jobs.firms.result import result_away, result_before_turn, result_of, result_stuck
 
 try:
     import distributed
@@ -45,17 +49,26 @@ AWAY_AFTER = 20.0
 CONNECT_SECONDS = 30
 
 
+class ClusterTurn(NamedTuple):
+    """A turn that was handed out, and by when it must have ended (monotonic)."""
+
+    task: FirmTask
+    future: distributed.Future
+    ends_by: float
+
+
 class Cluster:
     """The workers there are, and the turns that are theirs."""
 
     def __init__(self, client: distributed.Client) -> None:
         self.client = client
-        self.turns: dict[str, tuple[FirmTask, distributed.Future]] = {}
+        self.turns: dict[str, ClusterTurn] = {}
         self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.workers: list[set[str]] = []
         self.workers_seen_at = float("-inf")
         self.last_there: dict[str | None, float] = {}
         self.is_stopping = False
+        self.ends_by = math.inf
 
     def capacity(self, worker: str | None) -> int:
         """One turn for each worker that has the firm's disk; one while there may soon be such a worker again."""
@@ -72,7 +85,7 @@ class Cluster:
 
     def has_room(self, worker: str | None) -> bool:
         """Whether fewer turns are out than there are workers for them, of these firms and of all."""
-        of_worker = sum(task.worker == worker for task, _ in self.turns.values())
+        of_worker = sum(turn.task.worker == worker for turn in self.turns.values())
         return of_worker < self.capacity(worker) and len(self.turns) < self.capacity(None)
 
     def is_busy(self) -> bool:
@@ -91,11 +104,11 @@ class Cluster:
             retries=0,
             resources={task.worker: 1} if task.worker is not None else None,
         )
-        self.turns[key] = task, future
+        self.turns[key] = ClusterTurn(task, future, time.monotonic() + task.limit_seconds)
         future.add_done_callback(lambda ended: self.ended.put(ended.key))
 
     def wait(self, stop_signal: StopSignal, seconds: float | None = None) -> list[FirmResult]:
-        """Wait until turns end, somebody asks to stop, a worker is gone, or for so long; the results that came."""
+        """Wait until turns end, somebody asks to stop, a worker is gone or stuck, or for so long; the results."""
         end = float("inf") if seconds is None else time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and (self.turns or seconds is not None):
             try:
@@ -103,15 +116,16 @@ class Cluster:
             except queue.Empty:
                 if not self.is_stopping and select.select([stop_signal], [], [], 0)[0]:
                     break
-                if away := self.take_back():
-                    return away
+                if without_end := [*self.take_back(), *self.end_stuck()]:
+                    return without_end
         return []
 
     def finish(self, key: str) -> list[FirmResult]:
         """The result of a turn that ended; none of one that was taken back."""
-        task, future = self.turns.pop(key, (None, None))
-        if task is None or future is None:
+        turn = self.turns.pop(key, None)
+        if turn is None:
             return []
+        task, future, _ = turn
         if future.cancelled():
             return [result_before_turn(task, "the cluster")]
         error = future.exception()
@@ -124,17 +138,34 @@ class Cluster:
 
     def take_back(self) -> list[FirmResult]:
         """Cancel the turns whose worker went away before they ended: their firms are away."""
-        away = [key for key, (task, _) in self.turns.items() if self.capacity(task.worker) == 0]
-        results = []
-        for key in away:
-            task, future = self.turns.pop(key)
-            future.cancel()
-            results.append(result_away(task))
-        return results
+        away = [key for key, turn in self.turns.items() if self.capacity(turn.task.worker) == 0]
+        return [result_away(self.cancel(key)) for key in away]
+
+    def cancel(self, key: str) -> FirmTask:
+        """Take a turn back; what it was."""
+        task, future, _ = self.turns.pop(key)
+        future.cancel()
+        return task
+
+    def end_stuck(self) -> list[FirmResult]:
+        """End the workers whose turns should have ended by now; their nannies start others."""
+        now = time.monotonic()
+        stuck = [key for key, turn in self.turns.items() if now >= min(turn.ends_by, self.ends_by)]
+        if not stuck:
+            return []
+        addresses = [address for address, keys in self.client.processing().items() if set(keys) & set(stuck)]
+        tasks = [self.cancel(key) for key in stuck]
+        ended = "was ended from outside"
+        try:
+            self.client.restart_workers(addresses, timeout=CONNECT_SECONDS, raise_for_error=False)
+        except ValueError:  # says distributed of workers without a nanny
+            ended = "could not be ended, as it has no nanny"
+        return [result_stuck(task, ended) for task in tasks]
 
     def request_stop(self) -> None:
         """Ask the turns under way to end between two requests."""
         self.is_stopping = True
+        self.ends_by = time.monotonic() + STOP_SECONDS
         self.client.run(request_stop_of_turns, set(self.turns), wait=True, on_error="ignore")
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from jobs.environment import StopSignal
     from jobs.firms.result import FirmResult, FirmTask
 
+STOP_SECONDS = 80.0
+"""Who is asked to stop may finish the request under way; a process that takes longer is stuck, and is ended."""
+
 
 class Engine(Protocol):
     """Workers, each at one turn at a time."""

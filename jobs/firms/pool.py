@@ -3,14 +3,19 @@
 No ready-made pool: those of the standard library give up all that waits when one process dies. Here a firm whose
 worker died is tried once more, by a new one; its store's lease, not this pool, sees to it that only one writes.
 
+A worker that does not end its turn within the task's limit, or within `STOP_SECONDS` after it was asked to stop, is
+killed: it may hang where no signal or pipe reaches it. The lease of a process that is gone is free at once.
+
 Signals are for the process that people see. Workers ignore them and watch a pipe that is closed when they shall stop,
 which happens also when that process is killed: no worker is left behind.
 """
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -19,7 +24,8 @@ from typing import TYPE_CHECKING
 
 from jobs.environment import SIGNALS, StopSignal
 from jobs.exit_codes import CommandOutcome
-from jobs.firms.result import result_before_turn, result_of
+from jobs.firms.engine import STOP_SECONDS
+from jobs.firms.result import result_before_turn, result_of, result_stuck
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +39,9 @@ PROCESSES = get_context("spawn")
 MAX_ATTEMPTS = 2
 """A firm whose worker dies so often is given up for now."""
 
+EXIT_SECONDS = 5.0
+"""A process whose end of the pipe is closed is gone so soon, or is ended."""
+
 
 class Worker:
     """A process of its own and the task it is at."""
@@ -43,10 +52,12 @@ class Worker:
         self.process.start()
         other_end.close()
         self.task: FirmTask | None = None
+        self.ends_by = math.inf
 
     def begin(self, task: FirmTask) -> None:
         """Hand a task out; a worker that died meanwhile is found out when its answer is asked for."""
         self.task = task
+        self.ends_by = time.monotonic() + task.limit_seconds
         try:
             self.connection.send(task)
         except OSError:
@@ -61,9 +72,15 @@ class Worker:
             return None
         return result
 
-    def close(self) -> None:
-        """Let it end by itself, after its turn, and wait for that."""
+    def is_stuck(self) -> bool:
+        """Whether its turn should have ended by now."""
+        return self.task is not None and time.monotonic() >= self.ends_by
+
+    def close(self, ends_by: float) -> None:
+        """Let it end by itself, after its turn, and wait for that until then (monotonic); then end it."""
         self.connection.close()
+        self.process.join(max(0.0, ends_by - time.monotonic()))
+        self.process.kill()
         self.process.join()
         self.process.close()
 
@@ -75,6 +92,7 @@ class Pool:
         self.stop_watch, self.stop_pipe = PROCESSES.Pipe(duplex=False)
         self.workers = [Worker(self.stop_watch) for _ in range(size)]
         self.attempts = Counter[str]()
+        self.ends_by = math.inf
 
     def capacity(self, worker: str | None) -> int:
         """All workers are on this machine: whose store is with another one is away."""
@@ -94,12 +112,20 @@ class Pool:
         next(worker for worker in self.workers if worker.task is None).begin(task)
 
     def wait(self, stop_signal: StopSignal, seconds: float | None = None) -> list[FirmResult]:
-        """Wait until a worker has answered or died, or somebody asks to stop."""
+        """Wait until a worker has answered, died or been at it for too long, or somebody asks to stop."""
         connections = [worker.connection for worker in self.workers if worker.task is not None]
         watched = [] if self.is_stopping else [stop_signal.fileno()]
-        ready = wait([*connections, *watched], seconds)
+        left = min((worker.ends_by for worker in self.workers if worker.task is not None), default=math.inf)
+        left = min(math.inf if seconds is None else seconds, max(0.0, left - time.monotonic()))
+        ready = wait([*connections, *watched], None if left == math.inf else left)
         answering = [worker for worker in self.workers if worker.connection in ready]
-        return [result for worker in answering if (result := self.finish(worker)) is not None]
+        results = [result for worker in answering if (result := self.finish(worker)) is not None]
+        stuck = [(worker, task) for worker in self.workers if worker.is_stuck() and (task := worker.task) is not None]
+        for worker, task in stuck:
+            worker.process.kill()
+            self.replace(worker)
+            results.append(result_stuck(task))
+        return results
 
     def finish(self, worker: Worker) -> FirmResult | None:
         """A worker's result; None where it died, and another one is at the turn."""
@@ -118,9 +144,9 @@ class Pool:
 
     def replace(self, worker: Worker) -> tuple[Worker, int | None]:
         """Put a new worker where one died, and say what it died of."""
-        worker.process.join()
+        worker.process.join(EXIT_SECONDS)
         exit_code = worker.process.exitcode
-        worker.close()
+        worker.close(time.monotonic())
         successor = Worker(self.stop_watch)
         self.workers[self.workers.index(worker)] = successor
         return successor, exit_code
@@ -132,13 +158,18 @@ class Pool:
 
     def request_stop(self) -> None:
         """Tell all workers to end their turns between two requests."""
+        if self.is_stopping:
+            return
         self.stop_pipe.close()
+        self.ends_by = time.monotonic() + STOP_SECONDS
+        for worker in self.workers:
+            worker.ends_by = min(worker.ends_by, self.ends_by)
 
     def close(self) -> None:
-        """End the workers: whoever is still at a turn ends it between two requests."""
+        """End the workers: whoever is still at a turn ends it between two requests, or is ended."""
         self.request_stop()
         for worker in self.workers:
-            worker.close()
+            worker.close(self.ends_by)
         self.stop_watch.close()
 
 

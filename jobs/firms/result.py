@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -36,17 +37,22 @@ class ScheduledTurn:
     """What a turn that came by itself is given besides.
 
     ``scheduler`` is the mark by which ``status`` knows that a scheduler runs; ``skips``: how many of the job's times
-    passed; ``budget_seconds``: after which the run ends behind the person it is at.
+    passed; ``budget_seconds``: after which the run ends behind the person it is at; ``share``: of the persons that a
+    run may take, as its last run had to end so.
     """
 
     scheduler: dict[str, Any]
     skips: int = 0
     budget_seconds: float | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class FirmTask:
-    """What one firm is asked, and by which worker, where the firm's file names one."""
+    """What one firm is asked, and by which worker, where the firm's file names one.
+
+    ``limit_seconds``: after which the process that is at it is ended from outside, as it does not end by itself.
+    """
 
     firm: str
     path: Path
@@ -56,6 +62,7 @@ class FirmTask:
     details: bool = False
     worker: str | None = None
     scheduled: ScheduledTurn | None = None
+    limit_seconds: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,11 @@ def result_away(task: FirmTask) -> FirmResult:
     if task.worker is not None:
         reason = f"its state store is with the worker {task.worker}, which is not there"
     return FirmResult(task.firm, AWAY, ExitCode.OUTAGE, reason)
+
+
+def result_stuck(task: FirmTask, ended: str = "was ended from outside") -> FirmResult:
+    """The result of a firm whose process did not end its turn in time, or not when it was asked to stop."""
+    return result_of(task, CommandOutcome.CRASHED, f"its worker process was stuck and {ended}")
 
 
 def result_before_turn(task: FirmTask, stopped_by: str | None) -> FirmResult:

@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 SUSPECT_EXITS = {ExitCode.OUTAGE, ExitCode.CRASHED, ExitCode.STOPPED}
 """Its system hangs, refuses or is out, its worker died, or its time was up: the next turn may be as long."""
 
+STUCK_SECONDS = 600.0
+"""A turn that goes on for so much longer than its time is stuck: its process is ended from outside."""
+
+SMALLEST_SHARE = 1 / 1024
+"""Of the persons of a run: with the default, one."""
+
 
 def serve_firms(options: RoundOptions) -> None:
     """Run all firms by their schedules until somebody asks to stop."""
@@ -124,7 +130,8 @@ class FirmsScheduler:
     def make_task(self, firm: ScheduledFirm, turn: Turn, skips: int) -> FirmTask:
         """What the firm is asked."""
         mark = scheduler_mark(self.environment)
-        scheduled = None if turn.job is None else ScheduledTurn(mark, skips, self.settings.budget_minutes * 60.0)
+        budget_seconds = self.settings.budget_minutes * 60.0
+        scheduled = None if turn.job is None else ScheduledTurn(mark, skips, budget_seconds, firm.share)
         return FirmTask(
             firm.name,
             firm.path,
@@ -134,6 +141,7 @@ class FirmsScheduler:
             self.options.details,
             firm.config.state.worker,
             scheduled,
+            budget_seconds + STUCK_SECONDS,
         )
 
     def may_begin(self, firm: ScheduledFirm) -> bool:
@@ -178,6 +186,10 @@ def note_result(firm: ScheduledFirm, turn: Turn, result: FirmResult, now: dateti
             firm.note_status(result.document, now)
         return
     firm.is_suspect = result.exit_code in SUSPECT_EXITS
+    if result.exit_code == ExitCode.STOPPED:
+        firm.share = max(SMALLEST_SHARE, firm.share / 2)
+    elif result.report is not None and result.report.outcome.is_completed:
+        firm.share = min(1.0, firm.share * 2)
     if turn.job is Job.SWEEP and Job.SWEEP in firm.due:
         if result.report is None or not result.report.outcome.is_completed:
             firm.due[Job.SWEEP] = min(firm.due[Job.SWEEP], now + SWEEP_AGAIN_AFTER)

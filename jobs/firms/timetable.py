@@ -46,7 +46,8 @@ class ScheduledFirm:
     """A firm and what is known of its turns.
 
     ``last``: when each job was last begun, or since when its times count; empty until the firm was asked. ``due``:
-    when its next turns are. ``is_suspect``: its last turn met an outage, died or took all its time.
+    when its next turns are. ``is_suspect``: its last turn met an outage, died or took all its time. ``share``: of the
+    persons that a run may take; less after runs whose time was up, which may have been while they read.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ScheduledFirm:
     due: dict[Job | None, datetime] = field(default_factory=lambda: {None: EPOCH})
     is_at_turn: bool = False
     is_suspect: bool = False
+    share: float = 1.0
 
     def note_status(self, status: Mapping[str, Any], now: datetime) -> None:
         """Take over from the firm's own store when each job was last begun; a clock set back counts from now."""

@@ -118,6 +118,8 @@ def run_once_for(task: FirmTask, config: Config, stop_signal: StopSignal, enviro
         write=task.command is not FirmCommand.PLAN,
         sweep=task.command is FirmCommand.SWEEP,
     )
+    if task.scheduled is not None:
+        config = with_share(config, task.scheduled.share)
     if task.scheduled is not None and task.scheduled.budget_seconds is not None:
         environment = with_budget(environment, task.scheduled.budget_seconds)
     return run_and_notify(
@@ -125,16 +127,36 @@ def run_once_for(task: FirmTask, config: Config, stop_signal: StopSignal, enviro
     )
 
 
+def with_share(config: Config, share: float) -> Config:
+    """The same configuration with so much of the persons that a run takes, so that it comes from reading to writing."""
+    persons = max(1, int(config.sync.persons_per_run * share))
+    sync = config.sync.model_copy(update={"persons_per_run": persons})
+    advoware = config.advoware.model_copy(update={"poll_budget": int(config.advoware.poll_budget * share)})
+    return config.model_copy(update={"sync": sync, "advoware": advoware})
+
+
 def with_budget(environment: Environment, seconds: float) -> Environment:
-    """The same world, in which a run ends between two persons once its time is up; the first is always served."""
-    end = environment.monotonic() + seconds
+    """The same world, in which a run ends between two persons, or pages of a list, once its time is up.
+
+    The first person that is read or written is always served.
+    """
+    end, has_list = environment.monotonic() + seconds, threading.Event()
+    thread_of_lists = threading.get_ident()  # persons are read by others, several at once
+
+    def end_between_pages() -> None:
+        environment.checkpoint()
+        is_list = threading.get_ident() == thread_of_lists and not has_list.is_set()
+        if is_list and environment.monotonic() >= end:
+            raise Stopped("The time for one run is up before it is known who changed; it begins anew next time.")
 
     def end_between_persons(part: str, number: int, total: int) -> None:
+        has_list.set()
         environment.progress(part, number, total)
-        if part == "persons" and number and environment.monotonic() >= end:
-            raise Stopped(f"The time for one run is up after {number} of {total} persons; the rest goes on next time.")
+        if number and environment.monotonic() >= end:
+            what = "persons" if part == "persons" else f"persons read in {part}"
+            raise Stopped(f"The time for one run is up after {number} of {total} {what}; the rest goes on next time.")
 
-    return replace(environment, progress=end_between_persons)
+    return replace(environment, progress=end_between_persons, checkpoint=end_between_pages)
 
 
 # What a turn that came by itself leaves ---------------------------------------------------------------------------

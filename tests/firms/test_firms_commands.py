@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -20,12 +21,17 @@ import structlog
 
 from jobs import cli
 from jobs.command_line.many_firms import COMMANDS
+from jobs.environment import stop_on_signals
 from jobs.exit_codes import ExitCode
-from jobs.firms.pool import MAX_ATTEMPTS
-from jobs.firms.result import FirmCommand
+from jobs.firms import pool
+from jobs.firms.engine import run_tasks
+from jobs.firms.pool import MAX_ATTEMPTS, worker_pool
+from jobs.firms.result import FirmCommand, FirmTask
+from jobs.firms.round import RoundOptions, do_round
 from jobs.lock import is_process_alive
 from jobs.sandbox.simulator import SimRequest, SimResponse
-from tests.firms.folder_of_firms import open_folder, parse_results
+from tests.firms.folder_of_firms import SimulatedFirm, open_folder, parse_results
+from tests.firms.machines import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -217,4 +223,52 @@ def test_stopped_or_killed_it_leaves_no_worker_and_no_half_written_request(
         assert states <= {"done", "planned", "dropped"}
         second = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (second.returncode, json.loads(second.stdout)["exit_code"]) == (0, 0)
+        assert [firm.disagreements() for firm in firms] == [[], []]
+
+
+# Workers that are stuck --------------------------------------------------------------------------------------------
+
+
+def freeze_worker_of(firm: SimulatedFirm, frozen: list[int]) -> None:
+    """Let the process that is at this firm stand still, amid its third write: no signal but the last reaches it."""
+
+    def freeze(call: SimRequest, _answer: SimResponse) -> SimResponse | None:
+        if call.is_write and len(firm.advo.writes) == 3 and not frozen:
+            [lease] = firm.query_store("select pid from lease")
+            frozen.append(lease["pid"])
+            os.kill(lease["pid"], signal.SIGSTOP)
+        return None
+
+    firm.advo.after = freeze
+
+
+@pytest.mark.parametrize("told_by", [None, "the test"])
+def test_a_worker_that_is_stuck_is_ended_and_the_firm_named_and_the_others_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_by: str | None
+) -> None:
+    monkeypatch.setattr(pool, "STOP_SECONDS", 1.0)  # only how long it waits
+    with open_folder(tmp_path, "adler", "bussard") as firms, stop_on_signals() as stop_signal:
+        frozen: list[int] = []
+        freeze_worker_of(firms[0], frozen)
+        limits = (8.0 if told_by is None else math.inf, math.inf)
+        tasks = [
+            FirmTask(firm.path.stem, firm.path, FirmCommand.SYNC, "operator", limit_seconds=limit_seconds)
+            for firm, limit_seconds in zip(firms, limits, strict=True)
+        ]
+
+        def stop_once_frozen(requester: str) -> None:
+            wait_for(lambda: bool(frozen))
+            stop_signal.request_stop(requester)
+
+        if told_by is not None:
+            threading.Thread(target=stop_once_frozen, args=[told_by]).start()
+        with worker_pool(1) as workers:
+            results = {result.firm: result for result in run_tasks(workers, tasks, stop_signal)}
+        assert results["adler"].outcome == "crashed"
+        assert results["adler"].error == "its worker process was stuck and was ended from outside"
+        assert results["bussard"].outcome == ("done" if told_by is None else "stopped")
+        assert not any(map(is_process_alive, frozen))
+        firms[0].advo.after = lambda _call, _answer: None
+        again = do_round(FirmCommand.SYNC, RoundOptions(tmp_path, (), 1, None, "operator", 30, details=False))
+        assert {result.outcome for result in again} == {"done"}
         assert [firm.disagreements() for firm in firms] == [[], []]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,17 +13,20 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from jobs.config import read_config
 from jobs.environment import PRODUCTION, StopSignal
 from jobs.exit_codes import CommandOutcome, ExitCode
 from jobs.firms.result import FirmCommand, FirmResult, FirmTask, ScheduledTurn, result_of
 from jobs.firms.round import RoundOptions
-from jobs.firms.scheduler import FirmsScheduler
+from jobs.firms.scheduler import FirmsScheduler, note_result
 from jobs.firms.settings import read_settings
+from jobs.firms.timetable import EPOCH, ScheduledFirm, Turn
 from jobs.firms.turn import take_turn
 from jobs.run.report import RunReport
-from jobs.sandbox.simulator import SimClock
+from jobs.sandbox.simulator import SimClock, SimRequest
+from jobs.schedule import Job
 from jobs.telemetry import notify
-from tests.firms.folder_of_firms import open_folder
+from tests.firms.folder_of_firms import SimulatedFirm, open_folder
 
 DEFAULTS = """\
 espocrm: {api_key: key}
@@ -254,22 +257,85 @@ def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worl
         stop_signal.close()
 
 
-def test_a_run_whose_time_is_up_ends_between_persons_and_goes_on_next_time(
-    tmp_path: Path,
-) -> None:
+@dataclass
+class SlowWorld:
+    """A clock that goes on by so much with each request of one kind; a scheduler's turns of one firm in it."""
+
+    firm: SimulatedFirm
+    stop_signal: StopSignal
+    elapsed: float = 0.0
+
+    def slow_down(self, is_slow: Callable[[SimRequest], bool], seconds: float) -> None:
+        def before(call: SimRequest) -> None:
+            self.elapsed += seconds * is_slow(call)
+
+        self.firm.espo.before = self.firm.advo.before = before
+
+    def turns(self, budget_seconds: float) -> list[FirmResult]:
+        """Turns as the scheduler gives them, until one is done."""
+        environment = replace(PRODUCTION, monotonic=lambda: self.elapsed, heartbeat=False)
+        scheduled = ScheduledFirm("adler", self.firm.path, read_config(self.firm.path))
+        results: list[FirmResult] = []
+        while not results or (results[-1].outcome != CommandOutcome.DONE and len(results) < 30):
+            turn = ScheduledTurn({"host": "here", "pid": 1, "born": None}, 0, budget_seconds, scheduled.share)
+            task = FirmTask("adler", self.firm.path, FirmCommand.SYNC, "operator", scheduled=turn)
+            results.append(take_turn(task, self.stop_signal, environment=environment))
+            note_result(scheduled, Turn("adler", Job.SYNC, EPOCH), results[-1], EPOCH)
+        return results
+
+
+@pytest.fixture
+def slow_world(tmp_path: Path) -> Iterator[SlowWorld]:
+    stop_signal = StopSignal()
     with open_folder(tmp_path, "adler", persons=6) as [firm]:
-        stop_signal = StopSignal()
-        turn = ScheduledTurn({"host": "here", "pid": 1, "born": None}, 0, 0.0)
-        results = []
-        for _ in range(12):
-            task = FirmTask("adler", firm.path, FirmCommand.SYNC, "operator", scheduled=turn)
-            results.append(take_turn(task, stop_signal))
-            if results[-1].outcome == CommandOutcome.DONE:
-                break
-        stop_signal.close()
-        assert results[0].outcome == CommandOutcome.STOPPED
-        assert "The time for one run is up after 1 of" in (results[0].error or "")
-        assert results[-1].exit_code == ExitCode.DONE
-        assert firm.disagreements() == []
-        states = {row["state"] for row in firm.query_store("select state from changes")}
-        assert states <= {"done", "dropped"}
+        firm.configure("sync", persons_per_run=8)
+        yield SlowWorld(firm, stop_signal)
+    stop_signal.close()
+
+
+@pytest.mark.parametrize(
+    ("is_slow", "first_stop"),
+    [
+        (lambda call: call.is_write, "after 1 of 6 persons; the rest"),
+        (lambda call: "/CBeteiligte/" in call.path and not call.is_write, "of 6 persons read in EspoCRM; the rest"),
+        (lambda call: "/Beteiligte" in call.path and not call.is_write, "of 6 persons read in Advoware; the rest"),
+    ],
+    ids=["writing", "reading EspoCRM", "reading Advoware"],
+)
+def test_a_run_whose_time_is_up_ends_between_persons_and_goes_on_next_time(
+    slow_world: SlowWorld, is_slow: Callable[[SimRequest], bool], first_stop: str
+) -> None:
+    slow_world.slow_down(is_slow, 10.0)
+    results = slow_world.turns(budget_seconds=5.0)
+    assert results[0].outcome == CommandOutcome.STOPPED
+    assert first_stop in (results[0].error or "")
+    assert results[-1].exit_code == ExitCode.DONE, results[-1]
+    slow_world.slow_down(is_slow, 0.0)
+    slow_world.turns(budget_seconds=5.0)
+    assert slow_world.firm.disagreements() == []
+    states = {row["state"] for row in slow_world.firm.query_store("select state from changes")}
+    assert states <= {"done", "dropped"}
+
+
+def test_a_run_whose_time_is_up_before_it_has_the_list_ends_between_its_pages(slow_world: SlowWorld) -> None:
+    slow_world.firm.configure("espocrm", page_size=2)
+    slow_world.slow_down(lambda call: "/CBeteiligte?" in call.target, 10.0)
+    first, *_ = slow_world.turns(budget_seconds=15.0)
+    assert "before it is known who changed" in (first.error or "")
+    assert slow_world.firm.query_store("select count(*) as n from persons") == [{"n": 4}]  # two pages of three
+    assert slow_world.firm.espo.writes == slow_world.firm.advo.writes == []
+
+
+def test_after_runs_whose_time_was_up_a_run_takes_fewer_persons_and_then_more_again(tmp_path: Path) -> None:
+    world = World(tmp_path, "adler")
+    shares: list[float] = []
+
+    def note_share(task: FirmTask) -> None:
+        if task.command is FirmCommand.SYNC and task.scheduled is not None:
+            shares.append(task.scheduled.share)
+            is_slow = len(shares) < 3
+            world.engine.outcomes["adler"] = CommandOutcome.STOPPED if is_slow else CommandOutcome.DONE
+
+    world.engine.on_begin = note_share
+    world.run(2 * 3600)
+    assert shares[:6] == [1, 1 / 2, 1 / 4, 1 / 2, 1, 1]
