@@ -43,6 +43,9 @@ def list_firms(folder: Path, only: Sequence[str], env: Mapping[str, str] | None 
     problems: dict[Path, str] = {}
     configs: dict[Path, Config] = {}
     for path in paths:
+        if not is_name_in_utf8(path.name):
+            problems[path] = f"{name_in_utf8(path)}: its name is not in UTF-8; rename it"
+            continue
         if path.suffix == OTHER_ENDING:
             problems[path] = f"{path}: must be called {path.stem}{ENDING}"
             continue
@@ -51,7 +54,7 @@ def list_firms(folder: Path, only: Sequence[str], env: Mapping[str, str] | None 
         except ConfigError as error:
             problems[path] = str(error)
     problems |= find_shared_settings(configs)
-    firms = [Firm(path.stem, path, problems.get(path), configs.get(path)) for path in paths]
+    firms = [Firm(name_in_utf8(path.stem), path, problems.get(path), configs.get(path)) for path in paths]
     names = [firm.name for firm in firms]
     for name in only:
         if name not in names:
@@ -74,13 +77,29 @@ def firm_paths(folder: Path) -> list[Path]:
     return paths
 
 
+def is_name_in_utf8(name: str) -> bool:
+    """Whether the name of a file, which Linux lets be any bytes, is text that can be printed and sent."""
+    return name == name_in_utf8(name)
+
+
+def name_in_utf8(name: str | Path) -> str:
+    """The name, with a question mark for whatever is no text: archives of Windows bring umlauts as other bytes."""
+    return str(name).encode("utf-8", "replace").decode("utf-8")
+
+
 def folder_fingerprint(folder: Path) -> object:
     """Something that is another one as soon as a file of the folder is."""
+    paths = [path for path in folder.glob(f"*{ENDING}") if not path.name.startswith(".")]
+    return sorted((path.name, file_fingerprint(path)) for path in paths)
+
+
+def file_fingerprint(path: Path) -> tuple[int, int, int]:
+    """Something that is another one as soon as the file is; a link that leads nowhere has one, too."""
     try:
-        entries = [(path.name, path.stat()) for path in folder.glob(f"*{ENDING}")]
+        stat = path.stat()
     except OSError:
-        return None
-    return sorted((name, stat.st_mtime_ns, stat.st_size, stat.st_ino) for name, stat in entries)
+        return 0, 0, 0
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
 def find_shared_settings(configs: Mapping[Path, Config]) -> dict[Path, str]:

@@ -198,6 +198,8 @@ def test_a_firm_whose_worker_is_away_is_away_and_has_its_turn_when_it_is_back(
 
 def test_a_file_is_a_firm_and_a_broken_one_is_nobody_elses_trouble(tmp_path: Path) -> None:
     world = World(tmp_path, "adler", "bussard")
+    (tmp_path / ".#adler.yaml").symlink_to("who-edits-it@host")  # Emacs leaves it there until the file is saved
+    (tmp_path / "elster.yaml").symlink_to("nowhere")
 
     def change_folder(task: FirmTask) -> None:
         if world.syncs("adler") == 2 and task.firm == "adler":

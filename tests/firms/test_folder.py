@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,16 @@ def test_a_file_with_another_ending_is_a_problem_instead_of_a_firm_that_is_forgo
     add_firm(folder, "adler")
     (folder / "bussard.yml").write_text("advoware: {kanzlei: K1}\n")
     assert problems(folder) == {"adler": None, "bussard": f"{folder / 'bussard.yml'}: must be called bussard.yaml"}
+
+
+def test_a_name_that_is_no_text_is_a_problem_and_stops_nobody(folder: Path) -> None:
+    """An archive of Windows brings umlauts in another encoding; such a name can be neither printed nor sent."""
+    add_firm(folder, "adler")
+    Path(os.fsdecode(os.fsencode(folder) + b"/m\xfcller.yaml")).write_text("advoware: {kanzlei: K1}\n")
+    assert problems(folder) == {
+        "adler": None,
+        "m?ller": f"{folder / 'm?ller.yaml'}: its name is not in UTF-8; rename it",
+    }
 
 
 @pytest.mark.parametrize(
