@@ -93,7 +93,8 @@ def standing_sentences(history: Record, lines: Sequence[SideLine], view: PersonV
     for hold in open_holds_of(history):
         reason = hold["reason"] or hold["kind"]
         since = f"Held since {view.time(hold['held_at'])} by run {hold['run_id']}"
-        yield f"{since}: {reason}. Nothing is written for this person until somebody approves."
+        end = "somebody edits an entry, or approves" if hold["until_edited"] else "somebody approves"
+        yield f"{since}: {reason}. Nothing is written for this person until {end}."
     if person["espo_locked"]:
         yield "Staff locked the record in EspoCRM: its changes wait, on both sides, until it is unlocked."
     if person["gone_at"]:

@@ -10,6 +10,8 @@ import pytest
 
 from etl.rules.values.kommkz import KommKzTable
 from etl.store.queries.canned import CANNED_QUERIES
+from jobs.commands.let_be import let_persons_be
+from jobs.commands.operator_log import OperatorRequest
 from jobs.inspector.both_sides import PersonView
 from jobs.inspector.person_page import load_person_pages
 from tests.harness import FaultHarness, PersonWithRows
@@ -86,6 +88,9 @@ def test_the_old_number_of_a_held_person_says_what_it_waits_for_and_what_to_type
     old_in_advoware = old.replace("+49", "0")
     assert f"held: Advoware would get {NEW} instead of {old_in_advoware}" in open_lines[0]["reasons"]
     assert f"advosync approve {run_id} --person {person.betnr}" in commands_of(page)
+    let_persons_be(harness.config, run_id or 0, (), OperatorRequest("anna"), environment=harness.environment)
+    (sentence, *_) = page_of(harness, person)["sentences"]
+    assert sentence.endswith("Nothing is written for this person until somebody edits an entry, or approves.")
 
 
 def test_a_number_that_lost_says_when_and_against_what_and_how_to_put_it_back(tmp_path: Path) -> None:

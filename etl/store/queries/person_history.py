@@ -83,6 +83,7 @@ select
     held_at,
     kind,
     reason,
+    until_edited,
     released_at,
     released_by
 from holds
