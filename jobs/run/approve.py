@@ -60,10 +60,14 @@ def approve_run(run: RunContext, held_run_id: int, operator: str, named_keys: Se
 def select_holds(holds: Sequence[HoldRecord], complaint: str, named_keys: Sequence[str]) -> list[HoldRecord]:
     """The holds of the persons an operator named, all where nobody was; ConfigError for one who is not among them."""
     keys = {key.strip() for key in named_keys}
-    held_keys = {name for hold in holds for name in (hold["entity_id"], str(hold["betnr"]))}
-    if unknown_keys := sorted(keys - held_keys):
+    if unknown_keys := sorted(keys.difference(*map(keys_of_hold, holds))):
         raise ConfigError(f"{complaint} named {', '.join(unknown_keys)}; see `advosync held`.")
-    return [hold for hold in holds if not keys or keys & {hold["entity_id"], str(hold["betnr"])}]
+    return [hold for hold in holds if not keys or keys & keys_of_hold(hold)]
+
+
+def keys_of_hold(hold: HoldRecord) -> set[str]:
+    """What an operator may call the person of a hold: its id, or its betnr where it has one."""
+    return {hold["entity_id"]} | ({str(hold["betnr"])} if hold["betnr"] is not None else set())
 
 
 def plan_held_persons(run: RunContext, named_keys: Sequence[str]) -> Plan:

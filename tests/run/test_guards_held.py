@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etl.errors import ConfigError
+from jobs.run.approve import select_holds
 from jobs.sandbox.simulator import SimRequest, SimResponse, make_json_response
 from tests.harness import FaultHarness, PersonWithRows
 
@@ -228,6 +229,13 @@ def test_a_changed_configuration_holds_every_person_with_steps(harness: FaultHar
     assert len(harness.advo_values(people[2])) == 3
     assert len(harness.advo_values(people[1])) == 3  # nor is anybody held for it any more
     assert harness.open_hold_rows() == []
+
+
+def test_who_has_no_betnr_is_not_named_by_a_word_for_that() -> None:
+    hold = {"entity_id": "e1", "betnr": None}
+    with pytest.raises(ConfigError, match="nobody who is named None"):
+        select_holds([hold], "nobody who is", ["None"])
+    assert select_holds([hold], "nobody who is", ["e1"]) == [hold]
 
 
 def test_an_approval_of_some_releases_nobody_else_held_for_a_configuration(harness: FaultHarness) -> None:
