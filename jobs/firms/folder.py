@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from etl.errors import ConfigError
 from jobs.config import DEFAULTS_FILE, FIRM_VARIABLE, read_config
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from jobs.config import Config
 
 ENDING, OTHER_ENDING = ".yaml", ".yml"
+DEFAULT_PORTS = {80, 443}
 OWN_FILES = {"state.path", "report.metrics_file"}
 
 
@@ -120,11 +122,17 @@ def find_shared_settings(configs: Mapping[Path, Config]) -> dict[Path, str]:
 def targets(config: Config) -> Iterator[tuple[str, Hashable]]:
     """What a firm's runs write, by the key that names it."""
     espo, advo = config.espocrm, config.advoware
-    yield "espocrm.url", (espo.url.rstrip("/"), espo.entity)
-    yield "advoware.database", (advo.base_url or advo.configurator_url, advo.kanzlei, advo.database)
+    yield "espocrm.url", (server_of(espo.url), espo.entity)
+    yield "advoware.database", (server_of(advo.base_url or advo.configurator_url), advo.kanzlei, advo.database)
     yield "state.path", config.state.path.resolve()
     if config.report.metrics_file is not None:
         yield "report.metrics_file", config.report.metrics_file.resolve()
+
+
+def server_of(url: str) -> tuple[str | None, int | None, str]:
+    """What an address leads to, however it is spelled: http or https, in small letters or capitals, with a port."""
+    parts = urlsplit(url)
+    return parts.hostname, None if parts.port in DEFAULT_PORTS else parts.port, parts.path.rstrip("/")
 
 
 def other_names(claims: Sequence[tuple[Path, str]], path: Path) -> str:

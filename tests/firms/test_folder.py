@@ -110,6 +110,13 @@ def test_a_file_copied_to_begin_another_writes_into_nobodys_system(folder: Path,
     assert f"{folder / 'bussard.yaml'}: {key} is the same as adler's; give each firm its own" == found["bussard"]
 
 
+def test_one_system_by_two_spellings_of_its_address_is_still_one_system(folder: Path) -> None:
+    for name, url in (("adler", "https://crm.example.de/crm"), ("bussard", "https://CRM.example.de:443/crm/")):
+        add_firm(folder, name, f"espocrm: {{url: '{url}'}}\nadvoware: {{kanzlei: {name}}}\n")
+    add_firm(folder, "dohle", "espocrm: {url: 'https://crm.example.de:8443/crm'}\nadvoware: {kanzlei: dohle}\n")
+    assert [name for name, problem in problems(folder).items() if problem] == ["adler", "bussard"]
+
+
 def test_one_file_under_two_names_is_still_one_file(folder: Path) -> None:
     (folder / "elsewhere").symlink_to(folder)
     add_firm(folder, "adler", "advoware: {kanzlei: A}\nstate: {path: x.db}\n")
