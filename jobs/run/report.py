@@ -28,6 +28,9 @@ BACKFILL_TRIGGER = "backfill"
 MAX_LISTED_RUNS = 6
 """More runs than this are not listed one by one."""
 
+MAX_LISTED_LEFT = 50
+"""So many persons that a reviewed plan left as they are stand on the screen for one reason; there may be 250,000."""
+
 SIDE_WORDS = {"espo": "EspoCRM", "advo": "Advoware"}
 
 OUTCOME_TEXTS = {
@@ -274,10 +277,14 @@ def render_summary(report: RunReport, console: Console, *, most_notices: int | N
 
 
 def lines_of_reviewed_plan(reviewed: ReviewedOutcome) -> Iterator[str]:
-    """What became of a reviewed plan; whoever was left as it is stands there with the reason."""
+    """What became of a reviewed plan; who was left as it is stands there by reason, the first ones of many."""
     carried_out = count_words(reviewed["carried_out"], "person")
     yield f"Reviewed plan {reviewed['plan']}: carried out for {carried_out}, {len(reviewed['left'])} left as they are"
-    yield from (f"  {format_person_key(person)}: {person['reason']}" for person in reviewed["left"])
+    for reason, left in groupby(reviewed["left"], key=lambda person: person["reason"]):
+        persons = list(left)
+        yield from (f"  {format_person_key(person)}: {reason}" for person in persons[:MAX_LISTED_LEFT])
+        if len(persons) > MAX_LISTED_LEFT:
+            yield f"  {len(persons) - MAX_LISTED_LEFT} more: {reason}; the report in `runs` names them all"
 
 
 def runs_title(run_ids: list[int]) -> str:

@@ -12,6 +12,7 @@ import pytest
 from etl.errors import ConfigError, Outage
 from etl.records import Direction
 from jobs.run.plan_file import read_reviewed_plan, writer_for
+from jobs.run.report import PersonLeftAsIs, lines_of_reviewed_plan
 from tests.harness import FaultHarness
 
 if TYPE_CHECKING:
@@ -301,3 +302,14 @@ def test_a_plan_of_another_version_is_refused(
 ) -> None:
     monkeypatch.setattr("jobs.run.reviewed.package_version", lambda: "99.0")
     assert "this is 99.0; make a new plan" in refused(harness, plan_path)
+
+
+def test_of_many_who_are_not_in_the_plan_the_screen_names_the_first() -> None:
+    reasons = ["changed since the plan"] * 2 + ["not in the plan"] * 60_000
+    persons = [
+        PersonLeftAsIs(entity_id=f"e{number}", betnr=number, reason=reason) for number, reason in enumerate(reasons)
+    ]
+    lines = list(lines_of_reviewed_plan({"plan": 7, "carried_out": 1, "left": persons}))
+    assert lines[0] == "Reviewed plan 7: carried out for 1 person, 60002 left as they are"
+    assert [sum(reason in line for line in lines) for reason in ("changed since", "not in")] == [2, 51]
+    assert lines[-1] == "  59950 more: not in the plan; the report in `runs` names them all"
