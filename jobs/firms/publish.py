@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from jobs.firms.folder import Firm
     from jobs.firms.settings import FirmsSettings
 
+NOT_ASKED_YET: Final = "not asked yet"
+"""Why nothing is known of a firm that waits for its first turn; the metrics leave it out."""
+
 PUBLISH_EVERY = timedelta(minutes=1)
 MESSAGE_EVERY = timedelta(days=1)
 TROUBLE_LASTS = timedelta(hours=1)
@@ -81,7 +84,7 @@ class FirmsReport:
             return FirmResult(firm.name, str(CommandOutcome.REFUSED), ExitCode.REFUSED, firm.problem)
         result = self.results.get(firm.name)
         if result is None or result.document is None:
-            return result or FirmResult(firm.name, str(CommandOutcome.DONE), ExitCode.DONE, error="not asked yet")
+            return result or FirmResult(firm.name, str(CommandOutcome.DONE), ExitCode.DONE, error=NOT_ASKED_YET)
         stale = is_overdue(firm.config, result.document, now)
         return FirmResult(firm.name, result.outcome, result.exit_code, document=result.document | {"stale": stale})
 
@@ -105,7 +108,8 @@ class FirmsReport:
         if self.settings.metrics_file is None:
             return
         registry = CollectorRegistry()
-        registry.register(AllFirms(self.families, {result.firm: not reasons(result) for result in results}))
+        asked = [result for result in results if result.error != NOT_ASKED_YET]
+        registry.register(AllFirms(self.families, {result.firm: not reasons(result) for result in asked}))
         self.settings.metrics_file.parent.mkdir(parents=True, exist_ok=True)
         write_to_textfile(str(self.settings.metrics_file), registry)
 

@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from jobs.config import read_config
 from jobs.environment import PRODUCTION, StopSignal
 from jobs.exit_codes import CommandOutcome, ExitCode
+from jobs.firms.folder import list_firms
+from jobs.firms.publish import FirmsReport
 from jobs.firms.result import FirmCommand, FirmResult, FirmTask, ScheduledTurn, result_of
 from jobs.firms.round import RoundOptions
 from jobs.firms.scheduler import FirmsScheduler, note_result
@@ -240,6 +242,18 @@ def test_one_metrics_file_has_the_figures_of_all_firms(tmp_path: Path, in_proces
     persons = families["advosync_last_run_persons"].samples
     assert {sample.labels["firm"] for sample in persons} == {"adler", "bussard"}
     assert {sample.value for sample in persons if sample.labels["part"] == "seen"} == {4}
+
+
+def test_the_metrics_say_nothing_of_a_firm_that_was_not_asked_yet(tmp_path: Path) -> None:
+    """At the start hundreds of firms wait for their first turn: none of them is to ring a bell."""
+    (tmp_path / "_firms.yaml").write_text("metrics_file: all.prom\n", "utf-8")
+    world = World(tmp_path, "adler", "bussard")
+    report = FirmsReport(read_settings(tmp_path), replace(PRODUCTION, utcnow=world.clock))
+    report.set_firms(list_firms(tmp_path, ()))
+    report.note(FirmResult("adler", "crashed", ExitCode.CRASHED), is_status=True)
+    report.publish()
+    lines = (tmp_path / "all.prom").read_text("utf-8").splitlines()
+    assert [line for line in lines if "{" in line] == ['advosync_firm_well{firm="adler"} 0.0']
 
 
 @pytest.fixture
