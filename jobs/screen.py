@@ -27,8 +27,8 @@ UNLIMITED_WIDTH = 10_000
 GAP = "  "
 INDENT = "    "
 
-GLUED = re.compile(r"(?<=\d) (?=\w|\(\d|[/-] )|(?<=[/)-]) (?=\d)| (?=/ )|(?<= /) |(?<=→) ")
-"""Spaces at which no line ends: in numbers, times and spans, around a slash, after an arrow."""
+GLUED = re.compile(r"(?<=\d) (?=\w|\(\d|[/-] )|(?<=[/)-]) (?=\d)| (?=/ )|(?<= /) |(?<=→) | (?=→ –)")
+"""Spaces at which no line ends: in numbers, times and spans, around a slash, after an arrow, before one to nothing."""
 
 QUOTED = re.compile(r"`[^`]*`|\"[^\"]*\"")
 """What stays whole where a line has room for it: commands, and what somebody typed."""

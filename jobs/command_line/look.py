@@ -20,7 +20,7 @@ from jobs.command_line.options import (
 from jobs.command_line.print_run import run_and_print
 from jobs.exit_codes import ExitCode
 from jobs.operator import current_user
-from jobs.screen import make_console
+from jobs.screen import QUIET, make_console
 
 if TYPE_CHECKING:
     from jobs.config import Config
@@ -115,7 +115,11 @@ def plan(
     options = RunOptions(
         trigger="plan", direction=direction, scope=scope, persons=tuple(person or ()), held=held, write=False
     )
-    return run_and_print(config, options, as_json=as_json, write_plan=write_plan)
+    code = run_and_print(config, options, as_json=as_json, write_plan=write_plan)
+    if output is not None and not QUIET.get():
+        next_step = f"; once it is reviewed: `advosync sync --plan {output}`" if output.suffix == ".json" else ""
+        typer.echo(f"Written to {output}{next_step}", err=True)
+    return code
 
 
 @commands.command()

@@ -18,7 +18,7 @@ from jobs.command_line.options import (
     load_config,
 )
 from jobs.command_line.print_run import run_and_print, run_with_progress
-from jobs.exit_codes import ExitCode
+from jobs.exit_codes import CommandOutcome, ExitCode
 from jobs.operator import current_user
 from jobs.screen import make_console
 
@@ -161,7 +161,7 @@ def confirm_and_run(config: Config, options: RunOptions, *, dry_run: bool, yes: 
     report = run_for_dialogue(config, plan_options)
     if report.changes and ask_to_carry_out(report):
         report = run_for_dialogue(config, options)
-        if report.persons.held and report.run_id is not None:
+        if report.outcome is CommandOutcome.HELD and report.run_id is not None:  # not: held by another run
             return offer_approval(config, options, report.run_id)
     return report.exit_code()
 

@@ -303,7 +303,7 @@ def describe_run(event: Event) -> str:
     return f"run {event['run_id']}, {event['trigger']}{about}{operator}{reason}"
 
 
-ABOUT_WORDS: Final = {"approve": "run", "undo": "run", "restore": "conflict"}
+ABOUT_WORDS: Final = {"approve": "run", "undo": "run", "restore": "conflict", "person": "plan"}
 """What the number is that an operator gave with a command."""
 
 

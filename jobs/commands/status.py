@@ -149,6 +149,7 @@ def status_rows(status: dict[str, Any], now: datetime, zone: tzinfo) -> list[tup
     return [
         ("Last run", format_run(status["last_run"], now)),
         ("Last success", format_age((status["last_success"] or {}).get("finished_at"), now)),
+        ("Earlier runs", "`advosync export last_runs`; of one person `advosync explain ID`"),
         ("Scheduler", format_scheduler(status["scheduler"], now)),
         ("Under way", format_lock_holder(status["under_way"], zone)),
         ("Next", ", ".join(f"{job} {format_next_run(next_at, now)}" for job, next_at in status["next_runs"].items())),

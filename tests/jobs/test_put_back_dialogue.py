@@ -122,6 +122,24 @@ def test_who_says_no_to_the_guard_finds_it_held(
     assert f"holds {PERSONS} persons" in capsys.readouterr().out
 
 
+def test_an_undo_that_the_guard_lets_pass_asks_for_no_approval_while_another_run_holds_somebody(
+    config_file: Path, systems: Servers, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = systems.advo.rows(1)
+    systems.advo.edit_row(1, row["id"], value="0511 7654321")
+    assert advosync(config_file, "sync", "--sweep") == ExitCode.DONE
+    run_id = latest_writing_run(config_file)
+    for number in range(2, PERSONS + 1):
+        (row,) = systems.advo.rows(number)
+        systems.advo.edit_row(number, row["id"], value=f"0511 87654{number:02}")
+    assert advosync(config_file, "sync", "--sweep") == ExitCode.HELD
+    capsys.readouterr()
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    assert advosync(config_file, "undo", run_id) == ExitCode.DONE
+    assert "Approve it now?" not in capsys.readouterr().out
+    assert systems_numbers(systems) == changed_numbers()
+
+
 def test_who_says_no_changes_nothing(config_file: Path, systems: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     run_id = latest_writing_run(config_file)
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))

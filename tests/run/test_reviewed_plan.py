@@ -11,6 +11,7 @@ import pytest
 
 from etl.errors import ConfigError, Outage
 from etl.records import Direction
+from jobs.commands.explain import event_lines, explain_persons
 from jobs.run.plan_file import read_reviewed_plan, writer_for
 from jobs.run.report import PersonLeftAsIs, lines_of_reviewed_plan
 from tests.harness import FaultHarness
@@ -65,6 +66,8 @@ def test_the_steps_of_the_plan_are_carried_out_and_a_second_time_nothing_is_left
     assert report.reviewed["carried_out"] == report.persons.changed == 2
     assert IN_ADVOWARE[FIRST][1:] in "".join(harness.advo_values(one)).replace("+49", "")
     assert IN_ADVOWARE[SECOND][1:] in "".join(harness.advo_values(other)).replace("+49", "")
+    (history,) = explain_persons(harness.config, one.entity_id, environment=harness.environment)
+    assert "run 3, person of plan 2" in "\n".join(event_lines(history["events"], UTC))
     again = carry_out(harness, path)
     assert harness.write_requests() == []
     assert left(again) == dict.fromkeys((one.entity_id, other.entity_id), "nothing left to do")
