@@ -47,10 +47,10 @@ NOTICE_TEXTS: Final = {
         login_refused="Seit {since} wird die Anmeldung abgelehnt: {error}\n"
         "Das endet nicht von selbst: Zugangsdaten berichtigen, dann advosync check. Nichts geht verloren.",
         outage_over="Die Störung seit {since} ist vorbei; ein Lauf ist wieder durchgekommen.",
-        late="Änderungen aus {system} kommen später an als zugesagt: 95 von 100 der {count} aus {days} Tagen in "
-        "höchstens {measured} statt {promised} Minuten. Ansehen: advosync status",
-        kept="Änderungen aus {system} kommen wieder an wie zugesagt: 95 von 100 der {count} aus {days} Tagen in "
-        "höchstens {measured} Minuten; zugesagt sind {promised}.",
+        late="Änderungen aus {system} kommen später an als zugesagt: von {count} in {days} Tagen brauchten 95 von 100 "
+        "bis zu {measured} statt {promised}. Ansehen: advosync status",
+        kept="Änderungen aus {system} kommen wieder an wie zugesagt: von {count} in {days} Tagen brauchten 95 von 100 "
+        "höchstens {measured}; zugesagt sind {promised}.",
         kinds={
             HoldKind.REMOVALS: "es würde ungewöhnlich viel entfernt oder überschrieben",
             HoldKind.CONFIGURATION: "die Einstellungen haben sich geändert",
@@ -77,10 +77,10 @@ NOTICE_TEXTS: Final = {
         login_refused="The login is refused since {since}: {error}\n"
         "That does not end by itself: correct the login, then advosync check. Nothing is lost.",
         outage_over="The trouble since {since} is over; a run got through again.",
-        late="Edits in {system} arrive later than promised: 95 of 100 of the {count} of {days} days within "
-        "{measured} minutes instead of {promised}. Look: advosync status",
-        kept="Edits in {system} arrive as promised again: 95 of 100 of the {count} of {days} days within "
-        "{measured} minutes; {promised} are promised.",
+        late="Edits in {system} arrive later than promised: of {count} in {days} days, 95 of 100 took up to {measured} "
+        "instead of {promised}. Look: advosync status",
+        kept="Edits in {system} arrive as promised again: of {count} in {days} days, 95 of 100 took "
+        "{measured} at most; {promised} are promised.",
         kinds={
             HoldKind.REMOVALS: "unusually much would be removed or overwritten",
             HoldKind.CONFIGURATION: "the configuration changed",

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
-from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etl.enums import PersonStatus
@@ -22,7 +21,7 @@ from etl.store.queries.status import failing_persons, outage_since
 from etl.store.tables.holds import open_holds
 from etl.times import format_utc, parse_utc
 from jobs.exit_codes import CommandOutcome
-from jobs.promise import EDITED_SYSTEMS, is_promise_kept
+from jobs.promise import EDITED_SYSTEMS, format_seconds, is_promise_kept
 from jobs.telemetry.notice_texts import NOTICE_TEXTS
 from jobs.times import format_local
 
@@ -117,8 +116,8 @@ def pending_promises(store: Store, status: Mapping[str, Any], now: datetime) -> 
                 "system": system,
                 "count": status["measured"][edits]["edits"],
                 "days": status["measured"]["days"],
-                "measured": ceil(status["measured"][edits]["p95_seconds"] / 60),
-                "promised": ceil(status["promise"][f"{edits}_seconds"] / 60),
+                "measured": format_seconds(status["measured"][edits]["p95_seconds"]),
+                "promised": format_seconds(status["promise"][f"{edits}_seconds"]),
             }
             notices.append(PromiseNotice(edits, bool(is_kept), figures))
     return notices

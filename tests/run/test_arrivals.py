@@ -145,12 +145,11 @@ def test_what_waits_for_people_is_not_measured(tmp_path: Path) -> None:
     harness.add_phone(locked, NEW)
     harness.espo.lock(locked.entity_id)
     harness.keep_first_phones(held, 2)
-    report = harness.run()
+    report = harness.run(sweep=True)  # a regular run does not read a record that its list says is locked
     assert (report.outcome, report.persons.locked) == ("held", 1)
     assert harness.query_store("select count(*) from arrivals") == [(0,)]
     harness.espo.lock(locked.entity_id, is_locked=False)
-    unlocked_at = now(harness)
     assert harness.run(approve_run=report.run_id).persons.changed == 1
     harness.run()
     assert NEW in harness.advo_values(locked)
-    assert [row[:3] for row in arrivals(harness)] == [(locked.entity_id, "espo", unlocked_at)]
+    assert arrivals(harness) == []

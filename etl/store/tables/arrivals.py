@@ -45,7 +45,7 @@ where arrived_at is null
             and changes.run_id = :run_id
             and changes.side <> arrivals.edited_in
             and changes.state = 'done'
-            and changes.action not in ('mark', 'unmark', 'leftover', 'revert', 'put_back')
+            and changes.action not in ('mark', 'unmark', 'leftover', 'put_back')
             and changes.finished_at <= persons.last_sync_at
             and not exists (
                 select 1
@@ -59,7 +59,7 @@ where arrived_at is null
 """
 """A write that brought an edit to the other side and was not put back since, and a read of that side after it.
 
-``revert`` takes an edit back where it was made, and the other actions named are about our own markers.
+The actions named are about our own markers and rows.
 """
 
 DROP_UNMEASURED_EDITS: Final = """
