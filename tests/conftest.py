@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.espocrm.api import EspoSim
@@ -14,7 +15,8 @@ from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimClock
 
 pytest.register_assert_rewrite("tests.harness", "tests.http_harness", "tests.planned", "tests.play")
-from tests.http_harness import HttpHarness  # noqa: E402 - what it asserts is to be told in full
+from tests.harness import FaultHarness  # noqa: E402 - what they assert is to be told in full
+from tests.http_harness import HttpHarness  # noqa: E402 - likewise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +37,20 @@ def restore_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(logging.Handler, "handleError", raise_error)
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
+    structlog_config = structlog.get_config() if structlog.is_configured() else None
     yield
-    root.handlers, root.level = handlers, level
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    if structlog_config is not None:
+        structlog.configure(**structlog_config)
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> FaultHarness:
+    """A firm whose two systems are asked in process; a file with other needs has a fixture of this name."""
+    return FaultHarness(tmp_path)
 
 
 @pytest.fixture(scope="session")

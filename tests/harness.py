@@ -38,6 +38,7 @@ from tests.notation import own_text_of_remark
 REGION = "DE"
 FIRST_BETNR = 300_001
 REAL_TIME = Environment(durable=False)
+NOT_FOUND = SimResponse(404, {"Content-Type": "application/json"}, b'{"message":"Nicht gefunden."}')
 """The real clock and real sockets."""
 
 RequestHook = Callable[[SimRequest], SimResponse | None]
@@ -119,6 +120,13 @@ class Harness:
         """What the state store answers."""
         with closing(sqlite3.connect(self.path)) as store:
             return store.execute(sql, params).fetchall()
+
+    def pairs_and_statuses(self) -> list[tuple[Any, ...]]:
+        """All pairs, and how the persons stand."""
+        pairs = self.query_store(
+            "select entity_id, betnr, komm_id, espo_value, advo_value, row_id from baseline order by 1, 3"
+        )
+        return pairs + self.query_store("select entity_id, status, fingerprint, synced_betnr from persons order by 1")
 
 
 # Persons and faults ---------------------------------------------------------------------------------------------------

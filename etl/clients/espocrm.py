@@ -175,10 +175,6 @@ class EspoClient:
         pages = list(self.iter_pages([self._betnr_filter()], start=start, limit=limit))
         return Page(tuple(listing for page in pages for listing in page.listings), pages[0].answered_at)
 
-    def iter_all(self) -> Iterator[Page]:
-        """All records, linked or not, by id, page by page; complete only when the iterator ends by itself."""
-        return self.iter_pages([])
-
     def list_by_betnr(self, betnrs: Sequence[int]) -> list[EspoListing]:
         """The records linked to any of ``betnrs``, complete; several may share one."""
         chunks = (betnrs[start : start + BETNRS_PER_QUERY] for start in range(0, len(betnrs), BETNRS_PER_QUERY))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
+from etl.clients.espocrm import EspoClient
 from etl.clients.espocrm_admin import CUSTOM_FIELDS, EspoAdminClient
 from etl.errors import (
     AdvosyncError,
@@ -183,8 +185,10 @@ def test_after_a_403_an_espocrm_that_is_out_is_no_persons_failure() -> None:
         espocrm_client(script.transport).write("e1", {})
 
 
-@pytest.mark.parametrize("ask", ["get_server", "get_field_defs", "iter_all"])
-def test_a_403_to_what_is_no_persons_is_the_logins_a_firewalls_or_the_roles(ask: str) -> None:
+@pytest.mark.parametrize("ask", [EspoClient.get_server, EspoClient.get_field_defs, lambda espo: espo.iter_pages([])])
+def test_a_403_to_what_is_no_persons_is_the_logins_a_firewalls_or_the_roles(
+    ask: Callable[[EspoClient], Iterable[object]],
+) -> None:
     for refusal, user, error, message in [
         (http_response(403), http_response(403), CredentialsRefused, "check espocrm.api_key"),
         (http_response(403, "<html>"), ok_response({"user": {}}), Outage, "any firewall between"),
@@ -197,7 +201,7 @@ def test_a_403_to_what_is_no_persons_is_the_logins_a_firewalls_or_the_roles(ask:
     ]:
         espo = espocrm_client(ScriptedServer(refusal, user).transport)
         with pytest.raises(error, match=message):
-            list(getattr(espo, ask)())
+            list(ask(espo))
 
 
 def test_a_refused_note_asks_nothing_more() -> None:
@@ -303,7 +307,7 @@ def test_an_unknown_entity_is_named() -> None:
     with pytest.raises(ConfigError, match="knows no entity CMandant"):
         espocrm_client(ScriptedServer(http_response(200, "null")).transport, entity="CMandant").get_field_defs()
     with pytest.raises(ConfigError, match="knows no entity CMandant"):
-        list(espocrm_client(ScriptedServer(http_response(404)).transport, entity="CMandant").iter_all())
+        list(espocrm_client(ScriptedServer(http_response(404)).transport, entity="CMandant").iter_pages([]))
 
 
 # The administrator -----------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def entity_ids(pages: Any) -> list[str]:
 @pytest.mark.parametrize("page_size", [1, 2, 3, 7, 8])
 def test_both_walks_see_everybody_once_whatever_the_page_size(page_size: int) -> None:
     espo = list_client(FakeEspoLists(PERSONS), page_size)
-    assert entity_ids(espo.iter_all()) == ALL_IDS
+    assert entity_ids(espo.iter_pages([])) == ALL_IDS
     assert entity_ids(espo.iter_modified_since(None)) == ALL_IDS
     assert entity_ids(espo.iter_modified_since("2026-11-23 13:00:02")) == ALL_IDS[4:]
 
@@ -62,11 +62,11 @@ def test_only_the_first_page_is_counted_and_the_next_begin_behind_the_last_recor
 
 
 def test_an_empty_list_is_whole() -> None:
-    assert [page.listings for page in list_client(FakeEspoLists([])).iter_all()] == [()]
+    assert [page.listings for page in list_client(FakeEspoLists([])).iter_pages([])] == [()]
 
 
 def test_pages_carry_the_servers_own_time() -> None:
-    assert {page.answered_at for page in list_client(FakeEspoLists(PERSONS)).iter_all()} == {"2026-11-23 13:18:22"}
+    assert {page.answered_at for page in list_client(FakeEspoLists(PERSONS)).iter_pages([])} == {"2026-11-23 13:18:22"}
 
 
 # What happens while one walks ------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_a_record_saved_before_the_walk_reaches_it_is_not_lost() -> None:
 def test_a_record_created_during_a_walk_is_no_error() -> None:
     lists = FakeEspoLists(PERSONS)
     lists.before_page = lambda n: lists.records.update(id9="2026-11-23 13:30:00") if n == 1 else None
-    assert entity_ids(list_client(lists).iter_all()) == [*ALL_IDS, "id9"]
+    assert entity_ids(list_client(lists).iter_pages([])) == [*ALL_IDS, "id9"]
 
 
 @pytest.mark.parametrize("order", SortOrder)
@@ -167,13 +167,13 @@ def test_ids_that_differ_in_letter_case_follow_the_databases_order() -> None:
     script = ScriptedServer(
         ok_response({"total": 3, "list": [list_record(name, "2026-11-23 13:00:00") for name in ("a1", "B2", "c3")]})
     )
-    assert entity_ids(list_client(script, 200).iter_all()) == ["a1", "B2", "c3"]
+    assert entity_ids(list_client(script, 200).iter_pages([])) == ["a1", "B2", "c3"]
 
 
 @pytest.mark.parametrize("body", ["<html>", '{"total": 7, "list": [{"id": "id0"', "[]", '"x"', "null"])
 def test_an_answer_that_is_no_list_is_an_outage(body: str) -> None:
     with pytest.raises(Outage):
-        entity_ids(list_client(ScriptedServer(*[http_response(200, body) for _ in range(3)])).iter_all())
+        entity_ids(list_client(ScriptedServer(*[http_response(200, body) for _ in range(3)])).iter_pages([]))
 
 
 @pytest.mark.parametrize("refusal", [400, 403])
@@ -181,7 +181,7 @@ def test_a_refused_list_is_a_matter_of_the_configuration_and_fails_nobody(refusa
     refusal_response = http_response(refusal, X_Status_Reason="Not existing attribute 'betnr' in where.")
     script = ScriptedServer(refusal_response, *([ok_response({"user": {}})] if refusal == 403 else []))
     with pytest.raises(ConfigError, match="refuses to list CBeteiligte"):
-        entity_ids(list_client(script).iter_all())
+        entity_ids(list_client(script).iter_pages([]))
 
 
 # Chunks and filters ----------------------------------------------------------------------------------------------
@@ -238,5 +238,5 @@ def test_the_walks_and_filters_the_client_sends_work() -> None:
     assert len([listing for page in client.iter_modified_since(None) for listing in page.listings]) == 5
     assert [listing.entity_id for listing in client.list_sweep_chunk(None, 3).listings] == [anna, bernd, clara]
     assert [listing.entity_id for listing in client.list_sweep_chunk(clara, 3).listings] == [doris]
-    assert [listing.betnr for page in client.iter_all() for listing in page.listings][-1] is None
+    assert [listing.betnr for page in client.iter_pages([]) for listing in page.listings][-1] is None
     assert [listing.entity_id for listing in client.list_by_betnr([910002, 4711])] == [bernd]

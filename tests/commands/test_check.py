@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,11 +32,6 @@ SERVER = EspoServer(
     maintenance=False,
     answered_at="2026-08-30 10:00:00",
 )
-
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
-
 
 #   our name       the field as it stands                                 what is wrong with it
 FLAWS = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import signal
@@ -11,13 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from jobs import cli
 from jobs.command_line.many_firms import COMMANDS
@@ -32,16 +29,6 @@ from jobs.lock import is_process_alive
 from jobs.sandbox.simulator import SimRequest, SimResponse
 from tests.firms.folder_of_firms import SimulatedFirm, open_folder, parse_results
 from tests.firms.machines import wait_for
-
-
-@pytest.fixture(autouse=True)
-def restore_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def ask(

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import structlog
 import yaml
 
 from etl.rules.values.classify import classify
@@ -117,16 +116,6 @@ def firms(tmp_path: Path) -> Iterator[tuple[Firm, Firm]]:
             firm.path.write_text(yaml.safe_dump(firm.config()), "utf-8")
             made.append(firm)
         yield made[0], made[1]
-
-
-@pytest.fixture(autouse=True)
-def restore_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture

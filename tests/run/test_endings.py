@@ -11,29 +11,12 @@ from jobs.commands.held import hold_advice, list_held_persons
 from jobs.commands.status import collect_status
 from jobs.commands.status import status_rows as standing_lines
 from jobs.sandbox.simulator import SimResponse
-from tests.harness import FaultHarness, PersonWithRows
+from tests.harness import NOT_FOUND, FaultHarness, PersonWithRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from jobs.sandbox.simulator import SimRequest
-
-JSON = {"Content-Type": "application/json"}
-NOT_FOUND = SimResponse(404, JSON, b'{"message":"Nicht gefunden."}')
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
-
-
-def pairs_and_statuses(harness: FaultHarness) -> list[tuple[Any, ...]]:
-    """All pairs, and how the persons stand."""
-    pairs = harness.query_store(
-        "select entity_id, betnr, komm_id, espo_value, advo_value, row_id from baseline order by 1, 3"
-    )
-    return pairs + harness.query_store("select entity_id, status, fingerprint, synced_betnr from persons order by 1")
 
 
 def wait_rows(harness: FaultHarness) -> list[tuple[Any, ...]]:
@@ -89,13 +72,13 @@ ABSENCE_MAKERS = {
 def test_who_is_not_there_waits_and_goes_on_from_its_baseline(harness: FaultHarness, kind: str) -> None:
     """A number deleted meanwhile is deleted, one replaced is replaced: nothing comes back and nothing is doubled."""
     person, *_ = harness.add_persons_in_sync(20)
-    before, values = pairs_and_statuses(harness), harness.advo_values(person)
+    before, values = harness.pairs_and_statuses(), harness.advo_values(person)
     undo_absence = ABSENCE_MAKERS[kind](harness, person)
     for _ in range(3):  # too soon after one another to believe it
         report = harness.run_without_writes(sweep=True)
         counts = report.persons
         assert (report.outcome, counts.waiting, counts.skipped) == ("done", 1 + (kind == "shared_betnr"), 0)
-    assert pairs_and_statuses(harness)[: len(before)] == before
+    assert harness.pairs_and_statuses()[: len(before)] == before
     assert wait_rows(harness)[0][:3] == (person.entity_id, kind, person.betnr)
     assert harness.person_columns(person, "due_since is not null", "gone_at") == (1, None)
     undo_absence()
@@ -210,7 +193,7 @@ def test_plan_and_person_neither_begin_nor_end_a_wait(harness: FaultHarness, kin
     ABSENCE_MAKERS[kind](harness, person)
     options: dict[str, Any] = {"persons": (person.entity_id,)}
     options = {"trigger": "plan", "write": False, "sweep": True} if kind_of_run == "plan" else options
-    before = pairs_and_statuses(harness)
+    before = harness.pairs_and_statuses()
 
     def notices_of_run() -> list[str]:
         report = harness.run_later(**options)
@@ -224,7 +207,7 @@ def test_plan_and_person_neither_begin_nor_end_a_wait(harness: FaultHarness, kin
     notices_of_run()
     notices_of_run()
     assert harness.query_store("select seen_at, run_id from endings") == first
-    assert pairs_and_statuses(harness)[: len(before)] == before
+    assert harness.pairs_and_statuses()[: len(before)] == before
     assert harness.run_later(sweep=True).persons.skipped
 
 

@@ -5,33 +5,14 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from jobs.sandbox.simulator import SimResponse
-from tests.harness import FaultHarness, PersonWithRows
+from tests.harness import NOT_FOUND, FaultHarness, PersonWithRows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jobs.run.report import RunReport
     from jobs.sandbox.simulator import SimRequest
-
-JSON = {"Content-Type": "application/json"}
-NOT_FOUND = SimResponse(404, JSON, b'{"message":"Nicht gefunden."}')
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
-
-
-def baseline_and_statuses(harness: FaultHarness) -> list[tuple[Any, ...]]:
-    """All pairs, and how the persons stand."""
-    pairs = harness.query_store(
-        "select entity_id, betnr, komm_id, espo_value, advo_value, row_id from baseline order by 1, 3"
-    )
-    return pairs + harness.query_store("select entity_id, status, fingerprint, synced_betnr from persons order by 1")
-
 
 def side_contents(harness: FaultHarness) -> list[tuple[list[str], list[dict[str, Any]]]]:
     """Everything people see."""
@@ -77,7 +58,7 @@ def assert_edits_arrive(harness: FaultHarness, expected: list[str]) -> None:
 
 def test_a_mistyped_path_prefix_undoes_nobodys_work(harness: FaultHarness) -> None:
     harness.add_persons_in_sync(12)
-    before = baseline_and_statuses(harness)
+    before = harness.pairs_and_statuses()
     harness.settings["advoware"] = {"path_prefix": "api/v2/advonet"}
 
     def answer_404_in_json(call: SimRequest) -> SimResponse | None:
@@ -94,11 +75,11 @@ def test_a_mistyped_path_prefix_undoes_nobodys_work(harness: FaultHarness) -> No
         expected = edit_during_fault(harness)
         for sweep in (False, True, False):
             assert harness.run_later(sweep=sweep).exit_code() == 0
-        assert baseline_and_statuses(harness) == before
+        assert harness.pairs_and_statuses() == before
         assert (
             harness.run_without_writes(approve_run=report.run_id, operator="anna").exit_code() == 3
         )  # not even so it ends anybody
-        assert baseline_and_statuses(harness) == before
+        assert harness.pairs_and_statuses() == before
     del harness.settings["advoware"]
     assert_edits_arrive(harness, expected)
 
@@ -106,7 +87,7 @@ def test_a_mistyped_path_prefix_undoes_nobodys_work(harness: FaultHarness) -> No
 def test_a_404_for_everybody_undoes_nobodys_work(harness: FaultHarness) -> None:
     """The database was moved, or another one is shown: the configuration is the agreed one."""
     harness.add_persons_in_sync(12)
-    before = baseline_and_statuses(harness)
+    before = harness.pairs_and_statuses()
 
     def answer_404_for_all(call: SimRequest) -> SimResponse | None:
         return NOT_FOUND if "/Beteiligte/" in call.path else None
@@ -115,13 +96,13 @@ def test_a_404_for_everybody_undoes_nobodys_work(harness: FaultHarness) -> None:
         assert_all_on_hold(harness, harness.run_without_writes())
         expected = edit_during_fault(harness)
         assert harness.run_later(sweep=True).exit_code() == 0
-    assert baseline_and_statuses(harness) == before
+    assert harness.pairs_and_statuses() == before
     assert_edits_arrive(harness, expected)
 
 
 def test_a_404_page_for_everybody_is_an_outage_and_undoes_nobodys_work(harness: FaultHarness) -> None:
     harness.add_persons_in_sync(12)
-    before = baseline_and_statuses(harness)
+    before = harness.pairs_and_statuses()
 
     def answer_404_page(call: SimRequest) -> SimResponse | None:
         return (
@@ -134,14 +115,14 @@ def test_a_404_page_for_everybody_is_an_outage_and_undoes_nobodys_work(harness: 
         for _ in range(3):
             assert harness.run_later(sweep=True).exit_code() == 4
         expected = edit_during_fault(harness)
-    assert (baseline_and_statuses(harness), harness.open_hold_rows()) == (before, [])
+    assert (harness.pairs_and_statuses(), harness.open_hold_rows()) == (before, [])
     assert_edits_arrive(harness, expected)
 
 
 def test_a_404_for_every_record_in_espocrm_undoes_nobodys_work(harness: FaultHarness) -> None:
     """A role that may not read any more, or another entity."""
     harness.add_persons_in_sync(12)
-    before = baseline_and_statuses(harness)
+    before = harness.pairs_and_statuses()
 
     def answer_404_for_all(call: SimRequest) -> SimResponse | None:
         return NOT_FOUND if "/CBeteiligte/" in call.path else None
@@ -152,7 +133,7 @@ def test_a_404_for_every_record_in_espocrm_undoes_nobodys_work(harness: FaultHar
         assert any("check espocrm.url and entity" in notice for notice in report.notices)
         assert harness.run_later(sweep=True).exit_code() == 0
         expected = edit_during_fault(harness)
-    assert baseline_and_statuses(harness) == before
+    assert harness.pairs_and_statuses() == before
     assert_edits_arrive(harness, expected)
 
 
@@ -205,14 +186,14 @@ def test_who_was_read_last_and_does_not_wait_is_asked(harness: FaultHarness) -> 
 
 def test_an_import_that_blanks_betnr_undoes_nobodys_work(harness: FaultHarness) -> None:
     people = harness.add_persons_in_sync(12)
-    before, contents_before = baseline_and_statuses(harness), side_contents(harness)
+    before, contents_before = harness.pairs_and_statuses(), side_contents(harness)
     for person in people:
         harness.espo.edit(person.entity_id, betnr=None)
     assert harness.run_without_writes(trigger="plan", write=False).exit_code() == 3
     assert_all_on_hold(harness, harness.run_without_writes())
     for sweep in (False, True):
         assert harness.run_later(sweep=sweep).exit_code() == 0
-    assert (baseline_and_statuses(harness), side_contents(harness)) == (before, contents_before)
+    assert (harness.pairs_and_statuses(), side_contents(harness)) == (before, contents_before)
     expected = edit_during_fault(harness)
     for person in people:
         harness.espo.edit(person.entity_id, betnr=person.betnr)
@@ -228,7 +209,7 @@ def test_an_import_that_shifts_betnr_by_one_line_syncs_nobody_with_a_stranger(ha
     people.append(empty)
     harness.persons.append(empty)
     new = harness.espo.add_person("Neu Hier", None, phones=["+4951188888888"])
-    before, contents_before = baseline_and_statuses(harness), side_contents(harness)
+    before, contents_before = harness.pairs_and_statuses(), side_contents(harness)
     next_persons = [*people[1:], None]
     for person, other in zip(people, next_persons, strict=True):
         harness.espo.edit(person.entity_id, betnr=other.betnr if other else 400_000)
@@ -238,7 +219,7 @@ def test_an_import_that_shifts_betnr_by_one_line_syncs_nobody_with_a_stranger(ha
     assert_all_on_hold(harness, harness.run_without_writes())
     for sweep in (False, True, False, True):
         assert harness.run_later(sweep=sweep).writes.advoware == 0
-    assert (baseline_and_statuses(harness)[:24], side_contents(harness)) == (before[:24], contents_before)
+    assert (harness.pairs_and_statuses()[:24], side_contents(harness)) == (before[:24], contents_before)
     expected = edit_during_fault(harness)
     harness.espo.edit(new, betnr=None)
     for person in people:
@@ -316,7 +297,7 @@ def test_three_may_vanish_in_the_smallest_firm(harness: FaultHarness) -> None:
 def test_another_firms_configuration_on_this_store_undoes_nobodys_work(harness: FaultHarness, tmp_path: Path) -> None:
     """Its EspoCRM knows nobody of ours, and its Advoware has strangers under the same numbers."""
     harness.add_persons_in_sync(12)
-    before, contents_before = baseline_and_statuses(harness), side_contents(harness)
+    before, contents_before = harness.pairs_and_statuses(), side_contents(harness)
     other = FaultHarness(tmp_path / "other", clock=harness.clock)
     for person in [other.add_person(3) for _ in range(8)]:
         other.add_phone(person, f"+495119999{person.betnr}")
@@ -333,7 +314,7 @@ def test_another_firms_configuration_on_this_store_undoes_nobodys_work(harness: 
     assert side_contents(other) == other_contents
     harness.espo, harness.advo, harness.environment = own_systems
     del harness.settings["espocrm"]
-    assert (baseline_and_statuses(harness)[:24], side_contents(harness)) == (before[:24], contents_before)
+    assert (harness.pairs_and_statuses()[:24], side_contents(harness)) == (before[:24], contents_before)
     expected = edit_during_fault(harness)
     harness.run(sweep=True)
     for run_id in {
@@ -425,12 +406,12 @@ def test_a_restored_backup_of_advoware_is_held_until_the_persons_are_there_again
     """Whoever was entered since the copy is gone there, and comes back once it is entered again."""
     rows_before = copy.deepcopy(harness.advo.beteiligte)
     harness.add_persons_in_sync(12)
-    before, rows_after = baseline_and_statuses(harness), harness.advo.beteiligte
+    before, rows_after = harness.pairs_and_statuses(), harness.advo.beteiligte
     harness.advo.beteiligte = rows_before
     harness.run_without_writes()
     assert len(harness.open_hold_rows()) == 12
     harness.run_later(sweep=True)
-    assert baseline_and_statuses(harness) == before
+    assert harness.pairs_and_statuses() == before
     harness.advo.beteiligte = rows_after
     assert harness.run_without_writes().persons.held == 0
     assert harness.run_without_writes(sweep=True).exit_code() == 0

@@ -12,15 +12,9 @@ from tests.run.test_endings import ABSENCE_MAKERS, delete_person_in_advoware, un
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from jobs.run.report import RunReport
     from jobs.sandbox.simulator import SimRequest, SimResponse
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
 
 
 def end_person(

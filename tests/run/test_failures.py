@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +16,6 @@ from tests.harness import FaultHarness, PersonWithRows
 
 REFUSED = SimResponse(400, {"Content-Type": "text/plain"}, b"Der Wert ist ungueltig.")
 HTML = SimResponse(200, {"Content-Type": "text/html"}, b"<html>Wartung</html>")
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
 
 
 def drop_rows_of(person: PersonWithRows) -> Any:

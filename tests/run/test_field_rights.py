@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +13,6 @@ FIELDS = {"phone": "phoneNumber", "mail": "emailAddress"}
 NO_EDIT, NO_READ = {"read": "yes", "edit": "no"}, {"read": "no", "edit": "no"}
 NEW = {"phone": ("0511 888888", "+49511888888"), "mail": ("Neu@Firma.de", "Neu@Firma.de")}
 OTHER = {"phone": "mail", "mail": "phone"}
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
 
 
 def person_in_sync(harness: FaultHarness) -> PersonWithRows:

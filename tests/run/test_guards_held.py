@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,11 +14,6 @@ from tests.harness import FaultHarness, PersonWithRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
 
 
 def thin_out(harness: FaultHarness, people: list[PersonWithRows], count: int = 2) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
     from jobs.sandbox.simulator import SimRequest, SimResponse
 
 NEW_NUMBER = "+4951188888888"
-
-
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
 
 
 @pytest.fixture

@@ -37,11 +37,6 @@ if TYPE_CHECKING:
     from jobs.sandbox.simulator import Simulator
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
-
-
 def sides_agree(harness: FaultHarness) -> bool:
     """Both sides hold the same numbers, none twice."""
     return all(

@@ -26,11 +26,6 @@ FIRST, SECOND, THIRD = "+49511777001", "+49511777002", "+49511777003"
 IN_ADVOWARE = {FIRST: "0511777001", SECOND: "0511777002", THIRD: "0511777003"}
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
-
-
 def make_plan(harness: FaultHarness, **options: Any) -> Path:
     """A plan in a file, as `plan --output` writes it."""
     path = harness.folder / "plan.json"

@@ -33,11 +33,6 @@ if TYPE_CHECKING:
 FOREIGN_FINGERPRINT = "0123456789abcdef"
 
 
-@pytest.fixture
-def harness(tmp_path: Path) -> FaultHarness:
-    return FaultHarness(tmp_path)
-
-
 def write_foreign_fields(harness: FaultHarness, person: PersonWithRows, **fields: Any) -> None:
     """Another sync writes its fields, with a key of its own."""
     harness.espo.edit(person.entity_id, **fields)

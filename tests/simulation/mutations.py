@@ -171,7 +171,7 @@ def treat_missing_as_deletion(real: Any) -> Callable[..., Any]:
 
     def list_candidates(run: RunContext) -> None:
         real(run)
-        listed_ids = {listing.entity_id for page in run.espo.iter_all() for listing in page.listings}
+        listed_ids = {listing.entity_id for page in run.espo.iter_pages([]) for listing in page.listings}
         with run.store.transaction():
             for entity_id in ids_of_linked_between(run.store, "", None):
                 if entity_id not in listed_ids:

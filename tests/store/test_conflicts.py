@@ -57,7 +57,6 @@ def test_what_was_seen_or_restored_is_no_longer_open(store: Store, run_id: int) 
     set_restored_at(store, ids[1:2], NOW)
     assert [conflict["id"] for conflict in list_conflicts(store)] == ids[2:]
     assert [conflict["id"] for conflict in list_conflicts(store, include_closed=True)] == ids
-    assert list_conflicts(store, run_id=99, include_closed=True) == []
 
 
 def test_the_first_time_of_a_mark_stays(store: Store, run_id: int) -> None:

@@ -102,7 +102,7 @@ def test_a_pilot_group_may_mix_ids_and_betnr(filled_store: Store) -> None:
     assert ids_text(longest_unread_persons(filled_store, 10, only=[2])) == "b"
 
 
-def test_a_retry_waits_for_its_time_unless_somebody_asks(filled_store: Store) -> None:
+def test_a_retry_waits_for_its_time(filled_store: Store) -> None:
     mark_due(filled_store, "abcd", "modified", NOW)
     update_person(filled_store, "a", status="failed", next_retry_at=NOW)
     update_person(filled_store, "b", status="failed", next_retry_at=LATER)
@@ -110,13 +110,12 @@ def test_a_retry_waits_for_its_time_unless_somebody_asks(filled_store: Store) ->
     update_person(filled_store, "d", status="permanently_failed", auto_reset_at=NOW)
     assert ids_text(due_persons(filled_store, NOW, 10)) == "a d"
     assert ids_text(due_persons(filled_store, LATER, 10)) == "a c d b"  # b waits since its retry time
-    assert ids_text(due_persons(filled_store, NOW, 10, by_operator=True)) == "a c d b"
 
 
 def test_a_held_person_stays_due_but_is_not_taken_until_released(filled_store: Store, run_id: int) -> None:
     mark_due(filled_store, "ab", "modified", NOW)
     insert_holds(filled_store, [{"run_id": run_id, "entity_id": "a", "kind": "removals", "held_at": NOW}])
-    assert ids_text(due_persons(filled_store, NOW, 10, by_operator=True)) == "b"
+    assert ids_text(due_persons(filled_store, NOW, 10)) == "b"
     release_holds(filled_store, [hold["id"] for hold in open_holds(filled_store)], now=LATER, released_by="anna")
     assert ids_text(due_persons(filled_store, NOW, 10)) == "a b"
 

@@ -17,21 +17,9 @@ from jobs.telemetry import logs
 from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 SECRET = 'p"ä w/ö+rd'
-
-
-@pytest.fixture(autouse=True)
-def restore_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 def log_stream(log_format: LogFormat = LogFormat.AUTO, level: int = logging.DEBUG) -> io.StringIO:

@@ -46,15 +46,13 @@ def new_item(
     value: str,
     type: str | None,  # noqa: A002
     canonical_value: str | None,
-    *,
-    primary: bool = False,
 ) -> EspoItem:
     """Return the item for a value EspoCRM does not hold yet: phones as E.164 where nothing gets lost, mails cleaned.
 
     ``canonical_value``, here and below, comes from the store, so that planning parses nothing.
     """
     spelling = spelling_to_send(channel, value, canonical_value)
-    return EspoItem(channel, spelling, type if channel is Channel.PHONE else None, primary=primary)
+    return EspoItem(channel, spelling, type if channel is Channel.PHONE else None)
 
 
 def with_value(item: EspoItem, value: str, canonical_value: str | None) -> EspoItem:

@@ -41,17 +41,17 @@ def load_conflict(store: Store, conflict_id: int) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def list_conflicts(store: Store, *, include_closed: bool = False, run_id: int | None = None) -> list[dict[str, Any]]:
-    """Return the conflicts nobody saw or restored yet, or ``include_closed``; of one run, or of all."""
+def list_conflicts(store: Store, *, include_closed: bool = False) -> list[dict[str, Any]]:
+    """Return the conflicts nobody saw or restored yet, or, with ``include_closed``, all of them."""
     return store.rows(
         """
         select *
         from conflicts
-        where (:everything or (seen_at is null and restored_at is null))
-            and (:run_id is null or run_id = :run_id)
+        where :everything
+            or (seen_at is null and restored_at is null)
         order by id
         """,
-        {"everything": include_closed, "run_id": run_id},
+        {"everything": include_closed},
     )
 
 

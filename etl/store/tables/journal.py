@@ -301,7 +301,7 @@ def close_plans(
         )
 
 
-def changes_of_run(store: Store, run_id: int, *, state: str = ChangeState.DONE) -> list[dict[str, Any]]:
+def changes_of_run(store: Store, run_id: int) -> list[dict[str, Any]]:
     """Return what a run wrote, in order, with the before-images decoded: what ``undo`` puts back."""
     rows = store.rows(
         """
@@ -311,7 +311,7 @@ def changes_of_run(store: Store, run_id: int, *, state: str = ChangeState.DONE) 
             and state = :state
         order by id
         """,
-        {"run_id": run_id, "state": state},
+        {"run_id": run_id, "state": ChangeState.DONE},
     )
     return [decode_json_columns(row) for row in rows]
 

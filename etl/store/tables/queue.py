@@ -181,17 +181,15 @@ def due_persons(
     limit: int,
     only: Collection[PersonKey] = (),
     *,
-    by_operator: bool = False,
     excluding: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Return up to ``limit`` due persons that may be synced now, longest waiting first.
 
     Who failed waits since its retry time: so persons who fail every time keep nobody out of a run (rules §6).
 
-    Left out: records that never were linked, are gone, or share a betnr; persons a guard holds; and, unless an operator
-    ``by_operator``, those whose retry or auto-reset time lies ahead, or whom staff locked in EspoCRM. Held until it is
-    edited, or because it was not there, a person comes when a change was seen since the last look; held for its steps,
-    while it waits, to end with its hold.
+    Left out: records that never were linked, are gone, or share a betnr; persons a guard holds; those whose retry or
+    auto-reset time lies ahead, or whom staff locked in EspoCRM. Held until it is edited, or because it was not there, a
+    person comes when a change was seen since the last look; held for its steps, while it waits, to end with its hold.
     """
     query = f"""
         select *
@@ -201,11 +199,10 @@ def due_persons(
             and {TO_BE_READ}
             and {IN_SELECTION}
             and {NOT_EXCLUDED}
-            and (:asked or espo_locked = 0)
-            and (:asked or next_retry_at is null or next_retry_at <= :now)
+            and espo_locked = 0
+            and (next_retry_at is null or next_retry_at <= :now)
             and (
-                :asked
-                or status is not 'permanently_failed'
+                status is not 'permanently_failed'
                 or auto_reset_at is null
                 or auto_reset_at <= :now
             )
@@ -220,7 +217,7 @@ def due_persons(
         order by due_since, entity_id
         limit :limit
     """
-    params = {"now": now, "limit": limit, "asked": by_operator, **filter_params(only, excluding)}
+    params = {"now": now, "limit": limit, **filter_params(only, excluding)}
     persons = [
         person for first_try in (True, False) for person in store.rows(query, {**params, "first_try": first_try})
     ]

@@ -88,11 +88,8 @@ def finish_run(  # noqa: PLR0913  a column each
     store.execute(f"update runs set {assignments} where id = :run_id", {**columns, "run_id": run_id})
 
 
-def abandon_runs(store: Store, now: str, *, except_run: int | None = None) -> list[int]:
-    """End the runs that never said how they ended, and return their numbers; only the holder of the lease may.
-
-    ``except_run`` is the run that is under way.
-    """
+def abandon_runs(store: Store, now: str) -> list[int]:
+    """End the runs that never said how they ended, and return their numbers; only the holder of the lease may."""
     rows = store.rows(
         """
         update runs
@@ -101,10 +98,9 @@ def abandon_runs(store: Store, now: str, *, except_run: int | None = None) -> li
             outcome = :abandoned,
             error = 'The process ended without a word; the next run recovers what it left open.'
         where finished_at is null
-            and id is not :but
         returning id
         """,
-        {"now": now, "but": except_run, "abandoned": RunOutcome.ABANDONED},
+        {"now": now, "abandoned": RunOutcome.ABANDONED},
     )
     return [row["id"] for row in rows]
 
