@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.command_line.options import JsonOption, ReasonOption, load_config
+from jobs.command_line.print_run import print_json
 from jobs.exit_codes import ExitCode
 from jobs.operator import current_user
 from jobs.screen import QUIET
@@ -85,9 +85,8 @@ def maintenance_options(trigger: str, reason: str | None) -> RunOptions:
 
 def print_result(result: dict[str, object], *, as_json: bool) -> int:
     """What keeping house came to, and its exit code."""
-    if QUIET.get() and not as_json:
-        return ExitCode.DONE
-    typer.echo(
-        json.dumps(result, ensure_ascii=False) if as_json else "\n".join(f"{name}: {result[name]}" for name in result)
-    )
+    if as_json:
+        print_json(result)
+    elif not QUIET.get():
+        typer.echo("\n".join(f"{name}: {result[name]}" for name in result))
     return ExitCode.DONE

@@ -17,7 +17,7 @@ from jobs.command_line.options import (
     ScopeOption,
     load_config,
 )
-from jobs.command_line.print_run import run_and_print
+from jobs.command_line.print_run import print_json, run_and_print
 from jobs.exit_codes import ExitCode
 from jobs.operator import current_user
 from jobs.screen import QUIET, make_console
@@ -90,7 +90,7 @@ def config_show(context: typer.Context, as_json: JsonOption = False) -> int:
     path, _ = context.obj
     settings = config_command.list_settings(path)
     if as_json:
-        typer.echo(json.dumps(config_command.settings_document(settings), ensure_ascii=False))
+        print_json({"settings": [setting._asdict() for setting in settings]})
     else:
         config_command.render_settings(settings, make_console())
     return ExitCode.DONE
@@ -139,7 +139,7 @@ def status(
     config = load_config(context, with_credentials=False)
     current = status_command.collect_status(config, now)
     if as_json:
-        typer.echo(status_command.status_to_json(current))
+        print_json(current)
     else:
         status_command.render_status(current, make_console(), config.schedule.zone)
     return status_command.status_exit_code(current, now, max_age_span)
@@ -153,7 +153,7 @@ def list_held(context: typer.Context, as_json: JsonOption = False) -> int:
 
     records = held_command.list_held_persons(config)
     if as_json:
-        typer.echo(json.dumps({"held": records}, ensure_ascii=False))
+        print_json({"held": records})
     else:
         held_command.render_holds(records, make_console(), config.schedule.zone)
     return ExitCode.DONE
@@ -172,7 +172,7 @@ def explain(
 
     histories = explain_command.explain_persons(config, person)
     if as_json:
-        typer.echo(json.dumps({"persons": histories}, ensure_ascii=False))
+        print_json({"persons": histories})
     else:
         for history in histories:
             explain_command.render_history(history, make_console(), config.schedule.zone, everything=everything)
@@ -198,7 +198,7 @@ def conflicts(
         conflicts_command.mark_conflicts_seen(config, seen, OperatorRequest(current_user(), reason))
     records = conflicts_command.list_lost_values(config, everything=everything)
     if as_json:
-        typer.echo(json.dumps({"conflicts": records}, ensure_ascii=False))
+        print_json({"conflicts": records})
     else:
         conflicts_command.render_conflicts(records, make_console(), config.schedule.zone)
     return ExitCode.DONE

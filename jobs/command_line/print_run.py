@@ -1,7 +1,8 @@
-"""One run from the command line, and what it prints."""
+"""What commands print: a run, or one JSON document."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,11 +11,16 @@ from jobs.exit_codes import ExitCode
 from jobs.screen import QUIET, make_console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from jobs.config import Config
     from jobs.pipeline import RunOptions
     from jobs.run.report import RunReport
+
+
+def print_json(document: Mapping[str, object]) -> None:
+    """The one JSON document of ``--json``, in a line."""
+    typer.echo(json.dumps(document, ensure_ascii=False))
 
 
 def run_and_print(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +17,7 @@ from jobs.command_line.options import (
     YesOption,
     load_config,
 )
-from jobs.command_line.print_run import run_and_print, run_with_progress
+from jobs.command_line.print_run import print_json, run_and_print, run_with_progress
 from jobs.exit_codes import CommandOutcome, ExitCode
 from jobs.operator import current_user
 from jobs.screen import make_console
@@ -74,7 +74,7 @@ def let_be(
 
     persons = let_be_command.let_persons_be(config, run, person or (), OperatorRequest(current_user(), reason))
     if as_json:
-        typer.echo(json.dumps({"outcome": "done", "persons": persons}, ensure_ascii=False))
+        print_json({"outcome": "done", "persons": persons})
     else:
         typer.echo("\n".join(let_be_command.let_be_lines(persons, run)))
     return ExitCode.DONE
@@ -132,7 +132,7 @@ def retry(
 
     result = retry_command.retry_persons(config, person or (), OperatorRequest(current_user(), reason))
     if as_json:
-        typer.echo(json.dumps(retry_command.retry_document(result), ensure_ascii=False))
+        print_json({"outcome": "done", **asdict(result)})
     else:
         typer.echo("\n".join(retry_command.retry_lines(result)))
     return ExitCode.DONE

@@ -82,11 +82,6 @@ def source_of(path: Path, file: YamlFile, key: KeyPath, env: Mapping[str, str]) 
     return ", ".join(filter(None, parts))
 
 
-def settings_document(settings: list[Setting]) -> dict[str, Any]:
-    """The document of ``--json``."""
-    return {"settings": [setting._asdict() for setting in settings]}
-
-
 def render_settings(settings: list[Setting], console: Console) -> None:
     """A line for each key, its value last and whole, so that it can be copied."""
     rows = [(setting.key, setting.source, json.dumps(setting.value, ensure_ascii=False)) for setting in settings]

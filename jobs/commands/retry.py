@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ConfigError
@@ -57,11 +57,6 @@ def find_requested_persons(store: Store, keys: Sequence[str]) -> list[dict[str, 
             f"Nobody is known as {', '.join(unknown_keys)}: name the id of an EspoCRM record, or a betnr."
         )
     return list({person["entity_id"]: person for persons in persons_by_key.values() for person in persons}.values())
-
-
-def retry_document(result: RetryResult) -> dict[str, Any]:
-    """What ``--json`` prints."""
-    return {"outcome": "done", **asdict(result)}
 
 
 def retry_lines(result: RetryResult) -> list[str]:

@@ -5,7 +5,6 @@ Only the state store is read. The promise is worked out for the worst moment: an
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 from datetime import timedelta
@@ -123,11 +122,6 @@ def parse_max_age(text: str) -> timedelta:
     if match is None:
         raise ConfigError(f'--max-age must be a span like 30m, 2h or 1d, not "{text}".')
     return timedelta(**{TIME_UNITS[match[2]]: int(match[1])})
-
-
-def status_to_json(status: dict[str, Any]) -> str:
-    """One document."""
-    return json.dumps(status, ensure_ascii=False)
 
 
 # For the eye -------------------------------------------------------------------------------------------------------
