@@ -1,27 +1,23 @@
 """The state store: one SQLite file (WAL, mode 0600), opened by ``Store.open``.
 
-Transactions are ours alone: the connection has no ``isolation_level``, so the driver opens and commits nothing, and
-statements go to it directly. sqlite-utils would wrap each question in a savepoint, and give each savepoint a name of
-its own, which pushes every prepared statement out of the driver's memory.
-
-What crosses into SQLite: plain Python values, whatever a frame or a decision held.
-
-What SQLite's complaints mean for the person who runs advosync: the one border where they are translated.
+Only this class begins and ends transactions: the connection has no ``isolation_level``, so the driver opens and commits
+nothing. Statements go to the driver directly: sqlite-utils would wrap each query in a savepoint with a name of its own,
+which would push every prepared statement out of the driver's cache.
 """
 
 from __future__ import annotations
 
-import errno
-import json
-import os
 import sqlite3
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from etl.errors import StoreError
+from etl.store.files import create_private_file, require_file
 from etl.store.migrations import backup_to, migrate, require_current, require_our_file, sqlite_utils_database
 from etl.store.schema import MIGRATIONS
+from etl.store.sqlite_errors import SqliteErrorTranslator
+from etl.store.sqlite_values import NATIVE_TYPES, to_sqlite, to_sqlite_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -281,41 +277,6 @@ def copy_store(path: Path, target: Path) -> None:
         backup_to(conn, target)
 
 
-def require_file(path: Path) -> None:
-    """Raise StoreError when there is nothing to read yet."""
-    if not path.is_file():
-        raise StoreError(f"There is no state store {path} yet; check state.path, or run `advosync sync` first.")
-
-
-def create_private_file(path: Path) -> None:
-    """Create folder and empty file where missing; the file is its owner's alone, as it holds personal data.
-
-    A file that is there is not opened beside SQLite: closing it would drop the locks of every connection this process
-    has to it. After a run's first heartbeat another process that came and went took the log away from under the run.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            os.close(os.open(path.resolve(), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not os.access(path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-            make_private(path.with_name(name))
-    except OSError as error:
-        raise StoreError(
-            f"The state store {path} cannot be opened for writing ({error.strerror}); "
-            "check path, owner and mode of the file and of its folder."
-        ) from error
-
-
-def make_private(path: Path) -> None:
-    """Set mode 0600 where the file exists, is ours and is more open: a restored copy may have come with any mode."""
-    if path.exists() and path.stat().st_mode & 0o077 and path.stat().st_uid == os.getuid():
-        path.chmod(0o600)
-
-
 def connect(path: Path, *, read_only: bool, busy_timeout: float) -> sqlite3.Connection:
     """Open the file without touching its contents; the driver changes nothing unasked."""
     conn = sqlite3.connect(
@@ -326,74 +287,3 @@ def connect(path: Path, *, read_only: bool, busy_timeout: float) -> sqlite3.Conn
     )
     conn.execute("pragma foreign_keys = on")
     return conn
-
-
-NATIVE_TYPES: Final = frozenset({str, int, bool, bytes, type(None)})
-
-
-def to_sqlite_record(record: Mapping[str, Any]) -> dict[str, object]:
-    """Return the record with each value plain."""
-    return {name: value if type(value) in NATIVE_TYPES else to_sqlite(value) for name, value in record.items()}
-
-
-def to_sqlite(value: object) -> object:
-    """Return the value as SQLite takes it: missing as None, a list or dict as JSON text, a numpy scalar as Python's.
-
-    Unconverted, a numpy integer would become a BLOB, and pandas' NA is refused by the driver.
-    """
-    if type(value) in NATIVE_TYPES or type(value) is float:
-        return None if value != value else value  # noqa: PLR0124  NaN, the one value unequal to itself
-    if isinstance(value, dict | list | tuple):
-        return JSON_ENCODER.encode(value)
-    if isinstance(value, str):
-        return str(value)
-    return to_python_scalar(value)
-
-
-def to_python_scalar(value: object) -> object:
-    """Return a pandas or numpy scalar as Python's own, None for NA and NaT."""
-    # Imported only where a frame was made: commands that just look stay quick.
-    import numpy as np  # noqa: PLC0415
-    import pandas as pd  # noqa: PLC0415
-
-    if value is pd.NA or value is pd.NaT:
-        return None
-    return to_sqlite(value.item()) if isinstance(value, np.generic) else value
-
-
-JSON_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=to_python_scalar)
-
-
-SQLITE_ADVICE: Final[dict[int, str]] = {
-    sqlite3.SQLITE_BUSY: "is locked by another program; close it (a database browser, a backup) and try again",
-    sqlite3.SQLITE_LOCKED: "is locked by another program; close it and try again",
-    sqlite3.SQLITE_READONLY: "cannot be written; check owner and mode of the file and of its folder",
-    sqlite3.SQLITE_PERM: "cannot be read; check owner and mode of the file and of its folder",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check path, owner and mode of the file and of its folder",
-    sqlite3.SQLITE_IOERR: "cannot be read or written (input/output error); check the disk",
-    sqlite3.SQLITE_FULL: "cannot grow: the disk is full; make room and start again, nothing is lost",
-    sqlite3.SQLITE_CORRUPT: "is damaged; restore the latest backup by copying it here",
-    sqlite3.SQLITE_NOTADB: "is not an SQLite file; check state.path, or restore the latest backup by copying it here",
-}
-
-
-class SqliteErrorTranslator:
-    """Turns what SQLite says about the file into a StoreError naming it; our own mistakes in SQL pass unchanged.
-
-    A ``with`` block around each statement, so it has no generator behind it.
-    """
-
-    __slots__ = ("path",)
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        """Raise what is to be told instead of SQLite's own words."""
-        if isinstance(error, sqlite3.Error):
-            advice = SQLITE_ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-            if advice is not None:
-                raise StoreError(f"The state store {self.path} {advice} ({error}).") from error

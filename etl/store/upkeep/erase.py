@@ -10,7 +10,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from etl.errors import StoreError
-from etl.store.database import SqliteErrorTranslator, Store, connect
+from etl.store.database import Store, connect
+from etl.store.sqlite_errors import SqliteErrorTranslator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
