@@ -1,4 +1,4 @@
-"""Advoware as the sync sees it: one person a read, one row a write, never two writes at once (README.md)."""
+"""Advoware's API for the sync: a read returns one person, a write changes one row, one at a time (README.md)."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Endpoints:
 
     @property
     def is_complete(self) -> bool:
-        """Nobody needs to be asked."""
+        """Whether both addresses are known, so that discovery need not be asked."""
         return bool(self.base and self.gateway)
 
 
@@ -228,7 +228,7 @@ class TokenAuth(httpx.Auth):
         self._renew_at = 0.0
 
     def secrets(self) -> tuple[SecretStr, ...]:
-        """Everything of this login that may stand in no message."""
+        """Every secret of this login, none of which may appear in a message."""
         secrets = (self._credentials.api_key, self._credentials.password, self._token)
         return tuple(secret for secret in secrets if secret is not None)
 

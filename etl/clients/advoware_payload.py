@@ -30,7 +30,7 @@ class _Kommunikation(BaseModel):
     betNr: int | None = None  # noqa: N815 - Advoware's name
 
     def to_row(self) -> AdvoRow:
-        """The same as one of our records."""
+        """This row as an ``AdvoRow``."""
         return AdvoRow(self.id, self.rowId, self.tlf, self.bemerkung, self.kommKz or 0, self.online or False)
 
 
@@ -44,7 +44,7 @@ class _Beteiligter(BaseModel):
 
 
 def is_person_payload(payload: object) -> bool:
-    """It has the shape of a person, usable or not."""
+    """Whether the payload has the shape of a person, usable or not."""
     person = _unwrap_single(payload)
     return isinstance(person, dict) and "kommunikation" in person
 

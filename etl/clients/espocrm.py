@@ -1,4 +1,4 @@
-"""EspoCRM as the sync sees it: lists that are whole, records with their items, one PUT at a time (README.md)."""
+"""EspoCRM's API for the sync: complete lists, records with their items, one PUT at a time (README.md)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ ADMIN_QUIRKS = ServerQuirks("EspoCRM", "check the administrator's name and passw
 
 
 class EspoAdminClient:
-    """An administrator's hands on one entity; everything it does can be done twice."""
+    """One entity as an administrator changes it; every change can be repeated safely."""
 
     def __init__(
         self,

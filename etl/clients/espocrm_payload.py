@@ -95,7 +95,7 @@ def field_names(configured: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def listing_attributes(fields: Mapping[str, str]) -> list[str]:
-    """What a list is asked to show."""
+    """The attributes a list is asked for."""
     custom = ("fingerprint", "last_sync", "retry_count", "next_retry", "auto_reset")
     names = ["id", fields["betnr"], "name", fields["sync_status"], "modifiedAt", "modifiedById"]
     return [*names, *(fields[name] for name in custom)]

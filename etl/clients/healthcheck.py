@@ -1,4 +1,4 @@
-"""Telling a dead man's switch that a run began, went well, or failed and why (``report.ping_url``).
+"""Tells a dead man's switch that a run began, succeeded, or failed and why (``report.ping_url``).
 
 The address is a secret: whoever knows it can silence the alarm. So it stands in no log and in no error.
 """

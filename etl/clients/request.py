@@ -53,7 +53,7 @@ class ApiRequest:
 
     @property
     def is_write(self) -> bool:
-        """Sending it twice could do something twice."""
+        """Whether sending the request twice could write twice."""
         return self.method != "GET"
 
 
@@ -156,22 +156,22 @@ class ApiResponse:
 
     @property
     def is_success(self) -> bool:
-        """The request was carried out, by what the status says."""
+        """Whether the status says that the request was carried out."""
         return 200 <= self.status < 300  # noqa: PLR2004 - the class of statuses that mean success
 
     @property
     def is_empty(self) -> bool:
-        """Nothing but a status came."""
+        """Whether the body is empty."""
         return not self.text.strip()
 
     @property
     def is_html(self) -> bool:
-        """The body is a page for people, so most likely not the application's own words."""
+        """Whether the body is an HTML page, so most likely not the application's own answer."""
         return self.text.lstrip("\ufeff \t\r\n").startswith("<")
 
     @property
     def is_bare(self) -> bool:
-        """Nothing, or a word: neither a page nor the beginning of JSON that broke off."""
+        """Whether the body is empty or one word: neither a page nor truncated JSON."""
         return not self.text.lstrip("\ufeff \t\r\n").startswith(("<", "{", "[", '"'))
 
     @property

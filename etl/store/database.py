@@ -95,7 +95,7 @@ class Store:
         return sqlite_utils_database(self.conn)
 
     def close(self) -> None:
-        """Close the file; what was not committed is gone."""
+        """Close the file; uncommitted changes are lost."""
         self.conn.close()
 
     def __enter__(self) -> Self:
@@ -108,9 +108,9 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit the block as a whole, or nothing of it. Inside another transaction it joins that one.
+        """Commit the block as a whole or not at all. Inside another transaction it becomes part of that one.
 
-        A nested block that fails undoes only itself, so an outer one that survives the failure commits no halves.
+        A nested block that fails is rolled back alone: an outer one that catches the error commits no half of it.
         Within ``with_lease`` each asks first whether the store is still ours to change.
         """
         with SqliteErrorTranslator(self.path):
@@ -136,7 +136,7 @@ class Store:
 
     @contextmanager
     def transaction_without_fsync(self) -> Iterator[None]:
-        """A transaction that needs no disk of its own: see ``without_fsync``."""
+        """A transaction whose commit does not wait for the disk: see ``without_fsync``."""
         with self.without_fsync(), self.ensure_transaction():
             yield
 
@@ -189,9 +189,9 @@ class Store:
                 self.conn.rollback()
 
     def execute(self, sql: str, params: Mapping[str, Any] | None = None) -> int:
-        """Run one statement and return how many rows it changed; outside a transaction it is one of its own.
+        """Run one statement and return how many rows it changed; outside a transaction it commits by itself.
 
-        What SQLite carries out only outside of one (``pragma``, ``vacuum``) goes through ``tuples``.
+        What SQLite runs only outside a transaction (``pragma``, ``vacuum``) goes through ``tuples``.
         """
         with self.transaction() if not self.conn.in_transaction else SqliteErrorTranslator(self.path):
             return self.conn.execute(sql, to_sqlite_record(params or {})).rowcount
@@ -222,14 +222,14 @@ class Store:
         return self.conn.execute(sql, plain).lastrowid or 0
 
     def rows(self, sql: str, params: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Return what a query answers, one dict a row."""
+        """Return the rows of a query as dicts."""
         with SqliteErrorTranslator(self.path):
             cursor = self.conn.execute(sql, to_sqlite_record(params or {}))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def tuples(self, sql: str, params: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Return what a query answers, one tuple a row: a third of the cost of ``rows`` where there are very many."""
+        """Return the rows of a query as tuples: a third of the cost of ``rows`` for very many rows."""
         with SqliteErrorTranslator(self.path):
             return self.conn.execute(sql, to_sqlite_record(params or {})).fetchall()
 
@@ -238,12 +238,12 @@ class Store:
         return next((row[0] for row in self.tuples(sql, params)), None)
 
     def setting(self, key: str) -> str | None:
-        """Return what was remembered under ``key``, None when nothing was."""
+        """Return the value stored under ``key``, None when there is none."""
         value: str | None = self.scalar("select value from settings where key = :key", {"key": key})
         return value
 
     def set_setting(self, key: str, value: str | None) -> None:
-        """Remember ``value`` under ``key``; None forgets it."""
+        """Store ``value`` under ``key``; None deletes it."""
         if value is None:
             self.execute("delete from settings where key = :key", {"key": key})
         else:

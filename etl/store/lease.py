@@ -13,7 +13,7 @@ LEASE_COLUMNS: Final = ("id", "host", "pid", "born", "token", "run", "acquired_a
 
 
 def load_lease(store: Store) -> dict[str, Any] | None:
-    """Return who holds the store, None when nobody does."""
+    """Return the row of the lease, None when nobody holds it."""
     rows = store.rows("select * from lease")
     return rows[0] if rows else None
 
@@ -35,7 +35,7 @@ def save_lease(  # noqa: PLR0913  a column each
     now: str,
     expires_at: str,
 ) -> None:
-    """Make this the holder, whoever was before: the caller decided, in the same transaction, that it may."""
+    """Replace the lease's holder; the caller has checked in the same transaction that it may."""
     record = {
         "id": 1,
         "token": token,
@@ -53,7 +53,7 @@ def save_lease(  # noqa: PLR0913  a column each
 
 
 def renew_lease(store: Store, token: str, *, now: str, expires_at: str) -> bool:
-    """Prolong the lease with this token; False when it is no longer there."""
+    """Extend the lease with this token; False when it no longer exists."""
     changed_rows = store.execute(
         """
         update lease
@@ -68,5 +68,5 @@ def renew_lease(store: Store, token: str, *, now: str, expires_at: str) -> bool:
 
 
 def delete_lease(store: Store, token: str) -> bool:
-    """Take away the lease with this token; False when it is no longer there, and then nothing is touched."""
+    """Delete the lease with this token; False when it no longer exists."""
     return store.execute("delete from lease where token = :token", {"token": token}) == 1

@@ -81,7 +81,7 @@ def migrate(conn: sqlite3.Connection, path: Path, now: str, migrations: tuple[st
 
 
 def apply_migrations(conn: sqlite3.Connection, version: int, migrations: tuple[str, ...]) -> None:
-    """Lead from version ``version`` to the latest. Call inside a transaction."""
+    """Run the migrations after ``version``, up to the latest. Call inside a transaction."""
     if version == len(migrations):
         return
     drop_views(conn)
@@ -99,7 +99,7 @@ def split_statements(script: str) -> list[str]:
 
 
 def drop_views(conn: sqlite3.Connection) -> None:
-    """Take all views away, so that no migration trips over one that reads a table it changes."""
+    """Drop all views, so that no migration fails because a view reads a table it changes."""
     for name in sqlite_utils_database(conn).view_names():
         conn.execute(f"drop view [{name}]")
 

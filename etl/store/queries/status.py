@@ -220,7 +220,7 @@ def load_lease_holder(store: Store) -> dict[str, Any] | None:
 
 
 def count_persons_by_status(store: Store) -> dict[str, int]:
-    """Return how many persons stand on each status, "undecided" before their first run, "held", and "not_linked"."""
+    """Return how many persons have each status, "undecided" (before their first run), "held" and "not_linked"."""
     counts = Counter[str]()
     not_linked = 0
     for row in store.rows(STATUS_COUNTS):
@@ -235,7 +235,7 @@ def count_persons_by_status(store: Store) -> dict[str, int]:
 
 
 def load_poll_ages(store: Store) -> dict[str, Any]:
-    """Return how old the oldest look into Advoware is, and who was never looked at."""
+    """Return when Advoware was read longest ago, and how many persons were never read there."""
     oldest = f"select advo_seen_at {POLLED_PERSONS} and advo_seen_at is not null order by advo_seen_at limit 1"
     return {
         "oldest_at": store.scalar(oldest),
@@ -253,7 +253,7 @@ def load_retry_queue(store: Store) -> dict[str, Any]:
 
 
 def failing_persons(store: Store) -> list[dict[str, Any]]:
-    """Return who failed, for now or for good."""
+    """Return the persons who failed, permanently or not."""
     return store.rows(
         """
         select
@@ -305,7 +305,7 @@ def count_persons_with_second_writer(store: Store) -> int:
 
 
 def recently_read_betnrs(store: Store, limit: int) -> list[int]:
-    """Return the betnr of linked persons that Advoware showed, the latest looks first."""
+    """Return the betnr of linked persons read in Advoware, the latest read first."""
     rows = store.rows(
         f"""
         select betnr

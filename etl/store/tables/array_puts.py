@@ -28,7 +28,7 @@ def save_array_put(store: Store, record: Mapping[str, Any]) -> int:
 
 
 def confirm_put(store: Store, put_id: int, now: str) -> None:
-    """EspoCRM acknowledged the PUT; what it stored is not known yet."""
+    """Record that EspoCRM acknowledged the PUT; what it stored is not known yet."""
     store.execute("update array_puts set answered_at = :now where id = :put", {"put": put_id, "now": now})
 
 

@@ -49,7 +49,7 @@ def save_baseline(store: Store, records: Iterable[Mapping[str, Any]], now: str) 
 
 
 def delete_pairs(store: Store, entity_id: str, komm_ids: Iterable[int]) -> None:
-    """End the pairs of one person on these rows, whatever betnr they were agreed with."""
+    """Delete the agreed pairs of one person on these rows, whatever betnr they were agreed with."""
     store.execute(
         """
         delete from baseline
@@ -61,7 +61,7 @@ def delete_pairs(store: Store, entity_id: str, komm_ids: Iterable[int]) -> None:
 
 
 def delete_baseline(store: Store, entity_id: str) -> None:
-    """End all that was agreed with a person, whatever betnr it was agreed with."""
+    """Delete all agreed pairs of a person, whatever betnr they were agreed with."""
     params = {"entity_id": entity_id}
     with store.ensure_transaction():
         store.execute("delete from baseline where entity_id = :entity_id", params)
@@ -119,7 +119,7 @@ def last_synced_betnr(store: Store, entity_id: str) -> int | None:
 
 
 def save_left_alone(store: Store, entity_id: str, records: Sequence[Mapping[str, Any]], now: str) -> None:
-    """Replace what is left alone of one person; an entry that was listed before keeps its ``id`` and ``since``."""
+    """Replace one person's list of what is left alone; an entry listed before keeps its ``id`` and ``since``."""
     full_records = [
         {**dict.fromkeys(LEFT_ALONE_COLUMNS), **record, "entity_id": entity_id, "since": now} for record in records
     ]
@@ -141,7 +141,7 @@ def save_left_alone(store: Store, entity_id: str, records: Sequence[Mapping[str,
 
 
 def add_left_alone(store: Store, entity_id: str, record: Mapping[str, Any], now: str) -> None:
-    """Note one more entry nothing is done about; noting it again changes nothing."""
+    """Add one entry to what is left alone; adding it again changes nothing."""
     full_record = {**dict.fromkeys(LEFT_ALONE_COLUMNS), **record, "entity_id": entity_id, "since": now}
     insert_records(store, "left_alone", LEFT_ALONE_COLUMNS, [full_record], "on conflict do nothing")
 
@@ -169,12 +169,12 @@ def delete_left_alone(store: Store, entity_id: str, records_to_keep: Sequence[Ma
 
 
 def delete_notes(store: Store, ids: Sequence[int]) -> None:
-    """Take these notes away."""
+    """Delete these notes, by ``id``."""
     store.execute("delete from left_alone where id in (select value from json_each(:ids))", {"ids": list(ids)})
 
 
 def count_left_alone(store: Store, *, excluding: Iterable[str] = ()) -> int:
-    """How many entries are left alone now, but for those of some persons."""
+    """Return how many entries are left alone now, not counting those of some persons."""
     count: int = store.scalar(
         "select count(*) from left_alone where entity_id not in (select value from json_each(:excluding))",
         {"excluding": list(excluding)},
@@ -183,12 +183,12 @@ def count_left_alone(store: Store, *, excluding: Iterable[str] = ()) -> int:
 
 
 def load_left_alone(store: Store, entity_id: str) -> list[dict[str, Any]]:
-    """Return what is left alone of one person."""
+    """Return the entries of one person that are left alone."""
     return store.rows("select * from left_alone where entity_id = :entity_id order by id", {"entity_id": entity_id})
 
 
 def load_pairs(store: Store, entity_id: str, betnr: int) -> list[dict[str, Any]]:
-    """Return the agreed pairs of one link, by row."""
+    """Return the agreed pairs of a person with this betnr, ordered by komm_id."""
     return store.rows(
         """
         select *

@@ -1,4 +1,4 @@
-"""Values that lost, kept until somebody saw or restored them (rules §4)."""
+"""Values that lost a conflict, kept until somebody has seen or restored them (rules §4)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def load_conflict(store: Store, conflict_id: int) -> dict[str, Any] | None:
 
 
 def list_conflicts(store: Store, *, include_closed: bool = False) -> list[dict[str, Any]]:
-    """Return the conflicts nobody saw or restored yet, or, with ``include_closed``, all of them."""
+    """Return the conflicts nobody has seen or restored yet; with ``include_closed`` all of them."""
     return store.rows(
         """
         select *

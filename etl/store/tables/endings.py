@@ -16,7 +16,7 @@ SAME_OBSERVATION: Final = "excluded.kind is endings.kind and excluded.seen_betnr
 
 
 def load_open_waits(store: Store) -> dict[str, dict[str, Any]]:
-    """Return what was seen of each person that waits, by entity id."""
+    """Return the open waits: what was seen of each person that is missing, by entity id."""
     rows = store.rows(f"select * from endings indexed by endings_open where {OPEN_WAIT} order by id")
     return {row["entity_id"]: row for row in rows}
 
@@ -43,17 +43,17 @@ def save_waits(store: Store, records: Iterable[Mapping[str, Any]]) -> None:
 
 
 def close_waits_on_return(store: Store, entity_ids: Sequence[str], now: str) -> None:
-    """Close the waits of persons that are there again."""
+    """Close the waits of persons that were found again."""
     close_waits(store, entity_ids, "returned_at = :now", now)
 
 
 def close_wait_as_ending(store: Store, entity_id: str, now: str, *, approved: bool) -> None:
-    """Close a wait by what was seen: it is believed."""
+    """Close a wait because the absence is believed: the person counts as gone."""
     close_waits(store, [entity_id], f"ended_at = :now, approved = {int(approved)}", now)
 
 
 def close_waits(store: Store, entity_ids: Sequence[str], assignments: str, now: str) -> None:
-    """Set how open waits of these persons ended."""
+    """Set the columns that say how the open waits of these persons ended."""
     store.execute(
         f"""
         update endings indexed by endings_open
@@ -66,7 +66,7 @@ def close_waits(store: Store, entity_ids: Sequence[str], assignments: str, now: 
 
 
 def has_ended_before(store: Store, entity_id: str, kind: str, seen_betnr: int | None) -> bool:
-    """Whether this very thing was believed of the person before."""
+    """Whether the same absence was believed of this person before."""
     return bool(
         store.scalar(
             """

@@ -41,7 +41,7 @@ def open_holds(
     run_id: int | None = None,
     entity_id: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the holds that are not released, of one run, of one person, or all."""
+    """Return the holds that are not released: of one run, of one person, or all."""
     return store.rows(
         """
         select *
@@ -56,17 +56,17 @@ def open_holds(
 
 
 def ids_held_by_guard(store: Store) -> set[str]:
-    """Return whom a guard holds; one held until it is edited may be planned, which tells whether it was."""
+    """Return the ids a guard holds, except those held until edited: only planning shows whether they were."""
     return {hold["entity_id"] for hold in open_holds(store) if not hold["until_edited"]}
 
 
 def kinds_of_held(store: Store) -> dict[str, HoldKind]:
-    """Return whose steps a guard holds, and which guard."""
+    """Return the kind of hold for each person whose steps a guard holds, by entity id."""
     return {hold["entity_id"]: HoldKind(hold["kind"]) for hold in open_holds(store) if hold["kind"] != HoldKind.ENDINGS}
 
 
 def ids_held_as_absent(store: Store) -> set[str]:
-    """Return who is held because it was not there as agreed."""
+    """Return the ids held because the person was missing or no longer linked as agreed."""
     return {hold["entity_id"] for hold in open_holds(store) if hold["kind"] == HoldKind.ENDINGS}
 
 
@@ -126,7 +126,7 @@ def let_holds_be(store: Store, digests: Mapping[int, str], *, now: str, reason: 
 
 
 def set_shown_at(store: Store, hold_id: int, now: str) -> None:
-    """Remember that EspoCRM was told of a hold."""
+    """Record that EspoCRM shows the hold."""
     store.execute("update holds set shown_at = :now where id = :id", {"id": hold_id, "now": now})
 
 

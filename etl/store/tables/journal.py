@@ -125,12 +125,12 @@ def save_progress(store: Store, progress: Iterable[ChangeProgress]) -> None:
 def set_change_state(
     store: Store, change_ids: Iterable[int], state: str, *, now: str, error: str | None = None
 ) -> None:
-    """Record that all these writes have come as far."""
+    """Set the state of these writes."""
     save_progress(store, [ChangeProgress(change_id, state, now, error) for change_id in change_ids])
 
 
 def set_decision_state(store: Store, decision_ids: Iterable[int], state: str) -> None:
-    """Record how far these decided entries have come."""
+    """Set the state of these decisions."""
     store.execute(
         """
         update decisions

@@ -37,13 +37,13 @@ LISTED_COLUMNS: Final = (
 
 
 def load_person(store: Store, entity_id: str) -> dict[str, Any] | None:
-    """Return one person's row, None when the store knows nothing of it."""
+    """Return one person's row, None when the store does not know the person."""
     rows = store.rows("select * from persons where entity_id = :entity_id", {"entity_id": entity_id})
     return rows[0] if rows else None
 
 
 def load_persons(store: Store, entity_ids: Collection[str]) -> list[dict[str, Any]]:
-    """Return the rows of these persons, by ID; unknown ones are missing."""
+    """Return the rows of these persons, ordered by ID; unknown persons are left out."""
     return store.rows(
         """
         select *
@@ -56,7 +56,7 @@ def load_persons(store: Store, entity_ids: Collection[str]) -> list[dict[str, An
 
 
 def persons_after(store: Store, entity_id: str, limit: int) -> list[dict[str, Any]]:
-    """Return the next persons behind an ID, by ID: to walk over everybody."""
+    """Return the next persons after an ID, ordered by ID: to walk over all of them."""
     return store.rows(
         """
         select *
@@ -84,7 +84,7 @@ def find_persons(store: Store, key: str) -> list[dict[str, Any]]:
 
 
 def ids_on_locked_records(store: Store) -> set[str]:
-    """The linked persons who wait because staff locked their record in EspoCRM."""
+    """Return the linked persons who wait because staff locked their record in EspoCRM."""
     return {
         row["entity_id"]
         for row in store.rows(
@@ -155,7 +155,7 @@ def update_person(store: Store, entity_id: str, **columns: object) -> None:
 
 
 def load_failing_persons(store: Store) -> list[dict[str, Any]]:
-    """Return everybody who failed, permanently or not, by ID."""
+    """Return all persons who failed, permanently or not, ordered by ID."""
     return store.rows(
         """
         select *
@@ -168,7 +168,7 @@ def load_failing_persons(store: Store) -> list[dict[str, Any]]:
 
 
 def retry_now(store: Store, entity_ids: Iterable[str], reason: str, now: str) -> None:
-    """Make these persons due now, whatever time they were to wait for; who failed too often starts afresh."""
+    """Make these persons due now, whatever time they waited for; permanently failed ones count from 0 again."""
     store.execute(
         """
         update persons
@@ -187,7 +187,7 @@ def retry_now(store: Store, entity_ids: Iterable[str], reason: str, now: str) ->
 
 
 def clear_undo_notes(store: Store, entity_ids: Iterable[str]) -> int:
-    """Let happen again what an undo holds back of these persons; return how many entries that is."""
+    """Delete these persons' notes of an undo, so that what was undone may be synced again; return how many."""
     return store.execute(
         """
         delete from left_alone

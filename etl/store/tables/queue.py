@@ -118,7 +118,7 @@ NOT_DUE: Final = {"due_since": None, "due_reason": None, "edited_by_other": Fals
 
 
 def clear_due(store: Store, entity_ids: Iterable[str]) -> None:
-    """Take the due mark from these persons, and with it that somebody else edited the record."""
+    """Clear the due mark of these persons, and the note that somebody else edited the record."""
     store.execute(
         """
         update persons
@@ -133,7 +133,7 @@ def clear_due(store: Store, entity_ids: Iterable[str]) -> None:
 
 
 def clear_retry_times(store: Store, entity_ids: Iterable[str]) -> None:
-    """Let failing persons not wait for their retry or auto-reset time: somebody edited them."""
+    """Clear the retry and auto-reset times of failing persons, because somebody edited them."""
     store.execute(
         """
         update persons

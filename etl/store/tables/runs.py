@@ -118,7 +118,7 @@ def record_espo_version(store: Store, run_id: int, version: str) -> str | None:
 
 
 def load_run(store: Store, run_id: int) -> dict[str, Any] | None:
-    """Return one run, None when there is none with this number."""
+    """Return one run's row, None when there is none with this number."""
     rows = store.rows("select * from runs where id = :run_id", {"run_id": run_id})
     return rows[0] if rows else None
 

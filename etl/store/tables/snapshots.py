@@ -1,4 +1,4 @@
-"""What the two systems showed at the last look: saved person by person, loaded as frames for many.
+"""The latest snapshot of both systems: saved person by person, loaded as frames for many.
 
 What EspoCRM said of a value when it was last seen: its rows outlive their holders (EspoCRM fact B6).
 
@@ -238,7 +238,7 @@ def remember_flags(store: Store, entity_id: str) -> None:
 
 
 def load_former_flags(store: Store, entity_id: str) -> list[dict[str, Any]]:
-    """Return what is kept of values a record has no more, the latest last."""
+    """Return the flags kept for values a record no longer has, the latest last."""
     return store.rows(
         """
         select *
@@ -260,7 +260,7 @@ def replace_former_flags(store: Store, entity_id: str, flags: Sequence[Mapping[s
 
 
 def delete_flags_of_present(store: Store, entity_id: str) -> None:
-    """Of what the record holds (again) its entry tells."""
+    """Delete the flags of values the record has (again): its entries show them."""
     store.execute(
         """
         delete from former_entries

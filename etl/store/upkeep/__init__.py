@@ -1,1 +1,1 @@
-"""What keeps the store small: retention and erasure."""
+"""Deleting from the store: retention and erasure."""

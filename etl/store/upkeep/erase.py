@@ -40,7 +40,7 @@ ERASED_TEXT: Final = "(a person who was forgotten)"
 
 
 def erase_from_copy(path: Path, entity_id: str) -> bool:
-    """Take a person out of a copy of the store, whatever version it has; the copy is not migrated."""
+    """Erase a person from a copy of the store, whatever its version; the copy is not migrated."""
     with SqliteErrorTranslator(path), Store(path, connect(path, read_only=False, busy_timeout=10.0)) as store:
         return erase(store, entity_id)
 
@@ -60,7 +60,7 @@ def all_betnrs(store: Store, entity_id: str, tables: Iterable[str]) -> list[int]
 
 
 def erase(store: Store, entity_id: str) -> bool:
-    """Take a person out of every table and out of the file's bytes; False when it was not there."""
+    """Erase a person from every table and from the file's bytes; False when the store did not know it."""
     store.tuples("pragma secure_delete = on")
     with store.transaction():
         table_names = {row["name"] for row in store.rows("select name from sqlite_schema where type = 'table'")}
@@ -77,12 +77,12 @@ def erase(store: Store, entity_id: str) -> bool:
 
 
 def delete_person_rows(store: Store, table: str, entity_id: str) -> bool:
-    """Delete a person's rows of one table; whether there were any."""
+    """Delete a person's rows from one table; True when there were any."""
     return store.execute(f"delete from {table} where entity_id = :entity_id", {"entity_id": entity_id}) > 0
 
 
 def erase_from_reports(store: Store, entity_id: str, betnrs: list[int]) -> None:
-    """Take a person out of what runs reported and were ended by: their sentences may quote a number."""
+    """Erase a person from the reports and errors of runs, whose sentences may quote a number."""
     keys = [entity_id, *map(str, betnrs)]
     for run in store.rows("select id, report, error from runs where report is not null or error is not null"):
         report = json.loads(run["report"]) if run["report"] else None
@@ -96,7 +96,7 @@ def erase_from_reports(store: Store, entity_id: str, betnrs: list[int]) -> None:
 
 
 def redact(report: Any, entity_id: str, keys: list[str]) -> Any:  # noqa: ANN401  JSON
-    """A report without what it says of a person: its failures go, sentences that name it are blotted out."""
+    """Return the report without a person: its failures are removed, sentences that name it are blanked."""
     if isinstance(report, list):
         remaining = [entry for entry in report if not (isinstance(entry, dict) and entry.get("entity_id") == entity_id)]
         return [redact(entry, entity_id, keys) for entry in remaining]
@@ -108,7 +108,7 @@ def redact(report: Any, entity_id: str, keys: list[str]) -> Any:  # noqa: ANN401
 
 
 def erase_from_settings(store: Store, entity_id: str) -> None:
-    """Take the ID out of lists the program keeps for itself, where it is no position."""
+    """Erase the ID from the lists kept in ``settings``."""
     saved = store.setting("backfill")
     if saved is not None and entity_id in saved:
         backfill = json.loads(saved)
@@ -122,7 +122,7 @@ def erase_from_settings(store: Store, entity_id: str) -> None:
 
 
 def vacuum(store: Store) -> None:
-    """Write the file anew without its free pages, and empty the -wal; StoreError while somebody reads."""
+    """Rebuild the file without free pages and empty the -wal; StoreError while another connection reads."""
     store.tuples("pragma temp_store = memory")
     store.tuples("vacuum")  # not inside a transaction
     (checkpoint,) = store.rows("pragma wal_checkpoint(truncate)")

@@ -49,7 +49,7 @@ RUN_TABLES: Final = ("arrivals", "conflicts", "changes", "array_puts", "decision
 
 
 def prune_runs(store: Store, before: str) -> dict[str, int]:
-    """Delete the history of runs that ended before this time and are not needed; how many rows went, by table."""
+    """Delete the history of runs that ended before this time and are not needed; rows deleted, by table."""
     deleted_rows = dict.fromkeys((*RUN_TABLES, "runs"), 0)
     while run_ids := prunable_runs(store, before):
         with store.transaction():
@@ -77,7 +77,7 @@ def prunable_runs(store: Store, before: str) -> list[int]:
 
 
 def integrity_errors(store: Store) -> list[str]:
-    """Return what SQLite finds wrong with the file and its references; nothing when it is whole."""
+    """Return what SQLite finds wrong with the file and its foreign keys; empty when it is intact."""
     messages = [str(row["integrity_check"]) for row in store.rows("pragma integrity_check")]
     orphans = store.rows("pragma foreign_key_check")
     return [line for line in messages if line != "ok"] + [
@@ -86,6 +86,6 @@ def integrity_errors(store: Store) -> list[str]:
 
 
 def optimize(store: Store) -> None:
-    """Fold the log beside the database into it, and renew what the query planner knows."""
+    """Checkpoint the -wal into the database, and refresh the query planner's statistics."""
     store.tuples("pragma optimize")
     store.rows("pragma wal_checkpoint(truncate)")
