@@ -66,7 +66,7 @@ def list_firms(folder: Path, only: Sequence[str], env: Mapping[str, str] | None 
 
 
 def firm_paths(folder: Path) -> list[Path]:
-    """The files of the firms, by name."""
+    """The files of the firms, ordered by name."""
     if not folder.is_dir():
         raise ConfigError(f"{folder}: there is no such folder; name the one with a file for each firm with --dir")
     paths = [
@@ -90,13 +90,13 @@ def name_in_utf8(name: str | Path) -> str:
 
 
 def folder_fingerprint(folder: Path) -> object:
-    """Something that is another one as soon as a file of the folder is."""
+    """A value that changes as soon as a file of the folder does."""
     paths = [path for path in folder.glob(f"*{ENDING}") if not path.name.startswith(".")]
     return sorted((path.name, file_fingerprint(path)) for path in paths)
 
 
 def file_fingerprint(path: Path) -> tuple[int, int, int]:
-    """Something that is another one as soon as the file is; a link that leads nowhere has one, too."""
+    """A value that changes as soon as the file does; a link that leads nowhere has one, too."""
     try:
         stat = path.stat()
     except OSError:
@@ -105,7 +105,7 @@ def file_fingerprint(path: Path) -> tuple[int, int, int]:
 
 
 def find_shared_settings(configs: Mapping[Path, Config]) -> dict[Path, str]:
-    """Of each firm that would write what is another one's, what to do."""
+    """The advice for each firm that shares with another one what its runs write; by the firm's file."""
     owners: dict[Hashable, list[tuple[Path, str]]] = defaultdict(list)
     for path, config in configs.items():
         for key, target in targets(config):
@@ -120,7 +120,7 @@ def find_shared_settings(configs: Mapping[Path, Config]) -> dict[Path, str]:
 
 
 def targets(config: Config) -> Iterator[tuple[str, Hashable]]:
-    """What a firm's runs write, by the key that names it."""
+    """Pairs of a configuration key and what the firm's runs write there."""
     espo, advo = config.espocrm, config.advoware
     yield "espocrm.url", (server_of(espo.url), espo.entity)
     yield "advoware.database", (server_of(advo.base_url or advo.configurator_url), advo.kanzlei, advo.database)
@@ -136,5 +136,5 @@ def server_of(url: str) -> tuple[str | None, int | None, str]:
 
 
 def other_names(claims: Sequence[tuple[Path, str]], path: Path) -> str:
-    """``adler's``, of all who claim the same but one."""
+    """The names of all firms that claim the same, but this one: ``adler's``."""
     return ", ".join(f"{other.stem}'s" for other, _ in claims if other != path)

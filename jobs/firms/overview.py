@@ -38,13 +38,13 @@ OTHER_HEADINGS = ("firm", "outcome", "what")
 
 
 def sort_results(command: FirmCommand, results: Sequence[FirmResult]) -> list[FirmResult]:
-    """The worst first, who is alike by name."""
+    """The results, the worst first; equal ones by name."""
     rank = status_rank if command is FirmCommand.STATUS else outcome_rank
     return sorted(results, key=lambda result: (*rank(result), result.firm))
 
 
 def outcome_rank(result: FirmResult) -> tuple[int]:
-    """By exit code."""
+    """The rank of an outcome by its exit code."""
     return (WORST_FIRST.index(ExitCode(result.exit_code)),)
 
 
@@ -97,7 +97,7 @@ def results_to_json(command: FirmCommand, results: Sequence[FirmResult]) -> str:
 
 
 def render_results(command: FirmCommand, results: Sequence[FirmResult], console: Console) -> None:
-    """A line for each firm."""
+    """Print a table with a line for each firm."""
     if command is FirmCommand.STATUS:
         print_rows(console, STATUS_HEADINGS, [status_row(result) for result in results])
     else:
@@ -105,7 +105,7 @@ def render_results(command: FirmCommand, results: Sequence[FirmResult], console:
 
 
 def status_row(result: FirmResult) -> tuple[str, ...]:
-    """How a firm stands."""
+    """The cells of a firm's line in ``firms status``."""
     document = result.document
     if document is None:
         return result.firm, str(result.outcome), "", "", "", "", "", result.error or ""
@@ -124,7 +124,7 @@ def promise(document: Mapping[str, Any]) -> str:
 
 
 def outcome_row(command: FirmCommand, result: FirmResult) -> tuple[str, str, str]:
-    """How a firm's turn ended, and what it came to."""
+    """The cells of a firm's line after a turn: how it ended, and its result in a few words."""
     words = str(result.outcome).replace("_", " ")
     if result.error is not None or result.document is None:
         return result.firm, words, (result.error or "").replace("\n", "; ")
@@ -132,25 +132,25 @@ def outcome_row(command: FirmCommand, result: FirmResult) -> tuple[str, str, str
 
 
 def plan_summary(document: Mapping[str, Any]) -> str:
-    """How much a run would write."""
+    """How much a run would write, in a few words."""
     steps = document["changes"]
     held = sum(step["held"] is not None for step in steps)
     return f"{len(steps)} steps" + (f", {held} of them would be held" if held else "") if steps else "nothing to do"
 
 
 def sync_summary(document: Mapping[str, Any]) -> str:
-    """Who took part."""
+    """How many persons took part in the run, in a few words."""
     persons = document["persons"]
     return ", ".join(f"{persons[name]} {name}" for name in ("seen", "changed", "failed", "held") if persons[name])
 
 
 def check_summary(document: Mapping[str, Any]) -> str:
-    """What is not as it should be."""
+    """The points of ``check`` that are not ok, in a few words."""
     return "; ".join(f"{point['about']}: {point['message']}" for point in document["points"] if point["state"] == "bad")
 
 
 def backup_summary(document: Mapping[str, Any]) -> str:
-    """Where the copy is."""
+    """Where the copy is written."""
     return document["backup"] or "no copy wanted"
 
 

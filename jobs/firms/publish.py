@@ -104,7 +104,7 @@ class FirmsReport:
                 structlog.get_logger().exception("not_told", about=channel)
 
     def write_metrics(self, results: Sequence[FirmResult], _now: datetime) -> None:
-        """Replace the metrics file as a whole."""
+        """Write the metrics file atomically."""
         if self.settings.metrics_file is None:
             return
         registry = CollectorRegistry()
@@ -159,7 +159,7 @@ def is_time(last: datetime | None, every: timedelta, now: datetime) -> bool:
 
 
 def read_notified_at(path: Path) -> datetime | None:
-    """When people were last told; None where it was never, or cannot be known."""
+    """When people were last notified; None when they never were, or when it is unknown."""
     try:
         return parse_utc(path.read_text("ascii").strip())
     except (OSError, ValueError):
@@ -191,7 +191,7 @@ class Unwell(StrEnum):
 
 
 def message_about(unwell: Mapping[str, Sequence[Unwell]], language: Language) -> tuple[str, str]:
-    """Title and text; it names firms, no person and no value."""
+    """Title and text of the message; it names firms, but no person and no value."""
     texts = MESSAGE_TEXTS[language]
     lines = [f"{firm}: {', '.join(texts.reasons[reason] for reason in why)}" for firm, why in unwell.items()]
     return texts.title.format(count=len(unwell)), "\n".join([*lines, "", texts.look])

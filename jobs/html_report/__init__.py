@@ -1,1 +1,1 @@
-"""The page of the command `report`."""
+"""The HTML page that the command ``report`` writes."""

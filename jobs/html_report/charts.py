@@ -67,7 +67,7 @@ BROKEN_OFF: Final = PINK
 
 
 def persons_by_status_chart(rows: Sequence[Mapping[str, Any]], texts: ChartTexts) -> str:
-    """How many persons stand how."""
+    """Bars of how many persons have each status; ``rows`` have ``status`` and ``persons``."""
     status_bars = [
         Bar(texts.statuses.get(row["status"], row["status"]), row["persons"], colour_of_status(row["status"]))
         for row in rows
@@ -78,14 +78,14 @@ def persons_by_status_chart(rows: Sequence[Mapping[str, Any]], texts: ChartTexts
 
 
 def colour_of_status(status: str) -> str:
-    """In sync, somebody needed, under way, or not synced at all."""
+    """The colour of a status's bar; a status without one of its own is under way."""
     return STATUS_COLOURS.get(status, BLUE)
 
 
 def changes_per_day_chart(
     rows: Sequence[Mapping[str, Any]], texts: ChartTexts, days: Sequence[date], zone: tzinfo
 ) -> str:
-    """How many entries changed on which day, by what had happened; marking alone is no change and is left out."""
+    """Columns of how many entries changed each day, by variant; adding markers alone is no change."""
     by_variant: dict[str, Counter[str]] = {variant: Counter() for variant in VARIANT_COLOURS}
     for row in rows:
         if row["variant"] in by_variant:
@@ -98,14 +98,14 @@ def changes_per_day_chart(
 
 
 def poll_age_chart(rows: Sequence[Mapping[str, Any]], texts: ChartTexts) -> str:
-    """How old our picture of Advoware is."""
+    """Bars of how long ago persons were last read in Advoware; ``rows`` have ``age`` (an index) and ``persons``."""
     persons = {row["age"]: row["persons"] for row in rows}
     age_bars = [Bar(age, persons.get(number, 0)) for number, age in enumerate(texts.ages)]
     return bar_chart(texts.poll_age, age_bars, [(texts.persons, BLUE)])
 
 
 def run_duration_chart(rows: Sequence[Mapping[str, Any]], texts: ChartTexts, zone: tzinfo) -> str:
-    """How long each run took, over time."""
+    """Dots of how many seconds each run took, by the time it began."""
     if not rows:
         return dot_chart(texts.run_duration, [], ("", ""), texts.seconds)
     first_at, last_at = (pick(row["started_at"] for row in rows) for pick in (min, max))

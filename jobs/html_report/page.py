@@ -135,7 +135,7 @@ class ReportView:
 
 
 def page_html(figures: Mapping[str, ChartRows], days: DateRange, view: ReportView, now: str, *, names: bool) -> str:
-    """The page of these figures, by the template ``report.html``."""
+    """The page of these figures, filled into the template ``report.html``."""
     texts, totals = view.texts, figures["at_a_glance"][0]
     counts = {
         "persons": totals["to_see_to"],
@@ -163,12 +163,12 @@ def page_html(figures: Mapping[str, ChartRows], days: DateRange, view: ReportVie
 
 
 def plural_text(count: int, forms: Plural) -> str:
-    """A count in its sentence, in the right number."""
+    """A sentence with its count, in the singular or the plural."""
     return forms[count != 1].format(n=format_number(count))
 
 
 def runs_sentence(figures: Mapping[str, ChartRows], view: ReportView) -> str:
-    """How many runs there were, how many of them broke off and why, and which was the last good one."""
+    """One sentence: how many runs there were, how many broke off and why, and which was the last good one."""
     totals, texts = figures["what_was_done"][0], view.texts
     troubles = {"outages": texts.outages, "failures_of_ours": texts.failures_of_ours}
     trouble = ", ".join(plural_text(totals[name], forms) for name, forms in troubles.items() if totals[name])
@@ -194,7 +194,7 @@ def span_text(seconds: int, texts: ReportTexts) -> str:
 
 
 def number_tiles(figures: Mapping[str, ChartRows], texts: ReportTexts) -> Iterator[tuple[str, str]]:
-    """The figures worth a large number, each with its words; what is rare is shown where there is any."""
+    """The headline figures with their words; a rare one only where it is not 0."""
     counts, totals = changes_by_variant(figures), figures["what_was_done"][0]
     tiles = {
         "linked": figures["at_a_glance"][0]["linked"],
@@ -218,7 +218,7 @@ def changes_by_variant(figures: Mapping[str, ChartRows]) -> Counter[str]:
 
 
 def report_plots(figures: Mapping[str, ChartRows], days: DateRange, view: ReportView) -> Iterator[tuple[str, str]]:
-    """The plots as SVG, each under its question."""
+    """The plots as SVG, each with its question as the heading."""
     texts, counts = view.chart_texts, changes_by_variant(figures)
     variant_bars = [
         Bar(texts.variants[name], counts[name], colour)
@@ -234,7 +234,7 @@ def report_plots(figures: Mapping[str, ChartRows], days: DateRange, view: Report
 
 
 def value_tables(figures: Mapping[str, ChartRows], view: ReportView) -> Iterator[ReportTable]:
-    """Who needs somebody, by reason, and which values lost: by name and value."""
+    """The tables with names and values: who needs somebody, by reason, and which values lost."""
     texts = view.texts
     persons_by_reason: dict[str, list[str]] = {}
     for row in figures["persons_to_see_to"]:
@@ -257,19 +257,19 @@ def value_tables(figures: Mapping[str, ChartRows], view: ReportView) -> Iterator
 
 
 def person_list(persons: Sequence[str], texts: ReportTexts) -> str:
-    """The persons of one reason, the first ones of very many."""
+    """The persons of one reason, cut off after the first ones."""
     rest = len(persons) - MOST_NAMED
     more = f" {plural_text(rest, texts.more_persons)}" if rest > 0 else ""
     return ", ".join(persons[:MOST_NAMED]) + more
 
 
 def state_of_lost_value(row: Mapping[str, Any], view: ReportView) -> str:
-    """What became of a value that lost."""
+    """What happened to a value that lost: restored, seen, or still open."""
     if row["restored_at"]:
         return view.texts.restored.format(at=view.time(row["restored_at"]))
     return view.texts.seen.format(at=view.time(row["seen_at"])) if row["seen_at"] else view.texts.not_seen
 
 
 def person_cell(row: Mapping[str, Any]) -> str:
-    """A person for the eye."""
+    """A person as a table cell."""
     return " · ".join(str(part) for part in (row["name"], row["betnr"]) if part)

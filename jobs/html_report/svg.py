@@ -116,7 +116,7 @@ def dot_chart(title: str, dots: Sequence[Dot], ends: tuple[str, str], unit: str,
 
 
 def svg(title: str, height: float, parts: Iterable[str]) -> str:
-    """The whole picture; its words take the colour of the page around it."""
+    """The ``<svg>`` around the parts; text takes the colour of the surrounding page."""
     return (
         f'<svg viewBox="0 0 {PLOT_WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}" '
         'xmlns="http://www.w3.org/2000/svg" font-family="system-ui, sans-serif" font-size="13" fill="currentColor">'
@@ -125,12 +125,12 @@ def svg(title: str, height: float, parts: Iterable[str]) -> str:
 
 
 def svg_text(x: float, y: float, content: str, *, anchor: str = "start", weight: int = 400) -> str:
-    """Words at a place."""
+    """Text at a position."""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}">{escape(content)}</text>'
 
 
 def svg_rect(x: float, y: float, width: float, height: float, colour: str, tooltip: str) -> str:
-    """A filled box that tells its figure."""
+    """A filled box whose tooltip gives its figure."""
     return (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="2" fill="{colour}">'
         f"<title>{escape(tooltip)}</title></rect>"
@@ -186,17 +186,17 @@ def plot_legend(entries: Legend, y: float) -> tuple[list[str], float]:
 
 
 def empty_plot() -> str:
-    """An empty picture says so."""
+    """The dash of a plot without data."""
     return svg_text(PLOT_WIDTH / 2, 17, "–", anchor="middle")
 
 
 def y_of(value: float, top: float) -> float:
-    """The y of a figure; the plot hangs ten below the upper edge, for the uppermost figure's words."""
+    """The y of a figure; ten units at the top are left for the label of the highest one."""
     return 10 + (PLOT_HEIGHT - 10) * (1 - value / top)
 
 
 def round_up(largest: float) -> float:
-    """The next number above that four lines divide well."""
+    """The next number above that divides well into four grid lines."""
     if largest <= 4:  # noqa: PLR2004  four lines
         return 4
     step = 10.0 ** int(log10(largest / 4))
@@ -204,5 +204,5 @@ def round_up(largest: float) -> float:
 
 
 def format_number(value: float) -> str:
-    """A number for the eye, thousands apart by a narrow space."""
+    """A number as people read it, thousands separated by a narrow space."""
     return f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}") if value == int(value) else f"{value:.1f}"

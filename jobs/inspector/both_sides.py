@@ -1,4 +1,4 @@
-"""Both sides of one person beside each other: each value once, how it stands, and why."""
+"""Both sides of one person next to each other: each value once, its state, and the reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SLOT_TEXT: Final = "emptied, kept for the next entry of its kind"
 
 
 class Standing(NamedTuple):
-    """How a line stands: a sign, and what it says."""
+    """The state of a line: a sign, and its meaning."""
 
     sign: str
     words: str
@@ -87,7 +87,7 @@ def side_lines(history: Record, items: list[Record], rows: list[Record]) -> list
 
 
 def take_item(items: list[Record], channel: str, canonical: str | None) -> Record | None:
-    """Take the item of this value off the list."""
+    """Remove the item of this value from the list and return it; None when there is none."""
     for item in items:
         if canonical is not None and (item["channel"], item["canonical"]) == (channel, canonical):
             items.remove(item)
@@ -96,17 +96,17 @@ def take_item(items: list[Record], channel: str, canonical: str | None) -> Recor
 
 
 def value_of_step(history: Record, row: Record) -> str | None:
-    """What a step that is held would write to this row."""
+    """The value that a held step would write to this row; None when no step does."""
     return next((step["new_value"] for step in steps_on_hold(history) if step["komm_id"] == row["komm_id"]), None)
 
 
 def steps_on_hold(history: Record) -> list[Record]:
-    """The steps a guard keeps back."""
+    """The steps a guard holds."""
     return [step for step in history["written"] if step["state"] == ChangeState.HELD]
 
 
 def standing_of(item: Record | None, row: Record | None, *, is_agreed: bool = False) -> Standing:
-    """How the two stand to each other."""
+    """The state of a line with this item and this row."""
     if row is None:
         return ONLY_ESPO
     if row["is_slot"] or not row["value"]:
@@ -121,7 +121,7 @@ def standing_of(item: Record | None, row: Record | None, *, is_agreed: bool = Fa
 
 
 def notes_of_left_alone_rows(line: SideLine, history: Record) -> list[Record]:
-    """Why a rule leaves the line's entries as they are."""
+    """The notes that say why the line's entries are left alone."""
     return [
         note
         for note in history["left"]
@@ -131,7 +131,7 @@ def notes_of_left_alone_rows(line: SideLine, history: Record) -> list[Record]:
 
 
 def line_cells(line: SideLine, view: PersonView) -> Record:
-    """What the line shows."""
+    """The cells of a line, as the template takes them."""
     item, row, pair = line.item, line.row, line.pair
     return {
         "espo": item["value"] if item else "",

@@ -1,4 +1,4 @@
-"""The data dictionary, ``state/README.md``, as data: what ``inspect`` says of a table is what is written there.
+"""The data dictionary, ``state/README.md``, as data: ``inspect`` shows its words beside each table.
 
 The page is the one source; a test holds it to the schema. A link beside this module leads to it, which an installed
 advosync carries as a copy.
@@ -28,7 +28,7 @@ class TableDoc:
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:
-    """All of the page that a browser of the database can use."""
+    """Tables, views and words of the dictionary."""
 
     tables: dict[str, TableDoc]
     views: dict[str, TableDoc]

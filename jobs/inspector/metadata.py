@@ -1,4 +1,4 @@
-"""What Datasette is told of the database: titles, meanings, facets and questions, from the dictionary and the store."""
+"""Datasette's metadata of the database: titles, meanings, facets and questions."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def datasette_metadata(dictionary: Dictionary, zone: tzinfo) -> dict[str, Any]:
 
 
 def table_metadata(name: str, doc: TableDoc) -> dict[str, Any]:
-    """One table or view."""
+    """The metadata of one table or view."""
     entry: dict[str, Any] = {"description": doc.about, "columns": doc.columns}
     if name in FACETS:
         entry["facets"] = FACETS[name]

@@ -115,7 +115,7 @@ def standing_sentences(history: Record, lines: Sequence[SideLine], view: PersonV
 
 
 def waiting_reason(history: Record) -> str:
-    """What everything that differs waits for, in a few words; the sentences above the table say more."""
+    """In a few words, what all differences wait for; the sentences above the table say more."""
     person = history["person"]
     reasons = {
         "not linked: the record has no betnr": person["betnr"] is None,
@@ -128,7 +128,7 @@ def waiting_reason(history: Record) -> str:
 
 
 def open_holds_of(history: Record) -> list[Record]:
-    """What a guard keeps back of it."""
+    """The person's open holds."""
     return [hold for hold in history["held"] if not hold["released_at"]]
 
 

@@ -88,7 +88,7 @@ class ReadOnly(Database):  # type: ignore[misc]  # Datasette ships no types
 
 
 class Inspector:
-    """Our share of Datasette: the way in, the start page, links from a person or a run to its story."""
+    """Datasette's plugin: access, the start page, links from a person or a run to its story."""
 
     def __init__(self, path: Path, dictionary: Dictionary, token: str, view: PersonView) -> None:
         self.__name__ = __package__  # what Datasette calls us, and where it finds our templates
@@ -99,7 +99,7 @@ class Inspector:
 
     @hookimpl  # type: ignore[untyped-decorator]
     def register_routes(self) -> list[tuple[str, Any]]:
-        """The way in, and the page of a person."""
+        """The route that takes the secret, and the page of a person."""
         return [(r"^/-/enter$", self.enter), (f"^/{PERSON_PATH}$", self.show_person)]
 
     async def enter(self, request: Any, datasette: Any) -> Any:  # noqa: ANN401  Datasette's own
@@ -124,12 +124,12 @@ class Inspector:
 
     @hookimpl  # type: ignore[untyped-decorator]
     def forbidden(self) -> Any:  # noqa: ANN401  Datasette's own
-        """Say how to come in."""
+        """Answer 403, with how to get access."""
         return forbidden_response()
 
     @hookimpl  # type: ignore[untyped-decorator]
     def extra_template_vars(self, view_name: str, datasette: Any) -> Any:  # noqa: ANN401  Datasette's own
-        """The figures of the start page."""
+        """The variables of the start page's template."""
 
         async def start_page_vars() -> dict[str, Any]:
             if view_name != "index":
@@ -165,7 +165,7 @@ class Inspector:
 
 
 def forbidden_response() -> Any:  # noqa: ANN401  Datasette's own
-    """The door."""
+    """The answer 403 to whoever did not come by the address with the secret."""
     message = "This page opens with the address that `advosync inspect` printed when it was started."
     return Response.text(message, status=403)
 

@@ -64,7 +64,7 @@ def last_days(now: datetime, zone: tzinfo) -> DateRange:
 def start_page_context(
     figures: Mapping[str, ChartRows], dictionary: Dictionary, days: DateRange, zone: tzinfo
 ) -> dict[str, Any]:
-    """Everything the template of the start page shows."""
+    """The variables of the start page's template."""
     totals = figures["at_a_glance"][0]
     return {
         "advosync": {
