@@ -25,27 +25,12 @@ from jobs.command_line import try_it
 from jobs.command_line.groups import COMMAND_GROUPS
 from jobs.commands import sandbox as sandbox_command
 from jobs.exit_codes import CommandOutcome, ExitCode, outcome_of
-from jobs.sandbox.advoware.api import AdvoSim
-from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.espocrm.versions import NEWEST, VERSIONS
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture
-def systems() -> Iterator[Servers]:
-    with Servers(EspoSim(), AdvoSim()) as servers:
-        yield servers
-
-
-@pytest.fixture
-def config_file(tmp_path: Path, systems: Servers) -> Path:
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(systems.config()), "utf-8")
-    return path
+    pass
 
 
 def run_check(config_file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import structlog
-import yaml
 from pydantic import SecretStr
 
 from etl import environment
@@ -22,16 +21,12 @@ from jobs import cli
 from jobs.config import read_config
 from jobs.environment import PRODUCTION
 from jobs.exit_codes import ExitCode
-from jobs.sandbox.advoware.api import AdvoSim
-from jobs.sandbox.espocrm.api import EspoSim
-from jobs.sandbox.server import Servers
 from jobs.schedule import Job
 from jobs.scheduler import JobQueue, run_job
 from jobs.telemetry import logs
 from tests.harness import FaultHarness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
 
     from jobs.sandbox.simulator import SimRequest
 
@@ -78,19 +73,6 @@ USABLE = [
 def clear_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in environment.network_variables(os.environ):
         monkeypatch.delenv(name)
-
-
-@pytest.fixture
-def systems() -> Iterator[Servers]:
-    with Servers(EspoSim(), AdvoSim()) as servers:
-        yield servers
-
-
-@pytest.fixture
-def config_file(tmp_path: Path, systems: Servers) -> Path:
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(systems.config()), "utf-8")
-    return path
 
 
 def run_rows(config_file: Path) -> list[tuple[str, str, str]]:
