@@ -13,6 +13,7 @@ from jobs.sandbox.espocrm.api import EspoSim
 from jobs.sandbox.espocrm.versions import NEWEST
 from jobs.sandbox.server import Servers
 from jobs.sandbox.simulator import SimClock
+from jobs.telemetry.logs import REQUEST_LOGGER
 
 pytest.register_assert_rewrite("tests.harness", "tests.http_harness", "tests.planned", "tests.play")
 from tests.harness import FaultHarness  # noqa: E402 - what they assert is to be told in full
@@ -35,12 +36,13 @@ def restore_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     # `logging` swallows what goes wrong in it, and has no other place to be told so
     monkeypatch.setattr(logging.Handler, "handleError", raise_error)
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
+    loggers = [logging.getLogger(), logging.getLogger(REQUEST_LOGGER)]
+    states = [(logger.handlers, logger.filters, logger.level) for logger in loggers]
     structlog_config = structlog.get_config() if structlog.is_configured() else None
     yield
-    root.handlers = handlers
-    root.setLevel(level)
+    for logger, (handlers, filters, level) in zip(loggers, states, strict=True):
+        logger.handlers, logger.filters = handlers, filters
+        logger.setLevel(level)
     structlog.reset_defaults()
     if structlog_config is not None:
         structlog.configure(**structlog_config)

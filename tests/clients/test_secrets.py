@@ -92,7 +92,6 @@ def test_nothing_of_a_client_shows_a_secret() -> None:
 
 def test_the_logs_of_httpx_show_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, logger="httpx")  # another test may have made it quiet
     refusals = [http_response(401, ADVO_ECHO), ok_response(LOGGED_IN), http_response(400, ADVO_ECHO)]
     script = ScriptedServer(ok_response(LOGGED_IN), ok_response(person_json()), *refusals, ok_response(record_json()))
     first, second = advo_client(script), espo_client(script)
