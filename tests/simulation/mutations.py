@@ -25,7 +25,7 @@ from etl.rules.values.classify import Value
 from etl.rules.variants import Resolution
 from etl.store.tables.journal import close_plans
 from etl.store.tables.queue import clear_due, ids_of_linked_between
-from etl.verify import BaselineMove
+from etl.writing.baseline_moves import BaselineMove
 from etl.writing.espo_items import write_espo_items
 from etl.writing.journal import PlanJournal, baseline_record, store_answers
 from etl.writing.readback import AcknowledgedWrite, ReadBack
@@ -534,7 +534,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the type is agreed as it was sent",
-        ("etl.verify:with_espo_spelling",),
+        ("etl.writing.baseline_moves:with_espo_spelling",),
         lambda _real: lambda _run, _saved_plan, _decision, pair: pair,
         WorldSpec("shared address rows", persons=6, edition=2),
         case=second.test_a_type_that_espocrm_keeps_is_nobodys_edit,
