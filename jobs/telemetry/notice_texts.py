@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from etl.enums import HoldKind
 from jobs.config import Language
+from jobs.run.report import HOLD_TEXTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class NoticeTexts:
     outage_over: str
     late: str
     kept: str
-    kinds: dict[str, str]
+    kinds: Mapping[str, str]
     more: str
 
 
@@ -82,10 +86,7 @@ NOTICE_TEXTS: Final = {
         kept="Edits in {system} arrive as promised again: of {count} in {days} days, 95 of 100 took "
         "{measured} at most; {promised} are promised.",
         kinds={
-            HoldKind.REMOVALS: "unusually much would be removed or overwritten",
-            HoldKind.CONFIGURATION: "the configuration changed",
-            HoldKind.RECOVERY: "the state store does not know the person any more",
-            HoldKind.SECOND_WRITER: "another program writes here too",
+            **HOLD_TEXTS,
             HoldKind.ENDINGS: "not found, or not linked as before any more, and so are too many at once",
         },
         more="and {count} more",
