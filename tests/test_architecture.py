@@ -31,8 +31,9 @@ CALLED_BY_COMMANDS = {
     "jobs.pipeline", "jobs.run", "jobs.run_and_notify", "jobs.telemetry", "jobs.sandbox", "jobs.scheduler",
 }  # fmt: skip
 SETTINGS = {
-    "jobs.client_factory", "jobs.config", "jobs.environment", "jobs.exit_codes", "jobs.lock", "jobs.operator",
-    "jobs.private_file", "jobs.promise", "jobs.schedule", "jobs.screen", "jobs.times", "jobs.yaml_file",
+    "jobs.client_factory", "jobs.config", "jobs.config_file", "jobs.config_values", "jobs.environment",
+    "jobs.exit_codes", "jobs.lock", "jobs.operator", "jobs.private_file", "jobs.promise", "jobs.schedule",
+    "jobs.screen", "jobs.times", "jobs.yaml_file",
 }  # fmt: skip
 
 #   folder or file        what of ours it may import besides itself
@@ -88,7 +89,7 @@ ONLY_IN = {
     "starlette":     ("jobs/sandbox/",),
     "uvicorn":       ("jobs/sandbox/", "jobs/inspector/server.py"),
     "datasette":     ("jobs/inspector/server.py",),           # an extra: nothing else may need it
-    "apscheduler":   ("jobs/scheduler.py", "jobs/schedule.py", "jobs/config.py"),  # config: what a crontab is
+    "apscheduler":   ("jobs/scheduler.py", "jobs/schedule.py", "jobs/config_values.py"),  # what a crontab is
     "jinja2":        ("jobs/html_report/page.py",),            # inspect's templates are filled by datasette
     "typer":         ("jobs/",),
     "rich":          ("jobs/",),

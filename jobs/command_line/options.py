@@ -36,7 +36,7 @@ def load_config(context: typer.Context, *, with_credentials: bool = True, needs_
 
     ``needs_store``: whether the command is refused where the state store is with a worker on another machine.
     """
-    from jobs.config import read_config, require_store_here
+    from jobs.config_file import read_config, require_store_here
     from jobs.telemetry import logs
 
     path, verbose = context.obj

@@ -25,7 +25,7 @@ from jobs.commands.checks.rights import (
     check_permissions,
     check_stream,
 )
-from jobs.config import LOOPBACK
+from jobs.config_values import LOOPBACK
 from jobs.exit_codes import ExitCode
 from jobs.screen import print_columns
 from jobs.telemetry.notify import invalid_addresses, send_test_messages

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr
 
-from jobs.config import CREDENTIAL_KEYS, Section, read_config, read_layers
+from jobs.config import Section
+from jobs.config_file import CREDENTIAL_KEYS, read_config, read_layers
 from jobs.screen import print_columns
 from jobs.yaml_file import key_text, variable_source
 

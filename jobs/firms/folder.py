@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from etl.errors import ConfigError
-from jobs.config import DEFAULTS_FILE, FIRM_VARIABLE, read_config
+from jobs.config_file import DEFAULTS_FILE, FIRM_VARIABLE, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from pydantic import Field, ValidationError
 
 from etl.errors import ConfigError
-from jobs.config import Language, Secret, Section, WholeNumber, config_problems, problem_line
+from jobs.config import Language, Section
+from jobs.config_file import config_problems, problem_line
+from jobs.config_values import Secret, WholeNumber  # noqa: TC001 - pydantic reads the types of the keys
 from jobs.yaml_file import expand_variables, read_yaml
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import structlog
 
 from etl.errors import AdvosyncError, Stopped
 from jobs.commands import check, maintenance, status
-from jobs.config import read_config
+from jobs.config_file import read_config
 from jobs.environment import PRODUCTION, Environment, with_stop_signal
 from jobs.exit_codes import CommandOutcome, outcome_of
 from jobs.firms.result import FirmCommand, FirmResult, result_of

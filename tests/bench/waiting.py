@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from jobs.config import read_config
+from jobs.config_file import read_config
 from jobs.environment import Environment
 from jobs.pipeline import run_to_completion
 from jobs.run.options import RunOptions

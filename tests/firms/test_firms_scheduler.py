@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from jobs.config import read_config
+from jobs.config_file import read_config
 from jobs.environment import PRODUCTION, StopSignal
 from jobs.exit_codes import CommandOutcome, ExitCode
 from jobs.firms.folder import list_firms

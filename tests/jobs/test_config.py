@@ -13,7 +13,8 @@ import pytest
 from etl.clients.espocrm_payload import DEFAULT_FIELD_NAMES
 from etl.errors import ConfigError
 from etl.records import Direction, Scope
-from jobs.config import Config, JobTimes, config_digest, json_schema, read_config
+from jobs.config import Config, JobTimes, config_digest, json_schema
+from jobs.config_file import read_config
 
 MINIMAL = """
 espocrm: {url: "https://crm.example.de/", api_key: "${ESPOCRM_API_KEY}"}

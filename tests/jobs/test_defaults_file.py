@@ -9,7 +9,7 @@ import pytest
 
 from etl.errors import ConfigError
 from jobs import cli
-from jobs.config import read_config
+from jobs.config_file import read_config
 from jobs.exit_codes import ExitCode
 
 DEFAULTS = """\

@@ -21,7 +21,8 @@ from typer.main import get_command
 from etl.enums import PersonStatus
 from jobs.cli import app
 from jobs.command_line import many_firms
-from jobs.config import Config, read_config
+from jobs.config import Config
+from jobs.config_file import read_config
 from jobs.exit_codes import ExitCode
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from etl import environment
 from etl.clients.healthcheck import PingEvent, ping
 from jobs import cli
-from jobs.config import read_config
+from jobs.config_file import read_config
 from jobs.environment import PRODUCTION
 from jobs.exit_codes import ExitCode
 from jobs.schedule import Job

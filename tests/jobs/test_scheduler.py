@@ -221,7 +221,8 @@ SECONDS = float(os.environ.get("ADVOSYNC_RUN_SECONDS", SHORT))
 EVERY_SECOND = """
 import sys
 from pathlib import Path
-from jobs.config import JobTimes, read_config
+from jobs.config import JobTimes
+from jobs.config_file import read_config
 from jobs import cli
 from jobs.telemetry import logs
 config = read_config(Path(sys.argv[1]))

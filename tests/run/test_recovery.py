@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from etl.errors import StoreError
-from jobs.config import read_config
+from jobs.config_file import read_config
 from jobs.pipeline import RunOptions, run_to_completion
 from jobs.sandbox.advoware.api import AdvoSim
 from jobs.sandbox.advoware.login import API_KEY, TokenService, request_signature
