@@ -90,7 +90,7 @@ def run_backfill_to_completion(
     """Do all chunks of a backfill, until it is done or another replaces it; if it stops, report how to resume it."""
     begun_before = None
     if selection.resume:
-        with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+        with Store.open_existing(config.state.path, now=environment.now(), durable=environment.durable) as store:
             backfill = load_backfill(store)
             begun_before = backfill.run if backfill is not None else None
     report = run_once(config, options, environment=environment)
@@ -106,7 +106,7 @@ def run_backfill_to_completion(
 
 def chunk_options(config: Config, options: RunOptions, environment: Environment) -> list[RunOptions]:
     """The options of one undo or approval for each chunk of a longer run that needs one, the newest first."""
-    with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+    with Store.open_existing(config.state.path, now=environment.now(), durable=environment.durable) as store:
         if options.undo_run is not None:
             runs_to_undo = [run_id for run_id in chunk_run_ids(store, options.undo_run) if has_writes(store, run_id)]
             return [replace(options, undo_run=run_id) for run_id in runs_to_undo] or [options]
@@ -117,7 +117,8 @@ def chunk_options(config: Config, options: RunOptions, environment: Environment)
 
 def run_once(config: Config, options: RunOptions, *, environment: Environment = PRODUCTION) -> RunReport:
     """Do one run, or one chunk of a sweep, under one lease."""
-    with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+    open_store = Store.open if options.begins_anew else Store.open_existing
+    with open_store(config.state.path, now=environment.now(), durable=environment.durable) as store:
         request = RunRequest(config, sweep_options(store, resume_options(store, options)), environment, store)
         if options.reviewed is not None:
             check_origin(request, options.reviewed)

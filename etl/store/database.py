@@ -89,6 +89,15 @@ class Store:
                 raise
         return cls(path, conn, durable=durable)
 
+    @classmethod
+    def open_existing(cls, path: str | Path, *, now: str, durable: bool = True) -> Self:
+        """Open a store that has to be there, to change what it says of earlier runs; StoreError when it is not.
+
+        A new one says nothing of them, and the empty file would hide that the path is wrong.
+        """
+        require_file(Path(path))
+        return cls.open(path, now=now, durable=durable)
+
     @property
     def db(self) -> Database:
         """The file as sqlite-utils sees it, for questions about its tables and views."""

@@ -38,7 +38,7 @@ def mark_conflicts_seen(
 ) -> None:
     """Record that somebody saw these conflicts; ConfigError where one is not there, and then none is marked."""
     with (
-        Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store,
+        Store.open_existing(config.state.path, now=environment.now(), durable=environment.durable) as store,
         store.transaction(),
     ):
         unknown = [str(conflict_id) for conflict_id in ids if load_conflict(store, conflict_id) is None]

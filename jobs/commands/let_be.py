@@ -37,7 +37,7 @@ def let_persons_be(
     look. What an undo would have put back of them is given up instead: nothing else keeps them from being synced.
     """
     with (
-        Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store,
+        Store.open_existing(config.state.path, now=environment.now(), durable=environment.durable) as store,
         store.transaction(),
     ):
         holds = holds_to_leave(store, held_run_id, named_keys)

@@ -59,7 +59,7 @@ def back_up(
     config: Config, options: RunOptions, args: MaintenanceArgs, *, environment: Environment = PRODUCTION
 ) -> MaintenanceResult:
     """A consistent copy, also while a run writes: it needs no lock."""
-    with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+    with Store.open_existing(config.state.path, now=environment.now(), durable=environment.durable) as store:
         result = {"backup": str(make_backup(RunRequest(config, options, environment, store), args.to))}
         operator_request = OperatorRequest(options.operator or "unknown", options.reason)
         run_id = record_operation(store, options.trigger, operator_request, environment.now(), result)
@@ -80,7 +80,7 @@ def run_maintenance_job(
 ) -> MaintenanceResult:
     """Do the work under the lease and record it, also when it fails."""
     started_at = time.monotonic()
-    with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
+    with Store.open_existing(config.state.path, now=environment.now(), durable=environment.durable) as store:
         request = RunRequest(config, options, environment, store)
         with hold_lease(request):
             abandon_runs(store, environment.now())

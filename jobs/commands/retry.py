@@ -36,7 +36,7 @@ def retry_persons(
     Of those named, what an undo took back may happen again; of those merely failing it may not, as nobody spoke of it.
     """
     with (
-        Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store,
+        Store.open_existing(config.state.path, now=environment.now(), durable=environment.durable) as store,
         store.transaction(),
     ):
         persons = find_requested_persons(store, keys) if keys else load_failing_persons(store)

@@ -76,6 +76,11 @@ class RunOptions:
         return "person" if (self.persons or self.reviewed) and self.trigger == "sync" else self.trigger
 
     @property
+    def begins_anew(self) -> bool:
+        """Whether it may be the first run of a firm: it is about no earlier one."""
+        return self.target_id is None and not (self.backfill is not None and self.backfill.resume)
+
+    @property
     def target_id(self) -> int | None:
         """The run or conflict the command was given."""
         reviewed_run = self.reviewed.run_id if self.reviewed is not None else None

@@ -533,3 +533,22 @@ def test_the_sandbox_prints_settings_that_work_and_whoever_presses_enter_lets_pe
         stop.set()
         keys.put("")
         thread.join()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *("approve 1", "let-be 1", "undo 1 --yes", "restore 1 --yes", "retry 200011", "conflicts --seen 1"),
+        *("backfill --resume", "maintenance", "backup", "prune", "forget 200011", "explain 200011"),
+    ],
+)
+def test_what_is_about_earlier_runs_makes_no_store_where_none_is(
+    config_file: Path, capsys: pytest.CaptureFixture[str], arguments: str
+) -> None:
+    """A path that is wrong must not look like a firm of which nothing is known, or be backed up."""
+    settings = yaml.safe_load(config_file.read_text("utf-8"))
+    folder = config_file.parent / "elsewhere"
+    config_file.write_text(yaml.safe_dump({**settings, "state": {"path": str(folder / "state.db")}}), "utf-8")
+    code = cli.run_command_line(["--config", str(config_file), *arguments.split()])
+    assert (code, folder.exists()) == (ExitCode.USAGE, False)
+    assert f"There is no state store {folder / 'state.db'} yet; check state.path" in capsys.readouterr().err
