@@ -124,9 +124,7 @@ class FirmsReport:
         self.settings.notified_file.parent.mkdir(parents=True, exist_ok=True)
         write_private(self.settings.notified_file, format_utc(now))
         send = notify.apprise_sender([address.get_secret_value() for address in self.settings.notify])
-        if not send(*message_about(lasting, self.settings.language)):
-            reason = f"an address of {SETTINGS_FILE} refused it"
-            structlog.get_logger().warning("not_told", about="message", reason=reason)
+        notify.warn_of_refusals(send(*message_about(lasting, self.settings.language)), SETTINGS_FILE)
 
 
 class AllFirms(Collector):

@@ -94,6 +94,5 @@ def notify_people(config: Config, options: RunOptions, report: RunReport, enviro
     status = collect_status(config, now) if full_run is not None else None
     with Store.open(config.state.path, now=environment.now(), durable=environment.durable) as store:
         wording = notify.Wording(config.report.language, config.schedule.zone)
-        sent = notify.notify_once(store, wording, full_run, notify.apprise_sender(addresses), now, status)
-    if sent is False:
-        structlog.get_logger().warning("not_told", about="message", reason="an address of report.notify refused it")
+        delivery = notify.notify_once(store, wording, full_run, notify.apprise_sender(addresses), now, status)
+    notify.warn_of_refusals(delivery, "report.notify")

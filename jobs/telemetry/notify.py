@@ -15,6 +15,8 @@ from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import structlog
+
 from etl.enums import PersonStatus
 from etl.errors import ConfigError
 from etl.store.queries.status import failing_persons, outage_since
@@ -167,16 +169,19 @@ def notify_once(
     store: Store,
     wording: Wording,
     full_run: RunReport | None,
-    send: Callable[[str, str], bool],
+    send: Callable[[str, str], Delivery],
     now: datetime,
     status: Mapping[str, Any] | None = None,
-) -> bool | None:
-    """Tell people once; whether it went out, None when there was nothing to tell. Not sent is told next time."""
+) -> Delivery:
+    """Tell people once. What no address took is told next time.
+
+    What one of them took counts as told: else it would hear the same after each run, as long as another one refuses.
+    """
     notices = pending_notices(store, full_run, now, status)
-    if notices.is_any and not send(*notice_message(notices, wording)):
-        return False
-    save_notified_state(store, notices, now)
-    return True if notices.is_any else None
+    delivery = send(*notice_message(notices, wording)) if notices.is_any else NOTHING_SENT
+    if delivery.accepted or not notices.is_any:
+        save_notified_state(store, notices, now)
+    return delivery
 
 
 def require_apprise(addresses: Collection[object]) -> None:
@@ -185,18 +190,39 @@ def require_apprise(addresses: Collection[object]) -> None:
         raise ConfigError("report.notify needs its extra: pip install 'advosync[notify]'.")
 
 
-def apprise_sender(addresses: Sequence[str]) -> Callable[[str, str], bool]:
-    """A way to send a title and a text to these Apprise addresses; True when all of them took it."""
+class Delivery(NamedTuple):
+    """Which addresses took a message and which did not, counted from 1: they hold secrets, so nothing names them."""
 
-    def send(title: str, body: str) -> bool:
+    accepted: list[int]
+    refused: list[int]
+
+
+NOTHING_SENT: Final = Delivery([], [])
+
+
+def apprise_sender(addresses: Sequence[str]) -> Callable[[str, str], Delivery]:
+    """A way to send a title and a text to each of these Apprise addresses."""
+
+    def send(title: str, body: str) -> Delivery:
         import apprise  # noqa: PLC0415 - two tenths of a second, and only when there is something to tell
 
-        post = apprise.Apprise()
-        with silent_apprise():
-            accepted = [post.add(address) for address in addresses]
-        return all(accepted) and bool(post.notify(title=title, body=body))
+        delivery = Delivery([], [])
+        for number, address in enumerate(addresses, 1):
+            post = apprise.Apprise()
+            with silent_apprise():
+                is_accepted = post.add(address)
+            is_accepted = is_accepted and bool(post.notify(title=title, body=body))
+            (delivery.accepted if is_accepted else delivery.refused).append(number)
+        return delivery
 
     return send
+
+
+def warn_of_refusals(delivery: Delivery, source: str) -> None:
+    """Log which addresses of the configuration did not take a message."""
+    for number in delivery.refused:
+        reason = f"address {number} of {source} refused it; `advosync check --test-message` tries it"
+        structlog.get_logger().warning("not_told", about="message", reason=reason)
 
 
 @contextmanager
@@ -262,8 +288,7 @@ def outage_text(outage: OutageNotice, texts: NoticeTexts, zone: tzinfo) -> str:
 
 def send_test_messages(addresses: Sequence[str], language: Language) -> list[int]:
     """Send each address a message that says it is a test; which ones did not take it, counted from 1."""
-    text = NOTICE_TEXTS[language].test
-    return [number for number, address in enumerate(addresses, 1) if not apprise_sender([address])("advosync", text)]
+    return apprise_sender(addresses)("advosync", NOTICE_TEXTS[language].test).refused
 
 
 def betnr_list(persons: Sequence[dict[str, Any]], texts: NoticeTexts) -> str:

@@ -144,9 +144,9 @@ class World:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     messages: list[tuple[str, str]] = []
 
-    def send(title: str, body: str) -> bool:
+    def send(title: str, body: str) -> notify.Delivery:
         messages.append((title, body))
-        return True
+        return notify.Delivery([1], [])
 
     # Apprise alone: what is sent, and when, is decided by the code under test
     monkeypatch.setattr(notify, "apprise_sender", lambda _addresses: send)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from etl.enums import HoldKind
 from etl.errors import ConfigError, LockHeld
@@ -197,17 +198,23 @@ def inbox() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     server.server_close()
 
 
+def hold_a_person(harness: CommandHarness) -> int:
+    """Hold a linked person back, as a guard does; the run that holds it."""
+    [person, *_] = [record.id for record in harness.espo.store.records.values() if record.values["betnr"]]
+    with harness.open_store() as store:
+        run_id: int = store.scalar("select max(id) from runs")
+        hold = {"run_id": run_id, "entity_id": person, "betnr": 200001, "kind": "removals", "held_at": "2026-08-31"}
+        insert_holds(store, [hold])
+    return run_id
+
+
 def test_a_hold_is_told_once_through_apprise_and_not_every_run(
     harness: CommandHarness, inbox: tuple[str, list[dict[str, Any]]]
 ) -> None:
     address, messages = inbox
     run_with_telemetry(harness)
     harness.configure(report={"notify": [address]})
-    [person, *_] = [record.id for record in harness.espo.store.records.values() if record.values["betnr"]]
-    with harness.open_store() as store:
-        run_id = store.scalar("select max(id) from runs")
-        hold = {"run_id": run_id, "entity_id": person, "betnr": 200001, "kind": "removals", "held_at": "2026-08-31"}
-        insert_holds(store, [hold])
+    run_id = hold_a_person(harness)
     run_with_telemetry(harness)
     run_with_telemetry(harness)
     [message] = messages
@@ -228,21 +235,30 @@ def test_without_the_extra_nothing_is_started_where_people_are_to_be_told(
     assert (point.state, "advosync[notify]" in point.message) == (CheckState.BAD, True)
 
 
-def tell(store: Store, send: Callable[[str, str], bool]) -> bool | None:
+REFUSED_BY_ALL = notify.Delivery([], [1, 2])
+
+
+def tell(store: Store, send: Callable[[str, str], notify.Delivery]) -> notify.Delivery:
     """What people are told after a run that went to its end."""
     wording = notify.Wording(Language.DE, UTC)
     return notify.notify_once(store, wording, RunReport(), send, datetime(2026, 9, 1, tzinfo=UTC))
 
 
-def test_what_could_not_be_sent_is_told_next_time(harness: CommandHarness) -> None:
+def test_what_no_address_took_is_told_next_time_and_what_one_took_is_not(harness: CommandHarness) -> None:
+    """The address that works would else hear the same after each run, as long as the other one refuses."""
     run_with_telemetry(harness)
     sent: list[str] = []
+
+    def accept_by_first(_title: str, text: str) -> notify.Delivery:
+        sent.append(text)
+        return notify.Delivery([1], [2])
+
     with harness.open_store() as store:
         run_id = store.scalar("select max(id) from runs")
         insert_holds(store, [{"run_id": run_id, "entity_id": "a", "betnr": 1, "kind": "recovery", "held_at": "x"}])
-        assert tell(store, lambda _title, _text: False) is False
-        assert tell(store, lambda _title, text: not sent.append(text)) is True  # type: ignore[func-returns-value]
-        assert tell(store, lambda _title, _text: False) is None
+        assert tell(store, lambda _title, _text: REFUSED_BY_ALL) == REFUSED_BY_ALL
+        assert tell(store, accept_by_first).refused == [2]
+        assert tell(store, accept_by_first) == notify.NOTHING_SENT
     assert len(sent) == 1
 
 
@@ -250,9 +266,9 @@ def test_a_person_that_fails_for_good_is_told_once_until_it_was_in_sync_again(ha
     run_with_telemetry(harness)
     sent: list[str] = []
 
-    def keep_text(_title: str, text: str) -> bool:
+    def keep_text(_title: str, text: str) -> notify.Delivery:
         sent.append(text)
-        return True
+        return notify.Delivery([1], [])
 
     with harness.open_store() as store:
         person = store.scalar("select entity_id from persons where betnr is not null limit 1")
@@ -397,8 +413,24 @@ def test_an_address_that_cannot_work_is_refused_and_no_part_of_it_logged(
     """Apprise logs what it cannot read; the mask of our logs knows the whole address, not its parts."""
     [point] = check_notify_addresses([address])
     assert point.state is CheckState.BAD
-    assert apprise_sender([address])("title", "text") is False
+    assert apprise_sender([address])("title", "text") == ([], [1])
     assert "geheim" not in caplog.text + point.message
+
+
+def test_an_address_that_refuses_is_named_by_its_number_and_the_others_hear_it_once(
+    harness: CommandHarness, messages: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    good_address = harness.config.report.notify[0].get_secret_value()
+    run_with_telemetry(harness)
+    harness.configure(report={"notify": [good_address, "json://127.0.0.1:9/geheim"]})
+    hold_a_person(harness)
+    with capture_logs() as records:
+        run_with_telemetry(harness)
+        run_with_telemetry(harness)
+    assert len(messages) == 1
+    [reason] = [record["reason"] for record in records if record["event"] == "not_told"]
+    assert reason.startswith("address 2 of report.notify refused it")
+    assert "geheim" not in caplog.text + str(records)
 
 
 def test_no_test_message_is_sent_while_an_address_cannot_work(
