@@ -98,6 +98,8 @@ def read_yaml(path: Path) -> YamlFile:
         raise ConfigError(f"{path}{mark_text(error.problem_mark)}: {yaml_message(error)}") from None
     except (yaml.YAMLError, ValueError) as error:  # an odd character; a date like 2026-13-45
         raise ConfigError(f"{path}: is not YAML ({str(error).splitlines()[0]})") from None
+    except RecursionError:  # thousands of brackets: what a program wrote, or a damaged disk
+        raise ConfigError(f"{path}: has too many brackets within each other") from None
     if not isinstance(sections, dict):
         raise ConfigError(
             f"{path}: must consist of sections like espocrm: and advoware:; the config.yaml that comes along has "

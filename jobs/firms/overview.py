@@ -112,7 +112,21 @@ def status_row(result: FirmResult) -> tuple[str, ...]:
     numbers = [str(count) if count else "" for count in counts(document).values()]
     state = "stale" if document["stale"] else "failed" if last_error(document) else "ok"
     age = format_age(last_success_at(document), parse_utc(document["now"]))
-    return result.firm, state, age, promise(document), *numbers, last_error(document)
+    return result.firm, state, age, promise(document), *numbers, last_error(document) or why_stale(document)
+
+
+def why_stale(document: Mapping[str, Any]) -> str:
+    """What is known of the runs of a firm that is stale though its last run told no error; empty for all others."""
+    now, holder, run = parse_utc(document["now"]), document.get("under_way"), document.get("last_run")
+    if not document["stale"]:
+        return ""
+    if holder is not None and parse_utc(holder["expires_at"]) >= now:  # its systems hang, or it has much to do
+        duration = format_duration(now - parse_utc(holder["acquired_at"]))
+        return f"its run has been under way for {duration}, in process {holder['pid']} on {holder['host']}"
+    if run is None:
+        return "no run yet"
+    outcome = (run["outcome"] or "its process died").replace("_", " ")
+    return f"no run since {format_age(run['started_at'], now)}: {outcome}"
 
 
 def promise(document: Mapping[str, Any]) -> str:

@@ -22,8 +22,9 @@ from jobs.environment import stop_on_signals
 from jobs.exit_codes import ExitCode
 from jobs.firms import pool
 from jobs.firms.engine import run_tasks
+from jobs.firms.overview import status_row
 from jobs.firms.pool import MAX_ATTEMPTS, worker_pool
-from jobs.firms.result import FirmCommand, FirmTask
+from jobs.firms.result import FirmCommand, FirmResult, FirmTask
 from jobs.firms.round import RoundOptions, do_round
 from jobs.lock import is_process_alive
 from jobs.sandbox.simulator import SimRequest, SimResponse
@@ -105,7 +106,29 @@ def test_troubled_firms_are_named_worst_first_and_all_others_are_done(
             ["d-well", "ok"],
         ]
         assert str(firm["e-broken"].path) in lines[1]
+        assert lines[2].endswith("no run yet")
         assert "login" in lines[3]
+
+
+RUN = {"started_at": "2026-11-27 09:00:00", "outcome": None, "error": None}
+HOLDER = {"pid": 7, "host": "here", "acquired_at": "2026-11-27 09:48:00", "expires_at": "2026-11-27 10:02:00"}
+
+
+@pytest.mark.parametrize(
+    ("stale", "run", "holder", "why"),
+    [
+        (True, RUN, HOLDER, "its run has been under way for 12 min, in process 7 on here"),  # its Advoware hangs
+        (True, RUN, None, "no run since 1 h ago: its process died"),
+        (True, RUN, HOLDER | {"expires_at": "2026-11-27 09:59:59"}, "no run since 1 h ago: its process died"),
+        (True, RUN | {"outcome": "done"}, None, "no run since 1 h ago: done"),  # nothing starts its runs
+        (True, RUN | {"outcome": "outage", "error": "no login"}, None, "no login"),
+        (False, RUN, HOLDER, ""),
+    ],
+)
+def test_a_stale_firm_says_why(*, stale: bool, run: dict[str, Any], holder: dict[str, Any] | None, why: str) -> None:
+    document = {"now": "2026-11-27 10:00:00", "stale": stale, "last_run": run, "last_success": None}
+    result = FirmResult("adler", "done", 0, None, document | {"under_way": holder})
+    assert status_row(result)[-1] == why
 
 
 def test_status_is_0_while_every_firm_succeeded_lately(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,12 @@ def test_a_broken_file_is_that_firms_problem_and_nobody_elses(folder: Path) -> N
     }
 
 
+def test_a_file_of_thousands_of_brackets_is_that_firms_problem_too(folder: Path) -> None:
+    path = add_firm(folder, "adler", "advoware: " + "[" * 5000)
+    add_firm(folder, "bussard")
+    assert problems(folder) == {"adler": f"{path}: has too many brackets within each other", "bussard": None}
+
+
 def test_a_file_with_another_ending_is_a_problem_instead_of_a_firm_that_is_forgotten(folder: Path) -> None:
     add_firm(folder, "adler")
     (folder / "bussard.yml").write_text("advoware: {kanzlei: K1}\n")
