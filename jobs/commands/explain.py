@@ -109,6 +109,7 @@ def history_document(history: Mapping[str, Any]) -> dict[str, Any]:
         "person": {name: person[name] for name in columns},
         "agreed": history["agreed"],
         "left_alone": history["left"],
+        "held": [hold for hold in history["held"] if not hold["released_at"]],
         "events": [with_run_fields(event, history["runs"]) for event in sorted_events],
     }
 
@@ -252,7 +253,11 @@ def state_lines(history: Mapping[str, Any], zone: tzinfo) -> Iterator[str]:
     """How it stands now."""
     person = history["person"]
     failing = f" ({person['error']})" if person["error"] else ""
-    yield f"{person['name'] or 'no name'} · {format_person_key(person)}: {person['status'] or 'undecided'}{failing}"
+    status = "held" if history["held"] else person["status"] or "undecided"
+    yield f"{person['name'] or 'no name'} · {format_person_key(person)}: {status}{failing}"
+    for hold in history["held"]:
+        run, key = hold["run_id"], person["betnr"] or person["entity_id"]
+        yield f"held by run {run}: `advosync approve {run} --person {key}`, or `advosync let-be {run} --person {key}`"
     next_attempt = person["next_retry_at"] or person["auto_reset_at"]
     due_since = format_local(person["due_since"], zone)
     due = f"due since {due_since}: {person['due_reason']}" if person["due_since"] else "nothing due"

@@ -19,6 +19,7 @@ from etl.times import format_utc, parse_utc
 from jobs.exit_codes import ExitCode
 from jobs.lock import is_process_alive, is_process_dead, process_start_time
 from jobs.promise import MEASURED, delivery_time, format_measured, format_promise
+from jobs.run.report import count_words
 from jobs.schedule import Job, longest_gap, next_time
 from jobs.screen import print_columns
 from jobs.times import format_age, format_duration, format_local
@@ -222,9 +223,10 @@ def format_skipped_runs(skipped: dict[str, dict[str, Any]], now: datetime) -> st
 
 def format_due(due: dict[str, Any], now: datetime) -> str:
     """Who waits to be synced."""
-    return (
-        f"{due['persons']} persons, the longest since {format_age(due['since'], now)}" if due["persons"] else "nobody"
-    )
+    if not due["persons"]:
+        return "nobody"
+    longest = format_duration(now - parse_utc(due["since"]))
+    return f"{count_words(due['persons'], 'person')}, the longest for {longest}"
 
 
 def format_absences(kinds: list[dict[str, Any]], now: datetime) -> str:

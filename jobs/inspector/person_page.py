@@ -110,7 +110,8 @@ def standing_sentences(history: Record, lines: Sequence[SideLine], view: PersonV
         attempt = f" It is tried again {view.time(next_attempt)}." if next_attempt else ""
         yield f"It failed: {person['error']}{attempt}"
     if person["due_since"]:
-        yield f"It waits for the next run since {view.time(person['due_since'])}: {person['due_reason']}."
+        waits = "Due" if open_holds_of(history) else "It waits for the next run"
+        yield f"{waits} since {view.time(person['due_since'])}: {person['due_reason']}."
     yield agreement_sentence(lines, person, view)
 
 
@@ -152,6 +153,9 @@ def next_commands(history: Record, key: str, view: PersonView) -> Iterator[Comma
         yield Command(
             f"{view.command} approve {hold['run_id']} --person {key}", "carries them out for this person alone"
         )
+        if not hold["until_edited"]:
+            purpose = "leaves this person as it is, until an entry of it changes"
+            yield Command(f"{view.command} let-be {hold['run_id']} --person {key}", purpose)
     if history["person"]["error"]:
         yield Command(f"{view.command} retry {key}", "tries it again with the next run")
     for conflict in history["lost"]:

@@ -96,7 +96,7 @@ def start_page_plots(figures: Mapping[str, ChartRows], days: DateRange, zone: tz
     ages = charts.poll_age_chart(figures["age_of_last_look"], texts)
     runs = charts.run_duration_chart(figures["duration_of_runs"], texts, zone)
     plots = (
-        (texts.persons_by_status, status, f"persons?_facet=status&{column_choice('persons')}"),
+        (texts.persons_by_status, status, "person_status?_facet=status"),
         (texts.changes_per_day, changes, "changes_by_day"),
         (texts.poll_age, ages, "how_old_are_the_looks"),
         (texts.run_duration, runs, "last_runs"),

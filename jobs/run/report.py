@@ -297,8 +297,8 @@ def runs_title(run_ids: list[int]) -> str:
 
 def persons_line(persons: PersonCounts) -> str:
     """Who took part; counts of zero are not worth a word."""
-    words = [f"{count} {name.replace('_', ' ')}" for name, count in asdict(persons).items() if count and name != "seen"]
-    return f"Persons: {persons.seen} seen" + "".join(f", {word}" for word in words)
+    counts = {name: count for name, count in asdict(persons).items() if count and name not in ("seen", "left_alone")}
+    return f"Persons: {persons.seen} seen" + "".join(f", {count} {name}" for name, count in counts.items())
 
 
 def drift_line(drift: DriftCounts) -> str:
@@ -313,9 +313,11 @@ def variants_line(report: RunReport) -> str:
     counts = [f"{count} {VARIANT_WORDS.get(name, name)}" for name, count in report.variants.items() if count]
     if report.conflicts:
         counts.append(f"{report.conflicts} lost, and kept in `conflicts`")
-    if not counts and report.outcome is not CommandOutcome.DONE:
-        return ""
-    return f"Entries: {'; '.join(counts) or 'nothing to do'}"
+    if not counts and report.outcome is CommandOutcome.DONE:
+        counts.append("nothing to do")
+    if report.persons.left_alone:
+        counts.append(f"{report.persons.left_alone} left alone")  # entries, though counted beside the persons
+    return f"Entries: {'; '.join(counts)}" if counts else ""
 
 
 def cost_line(report: RunReport) -> str:

@@ -14,6 +14,7 @@ from etl.errors import ConfigError
 from etl.store.database import Store
 from etl.store.queries.charts import load_chart_data
 from etl.times import add_seconds, format_utc
+from jobs.commands.explain import explain_persons, state_lines
 from jobs.commands.held import list_held_persons
 from jobs.commands.status import collect_status, status_rows
 from jobs.html_report.page import DateRange, render_report_page
@@ -60,7 +61,12 @@ def figures_of(harness: SyncHarness) -> Mapping[str, list[dict[str, Any]]]:
 
 def test_held_persons_are_held_everywhere_and_in_sync_nowhere(harness: SyncHarness) -> None:
     status, figures = collect_status(harness.config, harness.clock()), figures_of(harness)
-    held = len({record["entity_id"] for record in list_held_persons(harness.config)})
+    held_persons = list_held_persons(harness.config)
+    held = len({record["entity_id"] for record in held_persons})
+    (document,) = explain_persons(harness.config, held_persons[0]["entity_id"])
+    heading, hold, *_ = state_lines(document, harness.config.schedule.zone)
+    assert heading.endswith(": held")
+    assert hold.startswith("held by run 2: `advosync approve 2 --person ")
     by_status = {row["status"]: row["persons"] for row in figures["persons_by_status"]}
     assert held == status["persons"]["held"] == by_status["held"] == figures["at_a_glance"][0]["held"] > 0
     assert harness.run(trigger="plan", write=False).persons.held == held

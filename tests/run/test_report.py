@@ -130,8 +130,8 @@ def test_a_summary_tells_how_it_ended_who_took_part_and_what_it_cost() -> None:
     )
     assert text.splitlines() == [
         "Run 3 · Done, but some persons failed; they are tried again by themselves.",
-        "Persons: 5 seen, 4 clean, 1 failed, 2 left alone",
-        "Entries: 2 new in EspoCRM; 1 lost, and kept in `conflicts`",
+        "Persons: 5 seen, 4 clean, 1 failed",
+        "Entries: 2 new in EspoCRM; 1 lost, and kept in `conflicts`; 2 left alone",
         "Calls: EspoCRM 5 GET 1 PUT",
         "  failed: a1 / no betnr: EspoCRM refused [phone].",
         "  note: another sync, or a hook, writes here",
