@@ -16,12 +16,18 @@ from jobs.sandbox.simulator import SimClock
 from jobs.telemetry.logs import REQUEST_LOGGER
 
 pytest.register_assert_rewrite("tests.harness", "tests.http_harness", "tests.planned", "tests.play")
+from tests.children import end_children_with_me  # noqa: E402 - behind what pytest must know before
 from tests.harness import FaultHarness  # noqa: E402 - what they assert is to be told in full
 from tests.http_harness import HttpHarness  # noqa: E402 - likewise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+def pytest_configure() -> None:
+    """Let nothing that a test starts outlive the tests, however they end."""
+    end_children_with_me()
 
 
 @pytest.fixture(autouse=True)

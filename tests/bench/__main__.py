@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench.results import bench_result, results_table, save_result
+from tests.children import end_children_with_me
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,7 @@ def bench_parts(name: str, options: BenchOptions) -> dict[str, BenchOptions]:
 
 
 def main() -> int:
+    end_children_with_me()
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all unless given")
     parser.add_argument("--persons", type=int, nargs="+", default=SIZES, help="sizes of the firm")

@@ -20,6 +20,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen, run
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.children import end_children_with_me
 from tests.firms.folder_of_firms import open_folder
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Delivery(NamedTuple):
 
 
 def main() -> int:
+    end_children_with_me()
     parser = argparse.ArgumentParser(prog="python -m tests.bench.troubled_firms", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long the one Advoware hangs")
     minutes = parser.parse_args().minutes

@@ -24,12 +24,13 @@ from jobs.command_line import many_firms
 from jobs.config import Config
 from jobs.config_file import read_config
 from jobs.exit_codes import ExitCode
+from tests.children import marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-ENV = {"PATH": os.defpath}
+ENV = {"PATH": os.defpath} | marks()
 DEPLOY = Path(str(files("jobs.deploy")))
 SERVICES = [*sorted(DEPLOY.glob("advosync-*.service")), DEPLOY / "advosync.service"]
 UNITS = [*SERVICES, DEPLOY / "advosync@.service", *sorted(DEPLOY.glob("*.timer"))]
