@@ -63,7 +63,8 @@ MAY_IMPORT = {
     # what people see of it: the store is all they ask
     "jobs.html_report":   GROUND | SETTINGS | {"etl.store"},
     "jobs.inspector":     GROUND | SETTINGS | {"etl.store", "jobs.commands", "jobs.html_report", "jobs.run"},
-    "jobs.telemetry":     GROUND | SETTINGS | {"etl.store", "etl.clients", "jobs.run", "jobs.commands"},
+    "jobs.telemetry":     GROUND | SETTINGS
+                          | {"etl.store", "etl.clients", "jobs.run", "jobs.commands", "jobs.html_report"},
     "jobs.sandbox":       set(),  # it stands in for the two systems: nothing of ours may help it
     # how it is started
     "jobs.run_and_notify": SETTINGS | {"jobs.pipeline", "jobs.run", "jobs.telemetry"},

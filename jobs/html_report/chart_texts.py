@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etl.enums import PersonStatus
+from etl.enums import HoldKind, PersonStatus
 from etl.rules.variants import VARIANT_WORDS, Variant
 from jobs.config import Language
 
@@ -23,6 +23,7 @@ class ChartTexts:
 
     variants: Mapping[str, str]
     statuses: Mapping[str, str]
+    holds: Mapping[str, str]
     ages: tuple[str, ...]
     persons_by_status: str
     changes_per_day: str
@@ -69,6 +70,13 @@ GERMAN_CHART_TEXTS: Final = ChartTexts(
         "undecided": "noch nicht angesehen",
         "not_linked": "nicht verknüpft",
     },
+    holds={
+        HoldKind.REMOVALS: "es würde ungewöhnlich viel entfernt oder überschrieben",
+        HoldKind.CONFIGURATION: "die Einstellungen haben sich geändert",
+        HoldKind.RECOVERY: "der Zustandsspeicher kennt die Person nicht mehr",
+        HoldKind.SECOND_WRITER: "ein anderes Programm schreibt hier ebenfalls",
+        HoldKind.ENDINGS: "nicht mehr gefunden oder nicht mehr verknüpft wie zuvor, und das bei zu vielen auf einmal",
+    },
     ages=("unter 1 Stunde", "unter 6 Stunden", "unter 1 Tag", "unter 3 Tagen", "unter 1 Woche", "älter", "noch nie"),
     persons_by_status="Wie stehen die Personen?",
     changes_per_day="Was hat sich geändert, Tag für Tag?",
@@ -99,6 +107,7 @@ ENGLISH_CHART_TEXTS: Final = ChartTexts(
         "undecided": "not looked at yet",
         "not_linked": "not linked",
     },
+    holds={},
     ages=("under 1 hour", "under 6 hours", "under 1 day", "under 3 days", "under 1 week", "older", "never"),
     persons_by_status="How do the persons stand?",
     changes_per_day="What changed, day by day?",

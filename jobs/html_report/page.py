@@ -238,7 +238,9 @@ def value_tables(figures: Mapping[str, ChartRows], view: ReportView) -> Iterator
     texts = view.texts
     persons_by_reason: dict[str, list[str]] = {}
     for row in figures["persons_to_see_to"]:
-        reason = f"{view.chart_texts.statuses.get(row['status'], row['status'])}. {row['error'] or ''}"
+        status = view.chart_texts.statuses.get(row["status"], row["status"])
+        hold = view.chart_texts.holds.get(row["held_kind"])  # the store has its sentence in English alone
+        reason = f"{status}: {hold}" if hold else f"{status}. {row['error'] or ''}"
         persons_by_reason.setdefault(reason, []).append(person_cell(row))
     waiting = [(person_list(persons, texts), reason) for reason, persons in persons_by_reason.items()]
     rows = figures["values_that_lost"]

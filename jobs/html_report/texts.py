@@ -80,20 +80,26 @@ GERMAN_REPORT_TEXTS: Final = ReportTexts(
     all_well="Alles abgeglichen: Niemand muss etwas tun.",
     not_all_well="Offen: {parts}.",
     runs=("{n} Lauf im Zeitraum", "{n} Läufe im Zeitraum"),
-    outages=("bei {n} war ein System nicht erreichbar oder lehnte die Anmeldung ab",) * 2,
+    outages=(
+        "bei einem war ein System nicht erreichbar oder lehnte die Anmeldung ab",
+        "bei {n} war ein System nicht erreichbar oder lehnte die Anmeldung ab",
+    ),
     failures_of_ours=(
-        "{n} brach aus anderem Grund ab (Programm, Rechner oder Einstellungen)",
+        "einer brach aus anderem Grund ab (Programm, Rechner oder Einstellungen)",
         "{n} brachen aus anderem Grund ab (Programm, Rechner oder Einstellungen)",
     ),
     last_success="Letzter guter Lauf: {last}.",
     arrivals={
         "espocrm_edit": (
-            "{n} Änderung aus EspoCRM kam an, binnen {{p95}}.",
-            "{n} Änderungen aus EspoCRM kamen an, die Hälfte binnen {{median}}, 95 von 100 binnen {{p95}}.",
+            "Gemessen: {n} Änderung aus EspoCRM kam binnen {{p95}} in Advoware an.",
+            "Von {n} gemessenen Änderungen aus EspoCRM kam die Hälfte binnen {{median}} an, 95 von 100 binnen {{p95}}.",
         ),
         "advoware_edit": (
-            "{n} Änderung aus Advoware kam an, binnen {{p95}}.",
-            "{n} Änderungen aus Advoware kamen an, die Hälfte binnen {{median}}, 95 von 100 binnen {{p95}}.",
+            "Gemessen: {n} Änderung aus Advoware kam binnen {{p95}} in EspoCRM an.",
+            (
+                "Von {n} gemessenen Änderungen aus Advoware kam die Hälfte binnen {{median}} an, "
+                "95 von 100 binnen {{p95}}."
+            ),
         ),
     },
     minutes=("einer Minute", "{n} Minuten"),
@@ -147,12 +153,12 @@ ENGLISH_REPORT_TEXTS: Final = ReportTexts(
     last_success="Last good run: {last}.",
     arrivals={
         "espocrm_edit": (
-            "{n} edit in EspoCRM arrived, within {{p95}}.",
-            "{n} edits in EspoCRM arrived, half of them within {{median}}, 95 of 100 within {{p95}}.",
+            "{n} measured edit in EspoCRM arrived, within {{p95}}.",
+            "{n} measured edits in EspoCRM arrived, half of them within {{median}}, 95 of 100 within {{p95}}.",
         ),
         "advoware_edit": (
-            "{n} edit in Advoware arrived, within {{p95}}.",
-            "{n} edits in Advoware arrived, half of them within {{median}}, 95 of 100 within {{p95}}.",
+            "{n} measured edit in Advoware arrived, within {{p95}}.",
+            "{n} measured edits in Advoware arrived, half of them within {{median}}, 95 of 100 within {{p95}}.",
         ),
     },
     minutes=("{n} minute", "{n} minutes"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from etl.enums import HoldKind
 from jobs.config import Language
+from jobs.html_report.chart_texts import GERMAN_CHART_TEXTS
 from jobs.run.report import HOLD_TEXTS
 
 if TYPE_CHECKING:
@@ -55,14 +56,7 @@ NOTICE_TEXTS: Final = {
         "bis zu {measured} statt {promised}. Ansehen: advosync status",
         kept="Änderungen aus {system} kommen wieder an wie zugesagt: von {count} in {days} Tagen brauchten 95 von 100 "
         "höchstens {measured}; zugesagt sind {promised}.",
-        kinds={
-            HoldKind.REMOVALS: "es würde ungewöhnlich viel entfernt oder überschrieben",
-            HoldKind.CONFIGURATION: "die Einstellungen haben sich geändert",
-            HoldKind.RECOVERY: "der Zustandsspeicher kennt die Person nicht mehr",
-            HoldKind.SECOND_WRITER: "ein anderes Programm schreibt hier ebenfalls",
-            HoldKind.ENDINGS:
-                "nicht mehr gefunden oder nicht mehr verknüpft wie zuvor, und das bei zu vielen auf einmal",
-        },
+        kinds=GERMAN_CHART_TEXTS.holds,
         more="und {count} weitere",
     ),
     Language.EN: NoticeTexts(

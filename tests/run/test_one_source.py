@@ -194,8 +194,8 @@ def test_how_long_edits_took_is_the_same_figure_everywhere(harness: SyncHarness)
     last = harness.clock().date()
     days = DateRange(last - timedelta(days=1), last)
     page = render_report_page(harness.config, days, names=False, now=harness.clock())
-    assert "5 edits in EspoCRM arrived, half of them within 2 minutes, 95 of 100 within 25 hours." in page
-    assert "1 edit in Advoware arrived, within 1 minute." in page
+    assert "5 measured edits in EspoCRM arrived, half of them within 2 minutes, 95 of 100 within 25 hours." in page
+    assert "1 measured edit in Advoware arrived, within 1 minute." in page
     registry = build_registry(status, RunReport())
     assert registry.get_sample_value("advosync_measured_espocrm_edit_p95_seconds") == 90_000
     assert registry.get_sample_value("advosync_measured_advoware_edit_count") == 1

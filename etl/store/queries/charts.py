@@ -205,7 +205,13 @@ select
     betnr,
     name,
     status,
-    reason as error
+    reason as error,
+    (
+        select min(kind)
+        from holds indexed by holds_open
+        where holds.entity_id = person_status.entity_id
+            and holds.released_at is null
+    ) as held_kind
 from person_status
 where status in ('held', 'failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
 order by status, name, betnr
