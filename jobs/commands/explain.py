@@ -283,7 +283,7 @@ def event_lines(events: Sequence[Event], zone: tzinfo) -> Iterator[str]:
 
 def event_blocks(events: Sequence[Event], zone: tzinfo) -> Iterator[tuple[str, list[str]]]:
     """What happened, by run, or by moment where no run did it: when and by whom, and what, indented by rank."""
-    for _, group in groupby(events, key=lambda event: event["run_id"] or event["at"]):
+    for _, group in groupby(events, key=lambda event: (event["run_id"] or event["at"], event["kind"] == "released")):
         group_events = list(group)
         lines = list(
             marker_summary(
@@ -300,7 +300,7 @@ def event_blocks(events: Sequence[Event], zone: tzinfo) -> Iterator[tuple[str, l
 
 def describe_run(event: Event) -> str:
     """Which run, by whom."""
-    if event["run_id"] is None:
+    if event["run_id"] is None or event["kind"] == "released":  # by whom it was let go, and long after that run
         return ""
     operator = f" by {event['operator']}" if event["operator"] else ""
     reason = f' ("{event["run_reason"]}")' if event["run_reason"] else ""
@@ -316,7 +316,7 @@ EVENT_TEMPLATES: Final = {
     "failed": "failed, attempt {times_running}: {error}",
     "retried": "an operator asked to try it again",
     "held": "held back: {reason}",
-    "released": "let go by {by}",
+    "released": "what run {run_id} held was let go by {by}",
     "absent": "{what}: it waits, and all that was agreed stays",
     "ended": "{what}, seen again: what was agreed ended",
     "returned": "there again: it goes on from what was agreed",

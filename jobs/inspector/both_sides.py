@@ -182,14 +182,21 @@ def line_reasons(line: SideLine, history: Record, events: Sequence[Record], view
         yield f"left alone since {view.time(note['since'])}: {note['detail'] or note['reason']}"
     for step in steps_on_hold(history):
         if is_about(step, komm_id, values & {step["old_value"], step["new_value"]}):
-            old, new = step["old_value"] or "nothing", step["new_value"] or "nothing"
-            yield f"held: {SIDE_WORDS[step['side']]} would get {new} instead of {old}"
+            yield f"held: {describe_step_on_hold(step)}"
     for conflict in history["lost"]:
         if is_about(conflict, komm_id, values & {conflict["espo_value"], conflict["advo_value"]}):
             yield text_of_lost_value(conflict, view)
     last = None if line.standing is UNUSED else last_decision(events, komm_id, values)
     if last is not None:
         yield f"last: {last['words']}, {last_writes(last)} ({describe_run(last)}, {view.time(last['at'])})"
+
+
+def describe_step_on_hold(step: Record) -> str:
+    """What would become of a value, if the step were carried out."""
+    system, old, new = SIDE_WORDS[step["side"]], step["old_value"], step["new_value"]
+    if not new:
+        return f"{old or 'an entry'} would go from {system}"
+    return f"{system} would get {new} instead of {old}" if old else f"{system} would get {new}"
 
 
 def is_about(record: Record, komm_id: int | None, shared_values: set[str]) -> bool:

@@ -94,6 +94,18 @@ def test_a_value_that_espocrm_never_had_lost_against_nothing() -> None:
     assert explain.format_event(event) == "0511 3000004 lost as EspoCRM does not have it: kept as conflict 1"
 
 
+def test_a_release_stands_at_its_own_time_and_names_the_run_that_held() -> None:
+    run = {"run_id": 10, "trigger": "sync", "operator": None, "run_reason": None, "about": None}
+    held = {**run, "at": "2026-08-31 06:00:00", "kind": "held", "reason": "too much"}
+    released = {**run, "at": "2026-08-31 07:30:00", "kind": "released", "by": "olga"}
+    assert list(explain.event_lines([held, released], BERLIN)) == [
+        "2026-08-31 08:00:00  run 10, sync",
+        "  held back: too much",
+        "2026-08-31 09:30:00",
+        "  what run 10 held was let go by olga",
+    ]
+
+
 def test_a_long_story_shows_its_end_and_says_how_much_came_before(document: dict[str, Any]) -> None:
     long_document = {**document, "events": document["events"] * 5}
     assert "earlier lines; --all shows them" in screen_text(long_document)

@@ -12,7 +12,7 @@ from etl.rules.values.kommkz import KommKzTable
 from etl.store.queries.canned import CANNED_QUERIES
 from jobs.commands.let_be import let_persons_be
 from jobs.commands.operator_log import OperatorRequest
-from jobs.inspector.both_sides import PersonView
+from jobs.inspector.both_sides import PersonView, describe_step_on_hold
 from jobs.inspector.person_page import load_person_pages
 from tests.harness import FaultHarness, PersonWithRows
 
@@ -87,7 +87,10 @@ def test_the_old_number_of_a_held_person_says_what_it_waits_for_and_what_to_type
     assert open_lines
     old_in_advoware = old.replace("+49", "0")
     assert f"held: Advoware would get {NEW} instead of {old_in_advoware}" in open_lines[0]["reasons"]
+    removal = {"side": "espo", "old_value": "+495113000007", "new_value": None}
+    assert describe_step_on_hold(removal) == "+495113000007 would go from EspoCRM"
     assert f"advosync approve {run_id} --person {person.betnr}" in commands_of(page)
+    assert f"advosync let-be {run_id} --person {person.betnr}" in commands_of(page)
     let_persons_be(harness.config, run_id or 0, (), OperatorRequest("anna"), environment=harness.environment)
     (sentence, *_) = page_of(harness, person)["sentences"]
     assert sentence.endswith("Nothing is written for this person until somebody edits an entry, or approves.")
