@@ -70,7 +70,8 @@ def parse_table_doc(text: str) -> TableDoc:
     """The sentences before the table as one line, and the table's rows."""
     sentences, _, table = text.partition("\n|")
     rows = re.findall(r"^\|? ?`(\w+)` \| (.+) \|$", table, flags=re.MULTILINE)
-    return TableDoc(" ".join(sentences.split()), {name: strip_markdown(meaning) for name, meaning in rows})
+    about = strip_markdown(" ".join(sentences.split()))
+    return TableDoc(about, {name: strip_markdown(meaning) for name, meaning in rows})
 
 
 def strip_markdown(text: str) -> str:
