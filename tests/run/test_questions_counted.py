@@ -236,7 +236,7 @@ FIGURES = {
     "what_did_operators_do": Figure(lambda t: ids((r for r in t["runs"] if r["operator"]), "id"), ("run_id",)),
     "shared_numbers": Figure(lambda t: shared(t, ("phone", "mail")), ("canonical",), "persons"),
     "Who has waited longest?": Figure(lambda t: ids(person for person in here(t) if person["due_since"] is not None)),
-    "What happened to one number, whoever it belongs to?": Figure(
+    "What happened to one number, in exactly this spelling (Advoware's may be another), whoever it belongs to?": Figure(
         lambda t: ids(c for c in t["changes"] if NUMBER in (c["old_value"], c["new_value"]))
     ),
     "Which numbers do several persons share?": Figure(lambda t: shared(t, ("phone",)), ("canonical",), "persons"),
