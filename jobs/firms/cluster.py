@@ -4,6 +4,9 @@ The engine is at least once: a turn whose worker dies is begun again by another 
 and whatever ``retries`` says. One writer is the lease in the firm's own store; a second attempt beside the first ends
 with "already running", which is no failure.
 
+The cluster's scheduler may go away and come again. Its turns are lost and its workers end, as after a death; who hands
+turns out waits for it, and counts every worker as away meanwhile.
+
 A worker that is stuck, by the task's limit or after it was asked to stop, is ended by its nanny.
 
 A worker whose disk has state stores says so when it starts, as a resource: ``--resources "disk-1=1"`` for the firms
@@ -15,17 +18,19 @@ from __future__ import annotations
 import math
 import queue
 import select
+import socket
 import threading
 import time
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 from etl.errors import ConfigError
 from jobs.environment import StopSignal
 from jobs.exit_codes import CommandOutcome
 from jobs.firms.engine import STOP_SECONDS
-from jobs.firms.result import result_away, result_before_turn, result_of, result_stuck
+from jobs.firms.result import result_away, result_of, result_stuck
 
 try:
     import distributed
@@ -47,6 +52,10 @@ AWAY_AFTER = 20.0
 """A worker that is gone for so long is away; one that was never there is so at once."""
 
 CONNECT_SECONDS = 30
+LISTENS_SECONDS = 1.0
+
+CONNECTED, CLOSED = "running", "closed"
+"""What a client says of itself; something else while it looks for its scheduler."""
 
 
 class ClusterTurn(NamedTuple):
@@ -62,6 +71,7 @@ class Cluster:
 
     def __init__(self, client: distributed.Client) -> None:
         self.client = client
+        self.address = client.scheduler.address  # a client that gave up does not know it any more
         self.turns: dict[str, ClusterTurn] = {}
         self.ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.workers: list[set[str]] = []
@@ -73,8 +83,7 @@ class Cluster:
     def capacity(self, worker: str | None) -> int:
         """One turn for each worker that has the firm's disk; one while there may soon be such a worker again."""
         if time.monotonic() - self.workers_seen_at > WORKERS_SEEN_EVERY:
-            info = self.client.scheduler_info(n_workers=-1)["workers"].values()
-            self.workers = [set(state["resources"]) for state in info]
+            self.workers = self.resources_of_workers()
             self.workers_seen_at = time.monotonic()
         count = sum(worker is None or worker in resources for resources in self.workers)
         if count:
@@ -82,6 +91,18 @@ class Cluster:
         elif time.monotonic() - self.last_there.get(worker, float("-inf")) < AWAY_AFTER:
             return 1  # a nanny starts another one; the turn waits for it at the cluster's scheduler
         return count
+
+    def resources_of_workers(self) -> list[set[str]]:
+        """What each worker offers; no worker is there while the cluster's scheduler is not, as its turns are lost.
+
+        The client looks for it again by itself; when it gave up, another one takes its place once somebody listens.
+        """
+        if self.client.status == CLOSED and (client := connect_again(self.address)) is not None:
+            self.client = client
+        if self.client.status != CONNECTED:
+            return []
+        info = self.client.scheduler_info(n_workers=-1)
+        return [set(state["resources"]) for state in info.get("workers", {}).values()]
 
     def has_room(self, worker: str | None) -> bool:
         """Whether fewer turns are out than there are workers for them, of these firms and of all."""
@@ -126,8 +147,8 @@ class Cluster:
         if turn is None:
             return []
         task, future, _ = turn
-        if future.cancelled():
-            return [result_before_turn(task, "the cluster")]
+        if future.cancelled():  # the worker ends by itself then, as its turn does between two requests
+            return [result_away(task, "the cluster lost its turn, as when the cluster's scheduler is gone")]
         error = future.exception()
         if error is None:
             return [future.result()]
@@ -166,7 +187,9 @@ class Cluster:
         """Ask the turns under way to end between two requests."""
         self.is_stopping = True
         self.ends_by = time.monotonic() + STOP_SECONDS
-        self.client.run(request_stop_of_turns, set(self.turns), wait=True, on_error="ignore")
+        if self.client.status == CONNECTED:
+            with suppress(OSError):  # who is gone has no turn any more
+                self.client.run(request_stop_of_turns, set(self.turns), wait=True, on_error="ignore")
 
 
 @contextmanager
@@ -176,8 +199,21 @@ def open_cluster(address: str) -> Iterator[Cluster]:
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"--cluster {address}: no scheduler answers there ({type(error).__name__})") from error
-    with client:
-        yield Cluster(client)
+    cluster = Cluster(client)
+    try:
+        yield cluster
+    finally:
+        cluster.client.close()
+
+
+def connect_again(address: str) -> distributed.Client | None:
+    """A client in the place of one that gave up; None while nobody listens at this address."""
+    parts = urlsplit(address)
+    try:  # a client that finds nobody would wait for long, and leave a thread behind
+        socket.create_connection((parts.hostname, parts.port), LISTENS_SECONDS).close()
+        return distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except OSError:
+        return None
 
 
 # In the worker ----------------------------------------------------------------------------------------------------

@@ -88,11 +88,11 @@ def result_of(
     return FirmResult(task.firm, str(outcome), outcome.exit_code, error, document)
 
 
-def result_away(task: FirmTask) -> FirmResult:
+def result_away(task: FirmTask, reason: str | None = None) -> FirmResult:
     """The result of a firm that cannot be asked where its store is."""
-    reason = "no worker is there"
-    if task.worker is not None:
-        reason = f"its state store is with the worker {task.worker}, which is not there"
+    if reason is None:
+        worker = task.worker and f"its state store is with the worker {task.worker}, which is not there"
+        reason = worker or "no worker is there"
     return FirmResult(task.firm, AWAY, ExitCode.OUTAGE, reason)
 
 

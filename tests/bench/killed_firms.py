@@ -1,10 +1,12 @@
 """``python -m tests.bench.killed_firms``: worlds of the simulation as firms, whose processes are killed as they write.
 
 Two workers of Dask's distributed, each with a nanny, and a world for each seed behind real sockets. Killed with -9,
-between a write and its answer: workers in first syncs, workers in later runs, the process of an undo while a round of
-the cluster is at the same firm (its lease lets one of them write), and ``firms run`` on the cluster and, with its
-workers, on a pool. Each time rounds go on until every firm is done; then the simulation's invariants are checked, after
-the run and at rest, and a plan must be quiet. What an undo took back stays so; there agreement is not what is right.
+between a write and its answer: workers in first syncs, workers in later runs, ``firms run`` on the cluster and, with
+its workers, on a pool, Dask's own scheduler, and the process of an undo while a round of the cluster is at the same
+firm (its lease lets one of them write). Dask's scheduler and its workers are started again at the same address while
+``firms run`` stays: soon, and once so late that the client of ``firms run`` gave up. Each time rounds go on until every
+firm is done; then the simulation's invariants are checked, after the run and at rest, and a plan must be quiet. What an
+undo took back stays so; there agreement is not what is right.
 """
 
 # ruff: noqa: T201 - a program for the terminal
@@ -28,6 +30,7 @@ import yaml
 from jobs.exit_codes import ExitCode
 from jobs.firms.result import FirmCommand
 from jobs.sandbox.advoware import login
+from tests.children import end_children_with_me
 from tests.firms.machines import Machines, ask, wait_for
 from tests.firms.test_killed_workers import firms_on_workers, kill_in_write, run_until_all_done
 from tests.simulation.invariants import check_after_run, check_no_duplicates
@@ -40,10 +43,14 @@ if TYPE_CHECKING:
 Worlds = dict[str, "Simulation"]
 MOST_WRITES = 4
 PATIENCE_SECONDS = 120.0
+AWAY_MINUTES = (0.0, 1.0)
+"""For so long Dask's scheduler stays away; its clients look for it for half a minute."""
+
 RUNS_DONE = "select count(*) from runs where outcome in ('done', 'failed_persons', 'held')"
 
 
 def main() -> int:
+    end_children_with_me()
     login.OLDEST_REQUEST = timedelta(days=30)  # on the way to rest days pass in these worlds
     rng = Random(1)  # noqa: S311 - a simulation, no secret
     with tempfile.TemporaryDirectory(prefix="advosync-killed-") as name:
@@ -57,6 +64,8 @@ def main() -> int:
                 kill_workers(machines, folder, worlds, rng, "workers in later runs")
                 kill_scheduler(folder, worlds, rng, "firms run on the cluster", "--cluster", machines.address)
                 kill_scheduler(folder, worlds, rng, "firms run on a pool, with its workers", "--workers", "2")
+                for minutes in AWAY_MINUTES:
+                    kill_dask(machines, folder, worlds, rng, minutes)
                 kill_undo(machines, folder, worlds)
         finally:
             machines.close()
@@ -82,7 +91,33 @@ def kill_workers(machines: Machines, folder: Path, worlds: Worlds, rng: Random, 
 
 def kill_scheduler(folder: Path, worlds: Worlds, rng: Random, what: str, *engine: str) -> None:
     """Kill ``firms run`` in a write of one of the worlds, start it again, and let it run until all are done."""
-    command = [sys.executable, "-m", "jobs", "firms", "run", "--dir", str(folder), *engine]
+    first, go_on = start_until_write(folder, worlds, rng, *engine)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    done_before = runs_done(worlds)
+    go_on.set()
+    second = start_firms_run(folder, *engine)
+    run_until_done_again(second, worlds, done_before)
+    come_to_rest(worlds, what, 1)
+
+
+def kill_dask(machines: Machines, folder: Path, worlds: Worlds, rng: Random, minutes: float) -> None:
+    """Kill the cluster's scheduler in a write of a world, and start the cluster again; ``firms run`` stays."""
+    running, go_on = start_until_write(folder, worlds, rng, "--cluster", machines.address)
+    machines.kill_scheduler()
+    go_on.set()
+    time.sleep(minutes * 60)
+    assert running.poll() is None, f"firms run ended with {running.returncode}"
+    done_before = runs_done(worlds)
+    machines.start_scheduler_again()
+    for worker in ("a", "b"):
+        machines.start_worker(worker, nanny=True)
+    run_until_done_again(running, worlds, done_before)
+    come_to_rest(worlds, f"Dask's scheduler, away for {minutes:g} minutes", 1)
+
+
+def start_until_write(folder: Path, worlds: Worlds, rng: Random, *engine: str) -> tuple[Popen[bytes], threading.Event]:
+    """Start ``firms run``; the process once a write of a world has no answer yet, and what lets the answer go."""
     written, go_on = threading.Event(), threading.Event()
     number = rng.randint(1, MOST_WRITES)
 
@@ -96,18 +131,26 @@ def kill_scheduler(folder: Path, worlds: Worlds, rng: Random, what: str, *engine
 
     for sim in worlds.values():
         sim.firm.espo.after = sim.firm.advo.after = wait_in_write
-    first = Popen(command, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
+    process = start_firms_run(folder, *engine)
     assert written.wait(PATIENCE_SECONDS), "nothing was written"
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    done_before = {name: query_store(sim.path, RUNS_DONE) for name, sim in worlds.items()}
-    go_on.set()
-    second = Popen(command, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
-    wait_for(lambda: all(query_store(sim.path, RUNS_DONE) > done_before[name] for name, sim in worlds.items()))
-    second.send_signal(signal.SIGTERM)
-    assert second.wait() == ExitCode.DONE
+    return process, go_on
+
+
+def start_firms_run(folder: Path, *engine: str) -> Popen[bytes]:
+    command = [sys.executable, "-m", "jobs", "firms", "run", "--dir", str(folder), *engine]
+    return Popen(command, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
+
+
+def runs_done(worlds: Worlds) -> dict[str, int]:
+    return {name: int(str(query_store(sim.path, RUNS_DONE)[0][0])) for name, sim in worlds.items()}
+
+
+def run_until_done_again(process: Popen[bytes], worlds: Worlds, done_before: dict[str, int]) -> None:
+    """Wait until each world had another run that ended well, and stop ``firms run`` in order."""
+    wait_for(lambda: all(done > done_before[name] for name, done in runs_done(worlds).items()))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == ExitCode.DONE
     wait_for(lambda: not any(query_store(sim.path, "select pid from lease") for sim in worlds.values()))
-    come_to_rest(worlds, what, 1)
 
 
 def come_to_rest(worlds: Worlds, what: str, killed: int) -> None:
@@ -151,6 +194,7 @@ def kill_undo(machines: Machines, folder: Path, worlds: Worlds) -> None:
             check_no_duplicates(sim.firm, person)
         plan = ask(machines, folder, FirmCommand.PLAN, name)[name]
         assert plan.exit_code == ExitCode.DONE, (name, plan)
+        assert outcomes == ["locked"], (name, outcomes)
         print(f"{name}: undo of run {run_id} killed; beside it a round ended {outcomes}; carried out, plan quiet")
 
 

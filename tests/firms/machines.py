@@ -31,12 +31,21 @@ class Machines:
         self.folder = folder
         self.processes: list[subprocess.Popen[bytes]] = []
         self.file = folder / "scheduler.json"
-        self.start("scheduler", "--scheduler-file", str(self.file), "--host", "127.0.0.1", "--port", "0")
+        self.scheduler = self.start_scheduler("0")
         wait_for(self.file.exists)
+        self.address = str(json.loads(self.file.read_text("utf-8"))["address"])
 
-    @property
-    def address(self) -> str:
-        return str(json.loads(self.file.read_text("utf-8"))["address"])
+    def start_scheduler(self, port: str) -> subprocess.Popen[bytes]:
+        return self.start("scheduler", "--scheduler-file", str(self.file), "--host", "127.0.0.1", "--port", port)
+
+    def kill_scheduler(self) -> None:
+        """The scheduler is gone, and with it in a while its workers, which end by themselves."""
+        self.scheduler.kill()
+        self.scheduler.wait()
+
+    def start_scheduler_again(self) -> None:
+        """At the same address, as a service manager does."""
+        self.scheduler = self.start_scheduler(self.address.rpartition(":")[2])
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], "--no-dashboard", *arguments[1:]]

@@ -14,7 +14,7 @@ import pytest
 from etl.errors import ConfigError
 from jobs.exit_codes import ExitCode
 from jobs.firms import cluster
-from jobs.firms.cluster import open_cluster
+from jobs.firms.cluster import CLOSED, CONNECTED, open_cluster
 from jobs.firms.result import FirmCommand, FirmResult
 from jobs.sandbox.simulator import SimRequest, SimResponse
 from tests.firms.folder_of_firms import SimulatedFirm, open_folder
@@ -102,8 +102,9 @@ def test_a_firm_whose_worker_is_away_is_away_and_moved_by_a_copy_and_one_word(
 
 @pytest.mark.slow
 def test_a_worker_told_to_end_finishes_the_request_under_way_and_writes_nothing_more(
-    machines: Machines, tmp_path: Path
+    machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cluster, "AWAY_AFTER", 3.0)  # only how long it is waited for
     with open_folder(tmp_path, "adler") as [firm]:
         worker = machines.start_worker("only", nanny=True)
         signalled = threading.Event()
@@ -136,3 +137,16 @@ def test_an_address_where_no_scheduler_answers_is_refused(tmp_path: Path, monkey
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)  # only how long it waits
     with pytest.raises(ConfigError, match="no scheduler answers there"), open_cluster("tcp://127.0.0.1:9"):
         raise AssertionError(tmp_path)
+
+
+def test_a_scheduler_that_was_away_for_long_is_met_again_at_its_address(
+    machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)  # only how long a client looks for its scheduler
+    with open_cluster(machines.address) as opened:
+        machines.kill_scheduler()
+        wait_for(lambda: opened.client.status == CLOSED)
+        assert opened.resources_of_workers() == []
+        opened.request_stop()  # whoever stops `firms run` meanwhile
+        machines.start_scheduler_again()
+        wait_for(lambda: opened.resources_of_workers() == [] and opened.client.status == CONNECTED)
