@@ -74,6 +74,14 @@ select
     iif(n % 100, 'done', 'outage'), 500
 from numbers;
 
+{NUMBERS.format(count=PERSONS)}
+insert into arrivals (run_id, entity_id, edited_in, edited_at, arrived_at)
+select
+    1 + n % {RUNS}, printf('%017x', n), iif(n % 3, 'espo', 'advo'),
+    datetime('{NOW}', printf('-%d minutes', n * 5 % 260000 + n % 90)),
+    datetime('{NOW}', printf('-%d minutes', n * 5 % 260000))
+from numbers;
+
 {NUMBERS.format(count=CHANGES)}
 insert into decisions (run_id, entity_id, betnr, variant, reason, state, created_at)
 select
