@@ -546,5 +546,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     "",  # 013: views say of a held person that it is held
     HOLDS_SHOWN_AND_LET_BE,  # 014: staff see who is held for its own values; an operator may let a person be
     ARRIVALS_TABLE,  # 015: how long edits took to arrive on the other side
+    "",  # 016: views leave out what is left alone of records that are gone
 )
 """Migration *n* (counted from 1) leads from version *n* - 1 to version *n*; ``pragma user_version`` holds it."""

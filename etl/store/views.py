@@ -121,8 +121,9 @@ select
     left_alone.detail,
     left_alone.since
 from left_alone
-left join persons on persons.entity_id = left_alone.entity_id
+join persons on persons.entity_id = left_alone.entity_id
 where left_alone.reason = 'unsyncable'
+    and persons.gone_at is null
 order by left_alone.since, left_alone.id
 """
 

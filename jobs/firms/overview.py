@@ -70,9 +70,10 @@ def last_error(document: Mapping[str, Any]) -> str:
 
 def counts(document: Mapping[str, Any]) -> dict[str, int]:
     """What wants somebody; a store that is not there yet has nothing of it."""
+    persons = document.get("persons", {})
     return {
-        "held": sum(hold["persons"] for hold in document.get("holds", ())),
-        "failing": sum(retry["persons"] for retry in document.get("retries", {}).values()),
+        "held": persons.get("held", 0),
+        "failing": sum(persons.get(status, 0) for status in ("failed", "permanently_failed")),
         "conflicts": document.get("open_conflicts", 0),
     }
 

@@ -55,7 +55,7 @@ GERMAN_REPORT_TEXTS: Final = ReportTexts(
     title="Abgleich von EspoCRM und Advoware",
     date_range="{since} bis {until}",
     tiles={
-        "linked": ("Person wird abgeglichen", "Personen werden abgeglichen"),
+        "linked": ("Person ist verknüpft", "Personen sind verknüpft"),
         "to_espo": ("Änderung aus Advoware nach EspoCRM übernommen", "Änderungen aus Advoware nach EspoCRM übernommen"),
         "to_advo": ("Änderung aus EspoCRM nach Advoware übernommen", "Änderungen aus EspoCRM nach Advoware übernommen"),
         "reverted": (
@@ -129,7 +129,7 @@ ENGLISH_REPORT_TEXTS: Final = ReportTexts(
     title="EspoCRM and Advoware, kept the same",
     date_range="{since} to {until}",
     tiles={
-        "linked": ("person is kept in sync", "persons are kept in sync"),
+        "linked": ("person is linked", "persons are linked"),
         "to_espo": ("change taken from Advoware to EspoCRM", "changes taken from Advoware to EspoCRM"),
         "to_advo": ("change taken from EspoCRM to Advoware", "changes taken from EspoCRM to Advoware"),
         "reverted": (

@@ -41,9 +41,9 @@ def column_choice(table: str) -> str:
 
 #   figure            what it says                       where it leads
 TILES: Final = (
-    ("linked",         "persons linked",                  f"persons?betnr__notblank=1&{column_choice('persons')}"),
+    ("linked",         "persons linked",                  "person_status?betnr__notblank=1"),
     ("waiting",        "wait to be synced",               "who_waits"),
-    ("failing",        "cannot be synced",                "who_fails_and_why"),
+    ("to_see_to",      "cannot be synced",                "who_fails_and_why"),
     ("held",           "held back by a guard",            "who_is_held_back"),
     ("open_conflicts", "values lost, not looked at yet",  "open_conflicts"),
     ("left_alone",     "entries left alone",              "what_is_left_alone"),
@@ -52,7 +52,7 @@ TILES: Final = (
 FIGURE_NAMES: Final = {"at_a_glance", "persons_by_status", "changes_a_day", "age_of_last_look", "duration_of_runs"}
 """The figures of this page."""
 
-ALARMING_TILES: Final = {"failing", "held", "open_conflicts"}
+ALARMING_TILES: Final = {"to_see_to", "held", "open_conflicts"}
 
 
 def last_days(now: datetime, zone: tzinfo) -> DateRange:

@@ -45,7 +45,7 @@ def add_store_metrics(registry: CollectorRegistry, status: dict[str, Any]) -> No
     )
     set_gauge_to_time(registry, "last_sweep", "When everybody was last looked at", status["sweep"]["last_at"])
     set_gauge_to_time(registry, "last_maintenance", "When the store was last copied", status["maintenance"]["last_at"])
-    zero = dict.fromkeys((*map(str, PersonStatus), "undecided", "not_linked"), 0)
+    zero = dict.fromkeys((*map(str, PersonStatus), "undecided", "held", "not_linked"), 0)
     set_gauge_by_label(registry, "persons", "Persons by status", "status", zero | status["persons"])
     held_by_kind = dict.fromkeys(map(str, HoldKind), 0)
     for hold in status["holds"]:

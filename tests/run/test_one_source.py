@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from etl.enums import PersonStatus
 from etl.errors import ConfigError
 from etl.store.database import Store
+from etl.store.queries.canned import CANNED_QUERIES
 from etl.store.queries.charts import load_chart_data
-from etl.times import add_seconds, format_utc
+from etl.times import add_seconds, format_utc, parse_utc
+from jobs.commands.conflicts import mark_conflicts_seen
 from jobs.commands.explain import explain_persons, state_lines
 from jobs.commands.held import list_held_persons
+from jobs.commands.operator_log import OperatorRequest
+from jobs.commands.retry import retry_persons
 from jobs.commands.status import collect_status, status_rows
+from jobs.firms.overview import counts
 from jobs.html_report.page import DateRange, render_report_page
+from jobs.inspector.dictionary import load_dictionary
+from jobs.inspector.start_page import last_days, start_page_context
 from jobs.run.report import RunReport
-from jobs.telemetry.metrics import build_registry
+from jobs.telemetry.metrics import build_registry, write_metrics_file
+from jobs.times import format_local
 from tests.harness import SyncHarness
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from jobs.sandbox.simulator import SimRequest
 
@@ -86,7 +99,7 @@ def test_failing_and_locked_persons_are_counted_alike(harness: SyncHarness) -> N
     status, totals = collect_status(harness.config, harness.clock()), figures_of(harness)["at_a_glance"][0]
     report = harness.run(trigger="plan", write=False)
     assert status["locked"] == totals["locked"] == report.persons.locked == 1
-    assert status["persons"]["failed"] == totals["failing"] == 1
+    assert status["persons"]["failed"] == totals["to_see_to"] == 1
 
 
 def test_the_last_good_run_is_a_sync_that_ended_and_nothing_else(harness: SyncHarness) -> None:
@@ -199,3 +212,232 @@ def test_how_long_edits_took_is_the_same_figure_everywhere(harness: SyncHarness)
     registry = build_registry(status, RunReport())
     assert registry.get_sample_value("advosync_measured_espocrm_edit_p95_seconds") == 90_000
     assert registry.get_sample_value("advosync_measured_advoware_edit_count") == 1
+
+
+# One firm with everything in it, and all that speaks of it -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Story:
+    """What each place says of one moment."""
+
+    rows: Callable[[str], list[dict[str, Any]]]
+    status: dict[str, Any]
+    lines: dict[str, str]
+    metrics: dict[str, float]
+    tiles: dict[str, tuple[int, str]]
+    last_success: str
+    pages: dict[str, str]
+
+    def counted_in_page(self, language: str, sentence: str) -> int:
+        """The figure of a sentence of the report; none there is zero, as nothing open is not listed."""
+        match = re.search(sentence.replace("#", r"(\d+)"), self.pages[language])
+        return int(match[1]) if match else 0
+
+    def counted_in_line(self, title: str, words: str) -> int:
+        """The figure of ``status`` beside these words."""
+        match = re.search(rf"(\d+) {words}", self.lines[title])
+        return int(match[1]) if match else 0
+
+
+def crash(_request: object) -> None:
+    message = "a mistake of ours"
+    raise TypeError(message)
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Persons in sync, held, failing, both, waiting, locked, gone, in conflict, deleted; and runs of each end."""
+    harness = SyncHarness(tmp_path_factory.mktemp("firm"), 30, guards={"max_removals": 12}, report={"language": "en"})
+    harness.espo.store.entity.lockable = True
+    harness.espo.add_person("Nora Ohne", None, phones=["+4951177999"])
+    harness.run()
+    links = list(harness.person_links())
+    ids, betnrs = [entity_id for entity_id, _ in links], [betnr for _, betnr in links]
+    for nth in (15, 16):  # values that lose; of one somebody took note
+        row = harness.advo.rows(betnrs[nth])[0]
+        harness.espo.edit(ids[nth], phones=[f"+49511771{nth}00"], mails=[f"neu{nth}@example.org"])
+        harness.advo.edit_row(betnrs[nth], row["id"], value=f"0511 881{nth}00")
+    for nth in (18, 19):
+        harness.advo.add_row(betnrs[nth], "0511 200 oder 300")
+    harness.run(sweep=True)
+    mark_conflicts_seen(harness.config, [1], OperatorRequest("olga"), environment=harness.environment)
+    harness.espo.delete(ids[19])
+    harness.espo.edit(ids[14], betnr=betnrs[13])
+    for _ in range(2):
+        harness.run(sweep=True)
+    harness.clock.advance(2 * 86_400)  # more absences within a day would be held
+    harness.advo.delete_person(betnrs[17])
+    for _ in range(2):
+        harness.run(sweep=True)
+    retry_persons(harness.config, [ids[19]], OperatorRequest("olga"), environment=harness.environment)
+    make_outage(harness)
+    make_outage(harness)
+    with pytest.raises(ConfigError):
+        harness.run(trigger="undo", undo_run=1, direction="to_espocrm")
+    with pytest.raises(ConfigError):
+        harness.run(persons=["999999"])
+    harness.espo.before = crash
+    with pytest.raises(TypeError):
+        harness.run()
+    harness.espo.before = None
+    harness.espo.store.role.protected_ids.update((ids[20], ids[0], ids[21]))
+    for nth in (20, 0, 21):
+        harness.advo.add_row(betnrs[nth], f"0511 6610{nth}6")
+    harness.run(sweep=True)
+    for nth in range(11):  # also somebody who fails
+        harness.espo.edit(ids[nth], phones=[], mails=[])
+    for nth in (22, 23):
+        harness.espo.lock(ids[nth])
+        harness.advo.add_row(betnrs[nth], f"0511 6620{nth}6")
+    harness.run(sweep=True)  # all of a side vanished: looked at twice
+    report = harness.run(sweep=True)
+    harness.clock.advance(60)
+    return story_of(harness, report)
+
+
+def story_of(harness: SyncHarness, report: RunReport) -> Story:
+    now, zone = harness.clock(), harness.config.schedule.zone
+    status = collect_status(harness.config, now)
+    metrics_file = harness.path.with_name("metrics.prom")
+    write_metrics_file(metrics_file, status, report)
+    metrics = metrics_file.read_text("utf-8")
+    figures = figures_of(harness)
+    start_page = start_page_context(figures, load_dictionary(), last_days(now, zone), zone)["advosync"]
+    today, pages = now.astimezone(zone).date(), {}
+    days = DateRange(today - timedelta(days=7), today)
+    for language in ("en", "de"):
+        harness.configure(report={"language": language})
+        page = render_report_page(harness.config, days, names=True, now=now)
+        pages[language] = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    return Story(
+        rows=lambda sql: rows_of(harness, sql),
+        status=json.loads(json.dumps(status)),
+        lines=dict(status_rows(status, now, zone)),
+        metrics={name: float(value) for name, value in re.findall(r"(?m)^advosync_(\S+) (\S+)$", metrics)},
+        tiles={tile["words"]: (tile["figure"], tile["leads_to"]) for tile in start_page["tiles"]},
+        last_success=start_page["last_success"],
+        pages=pages,
+    )
+
+
+def rows_of(harness: SyncHarness, sql: str) -> list[dict[str, Any]]:
+    with harness.open_store() as store:
+        return store.rows(sql)
+
+
+def test_each_status_is_counted_alike_by_all(story: Story) -> None:
+    in_view = Counter(row["status"] for row in story.rows("select status from person_status"))
+    in_metrics = {
+        name.split('"')[1]: count for name, count in story.metrics.items() if name.startswith("persons{")
+    }
+    assert in_view.keys() >= {"held", "not_linked", "clean", "conflict", "deleted_in_advoware", "failed"}
+    assert story.status["persons"] == in_view
+    assert {name: count for name, count in in_metrics.items() if count} == in_view
+    in_overview = counts(story.status)  # of `firms status`
+    assert (in_overview["held"], in_overview["failing"]) == (in_view["held"], in_view["failed"])
+    assert {name: story.counted_in_line("Persons", name.replace("_", " ")) for name in in_view} == in_view
+
+
+def test_a_status_without_persons_is_a_figure_of_zero_too(story: Story) -> None:
+    registry = build_registry({**story.status, "persons": {}}, RunReport())
+    for status in (*PersonStatus, "held", "undecided", "not_linked"):
+        assert registry.get_sample_value("advosync_persons", {"status": status}) == 0
+
+
+class Figure(NamedTuple):
+    """Where one figure stands, and beside which words."""
+
+    tile: str | None
+    metric: str | None = None
+    status: tuple[str, ...] = ()
+    line: tuple[str, str] | None = None
+    english: str | None = None
+    german: str | None = None
+
+
+FIGURES = (
+    Figure(
+        "held back by a guard", 'persons{status="held"}', ("persons", "held"), ("Persons", "held"),
+        "# persons are held and wait", "# Personen werden zurückgehalten",
+    ),
+    Figure("wait to be synced", "due_persons", ("due", "persons"), ("Waiting", "persons")),
+    Figure("cannot be synced", english="# persons need somebody", german="# Personen brauchen jemanden"),
+    Figure(
+        "values lost, not looked at yet", "open_conflicts", ("open_conflicts",), ("Conflicts", "open"),
+        "nobody looked at # lost", "# verlorene[n]? Wert",
+    ),
+    Figure("persons linked", english="# persons are linked", german="# Personen sind verknüpft"),
+    Figure("entries left alone"),
+    Figure(
+        None, None, ("locked",), ("Locked", "records"),
+        "# records are locked in EspoCRM", "# Datensätze sind in EspoCRM gesperrt",
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figure_is_the_same_wherever_it_stands(story: Story, figure: Figure) -> None:
+    """The start page's is the number of rows it leads to."""
+    said: dict[str, int] = {}
+    if figure.tile is not None:
+        said["start page"], link = story.tiles[figure.tile]
+        said["rows"] = len(story.rows(sql_behind(link)))
+    if figure.metric is not None:
+        said["metrics"] = int(story.metrics[figure.metric])
+    if figure.status:
+        value: Any = story.status
+        for key in figure.status:
+            value = value[key]
+        said["status --json"] = value
+    if figure.line is not None:
+        said["status"] = story.counted_in_line(*figure.line)
+    if figure.english is not None and figure.german is not None:
+        said["report in English"] = story.counted_in_page("en", figure.english)
+        said["report in German"] = story.counted_in_page("de", figure.german)
+    assert len(set(said.values())) == 1, said
+    assert next(iter(said.values())) > 0
+
+
+def sql_behind(link: str) -> str:
+    """What a link of the start page shows."""
+    page, _, query = link.partition("?")
+    if page in CANNED_QUERIES:
+        return CANNED_QUERIES[page].sql
+    return f"select * from {page}" + (" where betnr is not null" if "betnr__notblank=1" in query else "")
+
+
+def test_whoever_is_gone_is_counted_by_nobody(story: Story) -> None:
+    (gone,) = story.rows("select entity_id, due_since, betnr from persons where gone_at is not null")
+    assert gone["due_since"] is not None
+    notes = story.rows(f"select * from left_alone where entity_id = '{gone['entity_id']}'")
+    assert notes
+    for link in (link for _, link in story.tiles.values()):
+        assert gone["entity_id"] not in {row["entity_id"] for row in story.rows(sql_behind(link))}, link
+
+
+def test_the_last_good_run_is_the_same_everywhere(story: Story) -> None:
+    finished_at = story.status["last_success"]["finished_at"]
+    assert story.metrics["last_success_timestamp_seconds"] == parse_utc(finished_at).timestamp()
+    zone = ZoneInfo("Europe/Berlin")
+    assert story.last_success == format_local(finished_at, zone, "%Y-%m-%d %H:%M")
+    assert f"Last good run: {format_local(finished_at, zone, '%-d %b %Y, %H:%M')}" in story.pages["en"]
+    assert f"Letzter guter Lauf: {format_local(finished_at, zone, '%d.%m.%Y, %H:%M')}" in story.pages["de"]
+
+
+def test_runs_are_told_alike_in_both_languages(story: Story) -> None:
+    """Refused commands are no runs; a crash is no outage."""
+    outcomes = Counter(
+        row["outcome"] for row in story.rows("select outcome from runs where trigger in ('sync', 'sweep')")
+    )
+    said = {
+        language: tuple(story.counted_in_page(language, sentence) for sentence in sentences)
+        for language, sentences in {
+            "en": ("# runs in this span", "in # a system was out", "# broke off for another"),
+            "de": ("# Läufe im Zeitraum", "bei # war ein System", "# brach(?:en)? aus anderem Grund ab"),
+        }.items()
+    }
+    ours = outcomes["crashed"] + outcomes["refused"]
+    assert outcomes["outage"] == 2
+    assert outcomes["crashed"] == 1
+    assert said["en"] == said["de"] == (outcomes.total(), outcomes["outage"], ours)

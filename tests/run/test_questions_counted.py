@@ -45,7 +45,12 @@ def tables_and_store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, 
     harness.advo.add_row(links[1][1], "0511 200 oder 300")
     harness.espo.edit(links[2][0], phones=[NUMBER])
     harness.espo.edit(links[3][0], phones=[NUMBER])
+    harness.espo.edit(links[6][0], phones=[NUMBER])  # to be held when it is deleted
+    harness.espo.edit(links[24][0], phones=[NUMBER])  # leaves slots behind, and is gone later
+    harness.advo.add_row(links[24][1], "0511 400 oder 500")
     harness.run()
+    harness.espo.edit(links[19][0], phones=[NUMBER])
+    harness.run(trigger="plan", write=False)
     phones = "select komm_id, espo_value, espo_type from baseline where entity_id = ? and channel = 'phone'"
     (edited, _, kind), *others = harness.query_store(phones, links[4][0])
     harness.advo.edit_row(links[4][1], edited, value="0511 7654321")
@@ -60,13 +65,17 @@ def tables_and_store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, 
     harness.espo.store.settings["maintenanceMode"] = False
     with pytest.raises(ConfigError):
         harness.run(trigger="undo", undo_run=undone, direction="to_espocrm")
+    harness.espo.delete(links[24][0])
+    harness.espo.edit(links[23][0], betnr=links[22][1])  # two records of one Beteiligter, with its slots
+    harness.run(sweep=True)
+    harness.run(sweep=True)
     for entity_id, _ in links[6:18]:
         harness.espo.edit(entity_id, phones=[])
     harness.espo.lock(links[20][0])
     harness.espo.edit(links[21][0], phones=["+495117654300"])
     harness.espo.store.role.protected_ids.add(links[25][0])
     harness.advo.add_row(links[25][1], "+49511299999")
-    harness.advo.add_row(links[20][1], "+49511299998")
+    harness.advo.add_row(links[20][1], "0511 1234560")
     harness.run(sweep=True)
     path = harness.config.state.path
     with closing(Store.open(path, now=format_utc(harness.clock()))) as store:
@@ -79,6 +88,12 @@ def tables_and_store(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tables, 
 def here(tables: Tables) -> list[Row]:
     """Persons that EspoCRM still has."""
     return [person for person in tables["persons"] if person["gone_at"] is None]
+
+
+def left_alone(tables: Tables) -> list[Row]:
+    """Notes about persons that EspoCRM still has."""
+    here_ids = {person["entity_id"] for person in here(tables)}
+    return [note for note in tables["left_alone"] if note["entity_id"] in here_ids]
 
 
 def held_ids(tables: Tables) -> set[str]:
@@ -124,8 +139,9 @@ def ids(rows: Iterable[Row], column: str = "entity_id") -> Counter[Any]:
 
 def shared(tables: Tables, channels: tuple[str, ...]) -> Counter[Any]:
     owners: dict[str, set[str]] = {}
+    here_ids = {person["entity_id"] for person in here(tables)}
     for item in tables["espo_entries"]:
-        if item["channel"] in channels:
+        if item["channel"] in channels and item["entity_id"] in here_ids:
             owners.setdefault(item["canonical"], set()).add(item["entity_id"])
     return Counter({value: len(persons) for value, persons in owners.items() if len(persons) > 1})
 
@@ -139,6 +155,29 @@ def unclear_values(tables: Tables) -> Counter[Any]:
         if row["doubt"] is not None and row["channel"] and row["betnr"] in betnrs
     ]
     return Counter(of_records + of_rows)
+
+
+def of_number(tables: Tables, states: set[str]) -> Counter[Any]:
+    """Steps about the number, in these states."""
+    steps = [step for step in tables["changes"] if NUMBER in (step["old_value"], step["new_value"])]
+    assert {"planned", "held", "dropped"} & {step["state"] for step in steps}
+    return ids(step for step in steps if step["state"] in states)
+
+
+def owners_of_number(tables: Tables) -> Counter[Any]:
+    """Who has the number on either side, however it is spelt, and how that person stands; also who is gone."""
+    ids_in_espo = {item["entity_id"] for item in tables["espo_entries"] if item["canonical"] == NUMBER}
+    betnrs = {row["betnr"] for row in tables["advo_entries"] if row["canonical"] == NUMBER}
+    return Counter(
+        (person["entity_id"], None if person["gone_at"] else status_of(tables, person))
+        for person in tables["persons"]
+        if person["entity_id"] in ids_in_espo or person["betnr"] in betnrs
+    )
+
+
+def slots(tables: Tables) -> Counter[Any]:
+    betnrs = {person["betnr"] for person in here(tables)}
+    return ids((row for row in tables["advo_entries"] if row["is_slot"] and row["betnr"] in betnrs), "komm_id")
 
 
 def changes_by_month(tables: Tables) -> Counter[Any]:
@@ -203,15 +242,13 @@ FIGURES = {
     "open_conflicts": Figure(
         lambda t: ids((c for c in t["conflicts"] if not c["seen_at"] and not c["restored_at"]), "id"), ("id",)
     ),
-    "unsyncable_entries": Figure(lambda t: ids(note for note in t["left_alone"] if note["reason"] == "unsyncable")),
+    "unsyncable_entries": Figure(lambda t: ids(note for note in left_alone(t) if note["reason"] == "unsyncable")),
     "stale_persons": Figure(lambda t: ids(person for person in here(t) if person["betnr"] is not None)),
     "arrivals_by_day": Figure(slowest_arrivals, ("edited_in", "longest_seconds"), "edits"),
     "changes_by_day": Figure(lambda t: ids(done(t), "variant"), ("variant",), "changes"),
     "differences": Figure(lambda t: Counter(lonely_values(t)), ("entity_id", "stands_in", "value")),
     "what_happened_to": Figure(lambda t: story_of(t, first_held(t)), (), params={"person": HELD_PERSON}),
-    "who_is_it": Figure(
-        lambda t: ids(i for i in t["espo_entries"] if i["value"] == NUMBER), params={"name_or_number": NUMBER}
-    ),
+    "who_is_it": Figure(owners_of_number, ("entity_id", "status"), params={"name_or_number": NUMBER}),
     "values_that_lost_last_week": Figure(lambda _: Counter(), ("id",)),  # the firm's clock is further back
     "who_fails_and_why": Figure(
         lambda t: ids(
@@ -225,11 +262,14 @@ FIGURES = {
         lambda t: ids((c for c in t["changes"] if c["run_id"] == 1), "state"), ("state",), params={"run": 1}
     ),
     "who_is_held_back": Figure(lambda t: Counter(held_ids(t))),
-    "who_waits": Figure(lambda t: ids(person for person in here(t) if person["due_since"] is not None)),
-    "what_happened_to_value": Figure(
-        lambda t: ids(c for c in t["changes"] if NUMBER in (c["old_value"], c["new_value"])), params={"value": NUMBER}
+    "who_waits": Figure(
+        lambda t: Counter((p["entity_id"], status_of(t, p)) for p in here(t) if p["due_since"] is not None),
+        ("entity_id", "status"),
     ),
-    "what_is_left_alone": Figure(lambda t: ids(t["left_alone"], "reason"), ("reason",)),
+    "what_happened_to_value": Figure(
+        lambda t: of_number(t, {"started", "done", "failed", "unknown"}), params={"value": NUMBER}
+    ),
+    "what_is_left_alone": Figure(lambda t: ids(left_alone(t), "value"), ("value",)),
     "which_values_can_nobody_read": Figure(unclear_values, ("value",)),
     "how_old_are_the_looks": Figure(age_in_real_time, ("last_look_in_advoware",), "persons"),
     "which_runs_went_badly": Figure(lambda t: ids((r for r in t["runs"] if r["outcome"] != "done"), "id"), ("run_id",)),
@@ -237,15 +277,13 @@ FIGURES = {
     "shared_numbers": Figure(lambda t: shared(t, ("phone", "mail")), ("canonical",), "persons"),
     "Who has waited longest?": Figure(lambda t: ids(person for person in here(t) if person["due_since"] is not None)),
     "What happened to one number, in exactly this spelling (Advoware's may be another), whoever it belongs to?": Figure(
-        lambda t: ids(c for c in t["changes"] if NUMBER in (c["old_value"], c["new_value"]))
+        lambda t: of_number(t, {"done"})
     ),
     "Which numbers do several persons share?": Figure(lambda t: shared(t, ("phone",)), ("canonical",), "persons"),
     "How often does each side change, month by month?": Figure(
         lambda t: Counter({"in_espocrm": changes_by_month(t)[0]}), (), "in_espocrm"
     ),
-    "Which rows in Advoware are slots, ready to be used again?": Figure(
-        lambda t: ids((row for row in t["advo_entries"] if row["is_slot"]), "komm_id"), ("komm_id",)
-    ),
+    "Which rows in Advoware are slots, ready to be used again?": Figure(slots, ("komm_id",)),
 }
 
 

@@ -160,32 +160,35 @@ order by at, run, place
 
 WHO_IS_IT: Final = """
 select
-    entity_id,
-    betnr,
-    name,
-    status,
+    persons.entity_id,
+    persons.betnr,
+    persons.name,
+    person_status.status,
     last_sync_at,
     due_since,
-    error
+    error,
+    gone_at
 from persons
+left join person_status using (entity_id)
 where length(trim(:name_or_number)) >= 2
     and (
-        entity_id = trim(:name_or_number)
-        or cast(betnr as text) = trim(:name_or_number)
-        or name like '%' || trim(:name_or_number) || '%'
-        or entity_id in (
+        persons.entity_id = trim(:name_or_number)
+        or cast(persons.betnr as text) = trim(:name_or_number)
+        or persons.name like '%' || trim(:name_or_number) || '%'
+        or persons.entity_id in (
             select entity_id
             from espo_entries
             where value = trim(:name_or_number)
                 or canonical = lower(trim(:name_or_number))
         )
-        or betnr in (
+        or persons.betnr in (
             select betnr
             from advo_entries
             where value = trim(:name_or_number)
+                or canonical = lower(trim(:name_or_number))
         )
     )
-order by name, entity_id
+order by persons.name, persons.entity_id
 limit 200
 """
 
@@ -274,16 +277,16 @@ order by holds.run_id, holds.entity_id
 WHO_WAITS: Final = """
 select
     entity_id,
-    betnr,
-    name,
-    status,
+    persons.betnr,
+    persons.name,
+    person_status.status,
     due_since,
     round((julianday('now') - julianday(due_since)) * 24, 1) as hours,
     due_reason,
     next_retry_at
 from persons
+join person_status using (entity_id)
 where due_since is not null
-    and gone_at is null
 order by due_since, entity_id
 """
 
@@ -303,6 +306,7 @@ select
 from changes
 left join persons using (entity_id)
 where trim(:value) in (changes.old_value, changes.new_value)
+    and changes.state not in ('planned', 'held', 'dropped')
 order by changes.id
 """
 
@@ -318,7 +322,8 @@ select
     left_alone.value,
     left_alone.since
 from left_alone
-left join persons using (entity_id)
+join persons using (entity_id)
+where persons.gone_at is null
 order by left_alone.reason, left_alone.detail, left_alone.id
 """
 
@@ -452,6 +457,8 @@ select
     count(distinct entity_id) as persons,
     group_concat(distinct entity_id) as entity_ids
 from espo_entries
+join persons using (entity_id)
+where persons.gone_at is null
 group by canonical, channel
 having count(distinct entity_id) > 1
 order by persons desc, canonical
@@ -501,7 +508,7 @@ CANNED_QUERIES: Final[dict[str, CannedQuery]] = {
     ),
     "what_happened_to_value": CannedQuery(
         "What happened to one number or mail address?",
-        "Every write of exactly this spelling, whoever it belongs to.",
+        "Every write that was sent of exactly this spelling, whoever it belongs to; state says how it ended.",
         WHAT_HAPPENED_TO_VALUE,
     ),
     "what_is_left_alone": CannedQuery(

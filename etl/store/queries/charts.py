@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.store.queries.status import COMPLETED_RUN
+from etl.store.queries.canned import WHAT_IS_LEFT_ALONE
+from etl.store.queries.status import COMPLETED_RUN, WAITING_PERSONS
 from etl.store.tables.arrivals import load_arrival_times
 
 if TYPE_CHECKING:
@@ -95,11 +96,6 @@ select
     (
         select count(*)
         from person_status
-        where status in ('failed', 'permanently_failed')
-    ) as failing,
-    (
-        select count(*)
-        from person_status
         where status in ('failed', 'permanently_failed', 'conflict', 'deleted_in_advoware')
     ) as to_see_to,
     (
@@ -109,19 +105,15 @@ select
     ) as held,
     (
         select count(*)
-        from conflicts
-        where seen_at is null
-            and restored_at is null
+        from open_conflicts
     ) as open_conflicts,
     (
         select count(*)
-        from left_alone
+        from ({WHAT_IS_LEFT_ALONE})
     ) as left_alone,
     (
         select count(*)
-        from persons
-        where due_since is not null
-            and gone_at is null
+        {WAITING_PERSONS}
     ) as waiting,
     (
         select count(*)

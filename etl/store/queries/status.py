@@ -60,6 +60,12 @@ where betnr is not null
 """
 """Whom the rolling look comes to: those deleted are left to the sweep, those sharing a betnr to a human."""
 
+WAITING_PERSONS: Final = """
+from persons
+where due_since is not null
+    and gone_at is null
+"""
+
 COMPLETED_RUN: Final = f"""
     trigger in ({", ".join(f"'{trigger}'" for trigger in FULL_RUN_TRIGGERS)})
     and outcome in ({", ".join(f"'{outcome}'" for outcome in COMPLETED_OUTCOMES)})
@@ -185,9 +191,7 @@ def load_status(store: Store) -> dict[str, Any]:
             "under_way": load_lease_holder(store),
             "persons": count_persons_by_status(store),
             "looks": load_poll_ages(store),
-            "due": single_row(
-                store, "select count(*) as persons, min(due_since) as since from persons where due_since is not null"
-            ),
+            "due": single_row(store, f"select count(*) as persons, min(due_since) as since {WAITING_PERSONS}"),
             "retries": load_retry_queue(store),
             "not_there": store.rows(ABSENT_PERSON_COUNTS),
             "holds": store.rows(OPEN_HOLD_COUNTS),
