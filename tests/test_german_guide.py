@@ -79,7 +79,10 @@ def text_facts(page: list[GuideSection], text: str) -> dict[str, object]:
     links = re.findall(r"\]\(([^)\s]+)\)", words)
     plain = re.sub(r"`[^`]+`|\]\([^)\s]+\)", " ", words)
     quotes = re.findall(r'"([^"]+)"', plain)
-    figures = re.findall(r"\d+(?:[.:]\d+)*", re.sub(r'(?<=\d)[.,](?=\d{3}\b)|"[^"]+"', "", plain))
+    numbers = re.sub(r'(?<=\d)[.,](?=\d{3}\b)|"[^"]+"', "", plain)
+    if page is GERMAN:
+        numbers = re.sub(r"(?<=\d),(?=\d)", ".", numbers)
+    figures = re.findall(r"\d+(?:[.:]\d+)*", numbers)
     seen = {
         "code": sorted(code),
         "whole cell": words == f"`{code[0]}`" if code else False,
@@ -112,6 +115,14 @@ def test_both_guides_show_the_same_commands_keys_tables_links_and_figures(
     english: GuideSection, german: GuideSection
 ) -> None:
     assert facts(GERMAN, german.text) == facts(ENGLISH, english.text)
+
+
+def test_a_german_number_has_a_comma_and_is_the_same_number() -> None:
+    assert not re.findall(r"\d\.\d+ (?:s|h|min|ms|[KMGT]B|%)", GERMAN_GUIDE)
+    english = facts(ENGLISH, "takes 0.13 s, and 1,000 persons 25 s")
+    assert facts(GERMAN, "braucht 0,13 s, und 1.000 Personen 25 s") == english
+    for wrong in ("0,14", "0,1", "13", "0, 13"):
+        assert facts(GERMAN, f"braucht {wrong} s, und 1.000 Personen 25 s") != english
 
 
 @pytest.mark.parametrize(("english", "german"), PAIRS)
