@@ -19,7 +19,7 @@ from etl.errors import AdvosyncError
 from jobs.command_line import keep, look, many_firms, put_right, run, try_it
 from jobs.command_line.groups import MAX_HELP_WIDTH, GroupedCommands
 from jobs.exit_codes import CommandOutcome, outcome_of
-from jobs.screen import QUIET, REPLACE_UNPRINTABLE
+from jobs.screen import QUIET, REPLACE_UNPRINTABLE, sentence_for_people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +125,7 @@ def usage_message(message: str) -> str:
 
 def print_failure(outcome: CommandOutcome, message: str, *, as_json: bool) -> int:
     """Says why on standard error, and with ``--json`` on standard output too; the outcome's exit code."""
-    typer.echo(f"advosync: {message}", err=True)
+    typer.echo(f"advosync: {sentence_for_people(message)}", err=True)
     if as_json:
         typer.echo(json.dumps({"outcome": outcome, "error": message}, ensure_ascii=False))
     return outcome.exit_code

@@ -201,7 +201,7 @@ def holder_message(lease: dict[str, Any]) -> str:
     run = f" for {lease['run']}" if lease["run"] else ""
     return (
         f"Process {lease['pid']} on {lease['host']} holds the lock{run} since {lease['acquired_at']} UTC, "
-        f"last heard of at {lease['heartbeat_at']}; wait for it to end."
+        f"last heard of at {lease['heartbeat_at']} UTC; wait for it to end."
     )
 
 

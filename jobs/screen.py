@@ -7,16 +7,23 @@ import logging
 import re
 import sys
 from contextvars import ContextVar
+from datetime import UTC
 from typing import TYPE_CHECKING
+
+from jobs.times import with_local_times
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
+    from datetime import tzinfo
 
     from rich.console import Console
     from rich.text import Text
 
 QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 """Whether progress and the words of what went well stay away; answers, errors and JSON never do."""
+
+ZONE: ContextVar[tzinfo] = ContextVar("zone", default=UTC)
+"""The zone of the firm (``schedule.timezone``), once its configuration is read."""
 
 DECISION_LOGGER = "advosync.decisions"
 """The logger that ``-v`` lets through: what was decided about which entry."""
@@ -54,6 +61,11 @@ def log_level(verbose: int) -> int:
     if verbose > 1:
         return logging.DEBUG
     return logging.WARNING if QUIET.get() and not verbose else logging.INFO
+
+
+def sentence_for_people(sentence: str) -> str:
+    """A sentence as it goes to the screen; in the log, in JSON and in the store its times stay UTC."""
+    return with_local_times(sentence, ZONE.get())
 
 
 def make_console() -> Console:

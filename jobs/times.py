@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
-from etl.times import TIME_FORMAT, parse_utc
+from etl.times import TIME_FORMAT, UTC_TEXT, parse_utc
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta, tzinfo
+
+UTC_IN_SENTENCE: Final = re.compile(rf"({UTC_TEXT.pattern}) UTC\b")
 
 
 def format_local(text: str | None, zone: tzinfo, time_format: str = TIME_FORMAT) -> str:
     """A moment as the firm's clocks show it (``schedule.timezone``); None is never."""
     return parse_utc(text).astimezone(zone).strftime(time_format) if text else "never"
+
+
+def with_local_times(sentence: str, zone: tzinfo) -> str:
+    """A sentence of the log or the store, where times are UTC and say so, as people read it."""
+    return UTC_IN_SENTENCE.sub(lambda moment: format_local(moment[1], zone), sentence)
 
 
 def format_age(text: str | None, now: datetime) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from etl.records import Direction, Scope
-from jobs.screen import log_level
+from jobs.screen import ZONE, log_level
 
 if TYPE_CHECKING:
     from jobs.config import Config
@@ -43,6 +43,7 @@ def load_config(context: typer.Context, *, with_credentials: bool = True, needs_
     config = read_config(path, with_credentials=with_credentials)
     if needs_store:
         require_store_here(config)
+    ZONE.set(config.schedule.zone)
     logs.configure_logging(
         config.report.log_format, secrets=config.secrets(), level=log_level(verbose), details=bool(verbose)
     )

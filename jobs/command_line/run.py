@@ -138,7 +138,14 @@ def backfill(
     from jobs.run.options import parse_selection
 
     selection = parse_selection(
-        everybody=everybody, betnrs=betnr, entities=entity, since=since, statuses=status, chunk=chunk, resume=resume
+        everybody=everybody,
+        betnrs=betnr,
+        entities=entity,
+        since=since,
+        zone=config.schedule.zone,
+        statuses=status,
+        chunk=chunk,
+        resume=resume,
     )
     options = RunOptions(
         trigger="plan" if dry_run else "backfill",

@@ -6,14 +6,16 @@ Whom a backfill is to take, out of what was typed; whatever cannot be meant is r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING
 
 from etl.enums import PersonStatus
 from etl.errors import ConfigError
+from etl.times import format_utc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import tzinfo
 
     from etl.records import Direction, Scope
     from etl.store.database import Store
@@ -133,11 +135,15 @@ def parse_selection(  # noqa: PLR0913 - an option each
     betnrs: Sequence[int] | None = None,
     entities: Sequence[str] | None = None,
     since: str | None = None,
+    zone: tzinfo = UTC,
     statuses: Sequence[str] | None = None,
     chunk: int = 200,
     resume: bool = False,
 ) -> Selection:
-    """The selection; ConfigError when it selects nobody, or goes on with one and begins another."""
+    """The selection; ConfigError when it selects nobody, or goes on with one and begins another.
+
+    ``since``: a day in ``zone``.
+    """
     has_criteria = bool(everybody or betnrs or entities or since or statuses)
     if resume and has_criteria:
         raise ConfigError("--resume goes on with the selection that was begun; leave the others out.")
@@ -152,7 +158,7 @@ def parse_selection(  # noqa: PLR0913 - an option each
         everybody,
         tuple(betnrs or ()),
         tuple(entity_id.strip() for entity_id in entities or ()),
-        None if since is None else f"{parse_since_day(since)} 00:00:00",
+        None if since is None else format_utc(datetime.combine(parse_since_day(since), time(), zone)),
         tuple(statuses or ()),
         chunk,
         resume,
@@ -164,4 +170,4 @@ def parse_since_day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"--since {text}: a day is written like 2026-08-01 (UTC).") from None
+        raise ConfigError(f"--since {text}: a day is written like 2026-08-01.") from None

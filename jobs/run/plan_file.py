@@ -25,7 +25,7 @@ from jobs.run.report import (
     variant_text,
     variants_line,
 )
-from jobs.times import format_local
+from jobs.times import format_local, with_local_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -117,7 +117,8 @@ def plan_lines(report: RunReport, zone: tzinfo) -> Iterator[str]:
     yield f"* {persons_line(report.persons)}"
     yield f"* {variants_line(report)}"
     yield from (f"* failed: {failure['entity_id']}: {escape_markdown(failure['error'])}" for failure in report.errors)
-    yield from (f"* {escape_markdown(notice)}" for notice in [report.error, *report.notices] if notice)
+    notices = [with_local_times(notice, zone) for notice in [report.error, *report.notices] if notice]
+    yield from (f"* {escape_markdown(notice)}" for notice in notices)
     if report.variants:
         yield "\n| found | entries |\n|---|---|"
         yield from (f"| {VARIANT_WORDS.get(name, name)} | {count} |" for name, count in report.variants.items())

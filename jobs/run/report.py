@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 from etl.enums import HoldKind
 from etl.rules.variants import VARIANT_WORDS, Variant
 from jobs.exit_codes import CommandOutcome, ExitCode
-from jobs.screen import print_columns, print_text
+from jobs.screen import print_columns, print_text, sentence_for_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -256,7 +256,7 @@ def render_summary(report: RunReport, console: Console, *, most_notices: int | N
     title = "Plan" if report.trigger == PLAN_TRIGGER else runs_title(report.run_ids)
     print_text(console, Text.assemble((title, "bold"), " · ", (outcome_text, style)))
     if report.error:
-        print_text(console, report.error, "red")
+        print_text(console, sentence_for_people(report.error), "red")
     for line in (persons_line(report.persons), drift_line(report.drift), variants_line(report), cost_line(report)):
         if line:
             print_text(console, line)
@@ -271,7 +271,7 @@ def render_summary(report: RunReport, console: Console, *, most_notices: int | N
     for line in lines_of_reviewed_plan(report.reviewed) if report.reviewed is not None else ():
         print_text(console, line, "yellow" if line.startswith(" ") else "")
     for notice in report.notices[:most_notices]:
-        print_text(console, f"  note: {notice}", "yellow")
+        print_text(console, f"  note: {sentence_for_people(notice)}", "yellow")
     if most_notices is not None and len(report.notices) > most_notices:
         print_text(console, f"  and {count_words(len(report.notices) - most_notices, 'note')} more", "yellow")
 

@@ -20,6 +20,8 @@ import yaml
 from typer.main import get_command
 
 from etl import errors
+from etl.store.database import Store
+from etl.store.lease import save_lease
 from jobs import cli
 from jobs.command_line import try_it
 from jobs.command_line.groups import COMMAND_GROUPS
@@ -40,6 +42,29 @@ def run_check(config_file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[in
 
 def problem_lines(document: dict[str, Any]) -> list[str]:
     return [f"{point['about']}: {point['message']}" for point in document["points"] if point["state"] != "ok"]
+
+
+def test_a_sentence_on_the_screen_has_the_firms_time_and_json_utc(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config_file.parent / "state.db"
+    with Store.open(path, now="2026-01-05 10:00:00") as store:
+        save_lease(
+            store,
+            token="x",
+            host="elsewhere",
+            pid=7,
+            process_started_at=None,
+            run=None,
+            now="2026-01-05 10:00:00",
+            expires_at="2999-01-01 00:00:00",
+        )
+    settings = yaml.safe_load(config_file.read_text("utf-8")) | {"state": {"path": str(path)}}
+    config_file.write_text(yaml.safe_dump(settings), "utf-8")
+    assert cli.run_command_line(["--config", str(config_file), "sync", "--json"]) == ExitCode.LOCKED
+    screen = capsys.readouterr()
+    assert "holds the lock since 2026-01-05 11:00:00, last heard of at 2026-01-05 11:00:00; wait" in screen.err
+    assert "since 2026-01-05 10:00:00 UTC, last heard of at 2026-01-05 10:00:00 UTC" in json.loads(screen.out)["error"]
 
 
 # Usage -----------------------------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_a_second_run_is_told_who_holds_the_lock_since_when(store: Store) -> Non
         host.acquire(store, 2, SOON)
     assert str(caught.value) == (
         "Process 1 on srv holds the lock for sync 7 since 2026-08-30 10:00:00 UTC, "
-        "last heard of at 2026-08-30 10:00:00; wait for it to end."
+        "last heard of at 2026-08-30 10:00:00 UTC; wait for it to end."
     )
     assert lease_rows(store) == [("srv", 1, "sync 7", NOW, NOW, EXPIRY)]
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -213,6 +214,10 @@ def test_there_is_nothing_to_resume_after_the_end(http_harness: HttpHarness) -> 
 def test_a_selection_that_cannot_be_meant_is_refused(selection: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_selection(**selection)
+
+
+def test_since_a_day_means_since_midnight_in_the_firm() -> None:
+    assert parse_selection(since="2026-08-31", zone=ZoneInfo("Europe/Berlin")).since == "2026-08-30 22:00:00"
 
 
 # Others beside it -------------------------------------------------------------------------------------------------

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
 
 from jobs.exit_codes import CommandOutcome, ExitCode
+from jobs.pipeline import RESTORED_COPY_NOTICE
+from jobs.run.plan_file import plan_markdown
 from jobs.run.report import (
     CallCounts,
     PersonCounts,
@@ -19,6 +22,7 @@ from jobs.run.report import (
     render_plan,
     render_summary,
 )
+from jobs.screen import ZONE
 
 CHANGE: PlannedChange = {
     "entity_id": "a1",
@@ -136,6 +140,20 @@ def test_a_summary_tells_how_it_ended_who_took_part_and_what_it_cost() -> None:
         "  failed: a1 / no betnr: EspoCRM refused [phone].",
         "  note: another sync, or a hook, writes here",
     ]
+
+
+def test_times_in_notes_are_those_of_the_firm() -> None:
+    copied = RESTORED_COPY_NOTICE.format("2026-02-08 10:00:00")
+    report = RunReport(notices=[copied], finished_at="2026-02-08 10:00:00")
+    token = ZONE.set(ZoneInfo("Europe/Berlin"))
+    try:
+        text = report_screen(report)
+    finally:
+        ZONE.reset(token)
+    page = plan_markdown(report, ZoneInfo("Europe/Berlin"))
+    for shown in (text, page):
+        assert "put back from a copy of 2026-02-08 11:00:00: persons" in shown
+    assert copied in report.to_json()
 
 
 def test_a_run_that_ended_early_does_not_say_that_there_was_nothing_to_do() -> None:
