@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import jinja2
 
 from etl.errors import ConfigError
+from etl.rules.espo.german_errors import translate_error
 from etl.rules.variants import ADVO_CHANGES, ESPO_CHANGES, Variant
 from etl.store.database import Store
 from etl.store.queries.charts import load_chart_data
@@ -240,7 +241,7 @@ def value_tables(figures: Mapping[str, ChartRows], view: ReportView) -> Iterator
     for row in figures["persons_to_see_to"]:
         status = view.chart_texts.statuses.get(row["status"], row["status"])
         hold = view.chart_texts.holds.get(row["held_kind"])  # the store has its sentence in English alone
-        reason = f"{status}: {hold}" if hold else f"{status}. {row['error'] or ''}"
+        reason = f"{status}: {hold}" if hold else f"{status}. {translate_error(row['error'] or '', view.language)}"
         persons_by_reason.setdefault(reason, []).append(person_cell(row))
     waiting = [(person_list(persons, texts), reason) for reason, persons in persons_by_reason.items()]
     rows = figures["values_that_lost"]

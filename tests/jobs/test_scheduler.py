@@ -224,11 +224,12 @@ from pathlib import Path
 from jobs.config import JobTimes
 from jobs.config_file import read_config
 from jobs import cli
+from jobs.command_line import run
 from jobs.telemetry import logs
 config = read_config(Path(sys.argv[1]))
 often = JobTimes.model_construct(minutes=1 / 60, cron=None)
 schedule = config.schedule.model_copy(update={"sync": often, "jitter_seconds": 0})
-cli.load_config = lambda *_, **__: (logs.configure_logging(), config.model_copy(update={"schedule": schedule}))[1]
+run.load_config = lambda *_, **__: (logs.configure_logging(), config.model_copy(update={"schedule": schedule}))[1]
 sys.exit(cli.run_command_line(["run"]))
 """
 """``advosync run`` with an interval that ``config.yaml`` does not allow."""

@@ -16,6 +16,7 @@ import pytest
 
 from etl.enums import PersonStatus
 from etl.errors import ConfigError
+from etl.rules.espo.german_errors import translate_error
 from etl.store.database import Store
 from etl.store.queries.canned import CANNED_QUERIES
 from etl.store.queries.charts import load_chart_data
@@ -414,6 +415,15 @@ def test_whoever_is_gone_is_counted_by_nobody(story: Story) -> None:
     assert notes
     for link in (link for _, link in story.tiles.values()):
         assert gone["entity_id"] not in {row["entity_id"] for row in story.rows(sql_behind(link))}, link
+
+
+def test_the_german_report_gives_no_reason_in_english(story: Story) -> None:
+    failures = {row["error"] for row in story.rows("select error from persons where error is not null")}
+    holds = {row["reason"] for row in story.rows("select reason from holds where released_at is null")}
+    assert failures
+    assert holds
+    assert not [reason for reason in failures | holds if reason in story.pages["de"]]
+    assert all(translate_error(reason, "de") in story.pages["de"] for reason in failures if reason in story.pages["en"])
 
 
 def test_the_last_good_run_is_the_same_everywhere(story: Story) -> None:
