@@ -60,12 +60,17 @@ def write_rows(run: RunContext, saved: PlanJournal) -> tuple[PlanJournal, list[A
             try:
                 write = write_row(run, saved, decision, step)
             except Refused as refusal:
-                if step.action != Action.MARK or refusal.status not in VALUE_REFUSAL_STATUSES:
-                    raise
+                require_refused_marker(step, refusal)
                 saved = replace(saved, failure=saved.failure or refusal)
             else:
                 written += [write] if write is not None else []
     return saved, written
+
+
+def require_refused_marker(step: Step, refusal: Refused) -> None:
+    """Raise the refusal unless it is a marker that Advoware did not take: then the person's other rows are written."""
+    if step.action != Action.MARK or refusal.status not in VALUE_REFUSAL_STATUSES:
+        raise refusal
 
 
 def revalidate(run: RunContext, journal: PlanJournal) -> None:

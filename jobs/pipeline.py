@@ -181,11 +181,7 @@ def run_plan(request: RunRequest) -> RunReport:
         request.store.backup(copy)
         with Store.open(copy, now=request.environment.now(), durable=False) as scratch:
             copy_request = replace(request, store=scratch)
-            try:
-                result = run_stages(copy_request)
-            except Exception:
-                with record_abort(request, record_start(request)):
-                    raise
+            result = run_stages_on_copy(request, copy_request)
             report = build_report(copy_request, result)
     with request.store.transaction():
         report.run_id = record_start(request)
@@ -194,6 +190,15 @@ def run_plan(request: RunRequest) -> RunReport:
                 replace(result.run, id=report.run_id, store=request.store), result.plans.values(), ChangeState.PLANNED
             )
         return record_end(request, report)
+
+
+def run_stages_on_copy(request: RunRequest, copy_request: RunRequest) -> RunResult:
+    """Do what is asked on the copy; what it raises is recorded in the real store."""
+    try:
+        return run_stages(copy_request)
+    except Exception:
+        with record_abort(request, record_start(request)):
+            raise
 
 
 def run_stages(request: RunRequest) -> RunResult:

@@ -79,7 +79,7 @@ def format_promise(status: Mapping[str, Any]) -> str:
     return f"an edit in EspoCRM arrives within {espo}, one in Advoware within {advo}"
 
 
-def format_measured(status: Mapping[str, Any]) -> str:
+def format_measurement(status: Mapping[str, Any]) -> str:
     """How long the edits of the last days took, and whether that is longer than promised."""
     measured = status["measured"]
     parts = [

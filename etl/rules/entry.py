@@ -219,7 +219,6 @@ class PersonState:
     first_sync: bool
     first_sync_interrupted: bool = False
     recovery: bool = False
-    markers_trusted: bool = False
     empty_side: Side | None = None
     waiting_side: Side | None = None
     items: tuple[EspoItem, ...] = ()

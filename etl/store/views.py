@@ -235,7 +235,7 @@ order by entity_id, channel, stands_in, value
 """
 
 
-def ranked_arrivals(group: str, condition: str) -> str:
+def rank_arrivals(group: str, condition: str) -> str:
     """Return SQL for what arrived: its seconds, and its place among how many of its group."""
     return f"""
     select
@@ -251,7 +251,7 @@ def ranked_arrivals(group: str, condition: str) -> str:
 
 ARRIVALS_BY_DAY: Final = f"""
 -- How long did edits take to arrive on the other side, day by day?
-with ranked as ({ranked_arrivals("date(arrived_at), edited_in", "arrived_at is not null")})
+with ranked as ({rank_arrivals("date(arrived_at), edited_in", "arrived_at is not null")})
 select
     day,
     edited_in,

@@ -18,7 +18,7 @@ from etl.store.tables.arrivals import load_arrival_times
 from etl.times import format_utc, parse_utc
 from jobs.exit_codes import ExitCode
 from jobs.lock import is_process_alive, is_process_dead, process_start_time
-from jobs.promise import MEASURED, delivery_time, format_measured, format_promise
+from jobs.promise import MEASURED, delivery_time, format_measurement, format_promise
 from jobs.run.report import count_words
 from jobs.schedule import Job, longest_gap, next_time
 from jobs.screen import print_columns
@@ -159,7 +159,7 @@ def status_rows(status: dict[str, Any], now: datetime, zone: tzinfo) -> list[tup
         ("Oldest look", format_oldest_poll(status["looks"], now)),
         ("Sweep", format_sweep(status["sweep"], now)),
         ("Promise", format_promise(status)),
-        ("Measured", format_measured(status)),
+        ("Measured", format_measurement(status)),
         ("EspoCRM", format_espo_version(status["espocrm"], now)),
         ("Instance", f"{instance['id'] or 'unknown'} on {instance['host']}, {instance['path']}"),
     ]

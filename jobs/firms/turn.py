@@ -77,11 +77,10 @@ def firm_scope(firm: str) -> Iterator[None]:
 
 def clear_value_caches() -> None:
     """Forget how values were read. A cache with a bound holds what people typed; without one, what all firms share."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith(("etl.", "jobs.")):
-            for cached in vars(module).values():
-                if hasattr(cached, "cache_clear") and cached.cache_parameters()["maxsize"] is not None:
-                    cached.cache_clear()
+    modules = [module for name, module in sys.modules.items() if name.startswith(("etl.", "jobs."))]
+    for cached in [value for module in modules for value in vars(module).values() if hasattr(value, "cache_clear")]:
+        if cached.cache_parameters()["maxsize"] is not None:
+            cached.cache_clear()
 
 
 def carry_out(task: FirmTask, config: Config, stop_signal: StopSignal, environment: Environment) -> FirmResult:

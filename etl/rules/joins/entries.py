@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PERSON_FIELDS = (
     *("entity_id", "betnr", "waiting_side"),
-    *("first_sync", "begun", "recovery", "trusted"),
+    *("first_sync", "begun", "recovery"),
 )
 ITEM_FIELDS = (
     *("entity_id", "item", "key", "komm_kz", "is_first"),
@@ -102,7 +102,6 @@ class PersonParts:
             first_sync=person["first_sync"],
             first_sync_interrupted=person["begun"],
             recovery=person["recovery"],
-            markers_trusted=person["trusted"],
             empty_side=empty_side,
             waiting_side=side_to_wait_for(person, empty_side),
             items=tuple(item.item for item in self.items.values()),

@@ -44,7 +44,7 @@ def build_sides(frames: Mapping[str, pd.DataFrame], table: KommKzTable) -> tuple
     return persons, MatchSides(
         add_komm_kz_of_pairs(base, table).assign(pair=numbers(base)),
         mark_leftovers(rows, base).assign(row=numbers(rows)),
-        mark_postponed(mark_first_of_value(add_komm_kz_of_items(items, table), base), notes).assign(
+        add_postponements(mark_first_of_value(add_komm_kz_of_items(items, table), base), notes).assign(
             item=numbers(items)
         ),
     )
@@ -181,7 +181,7 @@ def mark_leftovers(rows: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def mark_postponed(items: pd.DataFrame, notes: pd.DataFrame) -> pd.DataFrame:
+def add_postponements(items: pd.DataFrame, notes: pd.DataFrame) -> pd.DataFrame:
     """Mark which items Advoware did not take (``refused``), and the row whose value each is to replace."""
     is_refused = is_true(notes["reason"].eq(LeftAloneReason.UNSYNCABLE.value))
     postponements = notes.assign(refused=is_refused)[

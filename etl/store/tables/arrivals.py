@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etl.store.views import ranked_arrivals
+from etl.store.views import rank_arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +100,7 @@ def load_arrival_times(store: Store, since: str, until: str) -> dict[str, dict[s
     """Return how many edits of each system arrived in a span, and within how many seconds half, and 95 of 100, did."""
     rows = store.rows(
         f"""
-        with ranked as ({ranked_arrivals("edited_in", "arrived_at >= :since and arrived_at < :until")})
+        with ranked as ({rank_arrivals("edited_in", "arrived_at >= :since and arrived_at < :until")})
         select
             edited_in,
             count(*) as edits,

@@ -59,13 +59,8 @@ def check_person(client: AdvowareClient, betnrs: Sequence[int]) -> CheckResult:
 
 def betnrs_to_try(config: Config, now: datetime) -> list[int] | None:
     """Whom Advoware showed last; where the state store knows nobody, the first EspoCRM lists; None when it cannot."""
-    if config.state.path.exists():
-        try:
-            with Store.open(config.state.path, now=format_utc(now), read_only=True) as store:
-                if betnrs := recently_read_betnrs(store, MAX_PERSONS_TRIED):
-                    return betnrs
-        except AdvosyncError:
-            pass  # the point "state store" says so
+    if betnrs := betnrs_shown_last(config, now):
+        return betnrs
     try:
         with systems.make_espo_client(config) as client:
             return [
@@ -75,6 +70,17 @@ def betnrs_to_try(config: Config, now: datetime) -> list[int] | None:
             ]
     except AdvosyncError:
         return None  # the points about EspoCRM say so
+
+
+def betnrs_shown_last(config: Config, now: datetime) -> list[int]:
+    """Whom Advoware showed last, as the state store says; nobody where there is none."""
+    if not config.state.path.exists():
+        return []
+    try:
+        with Store.open(config.state.path, now=format_utc(now), read_only=True) as store:
+            return recently_read_betnrs(store, MAX_PERSONS_TRIED)
+    except AdvosyncError:
+        return []  # the point "state store" says so
 
 
 def advoware_hint(message: str, config: Config) -> str:
