@@ -232,8 +232,8 @@ class Story:
 
     def counted_in_page(self, language: str, sentence: str) -> int:
         """The figure of a sentence of the report; none there is zero, as nothing open is not listed."""
-        match = re.search(sentence.replace("#", r"(\d+)"), self.pages[language])
-        return int(match[1]) if match else 0
+        match = re.search(sentence.replace("#", r"(\d+|einer)"), self.pages[language])
+        return int(match[1].replace("einer", "1")) if match else 0
 
     def counted_in_line(self, title: str, words: str) -> int:
         """The figure of ``status`` beside these words."""
