@@ -108,12 +108,6 @@ select 1, entity_id, betnr, 'removals', 'too many', '{NOW}'
 from persons
 where betnr % 700 = 0;
 
-insert into arrivals (run_id, entity_id, betnr, edited_in, edited_at, arrived_at)
-select run_id, entity_id, betnr, side, started_at, finished_at
-from changes
-where finished_at is not null
-limit 50000;
-
 analyze;
 """
 
