@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, median
@@ -57,6 +58,7 @@ def measure_firms(options: BenchOptions) -> list[BenchLine]:
             rounds = measure_rounds(folder, ROUNDS)
             cpu_a_firm[count] = median(each.cpu for each in rounds) / count
             lines += round_lines(count, rounds)
+            lines.append(wall_line(folder, count, rounds))
             if count == max(COUNTS):
                 lines.append(share_line(folder, count, rounds))
     growth = cpu_a_firm[max(COUNTS)] / cpu_a_firm[min(COUNTS)]
@@ -132,6 +134,26 @@ def round_lines(count: int, rounds: list[Round]) -> list[BenchLine]:
             late / early <= MAX_MEMORY_GROWTH,
         ),
     ]
+
+
+def wall_line(folder: Path, count: int, rounds: list[Round]) -> BenchLine:
+    """Against a process for each firm, as many at a time as there are workers."""
+    firms = list_firms(folder, ())[:SAMPLE]
+    started = time.perf_counter()
+    with ThreadPoolExecutor(WORKERS) as executor:
+        codes = list(executor.map(lambda firm: run_sync_process(firm.path), firms))
+    assert set(codes) == {ExitCode.DONE}, codes
+    of_processes = (time.perf_counter() - started) * count / len(firms)
+    of_round = median(each.seconds for each in rounds)
+    what = f"… wall ÷ {count} processes, {WORKERS} at a time, from a sample of {len(firms)}"
+    return BenchLine(what, f"{of_round:.1f} s ÷ {of_processes:.1f} s = {of_round / of_processes:.2f}")
+
+
+def run_sync_process(config_file: Path) -> int:
+    """One ``advosync sync`` in a process of its own; its exit code."""
+    command = [sys.executable, "-m", "jobs", "--config", str(config_file), "sync"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=config_file.parent, env=environment, capture_output=True, check=False).returncode
 
 
 def share_line(folder: Path, count: int, rounds: list[Round]) -> BenchLine:
