@@ -140,7 +140,7 @@ def line_cells(line: SideLine, view: PersonView) -> Record:
         "advo": "" if row is None else row["value"] or "–",
         "advo_note": ", ".join(row_words(row, view)) if row else "",
         "marker": marker_words(row) if row else "",
-        "agreed": f"{pair['espo_value']} ≈ {pair['advo_value']}" if pair else "",
+        "agreed": [pair["espo_value"], pair["advo_value"]] if pair else [],
         "agreed_at": view.time(pair["agreed_at"]) if pair else "",
         "reasons": line.reasons,
         "is_well": line.standing in {IN_SYNC, UNUSED, NOT_OURS},
