@@ -7,6 +7,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +27,7 @@ from jobs.pipeline import run_to_completion
 from jobs.run.options import RunOptions
 from jobs.run.report import RunReport
 from jobs.sandbox.simulator import Unreachable
-from jobs.telemetry import notify
+from jobs.telemetry import logs, notify
 from jobs.telemetry.after_run import run_with_notifications
 from jobs.telemetry.notice_texts import NOTICE_TEXTS
 from jobs.telemetry.notify import apprise_sender
@@ -417,21 +418,19 @@ def test_an_address_that_cannot_work_is_refused_and_no_part_of_it_logged(
 
 
 def test_an_address_that_refuses_is_named_by_its_number_and_the_others_hear_it_once(
-    harness: CommandHarness,
-    messages: list[dict[str, Any]],
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
+    harness: CommandHarness, messages: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
+    stream = StringIO()
+    logs.configure_logging(stream=stream)
     good_address = harness.config.report.notify[0].get_secret_value()
     run_with_telemetry(harness)
     harness.configure(report={"notify": [good_address, "json://127.0.0.1:9/geheim"]})
     hold_a_person(harness)
     run_with_telemetry(harness)
     run_with_telemetry(harness)
-    output = "".join(capsys.readouterr()) + caplog.text
     assert len(messages) == 1
-    assert output.count("address 2 of report.notify refused it") == 1
-    assert "geheim" not in output
+    assert stream.getvalue().count("address 2 of report.notify refused it") == 1
+    assert "geheim" not in stream.getvalue() + caplog.text
 
 
 def test_no_test_message_is_sent_while_an_address_cannot_work(

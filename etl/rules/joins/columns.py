@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import pandas as pd
 
 
@@ -46,6 +47,7 @@ def is_text(canonicals: pd.Series) -> np.ndarray:
 
 
 def is_any_of(texts: pd.Series, wanted: pd.Series) -> np.ndarray:
-    """Where a text is one of those wanted; ``isin`` of Arrow's texts takes ten times as long."""
-    result: np.ndarray = texts.astype("object").isin(wanted.astype("object")).to_numpy(dtype=bool)
-    return result
+    """Where a text is one of those wanted, null among nulls; ``isin`` of Arrow's texts takes ten times as long."""
+    wanted_texts = set(wanted.to_numpy(dtype="object", na_value=None))
+    is_wanted = [text in wanted_texts for text in texts.to_numpy(dtype="object", na_value=None)]
+    return np.array(is_wanted, dtype=bool)
