@@ -68,6 +68,8 @@ def is_promise_kept(status: Mapping[str, Any], edits: str) -> bool | None:
     return bool(measured <= status["promise"][f"{edits}_seconds"])
 
 
+TIMER_CONDITION: Final = ", if a timer starts syncs here"
+
 # For the eye -------------------------------------------------------------------------------------------------------
 
 
@@ -76,7 +78,13 @@ def format_promise(status: Mapping[str, Any]) -> str:
     if not status["runs_by_itself"]:
         return NO_PROMISE
     espo, advo = (format_seconds(status["promise"][f"{edits}_seconds"]) for edits in EDITED_SYSTEMS)
-    return f"an edit in EspoCRM arrives within {espo}, one in Advoware within {advo}"
+    condition = "" if has_scheduler(status) else TIMER_CONDITION
+    return f"an edit in EspoCRM arrives within {espo}, one in Advoware within {advo}{condition}"
+
+
+def has_scheduler(status: Mapping[str, Any]) -> bool:
+    """Whether a scheduler runs; without one a run by hand cannot be told from a timer's."""
+    return status["scheduler"] is not None and bool(status["scheduler"]["runs"])
 
 
 def format_measurement(status: Mapping[str, Any]) -> str:

@@ -18,7 +18,14 @@ from etl.store.tables.arrivals import load_arrival_times
 from etl.times import format_utc, parse_utc
 from jobs.exit_codes import ExitCode
 from jobs.lock import is_process_alive, is_process_dead, process_start_time
-from jobs.promise import MEASURED, delivery_time, format_measurement, format_promise
+from jobs.promise import (
+    MEASURED,
+    TIMER_CONDITION,
+    delivery_time,
+    format_measurement,
+    format_promise,
+    has_scheduler,
+)
 from jobs.run.report import count_words
 from jobs.schedule import Job, longest_gap, next_time
 from jobs.screen import print_columns
@@ -77,7 +84,7 @@ def scheduler_state(mark: dict[str, Any] | None, gap: timedelta, now: datetime) 
 
 def runs_by_itself(config: Config, status: dict[str, Any], now: datetime) -> bool:
     """Whether syncs take place without anybody asking: a scheduler runs, or a timer's last run is no older than due."""
-    if status["scheduler"] is not None and status["scheduler"]["runs"]:
+    if has_scheduler(status):
         return True
     started_at = (status["last_run"] or {}).get("started_at")
     gap = longest_gap(config.schedule, Job.SYNC, now) + OVERDUE_AFTER
@@ -147,7 +154,7 @@ def status_rows(status: dict[str, Any], now: datetime, zone: tzinfo) -> list[tup
         ("Earlier runs", "`advosync export last_runs`; of one person `advosync explain ID`"),
         ("Scheduler", format_scheduler(status["scheduler"], now)),
         ("Under way", format_lock_holder(status["under_way"], zone)),
-        ("Next", ", ".join(f"{job} {format_next_run(next_at, now)}" for job, next_at in status["next_runs"].items())),
+        ("Next", format_next_runs(status, now)),
         ("Skipped", format_skipped_runs(status["skipped_runs"], now)),
         ("Persons", ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in status["persons"].items())),
         ("Waiting", format_due(status["due"], now)),
@@ -174,6 +181,12 @@ def format_run(run: dict[str, Any] | None, now: datetime) -> str:
     error = f": {run['error']}" if run["error"] else ""
     age = format_age(run["started_at"], now)
     return f"{run['id']} ({run['trigger']} on {run['host']}), {age}, {outcome}{error}; {counts}"
+
+
+def format_next_runs(status: dict[str, Any], now: datetime) -> str:
+    """When each job's turn is, or how long it is overdue."""
+    turns = ", ".join(f"{job} {format_next_run(next_at, now)}" for job, next_at in status["next_runs"].items())
+    return turns + ("" if has_scheduler(status) else TIMER_CONDITION)
 
 
 def format_scheduler(scheduler: dict[str, Any] | None, now: datetime) -> str:

@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def plain_values(column: pd.Series) -> list[Any]:
+    """A column as plain Python values, NA as None."""
+    values: list[Any] = column.to_numpy(dtype="object", na_value=None).tolist()  # type: ignore[call-overload]  # the stubs know no None
+    return values
+
+
 def frame_records(frame: pd.DataFrame, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """The rows of a frame as dictionaries of plain Python values, NA as None."""
     names = list(frame.columns) if columns is None else list(columns)
-    plain = {"dtype": "object", "na_value": None}
-    values = [frame[name].to_numpy(**plain).tolist() for name in names]  # type: ignore[call-overload]  # the stubs know no None
+    values = [plain_values(frame[name]) for name in names]
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
@@ -48,6 +53,5 @@ def is_text(canonicals: pd.Series) -> np.ndarray:
 
 def is_any_of(texts: pd.Series, wanted: pd.Series) -> np.ndarray:
     """Where a text is one of those wanted, null among nulls; ``isin`` of Arrow's texts takes ten times as long."""
-    wanted_texts = set(wanted.to_numpy(dtype="object", na_value=None))
-    is_wanted = [text in wanted_texts for text in texts.to_numpy(dtype="object", na_value=None)]
-    return np.array(is_wanted, dtype=bool)
+    wanted_texts = set(plain_values(wanted))
+    return np.array([text in wanted_texts for text in plain_values(texts)], dtype=bool)
